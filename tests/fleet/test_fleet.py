@@ -1,0 +1,566 @@
+"""What the fleet knows after what it was told, and what it says has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from support.fleet_world import World
+
+from trainwave_exporter.fleet import Fleet, JobsSeen, Policy, SweepEnded, SweepFailed, TimePassed
+from trainwave_exporter.fleet.fleet import TIMES_PATIENCE_SECONDS
+from trainwave_exporter.model import (
+    AccountStatus,
+    Appeared,
+    Changed,
+    ClampedDuration,
+    Departed,
+    Departure,
+    IllegalTransition,
+    Job,
+    Metric,
+    Organization,
+    Point,
+    Project,
+    ProjectTally,
+    Quantity,
+)
+
+# Jobs come, change and go
+
+
+def test_a_job_appears_changes_and_nothing_is_said_when_nothing_changed(world: World) -> None:
+    job = world.job(cost_dollars=1.0)
+    assert world.see(job)[0] == Appeared(world.shown())
+    assert world.see(job) == ()
+    dearer = world.job(cost_dollars=2.0)
+    (change,) = world.see(dearer)
+    assert isinstance(change, Changed)
+    assert world.shown().cost_dollars == 2.0
+
+
+def test_a_failed_sweep_removes_nothing(world: World) -> None:
+    world.sweep(world.job())
+    for _ in range(10):
+        world.fail()
+    assert world.is_shown()
+    assert not world.status().up
+
+
+def test_a_partial_sweep_removes_nothing(world: World) -> None:
+    world.sweep(world.job())
+    for _ in range(10):
+        world.sweep(complete=False)
+    assert world.is_shown()
+
+
+def test_a_job_vanishes_when_three_complete_sweeps_missed_it(world: World) -> None:
+    world.sweep(world.job())
+    world.sweep()
+    world.sweep()
+    assert world.is_shown()
+    changes = world.sweep()
+    assert any(isinstance(c, Departed) and c.reason is Departure.VANISHED for c in changes)
+    assert not world.is_shown()
+
+
+def test_a_job_seen_in_between_has_to_be_missed_anew(world: World) -> None:
+    world.sweep(world.job())
+    world.sweep()
+    world.sweep()
+    world.see(world.job())
+    world.sweep()
+    world.sweep()
+    assert world.is_shown()
+
+
+def test_a_finished_job_is_kept_for_its_retention(world: World) -> None:
+    world.see(world.job(state="SUCCESS", finished_at=world.now - 3000))
+    world.tick(599, answering=True)
+    assert world.is_shown()
+    changes = world.tick(1)
+    assert any(isinstance(c, Departed) and c.reason is Departure.RETENTION for c in changes)
+
+
+def test_retention_counts_from_the_witnessed_end_where_the_api_tells_none(world: World) -> None:
+    world.see(world.job())
+    world.now += 10_000
+    world.see(world.job(state="SUCCESS"))
+    world.tick(3599, answering=True)
+    assert world.is_shown()
+    world.tick(1)
+    assert not world.is_shown()
+
+
+def test_an_end_told_later_corrects_the_retention(world: World) -> None:
+    world.see(world.job(state="SUCCESS"))
+    world.see(world.job(state="SUCCESS", finished_at=world.now - 3500))
+    world.tick(100)
+    assert not world.is_shown()
+
+
+def test_a_job_that_lives_again_does_not_leave(world: World) -> None:
+    world.see(world.job(state="ERROR", finished_at=world.now))
+    world.see(world.job(state="RUNNING"))
+    world.tick(10_000, answering=True)
+    assert world.shown().running
+
+
+def test_history_beyond_its_retention_is_never_admitted(world: World) -> None:
+    world.see(world.job(state="SUCCESS", finished_at=world.now - 3600))
+    world.see(world.job("j-2", state="SUCCESS", created_at=world.now - 9000))
+    billed = {"cost_dollars": 2.0, "hourly_cost_dollars": 1.0}
+    world.see(world.job("j-3", state="SUCCESS", created_at=world.now - 9000, **billed))
+    assert not world.is_shown("j-1")
+    assert not world.is_shown("j-2")
+    assert world.is_shown("j-3")
+
+
+def test_an_answer_that_was_overtaken_does_not_take_a_job_back(world: World) -> None:
+    asked_at = world.now
+    world.now += 5
+    world.see(world.job(state="SUCCESS"), asked_at=world.now)
+    world.see(world.job(state="RUNNING", cost_dollars=9.0), asked_at=asked_at)
+    assert world.shown().state == "SUCCESS"
+    assert world.shown().cost_dollars is None
+
+
+def test_a_step_back_that_was_asked_for_later_is_taken_over_and_reported(world: World) -> None:
+    world.see(world.job(state="SUCCESS"))
+    world.now += 5
+    world.see(world.job(state="RUNNING"))
+    assert world.shown().state == "RUNNING"
+    assert world.facts == [IllegalTransition("a", "SUCCESS", "RUNNING")]
+
+
+# Accounts
+
+
+def test_an_account_is_up_after_a_sweep_and_down_after_a_failed_one(world: World) -> None:
+    assert world.status() == AccountStatus(name="a")
+    world.sweep(world.job())
+    assert world.status() == AccountStatus(name="a", up=True, confirmed_at=world.now)
+    assert world.fleet.up("a")
+    world.fail()
+    assert not world.fleet.up("a")
+    assert world.status().confirmed_at == world.now
+
+
+def test_jobs_of_a_dead_account_are_hidden_after_the_bound_and_come_back(world: World) -> None:
+    world.sweep(world.job(), world.job("j-2"))
+    world.fail()
+    world.tick(299)
+    assert world.is_shown()
+    world.tick(1)
+    assert not world.is_shown()
+    assert world.status().expired
+    assert not world.status().up
+    world.sweep(world.job())
+    assert world.is_shown()
+    assert not world.is_shown("j-2")
+    assert world.status().up
+    assert not world.status().expired
+
+
+def test_a_hidden_job_goes_on_where_it_stopped(world: World) -> None:
+    world.sweep(world.job(name="mnist"))
+    world.tick(300)
+    world.sweep(world.job(state="SUCCESS", finished_at=world.now))
+    assert world.shown().name == "mnist"
+    assert world.tally().transitions == {("RUNNING", "SUCCESS"): 1}
+
+
+def test_a_hidden_job_is_forgotten_without_a_second_farewell(world: World) -> None:
+    world.sweep(world.job())
+    world.tick(300)
+    for _ in range(3):
+        world.sweep()
+    world.see(world.job())
+    assert world.is_shown()
+
+
+def test_a_page_keeps_an_account_alive(world: World) -> None:
+    for _ in range(10):
+        world.see(world.job())
+        world.tick(200)
+    assert world.is_shown()
+
+
+def test_of_a_job_seen_by_two_keys_the_first_goes_on_telling(
+    worlds: Callable[..., World],
+) -> None:
+    world = worlds(("a", "b"))
+    world.sweep(world.job(cost_dollars=1.0))
+    world.sweep(world.job(account="b", cost_dollars=9.0), account="b")
+    assert world.shown().cost_dollars == 1.0
+    assert [job.id for job in world.fleet.jobs("a")] == ["j-1"]
+    assert list(world.fleet.jobs("b")) == []
+
+
+def test_the_other_key_takes_over_when_the_first_misses_the_job(
+    worlds: Callable[..., World],
+) -> None:
+    world = worlds(("a", "b"))
+    world.sweep(world.job())
+    world.sweep(account="a")
+    world.sweep(world.job(account="b"), account="b")
+    assert world.shown().account == "b"
+    assert list(world.fleet.jobs("a")) == []
+
+
+def test_the_other_key_takes_over_when_the_first_cannot_be_read(
+    worlds: Callable[..., World],
+) -> None:
+    world = worlds(("a", "b"))
+    world.sweep(world.job())
+    world.tick(200)
+    world.sweep(account="b")
+    world.tick(100)
+    assert not world.is_shown()
+    world.sweep(world.job(account="b"), account="b")
+    assert world.shown().account == "b"
+    assert world.tally().jobs == {"RUNNING": 1}
+
+
+# Tallies
+
+
+def test_jobs_are_counted_by_state(world: World) -> None:
+    world.sweep(world.job(), world.job("j-2"), world.job("j-3", state="SUCCESS"))
+    assert world.tally().jobs == {"RUNNING": 2, "SUCCESS": 1}
+    world.see(world.job("j-2", state="UPLOADING"))
+    assert world.tally().jobs == {"RUNNING": 1, "SUCCESS": 1, "UPLOADING": 1}
+
+
+def test_nothing_is_counted_until_all_jobs_are_known(world: World) -> None:
+    world.see(world.job())
+    assert world.is_shown()
+    assert world.tally().jobs is None
+    world.sweep(world.job())
+    assert world.tally().jobs == {"RUNNING": 1}
+
+
+def test_counts_are_withheld_when_an_account_cannot_be_read(world: World) -> None:
+    world.sweep(world.job())
+    world.tick(300)
+    assert world.tally().jobs is None
+    world.see(world.job())
+    assert world.tally().jobs is None
+    assert not world.fleet.counted("a")
+    world.sweep(world.job())
+    assert world.tally().jobs == {"RUNNING": 1}
+
+
+def test_a_project_without_jobs_counts_none(world: World) -> None:
+    world.sweep(world.job(state="SUCCESS", finished_at=world.now))
+    world.tick(200)
+    world.sweep(world.job(state="SUCCESS", finished_at=world.now - 3500))
+    world.tick(200)
+    assert world.tally().jobs == {}
+
+
+def test_only_seen_transitions_are_counted(world: World) -> None:
+    world.see(world.job(state="SUCCESS"))
+    assert world.tally().transitions == {}
+    world.see(world.job("j-2", state="LAUNCHING"))
+    world.see(world.job("j-2", state="RUNNING"))
+    world.see(world.job("j-2", state="RUNNING"))
+    assert world.tally().transitions == {("LAUNCHING", "RUNNING"): 1}
+
+
+def test_durations_are_observed_once_per_job(world: World) -> None:
+    begin = world.now
+    world.see(world.job(state="LAUNCHING", created_at=begin))
+    world.now = begin + 400
+    world.see(world.job(created_at=begin, started_at=begin + 40))
+    ended = world.job(state="SUCCESS", finished_at=begin + 340)
+    world.see(ended)
+    world.see(ended)
+    queue, run = world.tally().queue_duration, world.tally().run_duration["SUCCESS"]
+    assert queue is not None
+    assert (queue.count, queue.total) == (1, 40)
+    assert (run.count, run.total) == (1, 300)
+
+
+def test_durations_of_history_are_not_observed(world: World) -> None:
+    past: dict[str, Any] = {"created_at": world.now - 900, "started_at": world.now - 800}
+    world.see(world.job(state="SUCCESS", finished_at=world.now - 100, **past))
+    world.see(world.job("j-2", **past))
+    queue = world.tally().queue_duration
+    assert queue is not None
+    assert queue.count == 0
+    assert world.tally().run_duration == {}
+
+
+def test_a_job_that_came_and_went_between_two_sweeps_is_observed(world: World) -> None:
+    begin = world.now + 10
+    world.now += 500
+    world.see(
+        world.job(state="FAILED", created_at=begin, started_at=begin + 5, finished_at=begin + 65)
+    )
+    assert world.tally().run_duration["FAILED"].total == 60
+
+
+def test_witnessed_times_stand_in_when_the_api_tells_none(world: World) -> None:
+    world.see(world.job(state="LAUNCHING", created_at=world.now))
+    world.now += 60
+    world.see(world.job())
+    world.now += 600
+    world.see(world.job(state="SUCCESS"))
+    assert world.tally().run_duration == {}
+    world.tick(TIMES_PATIENCE_SECONDS)
+    queue = world.tally().queue_duration
+    assert queue is not None
+    assert queue.total == 60
+    assert world.tally().run_duration["SUCCESS"].total == 600
+
+
+def test_a_negative_duration_counts_as_zero_and_is_reported(world: World) -> None:
+    begin = world.now
+    world.see(world.job(state="LAUNCHING", created_at=begin))
+    world.see(world.job(created_at=begin + 50, started_at=begin + 10))
+    world.see(world.job(state="SUCCESS", finished_at=begin + 5))
+    assert world.facts == [ClampedDuration("a", "queue"), ClampedDuration("a", "run")]
+    assert world.tally().run_duration["SUCCESS"].total == 0
+
+
+# What is derived
+
+
+def test_gpu_hours_are_derived_only_where_the_api_never_told_them(world: World) -> None:
+    world.see(world.job(gpus=2.0, started_at=world.now - 3600))
+    assert world.shown().gpu_hours == 2.0
+    world.see(world.job(gpu_hours=1.5))
+    assert world.shown().gpu_hours == 1.5
+    world.now += 3600
+    world.see(world.job())
+    assert world.shown().gpu_hours == 1.5
+
+
+def test_gpu_hours_stop_growing_at_the_witnessed_end(world: World) -> None:
+    world.see(world.job(state="LAUNCHING", gpus=4.0))
+    world.see(world.job())
+    world.now += 1800
+    world.see(world.job(state="SUCCESS"))
+    assert world.shown().gpu_hours == 2.0
+    world.now += 1800
+    world.see(world.job(state="SUCCESS"))
+    assert world.shown().gpu_hours == 2.0
+
+
+def test_projects_lend_their_names_to_jobs_before_and_after(world: World) -> None:
+    world.see(world.job())
+    world.projects(Project(account="a", id="p-1", name="vision"))
+    world.see(world.job("j-2"))
+    assert world.shown().project_name == world.shown("j-2").project_name == "vision"
+    world.projects(Project(account="a", id="p-1", name="sight"))
+    assert world.shown().project_name == "sight"
+    world.see(world.job("j-3", project_id="p-2"))
+    assert world.shown("j-3").project_name is None
+
+
+# Readings
+
+
+def test_a_reading_belongs_to_its_job(world: World) -> None:
+    world.see(world.job())
+    world.read("j-1", 0.5)
+    assert world.shown().readings[Metric.GPU_UTILIZATION].points == (Point(0.5),)
+    world.see(world.job(cost_dollars=1.0))
+    assert Metric.GPU_UTILIZATION in world.shown().readings
+    assert world.read("j-unknown", 0.5) == ()
+
+
+def test_readings_in_a_list_are_taken_over(world: World) -> None:
+    world.see(world.job(readings={Metric.GPU_UTILIZATION: world.reading(0.1)}))
+    world.now += 30
+    world.see(world.job(readings={Metric.GPU_UTILIZATION: world.reading(0.7)}))
+    assert world.shown().readings[Metric.GPU_UTILIZATION].points == (Point(0.7),)
+
+
+def test_a_job_that_is_over_has_no_readings(world: World) -> None:
+    world.see(world.job())
+    world.read("j-1", 0.5)
+    world.see(world.job(state="SUCCESS"))
+    assert world.shown().readings == {}
+    world.read("j-1", 0.5)
+    assert world.shown().readings == {}
+    history = world.job("j-2", state="SUCCESS")
+    world.see(world.job("j-2", state="SUCCESS", readings={Metric.CPU: world.reading(0.5)}))
+    assert world.shown("j-2") == history
+
+
+def test_a_reading_is_dropped_when_it_was_not_confirmed_for_too_long(world: World) -> None:
+    world.see(world.job())
+    world.read("j-1", 0.5)
+    world.tick(100)
+    world.read("j-1", 0.5, metric=Metric.CPU)
+    world.tick(160, readings_max_age=250)
+    assert set(world.shown().readings) == {Metric.CPU}
+
+
+def test_an_api_clock_that_lags_does_not_cost_a_reading(world: World) -> None:
+    world.see(world.job())
+    world.read("j-1", 0.5, at=world.now - 7200)
+    world.tick(10)
+    assert Metric.GPU_UTILIZATION in world.shown().readings
+
+
+def test_an_api_clock_that_is_ahead_does_not_freeze_a_reading(world: World) -> None:
+    world.see(world.job())
+    world.read("j-1", 0.5, at=world.now + 7200)
+    world.now += 301
+    world.read("j-1", 0.9, at=world.now)
+    assert world.shown().readings[Metric.GPU_UTILIZATION].points == (Point(0.9),)
+
+
+def test_readings_of_another_account_are_not_mixed_in(worlds: Callable[..., World]) -> None:
+    world = worlds(("a", "b"))
+    world.see(world.job())
+    assert world.read("j-1", 0.5, account="b") == ()
+
+
+def test_running_totals_become_rates(world: World) -> None:
+    world.see(world.job())
+    traffic: dict[str, Any] = {"metric": Metric.NETWORK, "quantity": Quantity.BYTES_TOTAL}
+    world.read("j-1", Point(1000.0, None, "receive"), **traffic)
+    assert world.shown().readings[Metric.NETWORK].rates == ()
+    world.now += 10
+    world.read("j-1", Point(3000.0, None, "receive"), **traffic)
+    assert world.shown().readings[Metric.NETWORK].rates == (Point(200.0, None, "receive"),)
+
+
+# Projects and organizations
+
+
+def test_projects_appear_change_and_vanish(world: World) -> None:
+    one, two = (Project(account="a", id=f"p-{n}", name=f"n{n}") for n in (1, 2))
+    assert world.projects(one, two) == (Appeared(one), Appeared(two))
+    renamed = Project(account="a", id="p-1", name="new")
+    assert world.projects(renamed) == (
+        Departed(two, Departure.VANISHED),
+        Changed(one, renamed),
+    )
+    assert world.fleet.projects("a") == [renamed]
+
+
+def test_balances_are_dropped_when_they_were_not_confirmed_for_too_long(world: World) -> None:
+    broke = Organization(account="a", id="o-1", credit_balance_dollars=3.5)
+    assert world.organizations(broke) == (Appeared(broke),)
+    assert world.fleet.organizations("a") == [broke]
+    world.tick(600)
+    world.projects()
+    world.sweep()
+    assert Departed(broke, Departure.EXPIRED) in world.tick(300)
+
+
+def test_an_organization_seen_by_two_keys_is_told_once(worlds: Callable[..., World]) -> None:
+    world = worlds(("a", "b"))
+    world.organizations(Organization(account="a", id="o-1", credit_balance_dollars=3.5))
+    other = Organization(account="b", id="o-1", credit_balance_dollars=4.0)
+    assert world.organizations(other, account="b") == ()
+
+
+# Listeners
+
+
+def test_a_new_listener_is_told_all_that_is_shown(world: World) -> None:
+    world.organizations(Organization(account="a", id="o-1"))
+    world.projects(Project(account="a", id="p-1"))
+    world.sweep(world.job(), world.job("j-2"))
+    introduced = {
+        (type(change.record), change.record.key): change.record
+        for change in world.fleet.introduce()
+        if isinstance(change, Appeared)
+    }
+    assert introduced == world.mirror
+
+
+IDS = st.sampled_from(["j-1", "j-2", "j-3", "j-4"])
+STATES = st.sampled_from(["LAUNCHING", "RUNNING", "SUCCESS", "ERROR", "THAWING"])
+MONEY = st.none() | st.floats(0, 100)
+
+
+class Churn(RuleBasedStateMachine):
+    """Whatever happens, changes fit together, counts are exact and counters never fall."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(("a", "b"))
+        self.counters: dict[str, dict[tuple[str, str], int]] = {}
+
+    @rule(
+        job_id=IDS,
+        state=STATES,
+        account=st.sampled_from("ab"),
+        project=st.sampled_from(["p-1", "p-2"]),
+        cost=MONEY,
+    )
+    def see(self, job_id: str, state: str, account: str, project: str, cost: float | None) -> None:
+        fields: dict[str, Any] = {"project_id": project, "cost_dollars": cost}
+        self.world.see(self.world.job(job_id, state, account=account, **fields))
+
+    @rule(ids=st.sets(IDS), account=st.sampled_from("ab"), complete=st.booleans())
+    def sweep(self, ids: set[str], account: str, complete: bool) -> None:
+        self.world.apply(SweepEnded(account, frozenset(ids), full=True, complete=complete))
+
+    @rule(account=st.sampled_from("ab"))
+    def fail(self, account: str) -> None:
+        self.world.fail(account)
+
+    @rule(seconds=st.sampled_from([0, 1, 30, 299, 301, 3700]))
+    def wait(self, seconds: int) -> None:
+        self.world.tick(seconds)
+
+    @rule(job_id=IDS, value=st.floats(0, 1))
+    def read(self, job_id: str, value: float) -> None:
+        self.world.read(job_id, value)
+
+    @invariant()
+    def counts_are_those_of_the_jobs_shown(self) -> None:
+        for key, tally in self.world.mirror.items():
+            if not isinstance(tally, ProjectTally) or tally.jobs is None:
+                continue
+            shown: dict[str, int] = {}
+            for job in self.world.mirror.values():
+                if isinstance(job, Job) and job.project_id == key[1]:
+                    shown[job.state] = shown.get(job.state, 0) + 1
+            assert tally.jobs == shown
+
+    @invariant()
+    def counters_never_fall(self) -> None:
+        for (kind, key), tally in self.world.mirror.items():
+            if kind is ProjectTally:
+                assert isinstance(tally, ProjectTally)
+                before = self.counters.get(key, {})
+                assert all(tally.transitions.get(k, 0) >= n for k, n in before.items())
+                self.counters[key] = dict(tally.transitions)
+
+    @invariant()
+    def the_fleet_shows_what_its_listeners_know(self) -> None:
+        fleet = {job.id: job for name in "ab" for job in self.world.fleet.jobs(name)}
+        known = {key: job for (kind, key), job in self.world.mirror.items() if kind is Job}
+        assert fleet == known
+
+
+Churn.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+test_whatever_happens_the_books_stay_right = pytest.mark.timeout(60)(Churn.TestCase)
+
+
+def test_a_sweep_of_many_jobs_costs_in_proportion(world: World) -> None:
+    """Nothing in an observation of one job walks over all the others."""
+    policy = Policy(
+        finished_retention=3600, staleness=300, directory_staleness=900, vanish_after_sweeps=3
+    )
+    fleet = Fleet(accounts=("a",), policy=policy, observe=world.facts.append, now=world.now)
+    jobs = tuple(world.job(f"j-{n}") for n in range(5000))
+    assert len(fleet.apply(JobsSeen("a", jobs, world.now), world.now)) == 5001
+    assert len(fleet.apply(JobsSeen("a", jobs, world.now), world.now)) == 0
+    assert fleet.apply(SweepFailed("a"), world.now) == ()
+    assert fleet.apply(TimePassed({"a": 60.0}), world.now) == ()
+    assert fleet.job("j-77") == jobs[77]
+    assert fleet.job("j-none") is None

@@ -1,0 +1,26 @@
+"""What is known now: observations go in, changes come out."""
+
+from trainwave_exporter.fleet.fleet import Fleet, Policy
+from trainwave_exporter.fleet.observations import (
+    JobsSeen,
+    Observation,
+    OrganizationsSeen,
+    ProjectsSeen,
+    ReadingSeen,
+    SweepEnded,
+    SweepFailed,
+    TimePassed,
+)
+
+__all__ = [
+    "Fleet",
+    "JobsSeen",
+    "Observation",
+    "OrganizationsSeen",
+    "Policy",
+    "ProjectsSeen",
+    "ReadingSeen",
+    "SweepEnded",
+    "SweepFailed",
+    "TimePassed",
+]

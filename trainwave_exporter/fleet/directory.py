@@ -1,0 +1,60 @@
+"""Projects or organizations, which are always told all at once, account by account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Generic, TypeVar
+
+from trainwave_exporter.model import (
+    Appeared,
+    Change,
+    Changed,
+    Departed,
+    Departure,
+    Organization,
+    Project,
+)
+
+T = TypeVar("T", Project, Organization)
+
+
+class Directory(Generic[T]):
+    """What is known of one kind. Of a thing that two accounts see, the first goes on telling."""
+
+    def __init__(self, accounts: Iterable[str], now: float) -> None:
+        self._known: dict[str, T] = {}
+        self._told_at = dict.fromkeys(accounts, now)
+
+    def get(self, key: str) -> T | None:
+        """Return one by its key."""
+        return self._known.get(key)
+
+    def all(self) -> list[T]:
+        """Return all that is known."""
+        return list(self._known.values())
+
+    def of(self, account: str) -> list[T]:
+        """Return what one account tells of."""
+        return [record for record in self._known.values() if record.account == account]
+
+    def tell(self, account: str, records: Sequence[T], now: float) -> Iterator[Change]:
+        """Take ``records`` for all that this account sees."""
+        self._told_at[account] = now
+        told = {record.key: record for record in records}
+        for key in [record.key for record in self.of(account) if record.key not in told]:
+            yield Departed(self._known.pop(key), Departure.VANISHED)
+        for key, record in told.items():
+            before = self._known.get(key)
+            if before is None:
+                self._known[key] = record
+                yield Appeared(record)
+            elif before.account == account and before != record:
+                self._known[key] = record
+                yield Changed(before, record)
+
+    def expire(self, now: float, max_age: float) -> Iterator[Change]:
+        """Drop what was told longer than ``max_age`` seconds ago."""
+        for account, told_at in self._told_at.items():
+            if now - told_at >= max_age:
+                for record in self.of(account):
+                    yield Departed(self._known.pop(record.key), Departure.EXPIRED)

@@ -1,0 +1,435 @@
+"""The one place where what is known of the fleet is kept.
+
+`Fleet.apply` takes an observation and returns what changed by it. No I/O, and no clock of its own:
+the time comes with every call. The rules it keeps:
+
+* An error is not an empty fleet. Only absence from several complete sweeps, or the end of its
+  retention, removes a job.
+* When an account cannot be read for longer than a bound, its jobs are hidden, not forgotten: when
+  they are seen again they go on where they stopped, and nothing is counted twice.
+* What happened is counted only when it was witnessed: history found at the start is shown, but adds
+  nothing to transitions and durations.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from trainwave_exporter.fleet import lifecycle
+from trainwave_exporter.fleet.directory import Directory
+from trainwave_exporter.fleet.merge import merge_jobs, merge_readings
+from trainwave_exporter.fleet.observations import (
+    JobsSeen,
+    Observation,
+    OrganizationsSeen,
+    ProjectsSeen,
+    ReadingSeen,
+    SweepEnded,
+    SweepFailed,
+    TimePassed,
+)
+from trainwave_exporter.fleet.tally import Tallies
+from trainwave_exporter.model import (
+    AccountStatus,
+    Appeared,
+    Change,
+    Changed,
+    ClampedDuration,
+    Departed,
+    Departure,
+    FactListener,
+    IllegalTransition,
+    Job,
+    Metric,
+    Organization,
+    Project,
+    ProjectTally,
+    Reading,
+)
+
+TIMES_PATIENCE_SECONDS = 90.0
+"""How long a finished job's own times are waited for before the witnessed ones are taken."""
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """How long things are kept. Seconds, but ``vanish_after_sweeps``."""
+
+    finished_retention: float
+    """How long a finished job is shown after its end."""
+    staleness: float
+    """How long last good values are shown after the API stopped answering."""
+    directory_staleness: float
+    """The same for projects and organizations, which are asked for less often."""
+    vanish_after_sweeps: int
+    """A job leaves after it was missing from this many complete sweeps in a row."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What is kept beside a job's record."""
+
+    job: Job
+    admitted_at: float
+    shown: bool = False
+    misses: int = 0
+    """Complete sweeps in a row that it was missing from."""
+    tells_gpu_hours: bool = False
+    """The API told its GPU hours at least once, so they are not derived."""
+    started_seen: float | None = None
+    finished_seen: float | None = None
+    """When it was seen to start and to finish, for want of its own times."""
+    leaves_at: float | None = None
+    received_at: dict[Metric, float] = field(default_factory=dict)
+    """When each reading came, by our clock."""
+    queue_counted: bool = False
+    run_counted: bool = False
+
+
+@dataclass(slots=True)
+class _Account:
+    status: AccountStatus
+    answered_at: float
+    """When it last answered with jobs."""
+    counted: bool = False
+    """A full sweep succeeded since it became readable: what is counted of it is whole."""
+
+
+class Fleet:
+    """What is known now of the jobs, projects, organizations and accounts."""
+
+    def __init__(
+        self, *, accounts: Sequence[str], policy: Policy, observe: FactListener, now: float
+    ) -> None:
+        self._policy = policy
+        self._observe = observe
+        self._began = now
+        self._entries: dict[str, _Entry] = {}
+        self._projects: Directory[Project] = Directory(accounts, now)
+        self._organizations: Directory[Organization] = Directory(accounts, now)
+        self._accounts = {
+            name: _Account(AccountStatus(name=name), answered_at=now) for name in accounts
+        }
+        self._tallies = Tallies()
+        self._published: dict[str, ProjectTally] = {}
+        self._leaving: list[tuple[float, str]] = []
+
+    # What is known
+
+    def statuses(self) -> list[AccountStatus]:
+        """Return the status of every account, in the order of the configuration."""
+        return [account.status for account in self._accounts.values()]
+
+    def up(self, account: str) -> bool:
+        """Whether the last sweep of this account succeeded."""
+        return self._accounts[account].status.up
+
+    def counted(self, account: str) -> bool:
+        """Whether a full sweep succeeded since this account became readable."""
+        return self._accounts[account].counted
+
+    def jobs(self, account: str) -> Iterator[Job]:
+        """Yield the jobs shown that this account tells of, finished ones included."""
+        for entry in self._entries.values():
+            if entry.shown and entry.job.account == account:
+                yield entry.job
+
+    def job(self, job_id: str) -> Job | None:
+        """Return a job that is shown."""
+        entry = self._entries.get(job_id)
+        return entry.job if entry is not None and entry.shown else None
+
+    def organizations(self, account: str) -> list[Organization]:
+        """Return the organizations that this account tells of."""
+        return self._organizations.of(account)
+
+    def projects(self, account: str) -> list[Project]:
+        """Return the projects that this account tells of."""
+        return self._projects.of(account)
+
+    def introduce(self) -> tuple[Change, ...]:
+        """Return the changes that tell a new listener of everything that is shown now."""
+        shown = (entry.job for entry in self._entries.values() if entry.shown)
+        return tuple(
+            Appeared(record)
+            for records in (
+                self.statuses(),
+                self._organizations.all(),
+                self._projects.all(),
+                shown,
+                self._published.values(),
+            )
+            for record in records
+        )
+
+    # What changes it
+
+    def apply(self, observation: Observation, now: float) -> tuple[Change, ...]:
+        """Take in an observation made at ``now`` (Unix seconds) and return what it changed."""
+        changes: list[Change] = []
+        match observation:
+            case JobsSeen():
+                changes.extend(self._answered(observation.account, now))
+                for job in observation.jobs:
+                    changes.extend(self._job_seen(job, observation.asked_at, now))
+            case SweepEnded():
+                changes.extend(self._sweep_ended(observation, now))
+            case SweepFailed():
+                changes.extend(self._set_status(observation.account, up=False))
+            case ReadingSeen():
+                changes.extend(self._reading_seen(observation, now))
+            case ProjectsSeen():
+                changes.extend(self._projects_seen(observation, now))
+            case OrganizationsSeen():
+                told = observation.organizations
+                changes.extend(self._organizations.tell(observation.account, told, now))
+            case TimePassed():
+                changes.extend(self._time_passed(observation, now))
+        changes.extend(self._tally_changes())
+        return tuple(changes)
+
+    # Accounts
+
+    def _set_status(self, name: str, **fields: object) -> Iterator[Change]:
+        account = self._accounts[name]
+        before = account.status
+        account.status = replace(before, **fields)
+        if account.status != before:
+            yield Changed(before, account.status)
+
+    def _set_counted(self, name: str, *, counted: bool) -> None:
+        if self._accounts[name].counted != counted:
+            self._accounts[name].counted = counted
+            self._tallies.touch(name)
+
+    def _answered(self, name: str, now: float) -> Iterator[Change]:
+        self._accounts[name].answered_at = now
+        return self._set_status(name, expired=False)
+
+    def _sweep_ended(self, sweep: SweepEnded, now: float) -> Iterator[Change]:
+        yield from self._answered(sweep.account, now)
+        yield from self._set_status(sweep.account, up=True, confirmed_at=now)
+        if sweep.full:
+            self._set_counted(sweep.account, counted=True)
+        if not sweep.complete:
+            return
+        for entry in list(self._entries.values()):
+            if entry.job.account != sweep.account or entry.job.id in sweep.seen:
+                continue
+            entry.misses += 1
+            if entry.misses >= self._policy.vanish_after_sweeps:
+                yield from self._forget(entry, Departure.VANISHED)
+
+    # Jobs
+
+    def _job_seen(self, told: Job, asked_at: float, now: float) -> Iterator[Change]:
+        entry = self._entries.get(told.id)
+        if entry is None:
+            if not self._past_retention(told, now):
+                yield from self._admit(told, now)
+            return
+        known = entry.job
+        if known.account != told.account and not self._orphaned(entry):
+            return  # two keys see the same job: the one that told of it first goes on telling
+        if asked_at < known.confirmed_at and lifecycle.is_backward(known.state, told.state):
+            return  # an answer that was overtaken by a newer one
+        entry.misses = 0
+        merged = merge_jobs(known, told)
+        merged = replace(merged, readings=self._readings(entry, merged, told.readings, now))
+        if merged.state != known.state:
+            self._count_transition(entry, known, merged, now)
+        entry.tells_gpu_hours |= told.gpu_hours is not None
+        yield from self._update(entry, self._complete(entry, merged, now))
+        self._follow_up(entry, now)
+
+    def _follow_up(self, entry: _Entry, now: float) -> None:
+        self._schedule_leaving(entry)
+        self._count_durations(entry, now)
+
+    def _admit(self, told: Job, now: float) -> Iterator[Change]:
+        entry = _Entry(replace(told, readings={}), admitted_at=now)
+        entry.tells_gpu_hours = told.gpu_hours is not None
+        self._entries[told.id] = entry
+        job = replace(told, readings=self._readings(entry, told, told.readings, now))
+        yield from self._update(entry, self._complete(entry, job, now))
+        self._follow_up(entry, now)
+
+    def _update(self, entry: _Entry, job: Job) -> Iterator[Change]:
+        before = entry.job
+        entry.job = job
+        if not entry.shown:
+            entry.shown = True
+            self._tallies.shown(None, job)
+            yield Appeared(job)
+        elif job != before:
+            if _counted_as(job) != _counted_as(before):
+                self._tallies.shown(before, job)
+            yield Changed(before, job)
+
+    def _complete(self, entry: _Entry, job: Job, now: float) -> Job:
+        """Add what can be derived: GPU hours, and the project's name."""
+        if not entry.tells_gpu_hours:
+            started = job.started_at or entry.started_seen
+            finished = job.finished_at or entry.finished_seen
+            hours = lifecycle.gpu_hours(job, now, started, finished)
+            job = replace(job, gpu_hours=hours)
+        return self._named(job)
+
+    def _named(self, job: Job) -> Job:
+        project = self._projects.get(job.project_id)
+        if project is None or project.name in {None, job.project_name}:
+            return job
+        return replace(job, project_name=project.name)
+
+    def _count_transition(self, entry: _Entry, before: Job, after: Job, now: float) -> None:
+        self._tallies.transition(before, after)
+        if not lifecycle.is_legal(before.state, after.state):
+            self._observe(IllegalTransition(after.account, before.state, after.state))
+        if after.running and not lifecycle.has_started(before):
+            entry.started_seen = now
+        if after.finished != before.finished:
+            entry.finished_seen = now if after.finished else None
+
+    def _count_durations(self, entry: _Entry, now: float) -> None:
+        job = entry.job
+        started = job.started_at or entry.started_seen
+        if not entry.queue_counted and started is not None:
+            entry.queue_counted = True
+            if job.created_at is not None and started >= self._began:
+                self._tallies.queued(job, self._duration(job, "queue", job.created_at, started))
+        if entry.run_counted or not job.finished:
+            return
+        finished, seen = job.finished_at, entry.finished_seen
+        if finished is None and seen is not None and now - seen >= TIMES_PATIENCE_SECONDS:
+            finished = seen
+        if finished is not None:
+            entry.run_counted = True
+            if started is not None and (seen is not None or finished >= self._began):
+                self._tallies.ran(job, self._duration(job, "run", started, finished))
+
+    def _duration(self, job: Job, name: str, begin: float, end: float) -> float:
+        if end < begin:
+            self._observe(ClampedDuration(account=job.account, duration=name))
+            return 0.0
+        return end - begin
+
+    def _orphaned(self, entry: _Entry) -> bool:
+        return entry.misses > 0 or self._accounts[entry.job.account].status.expired
+
+    def _reading_seen(self, seen: ReadingSeen, now: float) -> Iterator[Change]:
+        entry = self._entries.get(seen.job_id)
+        if entry is None or not entry.shown or entry.job.account != seen.account:
+            return
+        told = {seen.reading.metric: seen.reading}
+        readings = self._readings(entry, entry.job, told, now)
+        yield from self._update(entry, replace(entry.job, readings=readings))
+
+    def _readings(
+        self, entry: _Entry, job: Job, told: Mapping[Metric, Reading], now: float
+    ) -> Mapping[Metric, Reading]:
+        """Return the readings of a job after these came; a job that is over has none."""
+        if job.finished:
+            entry.received_at.clear()
+            return {}
+        if not told:
+            return entry.job.readings
+        bound = now - self._policy.staleness
+        overdue = {metric for metric, received in entry.received_at.items() if received <= bound}
+        readings = merge_readings(entry.job.readings, told, overdue)
+        for metric in told:
+            if readings[metric] is not entry.job.readings.get(metric):
+                entry.received_at[metric] = now
+        return readings
+
+    # Leaving
+
+    def _past_retention(self, job: Job, now: float) -> bool:
+        if not job.finished:
+            return False
+        ended = lifecycle.finish_estimate(job)
+        return ended is not None and now - ended >= self._policy.finished_retention
+
+    def _schedule_leaving(self, entry: _Entry) -> None:
+        """Set when a finished job leaves, by the best knowledge of its end."""
+        leaves_at = None
+        if entry.job.finished:
+            ended = entry.job.finished_at or entry.finished_seen
+            ended = ended or lifecycle.finish_estimate(entry.job) or entry.admitted_at
+            leaves_at = ended + self._policy.finished_retention
+        if leaves_at is not None and leaves_at != entry.leaves_at:
+            heapq.heappush(self._leaving, (leaves_at, entry.job.id))
+        entry.leaves_at = leaves_at
+
+    def _forget(self, entry: _Entry, reason: Departure) -> Iterator[Change]:
+        del self._entries[entry.job.id]
+        yield from self._hide(entry, reason)
+
+    def _hide(self, entry: _Entry, reason: Departure) -> Iterator[Change]:
+        if entry.shown:
+            entry.shown = False
+            self._tallies.shown(entry.job, None)
+            yield Departed(entry.job, reason)
+
+    def _time_passed(self, passed: TimePassed, now: float) -> Iterator[Change]:
+        yield from self._expire_accounts(now)
+        yield from self._projects.expire(now, self._policy.directory_staleness)
+        yield from self._organizations.expire(now, self._policy.directory_staleness)
+        while self._leaving and self._leaving[0][0] <= now:
+            leaves_at, job_id = heapq.heappop(self._leaving)
+            entry = self._entries.get(job_id)
+            if entry is not None and entry.leaves_at == leaves_at:
+                yield from self._forget(entry, Departure.RETENTION)
+        for entry in self._entries.values():
+            if entry.job.finished:
+                if not entry.run_counted:
+                    self._count_durations(entry, now)
+            elif entry.shown and entry.job.readings:
+                yield from self._expire_readings(entry, passed, now)
+
+    def _expire_readings(self, entry: _Entry, passed: TimePassed, now: float) -> Iterator[Change]:
+        oldest = now - passed.readings_max_age[entry.job.account]
+        fresh = {
+            metric: reading
+            for metric, reading in entry.job.readings.items()
+            if entry.received_at[metric] >= oldest
+        }
+        if len(fresh) != len(entry.job.readings):
+            yield from self._update(entry, replace(entry.job, readings=fresh))
+
+    def _expire_accounts(self, now: float) -> Iterator[Change]:
+        for name, account in self._accounts.items():
+            if account.status.expired or now - account.answered_at < self._policy.staleness:
+                continue
+            yield from self._set_status(name, up=False, expired=True)
+            self._set_counted(name, counted=False)
+            for entry in self._entries.values():
+                if entry.job.account == name:
+                    yield from self._hide(entry, Departure.EXPIRED)
+
+    # Projects
+
+    def _projects_seen(self, seen: ProjectsSeen, now: float) -> Iterator[Change]:
+        yield from self._projects.tell(seen.account, seen.projects, now)
+        for entry in self._entries.values():
+            if entry.shown:
+                yield from self._update(entry, self._named(entry.job))
+
+    # Tallies
+
+    def _tally_changes(self) -> Iterator[Change]:
+        silent = frozenset(name for name, account in self._accounts.items() if not account.counted)
+        for tally in self._tallies.take_touched(silent):
+            before = self._published.get(tally.project_id)
+            self._published[tally.project_id] = tally
+            if before is None:
+                yield Appeared(tally)
+            elif tally != before:
+                yield Changed(before, tally)
+
+
+def _counted_as(job: Job) -> tuple[str, str, str]:
+    return job.account, job.project_id, job.state

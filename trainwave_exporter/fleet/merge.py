@@ -1,0 +1,93 @@
+"""How what is told now goes together with what was known before. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+
+from msgspec.structs import replace
+
+from trainwave_exporter.model import Job, Metric, Point, Quantity, Reading
+
+_MERGED_FIELDS = tuple(
+    field
+    for field in Job.__struct_fields__
+    if field not in {"id", "state", "project_id", "confirmed_at", "account", "readings"}
+)
+
+
+def merge_jobs(known: Job, told: Job) -> Job:
+    """Return what is known of a job after one more answer about it, all but its readings.
+
+    What the answer does not tell stays as it was. A job that lives again has not finished.
+    """
+    fields = {
+        field: value for field in _MERGED_FIELDS if (value := getattr(told, field)) is not None
+    }
+    merged = replace(
+        known,
+        **fields,
+        account=told.account,
+        state=told.state,
+        project_id=told.project_id or known.project_id,
+        confirmed_at=told.confirmed_at,
+    )
+    if known.finished and told.finished_at is None and _revived(known, told):
+        merged = replace(merged, finished_at=None)
+    return merged
+
+
+def _revived(known: Job, told: Job) -> bool:
+    return told.state != known.state and not told.finished
+
+
+def merge_readings(
+    known: Mapping[Metric, Reading], told: Mapping[Metric, Reading], overdue: Container[Metric]
+) -> dict[Metric, Reading]:
+    """Return both, the newer one where both tell the same metric, with rates between totals.
+
+    A job's list entry gives one number where the metric's own endpoint tells devices apart. The
+    number does not replace the richer reading, or the series would flap between two sets of labels.
+    ``overdue`` names the metrics whose known reading came so long ago that any other replaces it,
+    whatever its timestamp (the API's clock may be wrong) and however poor.
+    """
+    merged = dict(known)
+    for metric, reading in told.items():
+        before = merged.get(metric)
+        if before is None:
+            merged[metric] = reading
+        elif metric in overdue or not _yields(reading, before):
+            merged[metric] = _with_rates(before, reading)
+    return merged
+
+
+def _yields(told: Reading, known: Reading) -> bool:
+    return told.at < known.at or (_tells_devices(known) and not _tells_devices(told))
+
+
+def _with_rates(known: Reading, told: Reading) -> Reading:
+    if told.quantity is not Quantity.BYTES_TOTAL:
+        return told
+    return replace(told, rates=_rates(known, told))
+
+
+def _tells_devices(reading: Reading) -> bool:
+    return any(point.device is not None for point in reading.points)
+
+
+def _rates(known: Reading, told: Reading) -> tuple[Point, ...]:
+    """Bytes per second between two running totals; the last rates if no time passed between them.
+
+    A total that fell was reset: what it was in between nobody knows, so it has no rate.
+    """
+    if known.quantity is not Quantity.BYTES_TOTAL:
+        return ()
+    seconds = told.at - known.at
+    if seconds <= 0:
+        return known.rates
+    totals = {(point.device, point.direction): point.value for point in known.points}
+    return tuple(
+        replace(point, value=(point.value - before) / seconds)
+        for point in told.points
+        if (before := totals.get((point.device, point.direction))) is not None
+        and point.value >= before
+    )

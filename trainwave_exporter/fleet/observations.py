@@ -1,0 +1,80 @@
+"""What the pollers tell the fleet: everything that can change what is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from trainwave_exporter.model import Job, Organization, Project, Reading
+
+
+class JobsSeen(Struct, frozen=True):
+    """The API told of these jobs, in a page of a list or a detail. Says nothing of other jobs."""
+
+    account: str
+    jobs: tuple[Job, ...]
+    asked_at: float
+    """When the request was sent: an answer may be older than another that overtook it."""
+
+
+class SweepEnded(Struct, frozen=True):
+    """A list of jobs was walked to its end."""
+
+    account: str
+    seen: frozenset[str]
+    """The ids of all jobs in it."""
+    full: bool
+    """No filter kept any jobs out of the list."""
+    complete: bool
+    """Full, and nothing is known to be missing: no page shifted, every job could be read. Only then
+    does absence from ``seen`` mean anything."""
+
+
+class SweepFailed(Struct, frozen=True):
+    """A list of jobs could not be walked to its end."""
+
+    account: str
+
+
+class ReadingSeen(Struct, frozen=True):
+    """The API answered one metric of one job."""
+
+    account: str
+    job_id: str
+    reading: Reading
+
+
+class ProjectsSeen(Struct, frozen=True):
+    """All projects of an account."""
+
+    account: str
+    projects: tuple[Project, ...]
+
+
+class OrganizationsSeen(Struct, frozen=True):
+    """All organizations of an account."""
+
+    account: str
+    organizations: tuple[Organization, ...]
+
+
+class TimePassed(Struct, frozen=True):
+    """Nothing came, but time went by: what became too old has to go.
+
+    ``readings_max_age``: by account, how old in seconds a reading may grow before it is dropped.
+    """
+
+    readings_max_age: Mapping[str, float]
+
+
+Observation: TypeAlias = (
+    JobsSeen
+    | SweepEnded
+    | SweepFailed
+    | ReadingSeen
+    | ProjectsSeen
+    | OrganizationsSeen
+    | TimePassed
+)

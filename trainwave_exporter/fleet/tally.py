@@ -1,0 +1,97 @@
+"""What is counted of each project's jobs: how many are in which state, and how they got there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from trainwave_exporter.model import Distribution, Job, ProjectTally
+
+QUEUE_BOUNDS = (5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 21600.0)
+RUN_BOUNDS = (
+    60.0,
+    300.0,
+    900.0,
+    1800.0,
+    3600.0,
+    7200.0,
+    14400.0,
+    28800.0,
+    57600.0,
+    86400.0,
+    259200.0,
+)
+
+
+@dataclass(slots=True)
+class _Counts:
+    account: str
+    jobs: Counter[str] = field(default_factory=Counter)
+    transitions: Counter[tuple[str, str]] = field(default_factory=Counter)
+    queue: Distribution = field(default_factory=lambda: Distribution.empty(QUEUE_BOUNDS))
+    runs: dict[str, Distribution] = field(default_factory=dict)
+
+
+class Tallies:
+    """The counts of every project, and which of them changed since they were last asked for."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, _Counts] = {}
+        self._touched: set[str] = set()
+
+    def shown(self, before: Job | None, after: Job | None) -> None:
+        """Count a job in where it is shown now, and out of where it was."""
+        if before is not None:
+            self._of(before).jobs[before.state] -= 1
+        if after is not None:
+            counts = self._of(after)
+            counts.account = after.account
+            counts.jobs[after.state] += 1
+
+    def transition(self, before: Job, after: Job) -> None:
+        """Count a state change that was seen."""
+        self._of(after).transitions[before.state, after.state] += 1
+
+    def queued(self, job: Job, seconds: float) -> None:
+        """Count how long a job waited for its start."""
+        counts = self._of(job)
+        counts.queue = counts.queue.observe(seconds)
+
+    def ran(self, job: Job, seconds: float) -> None:
+        """Count how long a job ran until its end."""
+        counts = self._of(job)
+        runs = counts.runs.get(job.state) or Distribution.empty(RUN_BOUNDS)
+        counts.runs[job.state] = runs.observe(seconds)
+
+    def touch(self, account: str) -> None:
+        """Have every project of an account published again: whether it can be told changed."""
+        self._touched.update(
+            project_id for project_id, counts in self._counts.items() if counts.account == account
+        )
+
+    def take_touched(self, silent_accounts: frozenset[str]) -> list[ProjectTally]:
+        """Return the tallies that changed since the last call.
+
+        ``silent_accounts``: accounts whose jobs are not known any more. Their counts are withheld
+        instead of falling to zero: an error is not an empty fleet.
+        """
+        touched = [self._tally(project_id, silent_accounts) for project_id in sorted(self._touched)]
+        self._touched.clear()
+        return touched
+
+    def _of(self, job: Job) -> _Counts:
+        self._touched.add(job.project_id)
+        counts = self._counts.get(job.project_id)
+        if counts is None:
+            counts = self._counts[job.project_id] = _Counts(job.account)
+        return counts
+
+    def _tally(self, project_id: str, silent_accounts: frozenset[str]) -> ProjectTally:
+        counts = self._counts[project_id]
+        return ProjectTally(
+            project_id=project_id,
+            jobs=None if counts.account in silent_accounts else dict(+counts.jobs),
+            transitions=dict(counts.transitions),
+            queue_duration=counts.queue,
+            run_duration=dict(counts.runs),
+        )
