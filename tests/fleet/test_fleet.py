@@ -144,9 +144,9 @@ def test_an_account_is_up_after_a_sweep_and_down_after_a_failed_one(world: World
     assert world.status() == AccountStatus(name="a")
     world.sweep(world.job())
     assert world.status() == AccountStatus(name="a", up=True, confirmed_at=world.now)
-    assert world.fleet.up("a")
     world.fail()
-    assert not world.fleet.up("a")
+    assert world.fleet.status("a") == world.status()
+    assert not world.status().up
     assert world.status().confirmed_at == world.now
 
 

@@ -120,13 +120,9 @@ class Fleet:
 
     # What is known
 
-    def statuses(self) -> list[AccountStatus]:
-        """Return the status of every account, in the order of the configuration."""
-        return [account.status for account in self._accounts.values()]
-
-    def up(self, account: str) -> bool:
-        """Whether the last sweep of this account succeeded."""
-        return self._accounts[account].status.up
+    def status(self, account: str) -> AccountStatus:
+        """Return whether an account can be read."""
+        return self._accounts[account].status
 
     def counted(self, account: str) -> bool:
         """Whether a full sweep succeeded since this account became readable."""
@@ -157,7 +153,7 @@ class Fleet:
         return tuple(
             Appeared(record)
             for records in (
-                self.statuses(),
+                [account.status for account in self._accounts.values()],
                 self._organizations.all(),
                 self._projects.all(),
                 shown,

@@ -1,0 +1,29 @@
+# Two stages: the first installs from the lock file, the second carries only what runs.
+ARG PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm
+
+FROM ${PYTHON_IMAGE} AS build
+WORKDIR /src
+RUN python3 -m venv /opt/trainwave-exporter
+COPY requirements.lock ./
+RUN --mount=type=cache,target=/root/.cache/pip \
+    /opt/trainwave-exporter/bin/pip install --require-hashes -r requirements.lock
+COPY LICENSE README.md pyproject.toml ./
+COPY trainwave_exporter ./trainwave_exporter
+RUN --mount=type=cache,target=/root/.cache/pip \
+    /opt/trainwave-exporter/bin/pip install --no-deps . \
+    && /opt/trainwave-exporter/bin/pip uninstall --yes setuptools pip
+
+FROM ${PYTHON_IMAGE}
+LABEL org.opencontainers.image.title="trainwave-exporter" \
+      org.opencontainers.image.description="Prometheus exporter for the jobs, costs and GPU use of Trainwave" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /opt/trainwave-exporter /opt/trainwave-exporter
+ENV PATH=/opt/trainwave-exporter/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+# Numeric, so that Kubernetes can see that it is not root.
+USER 65532:65532
+EXPOSE 9877
+HEALTHCHECK --interval=30s --timeout=3s --start-period=5s \
+    CMD ["python3", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:9877/-/healthy', timeout=2)"]
+ENTRYPOINT ["trainwave-exporter"]

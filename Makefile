@@ -1,0 +1,74 @@
+# Everything a developer or a new user runs. `make` alone lists the targets.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format types docs lock locked clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: $(VENV)/.runtime ## run the exporter on the embedded simulator; stops on Ctrl-C
+	@$(BIN)/trainwave-exporter demo
+
+test: $(VENV)/.dev ## run the whole test suite; fails below 95 % of branches, too
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -n auto
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+lint: $(VENV)/.dev ## check style, YAML and Dockerfile
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/yamllint --strict .
+	@$(BIN)/hadolint Dockerfile
+
+format: $(VENV)/.dev ## reformat the code and mend what can be mended
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+types: $(VENV)/.dev ## check the types, strictly
+	@$(BIN)/mypy
+
+docs: $(VENV)/.dev ## write the generated parts of the README anew
+	@$(BIN)/python -m tests.support.readme
+
+lock: $(VENV)/.dev ## resolve the dependencies anew into the lock files
+	@$(call compile,--upgrade,.)
+
+locked: $(VENV)/.dev ## check that the lock files still say what pyproject.toml asks for
+	@mkdir -p .cache/locked && cp requirements*.lock .cache/locked
+	@$(call compile,,.cache/locked)
+	@diff requirements.lock .cache/locked/requirements.lock
+	@diff requirements-dev.lock .cache/locked/requirements-dev.lock
+
+# $(1): further options; $(2): the folder of the lock files. What is locked there stays, if it can.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url
+compile = $(COMPILE) $(1) pyproject.toml -o $(2)/requirements.lock >/dev/null && \
+	$(COMPILE) $(1) pyproject.toml --group dev -c $(2)/requirements.lock \
+		-o $(2)/requirements-dev.lock >/dev/null
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) .cache .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed, and is not on the PATH' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo '$(PYTHON) is older than Python 3.11; name another with PYTHON=…' >&2; exit 1; }
+	@echo 'Creating $(VENV)'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
+	@echo 'Installing the exporter into $(VENV)'
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	@echo 'Installing the development tools into $(VENV)'
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,77 @@
+"""Loops start at once, go on at their interval, and outlive a clock that was set."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from trainwave_exporter.polling import Loop, Schedule
+
+
+class Runs:
+    """A loop that counts its runs, and lets tests wait for them."""
+
+    def __init__(self, interval: float) -> None:
+        self.count = 0
+        self._ran = asyncio.Event()
+        self.loop = Loop(
+            account="a",
+            name="counting",
+            interval=interval,
+            work=self._work,
+            observe=lambda _fact: None,
+            clock=time.time,
+            monotonic=time.monotonic,
+        )
+
+    async def _work(self, _step: Callable[[], None]) -> None:
+        self.count += 1
+        self._ran.set()
+
+    async def reach(self, count: int) -> None:
+        async with asyncio.timeout(10):
+            while self.count < count:
+                self._ran.clear()
+                await self._ran.wait()
+
+
+async def test_loops_run_at_once_and_again_at_their_interval() -> None:
+    often, seldom = Runs(0.05), Runs(3600)
+    schedule = Schedule([often.loop], clock=time.time, monotonic=time.monotonic)
+    schedule.start()
+    await often.reach(3)
+    schedule.stop()
+    assert seldom.count == 0
+
+
+async def test_nothing_runs_after_the_stop() -> None:
+    runs = Runs(0.01)
+    schedule = Schedule([runs.loop], clock=time.time, monotonic=time.monotonic)
+    schedule.start()
+    await runs.reach(1)
+    schedule.stop()
+    schedule.stop()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    count = runs.count
+    rest = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_later(0.1, rest.set_result, None)
+    await rest
+    assert runs.count == count
+
+
+async def test_a_clock_that_is_set_starts_every_loop_anew() -> None:
+    runs = Runs(3600)
+    shift = 0.0
+    schedule = Schedule([runs.loop], clock=lambda: time.time() + shift, monotonic=time.monotonic)
+    with structlog.testing.capture_logs() as logs:
+        schedule.start()
+        await runs.reach(1)
+        shift = -3600.0
+        await runs.reach(2)
+        schedule.stop()
+    (entry,) = logs
+    assert (entry["event"], entry["seconds"]) == ("clock_jumped", -3600.0)

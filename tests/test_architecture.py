@@ -1,0 +1,107 @@
+"""Who may import whom. Read off the syntax trees, so that no import goes unseen."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import trainwave_exporter
+
+PACKAGE = Path(trainwave_exporter.__file__).parent
+NAME = "trainwave_exporter"
+
+EVERYTHING = {
+    "api",
+    "config",
+    "exposition",
+    "fleet",
+    "logs",
+    "model",
+    "polling",
+    "simulator",
+    "web",
+}
+MAY_IMPORT: dict[str, set[str]] = {
+    "model": set(),
+    "logs": set(),
+    "simulator": set(),
+    "api": {"model"},
+    "fleet": {"model"},
+    "config": {"model"},
+    "polling": {"api", "fleet", "model"},
+    "exposition": {"fleet", "model"},
+    "web": {"exposition"},
+    "daemon": EVERYTHING,
+    "check": EVERYTHING | {"daemon"},
+    "cli": {"check", "config", "daemon", "exposition", "logs", "simulator"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+"""Besides this, every room may import itself and, for the version, the package."""
+
+
+def rooms() -> Iterator[tuple[str, Path]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        top = path.relative_to(PACKAGE).parts[0]
+        yield top.removesuffix(".py"), path
+
+
+def imported_rooms(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Import(names=names):
+                modules = [alias.name for alias in names]
+            case ast.ImportFrom(module=str(module), level=0, names=names):
+                direct = module == NAME
+                modules = [f"{NAME}.{alias.name}" for alias in names] if direct else [module]
+            case ast.ImportFrom():
+                raise AssertionError(f"{path}: relative imports hide where things come from")
+            case _:
+                continue
+        for module in modules:
+            package, _, rest = module.partition(".")
+            if package == NAME and rest != "__version__":
+                yield rest.partition(".")[0]
+
+
+def test_every_room_stands_in_the_table() -> None:
+    assert {room for room, _ in rooms()} == set(MAY_IMPORT)
+
+
+def test_no_room_imports_what_it_must_not_know() -> None:
+    trespasses = [
+        f"{path.relative_to(PACKAGE)} imports {imported}"
+        for room, path in rooms()
+        for imported in imported_rooms(path)
+        if imported != room and imported not in MAY_IMPORT[room]
+    ]
+    assert trespasses == []
+
+
+def test_the_test_sees_imports() -> None:
+    """The table would mean nothing if the reading of imports were blind."""
+    seen = {
+        imported for room, path in rooms() if room == "daemon" for imported in imported_rooms(path)
+    }
+    assert {"api", "fleet", "polling", "exposition", "web", "config", "model"} <= seen
+
+
+def test_apscheduler_is_known_in_one_place_only() -> None:
+    knowing = [
+        path.relative_to(PACKAGE).as_posix()
+        for _, path in rooms()
+        if "apscheduler" in {name for node in ast.walk(ast.parse(path.read_text()))
+                             for name in _packages(node)}
+    ]
+    assert knowing == ["polling/schedule.py"]
+
+
+def _packages(node: ast.AST) -> list[str]:
+    match node:
+        case ast.Import(names=names):
+            return [alias.name.partition(".")[0] for alias in names]
+        case ast.ImportFrom(module=str(module)):
+            return [module.partition(".")[0]]
+        case _:
+            return []

@@ -1,0 +1,330 @@
+"""The composition root: builds everything from `Settings`, starts it, stops it.
+
+::
+
+    schedule ─▶ pollers ─▶ clients ─▶ Trainwave
+                   │ observations
+                   ▼
+                 fleet ─changes─▶ exposition ─bytes─▶ web server
+
+Only this room turns settings into constructor arguments, and only here does it show who listens to
+whom.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from random import Random
+
+import structlog
+
+from trainwave_exporter import __version__
+from trainwave_exporter.api import Client, RateBudget
+from trainwave_exporter.config import Account, KeySource, Settings
+from trainwave_exporter.exposition import Exposition, Selection, Telemetry
+from trainwave_exporter.fleet import Fleet, Observation, Policy, TimePassed
+from trainwave_exporter.model import ChangeListener, FactListener, RateLimit
+from trainwave_exporter.polling import AccountPoller, Intervals, Loop, Schedule, Scope
+from trainwave_exporter.web import (
+    AccountOverview,
+    ListenError,
+    LoopOverview,
+    Overview,
+    WebServer,
+)
+
+log = structlog.get_logger()
+
+HOUSEKEEPING_SECONDS = 5.0
+"""How often what became too old is looked for, and the budgets are published."""
+
+
+class StartError(Exception):
+    """The daemon cannot start; the text says why in one line."""
+
+
+class Daemon:
+    """A running exporter."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        keys: Mapping[str, KeySource],
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        random: Random | None = None,
+    ) -> None:
+        """``keys``: the source of each account's key, by the account's name.
+
+        Raises `ValueError` for a pattern of metric names that matches none.
+        """
+        self._settings = settings
+        self._clock = clock
+        self._started_at = clock()
+        self._stopping = asyncio.Event()
+        self.telemetry = Telemetry(version=__version__)
+        self.exposition = Exposition(
+            selection=Selection(allow=settings.metrics.allow, deny=settings.metrics.deny),
+            max_jobs=settings.metrics.max_jobs,
+            telemetry=self.telemetry,
+        )
+        names = [account.name for account in settings.accounts]
+        self._fleet = Fleet(
+            accounts=names,
+            policy=_policy(settings),
+            observe=self.telemetry.observe,
+            now=self._started_at,
+        )
+        dice = random or Random()  # noqa: S311 - spreads retries, guards nothing
+        self._watches = [
+            _Watch(
+                account,
+                keys[account.name],
+                settings,
+                fleet=self._fleet,
+                report=self._report,
+                observe=self.telemetry.observe,
+                clock=clock,
+                monotonic=monotonic,
+                random=dice,
+            )
+            for account in settings.accounts
+        ]
+        housekeeping = Loop(
+            account="",
+            name="housekeeping",
+            interval=HOUSEKEEPING_SECONDS,
+            work=self._keep_house,
+            observe=self.telemetry.observe,
+            clock=clock,
+            monotonic=monotonic,
+        )
+        pollers = [watch.poller for watch in self._watches]
+        self._loops = [loop for poller in pollers for loop in poller.loops] + [housekeeping]
+        self._schedule = Schedule(self._loops, clock=clock, monotonic=monotonic)
+        self._listeners: list[ChangeListener] = [
+            self.exposition.apply,
+            *(poller.forget for poller in pollers),
+        ]
+        self.web = WebServer(
+            exposition=self.exposition,
+            telemetry_path=settings.web.telemetry_path,
+            unready_reasons=self.unready_reasons,
+            overview=self.overview,
+            scraped=self.telemetry.scraped,
+        )
+
+    async def run(self) -> None:
+        """Serve and poll until `stop` is called or SIGTERM or SIGINT comes.
+
+        Raises `StartError` when the address cannot be listened on.
+        """
+        self.exposition.apply(self._fleet.introduce())
+        try:
+            await self.web.start(self._settings.web.listen_address)
+        except ListenError as error:
+            raise StartError(str(error)) from error
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        log.info(
+            "started",
+            version=__version__,
+            python=sys.version.split()[0],
+            listening=[f"{host}:{port}" for host, port in self.web.addresses],
+            accounts=[watch.account.name for watch in self._watches],
+        )
+        self._schedule.start()
+        try:
+            await self._stopping.wait()
+        finally:
+            self._schedule.stop()
+            await asyncio.gather(*(watch.poller.stop() for watch in self._watches))
+            await self.web.stop()
+            log.info("stopped")
+
+    def stop(self) -> None:
+        """Have `run` come to its end. May be called more than once."""
+        self._stopping.set()
+
+    def unready_reasons(self) -> list[str]:
+        """Return why the exporter is not ready, in words; empty when it is."""
+        waiting = [
+            f"account {watch.account.name}: no complete sweep yet"
+            for watch in self._watches
+            if not watch.poller.swept
+        ]
+        stopped = [
+            f"loop {loop.name} of account {loop.account}: stopped"
+            if loop.account
+            else f"loop {loop.name}: stopped"
+            for loop in self._loops
+            if loop.stopped
+        ]
+        return waiting + stopped
+
+    def overview(self) -> Overview:
+        """Return what the landing page tells."""
+        now = self._clock()
+        return Overview(
+            version=__version__,
+            started_at=self._started_at,
+            now=now,
+            telemetry_path=self._settings.web.telemetry_path,
+            accounts=tuple(watch.overview(self._fleet, now) for watch in self._watches),
+            loops=tuple(_loop_overview(loop) for loop in self._loops),
+        )
+
+    def _report(self, observation: Observation) -> None:
+        changes = self._fleet.apply(observation, self._clock())
+        for listener in self._listeners:
+            listener(changes)
+
+    async def _keep_house(self, _step: Callable[[], None]) -> None:
+        staleness = self._settings.fleet.staleness
+        self._report(
+            TimePassed(
+                {
+                    watch.account.name: max(staleness, watch.poller.readings_max_age)
+                    for watch in self._watches
+                }
+            )
+        )
+        for watch in self._watches:
+            self.telemetry.observe(watch.rate_limit(self._clock()))
+
+
+class _Watch:
+    """One account's budget, client and poller."""
+
+    def __init__(
+        self,
+        account: Account,
+        key: KeySource,
+        settings: Settings,
+        *,
+        fleet: Fleet,
+        report: Callable[[Observation], None],
+        observe: FactListener,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+        random: Random,
+    ) -> None:
+        self.account = account
+        self._budget = RateBudget(
+            share=account.rate_limit_share,
+            initial_limit=account.initial_rate_limit,
+            clock=clock,
+            random=random,
+        )
+        self._client = build_client(
+            account, key, settings, self._budget, observe, clock, monotonic, random
+        )
+        polling = settings.polling
+        self.poller = AccountPoller(
+            account=account.name,
+            client=self._client,
+            budget=self._budget,
+            fleet=fleet,
+            report=report,
+            observe=observe,
+            scope=Scope(
+                organization=account.organization,
+                project=account.project,
+                page_size=account.page_size,
+            ),
+            intervals=Intervals(
+                running=polling.running_interval,
+                sweep=polling.sweep_interval,
+                directory=polling.directory_interval,
+                readings=polling.readings_interval,
+            ),
+            clock=clock,
+            monotonic=monotonic,
+        )
+
+    def rate_limit(self, now: float) -> RateLimit:
+        """Return the state of the budget as a fact."""
+        state = self._budget.snapshot(now)
+        return RateLimit(
+            account=self.account.name,
+            limit=state.limit,
+            allowance=state.allowance,
+            remaining=state.remaining,
+            used=state.used,
+            blocked_until=state.blocked_until,
+        )
+
+    def overview(self, fleet: Fleet, now: float) -> AccountOverview:
+        """Return what the landing page tells of this account."""
+        jobs = list(fleet.jobs(self.account.name))
+        status = fleet.status(self.account.name)
+        budget = self._budget.snapshot(now)
+        dialect = self._client.dialect
+        errors = [loop.last_error for loop in self.poller.loops if loop.last_error is not None]
+        return AccountOverview(
+            name=self.account.name,
+            up=status.up,
+            jobs_running=sum(job.running for job in jobs),
+            jobs_known=len(jobs),
+            confirmed_at=status.confirmed_at,
+            requests_used=budget.used,
+            allowance=budget.allowance,
+            limit=budget.limit,
+            dialect=None if dialect is None else dialect.value,
+            error=errors[0] if errors else None,
+        )
+
+
+def build_client(
+    account: Account,
+    key: KeySource,
+    settings: Settings,
+    budget: RateBudget,
+    observe: FactListener,
+    clock: Callable[[], float] = time.time,
+    monotonic: Callable[[], float] = time.monotonic,
+    random: Random | None = None,
+) -> Client:
+    """Return the API client of an account, as the settings want it."""
+    return Client(
+        account=account.name,
+        base_url=account.api_url,
+        key=key,
+        budget=budget,
+        observe=observe,
+        clock=clock,
+        monotonic=monotonic,
+        random=random or Random(),  # noqa: S311 - spreads retries, guards nothing
+        cost_unit=account.cost_unit,
+        units=settings.readings.units,
+        inline_units=settings.readings.listed_units,
+        timeout=account.timeout,
+    )
+
+
+def _policy(settings: Settings) -> Policy:
+    fleet = settings.fleet
+    return Policy(
+        finished_retention=fleet.finished_retention,
+        staleness=fleet.staleness,
+        directory_staleness=fleet.staleness + 2 * settings.polling.directory_interval,
+        vanish_after_sweeps=fleet.vanish_after_sweeps,
+    )
+
+
+def _loop_overview(loop: Loop) -> LoopOverview:
+    run = loop.last_run
+    return LoopOverview(
+        account=loop.account,
+        name=loop.name,
+        interval=loop.interval,
+        last_finished_at=None if run is None else run.finished_at,
+        last_succeeded=None if run is None else run.succeeded,
+        stopped=loop.stopped,
+    )

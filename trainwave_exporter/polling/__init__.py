@@ -1,0 +1,8 @@
+"""What to ask, when, and how much of it: loops over lists, and a planner for the rest."""
+
+from trainwave_exporter.polling.loop import Loop
+from trainwave_exporter.polling.poller import AccountPoller, Intervals
+from trainwave_exporter.polling.schedule import Schedule
+from trainwave_exporter.polling.sweep import Scope
+
+__all__ = ["AccountPoller", "Intervals", "Loop", "Schedule", "Scope"]

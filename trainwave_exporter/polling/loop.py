@@ -1,0 +1,113 @@
+"""A polling loop: runs one piece of work again and again, and lets nobody miss that it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import structlog
+
+from trainwave_exporter.api import TrainwaveError
+from trainwave_exporter.model import FactListener, LoopRun
+
+log = structlog.get_logger()
+
+Work: TypeAlias = Callable[[Callable[[], None]], Awaitable[None]]
+"""What a loop does; it is handed a function to call whenever it got a step further."""
+
+SUMMARY_SECONDS = 300.0
+"""How often a loop that goes on failing says so."""
+_GRACE_SECONDS = 330.0
+"""How long a loop may be silent beyond its intervals: a little more than the longest block."""
+
+
+class Loop:
+    """One loop: what it does, how often, and how that went."""
+
+    def __init__(
+        self,
+        *,
+        account: str,
+        name: str,
+        interval: float,
+        work: Work,
+        observe: FactListener,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.account = account
+        self.name = name
+        self.interval = interval
+        self._work = work
+        self._observe = observe
+        self._clock = clock
+        self._monotonic = monotonic
+        self._stirred_at = monotonic()
+        self._failing_since: float | None = None
+        self._failures = 0
+        self._summarized_at = 0.0
+        self._under_way = False
+        self.last_run: LoopRun | None = None
+        self.last_error: str | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it has not got a step further for much longer than it should take."""
+        return self._monotonic() - self._stirred_at > 3 * self.interval + _GRACE_SECONDS
+
+    async def run(self) -> None:
+        """Do the work once, unless it is being done. Never raises: trouble is logged and kept."""
+        if self._under_way:
+            return
+        self._under_way = True
+        began = self._monotonic()
+        self._stir()
+        error: str | None = None
+        try:
+            await self._work(self._stir)
+        except TrainwaveError as failure:
+            error = str(failure)
+            self._log_failure(error)
+        except Exception as failure:
+            error = f"{type(failure).__name__}: {failure}"
+            if self._failing_since is None:
+                log.exception("loop_broke", account=self.account, loop=self.name)
+            self._log_failure(error)
+        finally:
+            self._under_way = False
+        if error is None:
+            self._log_recovery()
+        self._stir()
+        self.last_error = error
+        self.last_run = LoopRun(
+            account=self.account,
+            loop=self.name,
+            succeeded=error is None,
+            seconds=self._monotonic() - began,
+            finished_at=self._clock(),
+        )
+        self._observe(self.last_run)
+
+    def _stir(self) -> None:
+        self._stirred_at = self._monotonic()
+
+    def _log_failure(self, error: str) -> None:
+        """Log that it began to fail, and from time to time that it goes on: not every failure."""
+        now = self._monotonic()
+        self._failures += 1
+        facts = {"account": self.account, "loop": self.name, "error": error}
+        if self._failing_since is None:
+            self._failing_since = self._summarized_at = now
+            log.warning("loop_failing", **facts)
+        elif now - self._summarized_at >= SUMMARY_SECONDS:
+            self._summarized_at = now
+            seconds = round(now - self._failing_since)
+            log.warning("loop_still_failing", failures=self._failures, seconds=seconds, **facts)
+
+    def _log_recovery(self) -> None:
+        if self._failing_since is not None:
+            seconds = round(self._monotonic() - self._failing_since)
+            facts = {"failures": self._failures, "seconds": seconds}
+            log.info("loop_recovered", account=self.account, loop=self.name, **facts)
+        self._failing_since = None
+        self._failures = 0

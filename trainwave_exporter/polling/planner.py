@@ -1,0 +1,133 @@
+"""Which requests are worth most now. Pure: fleet, agenda and time in, calls out, best first.
+
+The lists of jobs bring state and cost by themselves; what is planned here is the rest:
+
+1. the details of a job that ran when last heard of and is missing from the running list: it has
+   probably ended, and its last state and cost are wanted at once;
+2. the details of a live job that the list does not bring (name, hardware, price, start), once per
+   state;
+3. everything that ages: the readings of running jobs, the state of jobs that wait to run, and the
+   missing details of finished ones. Oldest and dearest first: what counts is the age in units of
+   the ideal interval, weighted with the square root of the job's price. An age grows without
+   bound, so nothing starves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from heapq import nlargest
+from math import sqrt
+
+from msgspec import Struct
+
+from trainwave_exporter.model import Job, Metric
+from trainwave_exporter.polling.agenda import Agenda, Call
+
+_NEVER_READ = 1e6
+"""What has never been read counts as this many ideal intervals old: it comes before the rest."""
+_CHEAPEST = 0.1
+"""Price in dollars per hour below which, or without which, jobs weigh the same."""
+
+
+class Situation(Struct, frozen=True, kw_only=True):
+    """What the planner needs to know besides the jobs and the agenda."""
+
+    now: float
+    """Unix seconds."""
+    listed_since: float
+    """When the newest successful walk of the running list began: it confirmed whom it named."""
+    state_interval: float
+    """How often, in seconds, the state of a live job is to be confirmed."""
+    readings_interval: float
+    """The ideal age in seconds at which a reading is asked for again."""
+
+
+class Schedule(Struct, frozen=True):
+    """What came of planning."""
+
+    calls: tuple[Call, ...]
+    """The calls to make now, best first."""
+    due: int
+    """How many were due, these included."""
+    readings: int
+    """How many readings one round over all running jobs takes."""
+
+
+class _Need(Struct, frozen=True):
+    rank: int
+    score: float
+    call: Call
+
+
+def plan(jobs: Iterable[Job], agenda: Agenda, situation: Situation, slots: int) -> Schedule:
+    """Return at most ``slots`` calls for ``jobs`` (all that are shown of one account)."""
+    due: list[_Need] = []
+    readings = 0
+    for job in jobs:
+        if job.running:
+            readings += sum(not _brought_by_list(job, metric) for metric in Metric)
+        due.extend(_needs(job, agenda, situation))
+    best = nlargest(slots, due, key=lambda need: (need.rank, need.score))
+    return Schedule(tuple(need.call for need in best), len(due), readings)
+
+
+def _needs(job: Job, agenda: Agenda, situation: Situation) -> Iterator[_Need]:
+    now = situation.now
+    details = Call(job.id)
+    asked = agenda.asked(details)
+    if not asked.under_way and asked.not_before <= now:
+        rank = _details_rank(job, asked.answered_in_state, situation)
+        if rank is not None:
+            age = (now - job.confirmed_at) / situation.state_interval
+            yield _Need(rank, age * _weight(job), details)
+    if job.running:
+        for metric in Metric:
+            yield from _reading_needs(job, metric, agenda, situation)
+
+
+def _details_rank(job: Job, answered_in_state: str | None, situation: Situation) -> int | None:
+    unconfirmed = job.confirmed_at < situation.listed_since and not job.finished
+    if unconfirmed and job.running:
+        return 3
+    if answered_in_state != job.state and _lacks_details(job):
+        return 1 if job.finished else 2
+    if unconfirmed and situation.now - job.confirmed_at >= situation.state_interval:
+        return 1
+    return None
+
+
+def _lacks_details(job: Job) -> bool:
+    """Whether something is missing that a job's details would tell."""
+    unknown = (job.name, job.gpus, job.hourly_cost_dollars)
+    if any(fact is None for fact in unknown):
+        return True
+    return (job.running and job.started_at is None) or (job.finished and job.finished_at is None)
+
+
+def _reading_needs(
+    job: Job, metric: Metric, agenda: Agenda, situation: Situation
+) -> Iterator[_Need]:
+    call = Call(job.id, metric)
+    asked = agenda.asked(call)
+    if asked.under_way or asked.not_before > situation.now or _brought_by_list(job, metric):
+        return
+    if asked.answered_at is None:
+        age = _NEVER_READ
+    else:
+        age = (situation.now - asked.answered_at) / situation.readings_interval
+    if age >= 1:
+        yield _Need(1, age * _weight(job), call)
+
+
+def _brought_by_list(job: Job, metric: Metric) -> bool:
+    """Whether the list itself brought this reading: it is as old as the job's own facts.
+
+    One number over several GPUs cannot tell which of them idles: there the devices are wanted.
+    """
+    reading = job.readings.get(metric)
+    several_devices = metric is Metric.GPU_UTILIZATION and (job.gpus or 1) > 1
+    return reading is not None and reading.at == job.confirmed_at and not several_devices
+
+
+def _weight(job: Job) -> float:
+    return sqrt(max(job.hourly_cost_dollars or 0.0, _CHEAPEST))

@@ -1,0 +1,358 @@
+"""Watches one account: turns the API's answers into observations, within the account's budget."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable
+
+import structlog
+from msgspec import Struct
+
+from trainwave_exporter.api import (
+    Client,
+    Priority,
+    RateBudget,
+    RateLimited,
+    TrainwaveError,
+    pages,
+)
+from trainwave_exporter.fleet import (
+    Fleet,
+    JobsSeen,
+    Observation,
+    OrganizationsSeen,
+    ProjectsSeen,
+    ReadingSeen,
+    SweepEnded,
+    SweepFailed,
+)
+from trainwave_exporter.model import (
+    Change,
+    Departed,
+    Departure,
+    FactListener,
+    Job,
+    Organization,
+    Plan,
+    Project,
+)
+from trainwave_exporter.polling.agenda import Agenda, Call
+from trainwave_exporter.polling.loop import SUMMARY_SECONDS, Loop, Work
+from trainwave_exporter.polling.planner import Situation, plan
+from trainwave_exporter.polling.sweep import Scope, Sweep, sweep
+
+log = structlog.get_logger()
+
+SPEND_INTERVAL = 1.0
+"""Seconds between two looks of the planner at what the budget allows."""
+LISTS_SHARE = 0.5
+"""The part of the allowance that walks of the running list may take where they are dear."""
+READINGS_PATIENCE = 3.0
+"""A reading is dropped when it is older than this many rounds (and than the fleet's bound)."""
+
+
+class Intervals(Struct, frozen=True, kw_only=True):
+    """How often, in seconds, each thing is asked for."""
+
+    running: float
+    sweep: float
+    directory: float
+    readings: float
+
+
+class AccountPoller:
+    """The loops of one account, and what they share."""
+
+    def __init__(
+        self,
+        *,
+        account: str,
+        client: Client,
+        budget: RateBudget,
+        fleet: Fleet,
+        report: Callable[[Observation], None],
+        observe: FactListener,
+        scope: Scope,
+        intervals: Intervals,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+        max_in_flight: int = 16,
+    ) -> None:
+        """``report`` hands an observation to the fleet and its listeners."""
+        self.account = account
+        self._client = client
+        self._budget = budget
+        self._fleet = fleet
+        self._report = report
+        self._observe = observe
+        self._scope = scope
+        self._intervals = intervals
+        self._clock = clock
+        self._max_in_flight = max_in_flight
+        self._agenda = Agenda(pause=intervals.readings)
+        self._filter_trusted = True
+        self._listed: Sweep | None = None
+        self._full_at: float | None = None
+        self._reserved: dict[str, float] = {}
+        self._readings_in_a_round = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._broken: list[BaseException] = []
+        self._troubles: Counter[str] = Counter()
+        self._monotonic = monotonic
+        self._summarized_at = monotonic()
+
+        def loop(name: str, interval: float, work: Work) -> Loop:
+            return Loop(
+                account=self.account,
+                name=name,
+                interval=interval,
+                work=work,
+                observe=observe,
+                clock=clock,
+                monotonic=monotonic,
+            )
+
+        self._sweep_loop = loop("sweep", intervals.sweep, self._walk_all)
+        self.loops = (
+            loop("running", intervals.running, self._walk_running),
+            self._sweep_loop,
+            loop("directory", intervals.directory, self._read_directory),
+            loop("readings", SPEND_INTERVAL, self._spend),
+        )
+
+    # What others want to know
+
+    @property
+    def swept(self) -> bool:
+        """Whether a full sweep ever succeeded."""
+        return self._full_at is not None
+
+    @property
+    def round_seconds(self) -> float:
+        """How long a round of all readings takes: the ideal interval, or what the budget needs."""
+        rate = self._allowance - sum(self._reserved.values())
+        return max(self._intervals.readings, 60.0 * self._readings_in_a_round / max(1.0, rate))
+
+    @property
+    def _allowance(self) -> int:
+        return self._budget.snapshot(self._clock()).allowance
+
+    @property
+    def readings_max_age(self) -> float:
+        """How old in seconds a reading may grow before it says nothing any more."""
+        return READINGS_PATIENCE * self.round_seconds
+
+    def forget(self, changes: Iterable[Change]) -> None:
+        """Drop what is remembered of jobs that left. A `ChangeListener`."""
+        for change in changes:
+            match change:
+                case Departed(record=Job(id=job_id), reason=reason):
+                    if reason is not Departure.EXPIRED:
+                        self._agenda.forget(job_id)
+                case _:
+                    pass
+
+    async def stop(self) -> None:
+        """Give up what is under way and close the connections."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._client.aclose()
+
+    # Lists
+
+    async def _walk_running(self, step: Callable[[], None]) -> None:
+        """Confirm the running jobs."""
+        if not self._running_walk_is_due():
+            return
+        listed = await self._walk(
+            status="running" if self._filter_trusted else None,
+            priority=Priority.RUNNING,
+            step=step,
+        )
+        self._listed = listed
+        self._reserve("running", listed.requests, self._running_interval(listed))
+        if not self._fleet.counted(self.account):
+            self._spawn(self._sweep_loop.run())
+
+    async def _walk_all(self, step: Callable[[], None]) -> None:
+        """Find what the running list does not name: new, waiting, ended and vanished jobs."""
+        if self._full_at is not None and self._fleet.counted(self.account):
+            age = self._clock() - self._full_at
+            if 0 <= age < self._intervals.sweep - self._intervals.running:
+                return  # the running list is not filtered, so it was a full one just now
+        everything = await self._walk(status=None, priority=Priority.SWEEP, step=step)
+        if self._listed is not None and self._filter_trusted:
+            named = everything.running & self._listed.seen
+            self._filter_trusted = 2 * len(named) >= len(everything.running)
+            if not self._filter_trusted:
+                log.warning("status_filter_not_usable", account=self.account)
+
+    async def _walk(
+        self, *, status: str | None, priority: Priority, step: Callable[[], None]
+    ) -> Sweep:
+        try:
+            walked = await sweep(
+                self._client,
+                self._scope,
+                status=status,
+                priority=priority,
+                report=self._jobs_seen,
+                clock=self._clock,
+                step=step,
+            )
+        except Exception:
+            self._report(SweepFailed(self.account))
+            raise
+        full = status is None or walked.finished_listed
+        self._report(
+            SweepEnded(self.account, walked.seen, full=full, complete=full and walked.whole)
+        )
+        if full:
+            self._full_at = self._clock()
+        return walked
+
+    def _jobs_seen(self, jobs: tuple[Job, ...], asked_at: float) -> None:
+        self._report(JobsSeen(self.account, jobs, asked_at))
+
+    def _running_walk_is_due(self) -> bool:
+        if self._listed is None:
+            return True
+        age = self._clock() - self._listed.began_at
+        return not 0 <= age < self._running_interval(self._listed) - self._intervals.running / 2
+
+    def _running_interval(self, listed: Sweep) -> float:
+        """How often the running jobs can be walked within the share of the lists."""
+        affordable = 60.0 * listed.requests / (LISTS_SHARE * self._allowance)
+        return max(self._intervals.running, affordable)
+
+    def _reserve(self, name: str, requests: int, interval: float) -> None:
+        """Keep what a list will need in a minute out of the reach of readings."""
+        per_minute = requests * max(1.0, 60.0 / interval)
+        self._reserved[name] = per_minute
+        self._budget.reserve(name, per_minute)
+
+    async def _read_directory(self, step: Callable[[], None]) -> None:
+        """Read organizations and projects; trouble with the one does not hide the other."""
+        outcomes = await asyncio.gather(
+            self._read_organizations(step), self._read_projects(step), return_exceptions=True
+        )
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        requests = sum(outcome for outcome in outcomes if isinstance(outcome, int))
+        self._reserve("directory", requests, self._intervals.directory)
+
+    async def _read_organizations(self, step: Callable[[], None]) -> int:
+        found: list[Organization] = []
+        requests = 0
+        async for page in pages(
+            lambda offset: self._client.list_organizations(
+                limit=self._scope.page_size, offset=offset
+            )
+        ):
+            found.extend(page.items)
+            requests += 1
+            step()
+        self._report(OrganizationsSeen(self.account, tuple(found)))
+        return requests
+
+    async def _read_projects(self, step: Callable[[], None]) -> int:
+        found: list[Project] = []
+        requests = 0
+        async for page in pages(
+            lambda offset: self._client.list_projects(
+                org=self._scope.organization, limit=self._scope.page_size, offset=offset
+            )
+        ):
+            found.extend(page.items)
+            requests += 1
+            step()
+        self._report(ProjectsSeen(self.account, tuple(found)))
+        return requests
+
+    # Details and readings
+
+    async def _spend(self, step: Callable[[], None]) -> None:
+        """Send the requests that the planner finds best, as many as the budget has left now."""
+        step()
+        self._summarize_troubles()
+        if self._broken:
+            raise self._broken.pop()
+        if self._listed is None or not self._fleet.status(self.account).up:
+            return
+        now = self._clock()
+        free = self._max_in_flight - len(self._tasks)
+        schedule = plan(
+            self._fleet.jobs(self.account),
+            self._agenda,
+            Situation(
+                now=now,
+                listed_since=self._listed.began_at,
+                state_interval=self._intervals.running,
+                readings_interval=self._intervals.readings,
+            ),
+            slots=max(0, min(free, self._budget.available(Priority.READINGS, now))),
+        )
+        for call in schedule.calls:
+            self._agenda.begin(call)
+            self._spawn(self._ask(call))
+        self._readings_in_a_round = schedule.readings
+        self._observe(
+            Plan(
+                account=self.account,
+                planned=len(schedule.calls),
+                deferred=schedule.due - len(schedule.calls),
+                round_seconds=self.round_seconds,
+            )
+        )
+
+    async def _ask(self, call: Call) -> None:
+        try:
+            answered_in = await self._put(call)
+        except RateLimited:
+            self._agenda.put_off(call)
+        except TrainwaveError as failure:
+            self._agenda.failed(call, self._clock())
+            self._troubles[failure.outcome] += 1
+        except BaseException:
+            self._agenda.failed(call, self._clock())
+            raise
+        else:
+            if answered_in is None:
+                self._agenda.failed(call, self._clock())
+            else:
+                self._agenda.answered(call, answered_in, self._clock())
+
+    async def _put(self, call: Call) -> str | None:
+        """Make the call and report what it brought; return the job's state, None for nothing."""
+        if call.metric is None:
+            asked_at = self._clock()
+            job = await self._client.get_job(call.job_id)
+            self._jobs_seen((job,), asked_at)
+            return job.state
+        reading = await self._client.get_metric(call.job_id, call.metric)
+        if reading is None:
+            return None
+        self._report(ReadingSeen(self.account, call.job_id, reading))
+        return ""
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._broken.append(error)  # raised, logged and counted by the next run of the loop
+
+    def _summarize_troubles(self) -> None:
+        now = self._monotonic()
+        if now - self._summarized_at < SUMMARY_SECONDS:
+            return
+        self._summarized_at = now
+        if self._troubles:
+            log.warning("readings_failed", account=self.account, **self._troubles)
+            self._troubles.clear()

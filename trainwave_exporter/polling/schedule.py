@@ -1,0 +1,69 @@
+"""Runs the loops on time. The only place that knows APScheduler."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from trainwave_exporter.polling.loop import Loop
+
+log = structlog.get_logger()
+
+_WATCH_SECONDS = 1.0
+_JUMP_SECONDS = 2.0
+"""A wall clock that departs from the monotonic one by more than this was set."""
+
+
+class Schedule:
+    """Every loop at its interval, the first time at once, never twice at the same time.
+
+    APScheduler computes its next wake-up from the wall clock. When that is set back, it would sleep
+    through the time that is now to be lived twice: a silent stop. So the clock is watched, and a
+    jump starts every loop anew.
+    """
+
+    def __init__(
+        self, loops: Iterable[Loop], *, clock: Callable[[], float], monotonic: Callable[[], float]
+    ) -> None:
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC,
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        self._loops = tuple(loops)
+        self._clock = clock
+        self._monotonic = monotonic
+        self._offset = clock() - monotonic()
+        self._watch: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Start every loop now. To be called within the event loop."""
+        for loop in self._loops:
+            self._scheduler.add_job(
+                loop.run,
+                IntervalTrigger(seconds=loop.interval, timezone=UTC),
+                id=f"{loop.account}/{loop.name}",
+                next_run_time=datetime.now(UTC),
+            )
+        self._scheduler.start()
+        self._watch_clock()
+
+    def stop(self) -> None:
+        """Start nothing any more, and cancel what is running."""
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+            self._scheduler.shutdown(wait=False)
+
+    def _watch_clock(self) -> None:
+        self._watch = asyncio.get_running_loop().call_later(_WATCH_SECONDS, self._watch_clock)
+        offset = self._clock() - self._monotonic()
+        jump, self._offset = offset - self._offset, offset
+        if abs(jump) > _JUMP_SECONDS:
+            log.warning("clock_jumped", seconds=round(jump, 1))
+            for job in self._scheduler.get_jobs():
+                job.modify(next_run_time=datetime.now(UTC))
