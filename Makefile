@@ -34,7 +34,7 @@ types: $(VENV)/.dev ## check the types, strictly
 	@$(BIN)/mypy
 
 docs: $(VENV)/.dev ## write the generated parts of the README anew
-	@$(BIN)/python -m tests.support.readme
+	@PYTHONPATH=tests $(BIN)/python -m support.readme
 
 lock: $(VENV)/.dev ## resolve the dependencies anew into the lock files
 	@$(call compile,--upgrade,.)

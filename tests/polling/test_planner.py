@@ -32,6 +32,7 @@ def situation(**fields: Any) -> Situation:
         "listed_since": NOW - 10,
         "state_interval": 30.0,
         "readings_interval": 60.0,
+        "requests_per_minute": 80.0,
     }
     return Situation(**{**usual, **fields})
 
@@ -156,6 +157,14 @@ def test_the_state_of_a_waiting_job_that_no_list_confirms_is_asked_for() -> None
     assert calls(waiting) == [Call("j-1")]
     fresh = job(state="LAUNCHING", confirmed_at=NOW - 29, started_at=None)
     assert calls(fresh) == []
+
+
+def test_confirming_many_waiting_jobs_takes_a_share_of_the_budget_only() -> None:
+    waiting = [
+        job(f"j-{n}", state="LAUNCHING", confirmed_at=NOW - 119, started_at=None) for n in range(40)
+    ]
+    assert calls(*waiting) == []
+    assert len(calls(*waiting, now=NOW + 1)) == 40
 
 
 def test_what_cannot_be_asked_now_is_counted_as_due() -> None:

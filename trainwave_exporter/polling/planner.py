@@ -5,11 +5,11 @@ The lists of jobs bring state and cost by themselves; what is planned here is th
 1. the details of a job that ran when last heard of and is missing from the running list: it has
    probably ended, and its last state and cost are wanted at once;
 2. the details of a live job that the list does not bring (name, hardware, price, start), once per
-   state;
-3. everything that ages: the readings of running jobs, the state of jobs that wait to run, and the
-   missing details of finished ones. Oldest and dearest first: what counts is the age in units of
-   the ideal interval, weighted with the square root of the job's price. An age grows without
-   bound, so nothing starves.
+   state; and, as often as a share of the budget allows, those of jobs that the running list never
+   names because they wait to run or are being wound up: nothing else confirms their state;
+3. everything else that ages: the readings of running jobs, and the missing details of finished
+   ones. Oldest and dearest first: what counts is the age in units of the ideal interval, weighted
+   with the square root of the job's price. An age grows without bound, so nothing starves.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from heapq import nlargest
 from math import sqrt
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from trainwave_exporter.model import Job, Metric
 from trainwave_exporter.polling.agenda import Agenda, Call
 
 _NEVER_READ = 1e6
 """What has never been read counts as this many ideal intervals old: it comes before the rest."""
+_UNLISTED_SHARE = 0.25
+"""The part of the budget that confirming the state of unlisted jobs may take."""
 _CHEAPEST = 0.1
 """Price in dollars per hour below which, or without which, jobs weigh the same."""
 
@@ -40,6 +43,8 @@ class Situation(Struct, frozen=True, kw_only=True):
     """How often, in seconds, the state of a live job is to be confirmed."""
     readings_interval: float
     """The ideal age in seconds at which a reading is asked for again."""
+    requests_per_minute: float
+    """What the budget has for all that is planned here."""
 
 
 class Schedule(Struct, frozen=True):
@@ -61,12 +66,14 @@ class _Need(Struct, frozen=True):
 
 def plan(jobs: Iterable[Job], agenda: Agenda, situation: Situation, slots: int) -> Schedule:
     """Return at most ``slots`` calls for ``jobs`` (all that are shown of one account)."""
-    due: list[_Need] = []
-    readings = 0
-    for job in jobs:
-        if job.running:
-            readings += sum(not _brought_by_list(job, metric) for metric in Metric)
-        due.extend(_needs(job, agenda, situation))
+    jobs = list(jobs)
+    unlisted = sum(_unlisted(job, situation) and not job.running for job in jobs)
+    patience = 60.0 * unlisted / (_UNLISTED_SHARE * max(1.0, situation.requests_per_minute))
+    situation = replace(situation, state_interval=max(situation.state_interval, patience))
+    readings = sum(
+        not _brought_by_list(job, metric) for job in jobs if job.running for metric in Metric
+    )
+    due = [need for job in jobs for need in _needs(job, agenda, situation)]
     best = nlargest(slots, due, key=lambda need: (need.rank, need.score))
     return Schedule(tuple(need.call for need in best), len(due), readings)
 
@@ -86,14 +93,19 @@ def _needs(job: Job, agenda: Agenda, situation: Situation) -> Iterator[_Need]:
 
 
 def _details_rank(job: Job, answered_in_state: str | None, situation: Situation) -> int | None:
-    unconfirmed = job.confirmed_at < situation.listed_since and not job.finished
-    if unconfirmed and job.running:
+    unlisted = _unlisted(job, situation)
+    if unlisted and job.running:
         return 3
     if answered_in_state != job.state and _lacks_details(job):
         return 1 if job.finished else 2
-    if unconfirmed and situation.now - job.confirmed_at >= situation.state_interval:
-        return 1
+    if unlisted and situation.now - job.confirmed_at >= situation.state_interval:
+        return 2
     return None
+
+
+def _unlisted(job: Job, situation: Situation) -> bool:
+    """Whether a live job is missing from the newest walk of the running list."""
+    return job.confirmed_at < situation.listed_since and not job.finished
 
 
 def _lacks_details(job: Job) -> bool:

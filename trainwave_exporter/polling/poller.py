@@ -131,12 +131,16 @@ class AccountPoller:
     @property
     def round_seconds(self) -> float:
         """How long a round of all readings takes: the ideal interval, or what the budget needs."""
-        rate = self._allowance - sum(self._reserved.values())
-        return max(self._intervals.readings, 60.0 * self._readings_in_a_round / max(1.0, rate))
+        return max(self._intervals.readings, 60.0 * self._readings_in_a_round / self._rate)
 
     @property
     def _allowance(self) -> int:
         return self._budget.snapshot(self._clock()).allowance
+
+    @property
+    def _rate(self) -> float:
+        """Requests a minute that the lists leave for the rest."""
+        return max(1.0, self._allowance - sum(self._reserved.values()))
 
     @property
     def readings_max_age(self) -> float:
@@ -292,6 +296,7 @@ class AccountPoller:
                 listed_since=self._listed.began_at,
                 state_interval=self._intervals.running,
                 readings_interval=self._intervals.readings,
+                requests_per_minute=self._rate,
             ),
             slots=max(0, min(free, self._budget.available(Priority.READINGS, now))),
         )

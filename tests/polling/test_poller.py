@@ -1,0 +1,407 @@
+"""From an API to observations: what is asked, and what is concluded from the answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from support.polling_rig import Api, Watch
+
+from trainwave_exporter.fleet import SweepEnded, SweepFailed, TimePassed
+from trainwave_exporter.model import LoopRun, Metric, Plan, Point
+from trainwave_exporter.polling.loop import SUMMARY_SECONDS
+
+Watches = Callable[..., Watch]
+
+# Lists
+
+
+async def test_the_running_list_brings_the_running_jobs(api: Api, watch: Watches) -> None:
+    api.add("j-1")
+    api.add("j-2", "COMPLETED")
+    it = watch()
+    await it.run("running")
+    assert "RUNNING" in it.states().values()
+    assert api.queries[0]["status"] == "running"
+    assert it.ended()[0] == SweepEnded("a", frozenset({"j-1"}), full=False, complete=False)
+    assert it.fleet.status("a").up
+
+
+async def test_a_full_sweep_follows_at_once_while_none_has_been_made(
+    api: Api, watch: Watches
+) -> None:
+    api.add("j-1")
+    api.add("j-2", "LAUNCHING")
+    it = watch()
+    await it.run("running")
+    assert it.states() == {"j-1": "RUNNING", "j-2": "LAUNCHING"}
+    assert it.poller.swept
+    await it.run("running")
+    assert sum("status" not in query for query in api.queries) == 1
+
+
+async def test_lists_are_walked_by_pages_and_reported_as_they_come(
+    api: Api, watch: Watches
+) -> None:
+    api.page_cap = 20
+    for n in range(45):
+        api.add(f"j-{n}")
+    it = watch()
+    await it.run("sweep")
+    assert [len(page.jobs) for page in it.pages()] == [20, 20, 5]
+    assert [query["offset"] for query in api.queries] == ["0", "20", "40"]
+    assert len(it.states()) == 45
+
+
+async def test_scope_goes_into_every_list(api: Api, watch: Watches) -> None:
+    it = watch(organization="o-1", project="p-1", page_size=7)
+    await it.run("running")
+    for query in api.queries:
+        wanted = {"org": "o-1", "org_id": "o-1", "project": "p-1", "limit": "7"}
+        assert wanted.items() <= query.items()
+
+
+async def test_a_failed_sweep_is_told_and_costs_no_job(api: Api, watch: Watches) -> None:
+    api.add("j-1")
+    it = watch()
+    await it.run("sweep", "running")
+    api.failing["jobs"] = 503
+    it.shift += 700
+    with structlog.testing.capture_logs() as logs:
+        await it.run("sweep", "running")
+    assert it.ended()[-2:] == [SweepFailed("a"), SweepFailed("a")]
+    assert it.states() == {"j-1": "RUNNING"}
+    assert not it.fleet.status("a").up
+    assert [entry["event"] for entry in logs] == ["loop_failing", "loop_failing"]
+    assert "503" in (it.error("running") or "")
+
+
+async def test_a_list_that_lost_a_job_to_shifting_pages_is_walked_once_more(
+    api: Api, watch: Watches
+) -> None:
+    for n in range(5):
+        api.add(f"j-{n}")
+    api.page_cap = 2
+    api.hide_once = {"j-3"}
+    it = watch()
+    await it.run("sweep")
+    assert len(it.states()) == 5
+    assert it.ended() == [SweepEnded("a", frozenset(it.states()), full=True, complete=True)]
+
+
+async def test_a_list_that_stays_short_of_its_count_proves_no_absence(
+    api: Api, watch: Watches
+) -> None:
+    api.add("j-1")
+    api.add("j-2")
+    api.hide_once = {"j-1"}
+    api.count_offset = 1
+    it = watch()
+    await it.run("sweep")
+    both = frozenset({"j-1", "j-2"})
+    assert it.ended() == [SweepEnded("a", both, full=True, complete=False)]
+
+
+async def test_a_count_that_is_wrong_does_not_keep_jobs_for_ever(api: Api, watch: Watches) -> None:
+    api.add("j-1")
+    api.count_offset = 3
+    it = watch()
+    await it.run("sweep")
+    assert it.ended()[-1] == SweepEnded("a", frozenset({"j-1"}), full=True, complete=True)
+
+
+async def test_a_wrong_count_does_not_double_the_cost_of_the_running_list(
+    api: Api, watch: Watches
+) -> None:
+    api.add("j-1")
+    it = watch()
+    await it.run("sweep")
+    api.count_offset = 3
+    api.queries.clear()
+    await it.run("running")
+    assert [query["offset"] for query in api.queries] == ["0", "1"]
+
+
+async def test_a_job_that_cannot_be_read_makes_a_sweep_incomplete(api: Api, watch: Watches) -> None:
+    api.add("j-1")
+    api.jobs["odd"] = {"id": None, "state": "RUNNING"}
+    it = watch()
+    await it.run("sweep")
+    assert it.ended()[-1] == SweepEnded("a", frozenset({"j-1"}), full=True, complete=False)
+
+
+async def test_an_ignored_filter_makes_the_running_list_a_full_sweep(
+    api: Api, watch: Watches
+) -> None:
+    api.filter = "ignored"
+    api.add("j-1")
+    api.add("j-2", "COMPLETED")
+    it = watch()
+    await it.run("running")
+    both = frozenset({"j-1", "j-2"})
+    assert it.ended() == [SweepEnded("a", both, full=True, complete=True)]
+    it.shift += 40
+    api.queries.clear()
+    await it.run("running")
+    await it.run("sweep")
+    assert len(api.queries) == 1  # the running list was a full sweep, so no other is made
+
+
+async def test_a_filter_that_hides_running_jobs_is_not_used_any_more(
+    api: Api, watch: Watches
+) -> None:
+    api.filter = "broken"
+    api.add("j-1")
+    it = watch()
+    with structlog.testing.capture_logs() as logs:
+        await it.run("running")
+    assert "status_filter_not_usable" in [entry["event"] for entry in logs]
+    it.shift += 40
+    await it.run("running")
+    assert "status" not in api.queries[-1]
+    assert it.ended()[-1] == SweepEnded("a", frozenset({"j-1"}), full=True, complete=True)
+
+
+async def test_dear_running_lists_are_walked_less_often(api: Api, watch: Watches) -> None:
+    api.page_cap = 1
+    for n in range(10):
+        api.add(f"j-{n}")
+    it = watch(limit=10)  # half of it is 5 a minute, so 10 pages are good for two minutes
+    it.budget.learn({"X-RateLimit-Limit": "100000"}, it.clock())
+    await it.run("running")
+    it.budget.learn({"X-RateLimit-Limit": "10"}, it.clock())
+    asked = api.asked["jobs"]
+    it.shift += 60
+    await it.run("running")
+    assert api.asked["jobs"] == asked
+    it.budget.learn({"X-RateLimit-Limit": "100000"}, it.clock())
+    it.shift += 60
+    await it.run("running")
+    assert api.asked["jobs"] == asked + 10
+
+
+async def test_a_sweep_in_progress_is_not_started_again(api: Api, watch: Watches) -> None:
+    api.hold = asyncio.Event()
+    it = watch()
+    sweep = next(loop for loop in it.poller.loops if loop.name == "sweep")
+    first = asyncio.ensure_future(sweep.run())
+    await asyncio.sleep(0)  # lets it begin
+    await sweep.run()
+    api.hold.set()
+    await first
+    assert len(it.ended()) == 1
+
+
+# Projects and organizations
+
+
+async def test_the_directory_brings_names_and_balances(api: Api, watch: Watches) -> None:
+    it = watch()
+    await it.run("directory")
+    assert [project.name for project in it.fleet.projects("a")] == ["vision"]
+    assert [found.credit_balance_dollars for found in it.fleet.organizations("a")] == [123.45]
+    assert api.asked["projects"] == api.asked["organizations"] == 1
+
+
+async def test_trouble_with_organizations_does_not_hide_projects(api: Api, watch: Watches) -> None:
+    api.failing["organizations"] = 404
+    it = watch()
+    await it.run("directory")
+    assert [project.name for project in it.fleet.projects("a")] == ["vision"]
+    assert it.error("directory") is not None
+
+
+# Details and readings
+
+
+async def test_nothing_is_spent_before_the_running_jobs_are_known(api: Api, watch: Watches) -> None:
+    it = watch()
+    await it.run("readings")
+    assert api.asked.total() == 0
+
+
+async def test_nothing_is_spent_on_an_account_that_is_down(api: Api, watch: Watches) -> None:
+    api.add("j-1")
+    it = watch()
+    await it.run("running")
+    api.failing["jobs"] = 500
+    it.shift += 40
+    await it.run("running")
+    await it.run("readings")
+    assert api.asked["metrics"] == 0
+
+
+async def test_all_six_readings_of_a_running_job_are_asked_for(api: Api, watch: Watches) -> None:
+    api.add("j-1")
+    api.readings["gpu_utilization", "j-1"] = {"0": 93.0, "1": 2.0}
+    it = watch()
+    await it.run("running", "readings")
+    readings = it.job("j-1").readings
+    assert set(readings) == set(Metric)
+    assert readings[Metric.GPU_UTILIZATION].points == (Point(0.93, "0"), Point(0.02, "1"))
+    plans = [fact for fact in it.facts if isinstance(fact, Plan)]
+    assert plans == [Plan(account="a", planned=6, deferred=0, round_seconds=60.0)]
+    await it.run("readings")
+    assert api.asked["metrics"] == 6
+
+
+async def test_details_complete_a_job_that_the_list_tells_little_of(
+    api: Api, watch: Watches
+) -> None:
+    api.add("j-1", name=None, gpus=None)
+    api.details["j-1"] = {"name": "mnist", "gpus": 4}
+    it = watch()
+    await it.run("running", "readings")
+    assert (it.job("j-1").name, it.job("j-1").gpus) == ("mnist", 4)
+    await it.run("readings")
+    assert api.asked["job"] == 1
+
+
+async def test_a_job_that_left_the_running_list_is_asked_for_its_end(
+    api: Api, watch: Watches
+) -> None:
+    api.add("j-1")
+    it = watch()
+    await it.run("running", "readings")
+    api.jobs["j-1"] |= {"state": "COMPLETED", "total_cost": 7.5}
+    it.shift += 40
+    await it.run("running", "readings")
+    assert (it.job("j-1").state, it.job("j-1").cost_dollars) == ("COMPLETED", 7.5)
+
+
+async def test_what_the_api_does_not_have_is_asked_for_less_and_less(
+    api: Api, watch: Watches
+) -> None:
+    api.add("j-1")
+    api.failing["metrics"] = 404
+    it = watch()
+    await it.run("running", "readings")
+    assert api.asked["metrics"] == 6
+    await it.run("readings")
+    assert api.asked["metrics"] == 6
+    it.shift += 61
+    await it.run("running", "readings", "readings")
+    assert api.asked["metrics"] == 12
+    it.shift += 61
+    await it.run("running", "readings")
+    assert api.asked["metrics"] == 12
+
+
+async def test_an_answer_without_a_reading_counts_as_a_failure(api: Api, watch: Watches) -> None:
+    api.add("j-1")
+    for metric in Metric:
+        api.readings[metric.value, "j-1"] = []
+    it = watch()
+    await it.run("running", "readings", "readings")
+    assert api.asked["metrics"] == 6
+    assert it.job("j-1").readings == {}
+
+
+async def test_after_a_429_readings_wait_for_the_budget_and_are_not_given_up(
+    api: Api, watch: Watches
+) -> None:
+    api.add("j-1")
+    api.failing["metrics"] = 429
+    it = watch()
+    await it.run("running", "readings")
+    asked = api.asked["metrics"]
+    await it.run("readings")
+    assert api.asked["metrics"] == asked  # the budget is blocked
+    assert it.job("j-1").readings == {}
+
+
+async def test_readings_leave_alone_what_the_lists_need(api: Api, watch: Watches) -> None:
+    for n in range(20):
+        api.add(f"j-{n}")
+    it = watch(limit=30)
+    await it.run("running", "directory")
+    for _ in range(3):
+        await it.run("readings")
+    assert 0 < api.asked["metrics"] < 30 - 2 - 2
+
+
+async def test_a_round_takes_as_long_as_the_budget_needs(api: Api, watch: Watches) -> None:
+    for n in range(20):
+        api.add(f"j-{n}")
+    it = watch(limit=62)
+    await it.run("running", "readings")
+    assert it.poller.round_seconds == 120.0  # 120 readings, and 2 of 62 kept for the running list
+    assert it.poller.readings_max_age == 360.0
+
+
+async def test_readings_that_fail_are_summed_up_now_and_then(api: Api, watch: Watches) -> None:
+    api.add("j-1")
+    api.failing["metrics"] = 500
+    it = watch()
+    with structlog.testing.capture_logs() as logs:
+        await it.run("running", "readings", "readings")
+        assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == []
+        it.shift += SUMMARY_SECONDS
+        await it.run("running", "readings")
+    summaries = [entry for entry in logs if entry["event"] == "readings_failed"]
+    assert [entry["server_error"] for entry in summaries] == [6]
+
+
+async def test_a_bug_in_asking_is_seen_and_does_not_lose_the_reading(
+    api: Api, watch: Watches
+) -> None:
+    api.add("j-1")
+    it = watch()
+    await it.run("running")
+    it.listeners.append(_broken)
+    await it.run("readings")
+    it.listeners.remove(_broken)
+    with structlog.testing.capture_logs() as logs:
+        await it.run("readings")
+    assert "loop_broke" in [entry["event"] for entry in logs]
+    assert it.error("readings") == "ZeroDivisionError: a bug"
+    runs = [f for f in it.facts if isinstance(f, LoopRun) and f.loop == "readings"]
+    assert [run.succeeded for run in runs] == [True, False]
+
+
+async def test_what_is_remembered_of_a_job_goes_with_it(api: Api, watch: Watches) -> None:
+    api.add("j-1")
+    it = watch()
+    await it.run("sweep", "running", "readings")
+    assert api.asked["metrics"] == 6
+    api.jobs.clear()
+    for _ in range(3):
+        it.shift += 700
+        await it.run("sweep")
+    assert it.states() == {}
+    api.add("j-1")
+    it.shift += 40
+    await it.run("running", "readings")
+    assert api.asked["metrics"] == 12
+
+
+async def test_an_account_that_was_gone_for_long_comes_back_whole(api: Api, watch: Watches) -> None:
+    api.add("j-1")
+    api.add("j-2", "COMPLETED", finished_at="2999-01-01T00:00:00Z")
+    it = watch()
+    await it.run("running")
+    api.failing["jobs"] = 500
+    it.shift += 301
+    await it.run("running")
+    it.fleet.apply(TimePassed({"a": 60.0}), it.clock())
+    assert it.states() == {}
+    del api.failing["jobs"]
+    it.shift += 40
+    await it.run("running")
+    assert it.states() == {"j-1": "RUNNING", "j-2": "COMPLETED"}
+
+
+async def test_stopping_gives_up_what_is_under_way(api: Api, watch: Watches) -> None:
+    api.hold = asyncio.Event()
+    it = watch()
+    running = asyncio.ensure_future(it.run("running"))
+    await asyncio.sleep(0)
+    running.cancel()
+    await it.poller.stop()
+    assert not it.poller._tasks
+    api.hold.set()
+
+
+def _broken(_changes: object) -> None:
+    raise ZeroDivisionError("a bug")

@@ -1,0 +1,217 @@
+"""An API on loopback that tests bend as they like, and a poller in front of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from random import Random
+from typing import Any
+
+from aiohttp import web
+
+from trainwave_exporter.api import Client, RateBudget
+from trainwave_exporter.fleet import Fleet, JobsSeen, Observation, Policy, SweepEnded, SweepFailed
+from trainwave_exporter.model import ChangeListener, Fact, Job
+from trainwave_exporter.polling import AccountPoller, Intervals, Scope
+
+
+class Api:
+    """A service in the documented dialect, with a list of jobs that tests write to.
+
+    Its switches are the doubts of the vendor's material: filters ignored, counts that are wrong.
+    """
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, dict[str, Any]] = {}
+        self.details: dict[str, dict[str, Any]] = {}
+        self.readings: dict[tuple[str, str], Any] = {}
+        self.asked: Counter[str] = Counter()
+        self.queries: list[dict[str, str]] = []
+        self.page_cap = 100
+        self.filter = "honoured"
+        self.count_offset = 0
+        self.hide_once: set[str] = set()
+        self.failing: dict[str, int] = {}
+        self.hold: asyncio.Event | None = None
+        self.url = ""
+
+    def add(self, job_id: str, state: str = "RUNNING", **fields: Any) -> None:
+        """Put a job into the list, complete with what makes its details unneeded."""
+        now = time.time()
+        job: dict[str, Any] = {
+            "id": job_id,
+            "rid": job_id,
+            "state": state,
+            "project": "p-1",
+            "name": job_id,
+        }
+        job |= {"gpus": 1, "cost_per_hour": 2.5, "total_cost": 1.0, "created_at": _iso(now - 60)}
+        job |= {"started_at": None if state == "LAUNCHING" else _iso(now - 30)}
+        self.jobs[job_id] = job | fields
+
+    def application(self) -> web.Application:
+        application = web.Application()
+        application.router.add_get("/jobs/", self._list_jobs)
+        application.router.add_get("/jobs/{id}/", self._get_job)
+        application.router.add_get("/projects/", self._list_projects)
+        application.router.add_get("/organizations/", self._list_organizations)
+        application.router.add_get("/metrics/{name}/", self._get_metric)
+        return application
+
+    async def _list_jobs(self, request: web.Request) -> web.Response:
+        self.asked["jobs"] += 1
+        self.queries.append(dict(request.query))
+        if self.hold is not None:
+            await self.hold.wait()
+        if refusal := self._refusal("jobs"):
+            return refusal
+        found = list(self.jobs.values())
+        if request.query.get("status") == "running" and self.filter != "ignored":
+            wanted = "RUNNING" if self.filter == "honoured" else "running"
+            found = [job for job in found if job["state"] == wanted]
+        offset, limit = int(request.query["offset"]), int(request.query["limit"])
+        page = found[offset : offset + min(limit, self.page_cap)]
+        shown = [job for job in page if job["id"] not in self.hide_once]
+        self.hide_once -= {job["id"] for job in page}
+        return self._data(
+            {
+                "count": len(found) + self.count_offset,
+                "next": None,
+                "previous": None,
+                "results": shown,
+            }
+        )
+
+    async def _get_job(self, request: web.Request) -> web.Response:
+        self.asked["job"] += 1
+        job_id = request.match_info["id"]
+        if refusal := self._refusal("job"):
+            return refusal
+        if job_id not in self.jobs:
+            return web.json_response(
+                {"success": False, "error": {"code": "not_found", "message": "no such job"}},
+                status=404,
+            )
+        return self._data(self.jobs[job_id] | self.details.get(job_id, {}))
+
+    async def _list_projects(self, _request: web.Request) -> web.Response:
+        self.asked["projects"] += 1
+        return self._refusal("projects") or self._data([{"id": "p-1", "name": "vision"}])
+
+    async def _list_organizations(self, _request: web.Request) -> web.Response:
+        self.asked["organizations"] += 1
+        found = [{"id": "o-1", "name": "lab", "computed_credit_balance": 12345}]
+        return self._refusal("organizations") or self._data(found)
+
+    async def _get_metric(self, request: web.Request) -> web.Response:
+        self.asked["metrics"] += 1
+        if refusal := self._refusal("metrics"):
+            return refusal
+        name, job_id = request.match_info["name"], request.query["job_id"]
+        return self._data(self.readings.get((name, job_id), {"value": 50.0}))
+
+    def _data(self, data: Any) -> web.Response:
+        return web.json_response({"success": True, "data": data})
+
+    def _refusal(self, endpoint: str) -> web.Response | None:
+        status = self.failing.get(endpoint)
+        if status is None:
+            return None
+        error = {"code": "trouble", "message": "so it is"}
+        return web.json_response({"success": False, "error": error}, status=status)
+
+
+def _iso(moment: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+
+
+class Watch:
+    """A poller with its fleet, on a clock that tests can set forward."""
+
+    def __init__(self, api: Api, **options: Any) -> None:
+        self.api = api
+        self.shift = 0.0
+        self.facts: list[Fact] = []
+        self.observations: list[Observation] = []
+        share, limit = options.pop("share", 1.0), options.pop("limit", 100_000)
+        self.budget = RateBudget(
+            share=share, initial_limit=limit, random=Random(1), max_in_flight=16
+        )
+        self.client = Client(
+            account="a",
+            base_url=api.url,
+            key=lambda: "key",
+            budget=self.budget,
+            observe=self.facts.append,
+            random=Random(1),
+            sleep=_at_once,
+        )
+        self.fleet = Fleet(
+            accounts=("a",),
+            policy=Policy(
+                finished_retention=3600,
+                staleness=300,
+                directory_staleness=900,
+                vanish_after_sweeps=3,
+            ),
+            observe=self.facts.append,
+            now=self.clock(),
+        )
+        self.poller = AccountPoller(
+            account="a",
+            client=self.client,
+            budget=self.budget,
+            fleet=self.fleet,
+            report=self._report,
+            observe=self.facts.append,
+            scope=Scope(**options),
+            intervals=Intervals(running=30, sweep=600, directory=300, readings=60),
+            clock=self.clock,
+            monotonic=self.clock,
+        )
+
+        self.listeners: list[ChangeListener] = [self.poller.forget]
+
+    def clock(self) -> float:
+        return time.time() + self.shift
+
+    async def run(self, *names: str) -> None:
+        """Run loops once, by name, and wait for all they set going."""
+        for name in names:
+            (loop,) = (loop for loop in self.poller.loops if loop.name == name)
+            await loop.run()
+            await self.settle()
+
+    async def settle(self) -> None:
+        async with asyncio.timeout(10):
+            while self.poller._tasks:
+                await asyncio.wait(self.poller._tasks)
+
+    def error(self, name: str) -> str | None:
+        (loop,) = (loop for loop in self.poller.loops if loop.name == name)
+        return loop.last_error
+
+    def states(self) -> dict[str, str]:
+        return {job.id: job.state for job in self.fleet.jobs("a")}
+
+    def job(self, job_id: str) -> Job:
+        job = self.fleet.job(job_id)
+        assert job is not None
+        return job
+
+    def ended(self) -> list[SweepEnded | SweepFailed]:
+        return [seen for seen in self.observations if isinstance(seen, SweepEnded | SweepFailed)]
+
+    def pages(self) -> list[JobsSeen]:
+        return [seen for seen in self.observations if isinstance(seen, JobsSeen)]
+
+    def _report(self, observation: Observation) -> None:
+        self.observations.append(observation)
+        changes = self.fleet.apply(observation, self.clock())
+        for listener in self.listeners:
+            listener(changes)
+
+
+async def _at_once(_seconds: float) -> None:
+    await asyncio.sleep(0)
