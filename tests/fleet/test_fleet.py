@@ -112,12 +112,34 @@ def test_a_job_that_lives_again_does_not_leave(world: World) -> None:
 
 def test_history_beyond_its_retention_is_never_admitted(world: World) -> None:
     world.see(world.job(state="SUCCESS", finished_at=world.now - 3600))
-    world.see(world.job("j-2", state="SUCCESS", created_at=world.now - 9000))
-    billed = {"cost_dollars": 2.0, "hourly_cost_dollars": 1.0}
-    world.see(world.job("j-3", state="SUCCESS", created_at=world.now - 9000, **billed))
-    assert not world.is_shown("j-1")
-    assert not world.is_shown("j-2")
-    assert world.is_shown("j-3")
+    assert not world.is_shown()
+
+
+def test_a_job_first_seen_finished_is_kept_from_then_on_where_no_end_is_told(world: World) -> None:
+    world.see(world.job(state="SUCCESS", created_at=world.now - 9000))
+    world.tick(3599, answering=True)
+    assert world.is_shown()
+    world.tick(1)
+    assert not world.is_shown()
+
+
+def test_a_job_whose_retention_ended_does_not_come_back_with_the_next_list(world: World) -> None:
+    history = world.job(state="SUCCESS")
+    world.sweep(history)
+    world.tick(3600, answering=True)
+    for _ in range(3):
+        world.sweep(history)
+    assert not world.is_shown()
+    world.sweep()
+    world.sweep(history)  # gone from the lists in between: another job, for all that is known
+    assert world.is_shown()
+
+
+def test_a_job_that_lives_after_its_retention_is_shown_again(world: World) -> None:
+    world.sweep(world.job(state="SUCCESS"))
+    world.tick(3600, answering=True)
+    world.sweep(world.job(state="RUNNING"))
+    assert world.shown().running
 
 
 def test_an_answer_that_was_overtaken_does_not_take_a_job_back(world: World) -> None:

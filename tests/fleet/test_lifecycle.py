@@ -44,14 +44,6 @@ def test_a_job_has_started_when_its_state_or_its_start_says_so() -> None:
     assert lifecycle.has_started(job(state="QUEUED", started_at=5.0))
 
 
-def test_an_end_is_estimated_from_the_bill_when_the_api_does_not_tell_it() -> None:
-    billed = job(state="SUCCESS", created_at=1000.0, cost_dollars=5.0, hourly_cost_dollars=2.5)
-    assert lifecycle.finish_estimate(billed) == 1000 + 2 * 3600
-    assert lifecycle.finish_estimate(job(finished_at=7.0, created_at=1.0)) == 7.0
-    assert lifecycle.finish_estimate(job(created_at=1000.0)) == 1000.0
-    assert lifecycle.finish_estimate(job()) is None
-
-
 def test_gpu_hours_are_gpus_times_running_time() -> None:
     eight = job(gpus=8.0)
     assert lifecycle.gpu_hours(eight, 7200.0, 3600.0, None) == 8.0

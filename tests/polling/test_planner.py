@@ -147,9 +147,22 @@ def test_details_are_asked_for_once_per_state() -> None:
     assert calls(job(name=None), agenda=agenda) == [Call("j-1")]
 
 
-def test_details_of_a_finished_job_are_asked_for_its_end() -> None:
-    assert calls(job(state="SUCCESS")) == [Call("j-1")]
-    assert calls(job(state="SUCCESS", finished_at=9.0)) == []
+def test_times_are_asked_for_where_the_details_told_the_rest() -> None:
+    agenda = Agenda(pause=60)
+    answered(agenda, "j-1", NOW)
+    agenda.answered(Call("j-1"), "LAUNCHING", NOW - 50)
+    assert calls(job(started_at=None), agenda=agenda) == [Call("j-1")]
+    assert calls(job(state="SUCCESS"), agenda=agenda) == [Call("j-1")]
+    assert calls(job(state="SUCCESS", finished_at=9.0), agenda=agenda) == []
+
+
+def test_times_are_not_asked_for_where_the_list_tells_as_much_as_the_details() -> None:
+    assert calls(job(state="SUCCESS")) == []
+    assert Call("j-1") not in calls(job(started_at=None))
+
+
+def test_details_of_a_finished_job_that_nobody_saw_alive_are_asked_for_too() -> None:
+    assert calls(job(state="SUCCESS", name=None)) == [Call("j-1")]
 
 
 def test_the_state_of_a_waiting_job_that_no_list_confirms_is_asked_for() -> None:

@@ -7,6 +7,8 @@ the time comes with every call. The rules it keeps:
   retention, removes a job.
 * When an account cannot be read for longer than a bound, its jobs are hidden, not forgotten: when
   they are seen again they go on where they stopped, and nothing is counted twice.
+* Where the API does not tell when a job finished, its retention begins when it was first seen to be
+  finished; and lists go on naming jobs after it ended, so those are remembered not to be shown.
 * What happened is counted only when it was witnessed: history found at the start is shown, but adds
   nothing to transitions and durations.
 """
@@ -97,6 +99,8 @@ class _Account:
     """When it last answered with jobs."""
     counted: bool = False
     """A full sweep succeeded since it became readable: what is counted of it is whole."""
+    retired: set[str] = field(default_factory=set)
+    """Jobs whose retention ended, and which its lists go on naming."""
 
 
 class Fleet:
@@ -213,6 +217,7 @@ class Fleet:
             self._set_counted(sweep.account, counted=True)
         if not sweep.complete:
             return
+        self._accounts[sweep.account].retired &= sweep.seen
         for entry in list(self._entries.values()):
             if entry.job.account != sweep.account or entry.job.id in sweep.seen:
                 continue
@@ -346,15 +351,16 @@ class Fleet:
     def _past_retention(self, job: Job, now: float) -> bool:
         if not job.finished:
             return False
-        ended = lifecycle.finish_estimate(job)
+        if job.id in self._accounts[job.account].retired:
+            return True
+        ended = job.finished_at
         return ended is not None and now - ended >= self._policy.finished_retention
 
     def _schedule_leaving(self, entry: _Entry) -> None:
         """Set when a finished job leaves, by the best knowledge of its end."""
         leaves_at = None
         if entry.job.finished:
-            ended = entry.job.finished_at or entry.finished_seen
-            ended = ended or lifecycle.finish_estimate(entry.job) or entry.admitted_at
+            ended = entry.job.finished_at or entry.finished_seen or entry.admitted_at
             leaves_at = ended + self._policy.finished_retention
         if leaves_at is not None and leaves_at != entry.leaves_at:
             heapq.heappush(self._leaving, (leaves_at, entry.job.id))
@@ -378,6 +384,7 @@ class Fleet:
             leaves_at, job_id = heapq.heappop(self._leaving)
             entry = self._entries.get(job_id)
             if entry is not None and entry.leaves_at == leaves_at:
+                self._accounts[entry.job.account].retired.add(job_id)
                 yield from self._forget(entry, Departure.RETENTION)
         for entry in self._entries.values():
             if entry.job.finished:

@@ -46,18 +46,6 @@ def has_started(job: Job) -> bool:
     return job.started_at is not None or (station is not None and station >= _STATION_OF["RUNNING"])
 
 
-def finish_estimate(job: Job) -> float | None:
-    """When a finished job ended, for want of ``finished_at``: its creation plus its billed time.
-
-    Good enough to decide whether to keep it, not to be shown. None when nothing is known.
-    """
-    if job.finished_at is not None:
-        return job.finished_at
-    if job.created_at is None:
-        return None
-    return job.created_at + 3600 * (billed_hours(job) or 0.0)
-
-
 def billed_hours(job: Job) -> float | None:
     """Hours that the cost so far pays for at the job's price; None when either is not known."""
     if job.cost_dollars is None or not job.hourly_cost_dollars:

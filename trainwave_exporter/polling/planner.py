@@ -96,7 +96,7 @@ def _details_rank(job: Job, answered_in_state: str | None, situation: Situation)
     unlisted = _unlisted(job, situation)
     if unlisted and job.running:
         return 3
-    if answered_in_state != job.state and _lacks_details(job):
+    if answered_in_state != job.state and _lacks_details(job, asked=answered_in_state is not None):
         return 1 if job.finished else 2
     if unlisted and situation.now - job.confirmed_at >= situation.state_interval:
         return 2
@@ -108,12 +108,18 @@ def _unlisted(job: Job, situation: Situation) -> bool:
     return job.confirmed_at < situation.listed_since and not job.finished
 
 
-def _lacks_details(job: Job) -> bool:
-    """Whether something is missing that a job's details would tell."""
-    unknown = (job.name, job.gpus, job.hourly_cost_dollars)
-    if any(fact is None for fact in unknown):
+def _lacks_details(job: Job, *, asked: bool) -> bool:
+    """Whether something is missing that a job's details would tell.
+
+    Where the list tells name, hardware and price, it tells all that the details do; missing times
+    are worth a request only where the details had to be asked for the rest.
+    """
+    if job.name is None or job.gpus is None or job.hourly_cost_dollars is None:
         return True
-    return (job.running and job.started_at is None) or (job.finished and job.finished_at is None)
+    times_missing = (job.running and job.started_at is None) or (
+        job.finished and job.finished_at is None
+    )
+    return asked and times_missing
 
 
 def _reading_needs(
