@@ -124,6 +124,7 @@ class Daemon:
 
         Raises `StartError` when the address cannot be listened on.
         """
+        self.telemetry.config_loaded(succeeded=True, at=self._started_at)
         self.exposition.apply(self._fleet.introduce())
         try:
             await self.web.start(self._settings.web.listen_address)

@@ -1,0 +1,129 @@
+"""What we write parses as what prometheus_client writes of the same samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.metrics_core import Metric as Peer
+from support.metrics import appeared, make_exposition, make_reading, text_of
+from support.prometheus import Samples, generated, parsed
+
+from trainwave_exporter.exposition import Format
+from trainwave_exporter.exposition.families import FAMILIES
+from trainwave_exporter.model import (
+    AccountStatus,
+    Distribution,
+    Job,
+    Metric,
+    Organization,
+    Point,
+    Project,
+    ProjectTally,
+    Quantity,
+    Record,
+)
+
+BUILD_INFO = "trainwave_exporter_build_info"
+
+texts = st.text(
+    st.sampled_from('\\"\n\r\t\0 {},=#nN_0aé\u2028\x85😀\ud800') | st.characters(), max_size=8
+)
+known_texts = st.none() | texts
+numbers = st.floats() | st.integers(-(10**20), 10**20).map(float)
+known_numbers = st.none() | numbers
+counts = st.integers(0, 10**18)
+
+
+@st.composite
+def distributions(draw: st.DrawFn) -> Distribution:
+    finite = st.floats(0, 1e9)
+    bounds = tuple(sorted(draw(st.sets(finite, min_size=1, max_size=4))))
+    places = len(bounds) + 1
+    seen = draw(st.lists(counts, min_size=places, max_size=places))
+    return Distribution(bounds, tuple(seen), draw(st.floats(0, 1e12)))
+
+
+points = st.builds(Point, numbers, device=known_texts, direction=known_texts)
+readings = st.dictionaries(
+    st.sampled_from(Metric), st.tuples(st.sampled_from(Quantity), st.lists(points, max_size=3))
+).map(
+    lambda told: {
+        metric: make_reading(metric, quantity, *values, rates=tuple(values))
+        for metric, (quantity, values) in told.items()
+    }
+)
+jobs = st.builds(
+    Job,
+    account=texts,
+    id=texts,
+    state=texts,
+    confirmed_at=numbers,
+    rid=known_texts,
+    name=known_texts,
+    project_id=texts,
+    project_name=known_texts,
+    organization_id=known_texts,
+    owner=known_texts,
+    gpu_type=known_texts,
+    gpus=known_numbers,
+    cost_dollars=known_numbers,
+    memory_limit_bytes=known_numbers,
+    gpu_memory_limit_bytes=known_numbers,
+    readings=readings,
+)
+tallies = st.builds(
+    ProjectTally,
+    project_id=texts,
+    jobs=st.none() | st.dictionaries(texts, counts, max_size=3),
+    transitions=st.dictionaries(st.tuples(texts, texts), counts, max_size=3),
+    queue_duration=st.none() | distributions(),
+    run_duration=st.dictionaries(texts, distributions(), max_size=2),
+)
+records: st.SearchStrategy[Record] = st.one_of(
+    jobs,
+    tallies,
+    st.builds(Project, account=texts, id=texts, name=known_texts),
+    st.builds(
+        Organization,
+        account=texts,
+        id=texts,
+        name=known_texts,
+        credit_balance_dollars=known_numbers,
+    ),
+    st.builds(AccountStatus, name=texts, up=st.booleans(), confirmed_at=known_numbers),
+)
+
+
+def as_written(text: str) -> str:
+    """Return the text without what has no UTF-8, which prometheus_client would fail on."""
+    return text.encode(errors="replace").decode()
+
+
+def peers(known: list[Record]) -> Iterator[Peer]:
+    """Yield our samples of the records as metrics of prometheus_client."""
+    for families in FAMILIES:
+        for family in families:
+            about = family.description
+            peer = Peer(about.family, about.help, about.type, about.unit)
+            for record in known:
+                if type(record) is families.record:
+                    for suffix, values, value in family.samples(record):
+                        names = (*families.labels, *family.labels)
+                        told = zip(names, (*families.identity(record), *values), strict=True)
+                        labels = {name: as_written(text) for name, text in told if text is not None}
+                        peer.add_sample(about.name + suffix, labels, value)
+            yield peer
+
+
+@pytest.mark.parametrize("form", Format)
+@given(known=st.lists(records, max_size=3))
+def test_both_read_the_same_whatever_the_api_sends(form: Format, known: list[Record]) -> None:
+    known = [*{(type(r), as_written(r.key)): r for r in known}.values()]
+    exposition = make_exposition()
+    exposition.apply(appeared(*known))
+    ours = parsed(text_of(exposition, form), form)
+    del ours[BUILD_INFO]
+    assert ours == parsed(generated(Samples(peers(known)), form), form)

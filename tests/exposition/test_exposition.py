@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import pytest
+from msgspec.structs import replace
+from support.metrics import (
+    OWN,
+    appeared,
+    changed,
+    departed,
+    make_exposition,
+    make_job,
+    series_of,
+    text_of,
+)
+
+from trainwave_exporter.exposition import Exposition, Format, Telemetry
+from trainwave_exporter.model import AccountStatus, Organization, Project, ProjectTally, Record
+
+FORMATS = pytest.mark.parametrize("form", Format)
+
+FLEET: tuple[Record, ...] = (
+    AccountStatus(name="main", up=True),
+    Organization(account="main", id="o-1", credit_balance_dollars=100.0),
+    Project(account="main", id="p-1", name="vision"),
+    ProjectTally(project_id="p-1", jobs={"RUNNING": 2}, transitions={("LAUNCHING", "RUNNING"): 2}),
+    make_job(id="j-2", cost_dollars=2.0),
+    make_job(id="j-1", cost_dollars=1.0),
+)
+
+
+@pytest.fixture
+def exposition() -> Exposition:
+    """Return an exposition of a small fleet."""
+    exposition = make_exposition(deny=())
+    exposition.apply(appeared(*FLEET))
+    return exposition
+
+
+@FORMATS
+def test_families_come_once_in_order_of_name_the_exporter_s_own_last(
+    exposition: Exposition, form: Format
+) -> None:
+    lines = text_of(exposition, form).splitlines()
+    names = [line.split()[2] for line in lines if line.startswith("# TYPE ")]
+    own = [name for name in names if name.startswith(("trainwave_exporter_", "proc", "python"))]
+    fleet = [name for name in names if name not in own]
+    assert names == sorted(set(fleet)) + sorted(set(own))
+    assert "trainwave_up" in fleet
+    assert "process_max_fds" in own
+
+
+@FORMATS
+def test_samples_stand_under_the_header_of_their_family(
+    exposition: Exposition, form: Format
+) -> None:
+    family = ""
+    for line in text_of(exposition, form).splitlines():
+        if line.startswith("# TYPE "):
+            family = line.split()[2]
+        elif not line.startswith("#"):
+            assert line.startswith(family)
+
+
+def test_sample_lines_are_the_same_in_both_formats(exposition: Exposition) -> None:
+    text, openmetrics = (
+        [line for line in text_of(exposition, form).splitlines() if line.startswith("trainwave_")]
+        for form in Format
+    )
+    assert text == openmetrics
+
+
+def test_a_family_without_samples_has_no_header(exposition: Exposition) -> None:
+    assert "trainwave_job_gpu_hours" not in text_of(exposition)
+    assert "trainwave_exporter_api_requests" not in text_of(exposition)
+
+
+def test_openmetrics_ends_with_its_mark_and_the_text_format_has_none(
+    exposition: Exposition,
+) -> None:
+    body = text_of(exposition, Format.OPENMETRICS)
+    assert body.endswith("\n# EOF\n")
+    assert body.count("# EOF") == 1
+    assert "# EOF" not in text_of(exposition, Format.TEXT)
+
+
+def test_nothing_known_yet_is_a_valid_answer() -> None:
+    empty = make_exposition()
+    assert {series.split("{")[0] for series in series_of(empty)} == {
+        "trainwave_exporter_build_info"
+    }
+    assert text_of(empty, Format.OPENMETRICS).endswith("# EOF\n")
+
+
+@pytest.mark.parametrize("record", FLEET)
+def test_what_departs_leaves_nothing_behind(record: Record) -> None:
+    exposition = make_exposition()
+    empty = text_of(exposition)
+    exposition.apply(appeared(record))
+    assert text_of(exposition) != empty
+    exposition.apply(departed(record))
+    assert text_of(exposition) == empty
+
+
+def test_a_change_replaces_what_was_told_before(exposition: Exposition) -> None:
+    before = make_job(id="j-1", cost_dollars=1.0)
+    exposition.apply(changed(before, replace(before, cost_dollars=1.5, project_id="p-9")))
+    assert series_of(exposition, "trainwave_job_cost_dollars") == {
+        'trainwave_job_cost_dollars{project_id="p-9",job_id="j-1"}': "1.5",
+        'trainwave_job_cost_dollars{project_id="p-1",job_id="j-2"}': "2",
+    }
+
+
+def test_several_changes_of_one_job_in_a_batch_leave_the_last() -> None:
+    exposition = make_exposition()
+    jobs = [make_job(cost_dollars=cost) for cost in (1.0, 2.0, 3.0)]
+    exposition.apply(
+        [
+            *appeared(jobs[0]),
+            *changed(jobs[0], jobs[1]),
+            *departed(jobs[1]),
+            *appeared(jobs[2]),
+        ]
+    )
+    assert [*series_of(exposition, "trainwave_job_cost_dollars").values()] == ["3"]
+
+
+def test_a_job_that_comes_and_goes_in_a_batch_is_not_shown() -> None:
+    exposition = make_exposition()
+    exposition.apply([*appeared(make_job()), *departed(make_job())])
+    assert series_of(exposition, "trainwave_job") == {}
+
+
+def test_denied_metrics_are_in_no_answer() -> None:
+    exposition = make_exposition(deny=[*OWN, "trainwave_job_*", "trainwave_up"])
+    exposition.apply(appeared(*FLEET))
+    names = {series.split("{")[0] for series in series_of(exposition)}
+    assert names == {
+        "trainwave_exporter_build_info",
+        "trainwave_jobs",
+        "trainwave_organization_credit_balance_dollars",
+        "trainwave_organization_info",
+        "trainwave_project_info",
+        "trainwave_up",
+    }
+
+
+def test_only_allowed_metrics_are_in_an_answer() -> None:
+    exposition = make_exposition(allow=["trainwave_job_cost*", "process_*_fds"], deny=())
+    exposition.apply(appeared(*FLEET))
+    lines = text_of(exposition).splitlines()
+    assert {line.split()[2] for line in lines if line.startswith("# TYPE")} == {
+        "process_max_fds",
+        "process_open_fds",
+        "trainwave_exporter_build_info",
+        "trainwave_job_cost_dollars",
+        "trainwave_up",
+    }
+
+
+@FORMATS
+def test_compressed_is_one_gzip_member_of_the_same_answer(form: Format) -> None:
+    exposition = make_exposition()
+    exposition.apply(appeared(*FLEET))
+    answer = b"".join(exposition.compressed(form))
+    assert gzip.decompress(answer) == b"".join(exposition.body(form))
+    one_member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    assert one_member.decompress(answer) == b"".join(exposition.body(form))
+    assert one_member.eof
+    assert one_member.unused_data == b""
+
+
+def test_compressed_follows_every_change() -> None:
+    exposition = make_exposition()
+    for cost in (1.0, 2.0):
+        exposition.apply(appeared(make_job(cost_dollars=cost)))
+        for form in Format:
+            answer = gzip.decompress(b"".join(exposition.compressed(form)))
+            assert answer == b"".join(exposition.body(form))
+
+
+def test_only_what_changed_is_rendered_and_deflated_anew() -> None:
+    exposition = make_exposition()
+    exposition.apply(appeared(*FLEET))
+    plain, packed = exposition.body(Format.TEXT), exposition.compressed(Format.TEXT)
+    before = make_job(id="j-1", cost_dollars=1.0)
+    exposition.apply(changed(before, replace(before, cost_dollars=1.5)))
+    new_plain, new_packed = exposition.body(Format.TEXT), exposition.compressed(Format.TEXT)
+    columns = range(1, len(plain) - 1, 2)  # each after its header; the exporter's own come last
+    (cost,) = (place for place in columns if new_plain[place] is not plain[place])
+    assert plain[cost].startswith(b"trainwave_job_cost_dollars{")
+    deflated = range(1, len(packed) - 2)  # after the header of the member, as above
+    assert [place for place in deflated if new_packed[place] is not packed[place]] == [cost + 1]
+
+
+def test_an_answer_is_put_together_once_until_something_changes() -> None:
+    exposition = make_exposition()
+    exposition.apply(appeared(*FLEET))
+    for form in Format:
+        for parts in (exposition.body, exposition.compressed):
+            first, second = parts(form), parts(form)
+            assert [*map(id, first[:-2])] == [*map(id, second[:-2])]
+
+
+def test_the_exporter_s_own_metrics_are_those_of_the_moment() -> None:
+    telemetry = Telemetry(version="1.2.3")
+    exposition = make_exposition(deny=(), telemetry=telemetry)
+    before = text_of(exposition)
+    telemetry.scraped(Format.TEXT, 0.1)
+    assert 'trainwave_exporter_scrape_duration_seconds_count{format="text"} 1' not in before
+    assert 'trainwave_exporter_scrape_duration_seconds_count{format="text"} 1' in text_of(
+        exposition
+    )
+    packed = gzip.decompress(b"".join(exposition.compressed(Format.TEXT))).decode()
+    assert 'trainwave_exporter_scrape_duration_seconds_count{format="text"} 1' in packed
+
+
+def test_half_a_surrogate_pair_does_not_fail_a_scrape() -> None:
+    exposition = make_exposition()
+    exposition.apply(appeared(make_job(name="a\ud800b")))
+    assert 'job_name="a?b"' in text_of(exposition)

@@ -1,0 +1,202 @@
+"""The whole exposition of a small fleet, as files under ``tests/golden``.
+
+``UPDATE_GOLDEN=1 pytest tests/exposition/test_golden.py`` writes them anew; the diff is for people.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from platform import python_version
+
+import pytest
+from support.metrics import appeared, make_exposition, make_job, make_reading, text_of
+from support.prometheus import parsed
+
+from trainwave_exporter.exposition import Exposition, Format, Telemetry, catalog
+from trainwave_exporter.model import (
+    AccountStatus,
+    ClampedDuration,
+    ClockSkew,
+    Distribution,
+    Exchange,
+    Fact,
+    IllegalTransition,
+    LoopRun,
+    Metric,
+    Organization,
+    Plan,
+    Point,
+    Project,
+    ProjectTally,
+    Quantity,
+    RateLimit,
+    Record,
+    UnknownState,
+    Unreadable,
+)
+
+GOLDEN = {
+    Format.TEXT: Path(__file__).parent.parent / "golden" / "metrics.txt",
+    Format.OPENMETRICS: Path(__file__).parent.parent / "golden" / "metrics.openmetrics.txt",
+}
+GIB = 2.0**30
+NOON = 1_760_000_000.0
+
+TRAINING = make_job(
+    account="vision",
+    id="j-train",
+    rid="brave-otter",
+    name='train "large"',
+    project_id="p-vision",
+    project_name="Vision",
+    organization_id="o-lab",
+    owner="ada",
+    gpu_type="H100",
+    confirmed_at=NOON,
+    gpus=2.0,
+    cpu_cores=32.0,
+    memory_limit_bytes=256 * GIB,
+    disk_limit_bytes=1024 * GIB,
+    gpu_memory_limit_bytes=80 * GIB,
+    cost_dollars=25.5,
+    hourly_cost_dollars=5.1,
+    gpu_hours=10.0,
+    created_at=NOON - 18_120,
+    started_at=NOON - 18_000,
+    expires_at=NOON + 3_600,
+    readings={
+        reading.metric: reading
+        for reading in (
+            make_reading(
+                Metric.GPU_UTILIZATION,
+                Quantity.RATIO,
+                Point(0.931, device="0"),
+                Point(0.88, device="1"),
+                at=NOON - 10,
+            ),
+            make_reading(
+                Metric.GPU_MEMORY,
+                Quantity.BYTES,
+                Point(60 * GIB, device="0"),
+                Point(20 * GIB, device="1"),
+                at=NOON - 11,
+            ),
+            make_reading(Metric.CPU, Quantity.RATIO, Point(0.42), at=NOON - 12),
+            make_reading(Metric.MEMORY, Quantity.RATIO, Point(0.25), at=NOON - 13),
+            make_reading(
+                Metric.NETWORK,
+                Quantity.BYTES_PER_SECOND,
+                Point(1.5e6, direction="rx"),
+                Point(2.5e5, direction="tx"),
+                at=NOON - 14,
+            ),
+            make_reading(
+                Metric.DISK,
+                Quantity.BYTES_TOTAL,
+                Point(9e12),
+                rates=(Point(3e6),),
+                at=NOON - 15.25,
+            ),
+        )
+    },
+)
+PAUSED = make_job(
+    account="vision", id="j-odd", state="PAUSED", project_id="p-vision", confirmed_at=NOON
+)
+FINISHED = [
+    make_job(
+        account="vision",
+        id=f"j-done-{number}",
+        state="SUCCESS",
+        project_id="p-vision",
+        organization_id="o-lab",
+        confirmed_at=NOON,
+        cost_dollars=12.25,
+        gpus=1.0,
+        finished_at=NOON - 7_200,
+    )
+    for number in range(4)
+]
+FLEET: tuple[Record, ...] = (
+    AccountStatus(name="audio"),
+    AccountStatus(name="vision", up=True, confirmed_at=NOON),
+    Organization(
+        account="vision", id="o-lab", rid="lab", name="Lab", credit_balance_dollars=1234.56
+    ),
+    Project(account="vision", id="p-vision", rid="vision", name="Vision", organization_id="o-lab"),
+    TRAINING,
+    PAUSED,
+    *FINISHED,
+    ProjectTally(
+        project_id="p-vision",
+        jobs={"RUNNING": 1, "PAUSED": 1, "SUCCESS": 4},
+        transitions={("LAUNCHING", "RUNNING"): 1, ("RUNNING", "SUCCESS"): 2},
+        queue_duration=Distribution.empty((30.0, 300.0)).observe(120.0),
+        run_duration={"SUCCESS": Distribution.empty((600.0, 3600.0)).observe(900.0).observe(4e3)},
+    ),
+)
+FACTS: tuple[Fact, ...] = (
+    Exchange(account="vision", endpoint="jobs", outcome="ok", seconds=0.2),
+    Exchange(account="audio", endpoint="jobs", outcome="unauthorized", seconds=0.05),
+    RateLimit(account="vision", limit=100, allowance=80, remaining=None, used=7, blocked_until=0.0),
+    LoopRun(account="vision", loop="running", succeeded=True, seconds=0.5, finished_at=NOON),
+    LoopRun(account="audio", loop="running", succeeded=False, seconds=0.1, finished_at=NOON),
+    Plan(account="vision", planned=6, deferred=0, round_seconds=60.0),
+    Unreadable(account="vision", subject="cost", reason="not_a_number"),
+    UnknownState("vision", "PAUSED"),
+    IllegalTransition("vision", "SUCCESS", "RUNNING"),
+    ClampedDuration("vision", "queue"),
+    ClockSkew("vision", 0.75),
+)
+
+
+@pytest.fixture
+def exposition() -> Exposition:
+    """Return what the fleet looks like with room for three jobs, without what varies by host."""
+    telemetry = Telemetry(version="0.0.0")
+    telemetry.config_loaded(succeeded=True, at=NOON)
+    telemetry.scraped(Format.TEXT, 0.004)
+    for fact in FACTS:
+        telemetry.observe(fact)
+    exposition = make_exposition(deny=["process_*", "python_info"], max_jobs=3, telemetry=telemetry)
+    exposition.apply(appeared(*FLEET))
+    return exposition
+
+
+@pytest.mark.parametrize("form", Format)
+def test_the_exposition_is_the_golden_one(exposition: Exposition, form: Format) -> None:
+    body = text_of(exposition, form).replace(f'"{python_version()}"', '"3.x"')
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN[form].write_text(body)
+    assert body == GOLDEN[form].read_text()
+
+
+@pytest.mark.parametrize("form", Format)
+def test_the_golden_exposition_parses(form: Format) -> None:
+    assert parsed(GOLDEN[form].read_text(), form)
+
+
+def test_the_golden_exposition_shows_every_metric_but_those_of_the_process() -> None:
+    body = GOLDEN[Format.TEXT].read_text()
+    missing = {row.name for row in catalog() if f"# TYPE {row.name} " not in body}
+    assert {name for name in missing if not name.startswith(("process_", "python_"))} == set()
+
+
+def test_promtool_has_no_advice_but_on_the_unit_of_gpu_hours() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        assert "CI" not in os.environ, "promtool is missing: install prometheus"
+        pytest.skip("promtool is not installed")
+    checked = subprocess.run(
+        [promtool, "check", "metrics"],
+        input=GOLDEN[Format.TEXT].read_bytes(),
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    assert checked.stderr.decode().splitlines() == [
+        'trainwave_job_gpu_hours use base unit "seconds" instead of "hours"'
+    ]

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainwave_exporter.exposition.family import Families
+from trainwave_exporter.exposition.renderer import Table
+from trainwave_exporter.exposition.text import LabelValues
+
+Point = tuple[str, float, float]
+
+points = Families[Point](tuple, labels=("point",), identity=lambda point: (point[0],))
+
+
+@points.gauge("x", "Across.")
+def x(point: Point) -> float | None:
+    return point[1] or None
+
+
+@points.gauge("axis", "Both ways.", labels=("way",))
+def axis(point: Point) -> Mapping[LabelValues, float]:
+    return {("x",): point[1], (None,): point[2]}
+
+
+@pytest.fixture
+def table() -> Table[Point]:
+    return new_table()
+
+
+def new_table() -> Table[Point]:
+    return Table(points, points.labels, points.identity)
+
+
+def put(table: Table[Point], *known: Point) -> None:
+    for point in known:
+        table.put(point[0], point)
+
+
+def test_a_column_holds_the_samples_of_one_family_in_order_of_keys(table: Table[Point]) -> None:
+    put(table, ("b", 2, 0), ("a", 1, 0))
+    assert table.column(0) == b'x{point="a"} 1\nx{point="b"} 2\n'
+
+
+def test_the_labels_of_a_family_follow_those_of_the_object(table: Table[Point]) -> None:
+    put(table, ("a", 1, 2))
+    assert table.column(1) == b'axis{point="a",way="x"} 1\naxis{point="a"} 2\n'
+
+
+def test_a_column_that_did_not_change_stays_the_same_object(table: Table[Point]) -> None:
+    put(table, ("a", 1, 2), ("b", 0, 4))
+    before = [table.column(0), table.column(1)]
+    put(table, ("a", 1, 2))
+    assert table.column(0) is before[0]
+    assert table.column(1) is before[1]
+    put(table, ("a", 1, 3))
+    assert table.column(0) is before[0]
+    assert table.column(1) != before[1]
+
+
+def test_removing_what_is_not_there_changes_nothing(table: Table[Point]) -> None:
+    put(table, ("a", 1, 2))
+    table.remove("b")
+    assert table.column(0) == b'x{point="a"} 1\n'
+
+
+def test_an_empty_table_has_empty_columns(table: Table[Point]) -> None:
+    assert (table.column(0), table.column(1)) == (b"", b"")
+
+
+keys = st.sampled_from(["", "a", "b", "ü", "z\n"])
+numbers = st.sampled_from([0.0, 1.0, -1.5])
+steps = st.lists(st.tuples(keys, st.none() | st.tuples(numbers, numbers), st.booleans()))
+
+
+@given(steps)
+def test_after_any_sequence_of_changes_the_bytes_are_those_of_a_fresh_render(
+    sequence: list[tuple[str, tuple[float, float] | None, bool]],
+) -> None:
+    worn = new_table()
+    known: dict[str, Point] = {}
+    for key, place, looked_at in sequence:
+        if place is None:
+            known.pop(key, None)
+            worn.remove(key)
+        else:
+            known[key] = (key, *place)
+            put(worn, known[key])
+        if looked_at:
+            worn.column(0)
+            worn.column(1)
+    fresh = new_table()
+    put(fresh, *known.values())
+    assert worn.column(0) == fresh.column(0)
+    assert worn.column(1) == fresh.column(1)

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+from platform import python_version
+
+import pytest
+from support.prometheus import generated, parsed
+
+from trainwave_exporter.exposition import Format, Telemetry
+from trainwave_exporter.model import (
+    ClampedDuration,
+    ClockSkew,
+    Exchange,
+    Fact,
+    IllegalTransition,
+    LoopRun,
+    Plan,
+    RateLimit,
+    UnknownState,
+    Unreadable,
+)
+
+PREFIX = "trainwave_exporter_"
+
+
+def series_of(telemetry: Telemetry, name: str) -> dict[str, float]:
+    """Return the values of the series whose names begin so, by their names without the prefix."""
+    lines = b"".join(samples for _, samples in telemetry.collect()).decode().splitlines()
+    series = (line.rsplit(" ", 1) for line in lines if line.startswith(PREFIX + name))
+    return {key.removeprefix(PREFIX): float(value) for key, value in series}
+
+
+def rate_limit(remaining: int | None) -> RateLimit:
+    return RateLimit(
+        account="main", limit=100, allowance=80, remaining=remaining, used=12, blocked_until=0.0
+    )
+
+
+def loop_run(succeeded: bool, finished_at: float) -> LoopRun:
+    return LoopRun(
+        account="main", loop="sweep", succeeded=succeeded, seconds=1.5, finished_at=finished_at
+    )
+
+
+@pytest.fixture
+def telemetry() -> Telemetry:
+    return Telemetry(version="1.2.3")
+
+
+def test_build_info_tells_both_versions(telemetry: Telemetry) -> None:
+    assert series_of(telemetry, "build_info") == {
+        f'build_info{{version="1.2.3",python_version="{python_version()}"}}': 1
+    }
+
+
+@pytest.mark.parametrize(
+    ("fact", "name", "series"),
+    [
+        (
+            Exchange(account="main", endpoint="jobs", outcome="ok", seconds=0.3),
+            "api_requests",
+            {'api_requests_total{account="main",endpoint="jobs",outcome="ok"}': 1},
+        ),
+        (
+            Plan(account="main", planned=3, deferred=40, round_seconds=270.0),
+            "plan_requests",
+            {
+                'plan_requests{account="main",outcome="planned"}': 3,
+                'plan_requests{account="main",outcome="deferred"}': 40,
+            },
+        ),
+        (
+            Plan(account="main", planned=3, deferred=40, round_seconds=270.0),
+            "readings_round",
+            {'readings_round_seconds{account="main"}': 270},
+        ),
+        (
+            Unreadable(account="main", subject="cost", reason="not_a_number"),
+            "unreadable",
+            {'unreadable_total{account="main",subject="cost",reason="not_a_number"}': 1},
+        ),
+        (
+            UnknownState("main", "PAUSED"),
+            "unknown_states",
+            {'unknown_states_total{account="main",state="PAUSED"}': 1},
+        ),
+        (
+            IllegalTransition("main", "SUCCESS", "RUNNING"),
+            "illegal_transitions",
+            {
+                'illegal_transitions_total{account="main",from_state="SUCCESS",'
+                'to_state="RUNNING"}': 1
+            },
+        ),
+        (
+            ClampedDuration("main", "queue"),
+            "clamped_durations",
+            {'clamped_durations_total{account="main",duration="queue"}': 1},
+        ),
+        (
+            ClockSkew("main", -2.5),
+            "clock_skew",
+            {'clock_skew_seconds{account="main"}': -2.5},
+        ),
+        (
+            rate_limit(55),
+            "rate_limit",
+            {
+                'rate_limit_requests{account="main"}': 100,
+                'rate_limit_allowance_requests{account="main"}': 80,
+                'rate_limit_remaining_requests{account="main"}': 55,
+                'rate_limit_used_requests{account="main"}': 12,
+                'rate_limit_blocked_until_timestamp_seconds{account="main"}': 0,
+            },
+        ),
+    ],
+)
+def test_a_fact_is_in_the_metric_that_is_meant_for_it(
+    telemetry: Telemetry, fact: Fact, name: str, series: dict[str, float]
+) -> None:
+    telemetry.observe(fact)
+    assert series_of(telemetry, name) == series
+
+
+def test_requests_are_counted_by_outcome_and_timed_all_the_same(telemetry: Telemetry) -> None:
+    for outcome, seconds in (("ok", 0.2), ("ok", 0.2), ("timeout", 20.0)):
+        fact = Exchange(account="main", endpoint="jobs", outcome=outcome, seconds=seconds)
+        telemetry.observe(fact)
+    assert series_of(telemetry, "api_requests_total") == {
+        'api_requests_total{account="main",endpoint="jobs",outcome="ok"}': 2,
+        'api_requests_total{account="main",endpoint="jobs",outcome="timeout"}': 1,
+    }
+    duration = series_of(telemetry, "api_request_duration_seconds")
+    labels = 'account="main",endpoint="jobs"'
+    assert duration[f'api_request_duration_seconds_bucket{{{labels},le="0.25"}}'] == 2
+    assert duration[f"api_request_duration_seconds_count{{{labels}}}"] == 3
+    assert duration[f"api_request_duration_seconds_sum{{{labels}}}"] == pytest.approx(20.4)
+
+
+def test_what_the_api_does_not_tell_of_its_limit_is_not_a_number(telemetry: Telemetry) -> None:
+    telemetry.observe(rate_limit(55))
+    telemetry.observe(rate_limit(None))
+    (remaining,) = series_of(telemetry, "rate_limit_remaining").values()
+    assert remaining != remaining  # noqa: PLR0124  what tells NaN from every number
+
+
+def test_a_failed_run_moves_the_last_finish_and_not_the_last_success(telemetry: Telemetry) -> None:
+    telemetry.observe(loop_run(succeeded=True, finished_at=100.0))
+    telemetry.observe(loop_run(succeeded=False, finished_at=130.0))
+    assert series_of(telemetry, "loop_") == {
+        'loop_runs_total{account="main",loop="sweep",outcome="ok"}': 1,
+        'loop_runs_total{account="main",loop="sweep",outcome="error"}': 1,
+        'loop_last_finished_timestamp_seconds{account="main",loop="sweep"}': 130,
+        'loop_last_success_timestamp_seconds{account="main",loop="sweep"}': 100,
+        'loop_duration_seconds{account="main",loop="sweep"}': 1.5,
+    }
+
+
+def test_a_loop_that_never_failed_shows_zero_failures(telemetry: Telemetry) -> None:
+    telemetry.observe(loop_run(succeeded=True, finished_at=100.0))
+    runs = series_of(telemetry, "loop_runs_total")
+    assert runs['loop_runs_total{account="main",loop="sweep",outcome="error"}'] == 0
+
+
+def test_strange_states_do_not_make_series_without_end(telemetry: Telemetry) -> None:
+    for number in range(200):
+        telemetry.observe(UnknownState("main", f"S{number}"))
+        telemetry.observe(IllegalTransition("main", f"S{number}", "RUNNING"))
+    telemetry.observe(UnknownState("main", "S0"))
+    states = series_of(telemetry, "unknown_states_total")
+    transitions = series_of(telemetry, "illegal_transitions_total")
+    assert len(states) == len(transitions) == 51
+    assert states['unknown_states_total{account="main",state="S0"}'] == 2
+    assert states['unknown_states_total{account="main",state="other"}'] == 150
+    lumped = 'illegal_transitions_total{account="main",from_state="other",to_state="other"}'
+    assert transitions[lumped] == 150
+
+
+def test_scrapes_are_timed_by_format(telemetry: Telemetry) -> None:
+    telemetry.scraped(Format.TEXT, 0.003)
+    telemetry.scraped(Format.OPENMETRICS, 0.003)
+    scrapes = series_of(telemetry, "scrape_duration_seconds_count")
+    assert scrapes == {
+        'scrape_duration_seconds_count{format="text"}': 1,
+        'scrape_duration_seconds_count{format="openmetrics"}': 1,
+    }
+
+
+def test_a_failed_reload_leaves_the_time_of_the_last_good_one(telemetry: Telemetry) -> None:
+    telemetry.config_loaded(succeeded=True, at=100.0)
+    telemetry.config_loaded(succeeded=False, at=200.0)
+    assert series_of(telemetry, "config_last_reload") == {
+        "config_last_reload_successful": 0,
+        "config_last_reload_success_timestamp_seconds": 100,
+    }
+
+
+def test_no_series_tells_when_a_counter_was_created(telemetry: Telemetry) -> None:
+    telemetry.observe(UnknownState("main", "PAUSED"))
+    telemetry.scraped(Format.TEXT, 0.1)
+    assert not [series for series in series_of(telemetry, "") if "_created" in series]
+
+
+def test_two_exporters_in_one_process_do_not_share_their_metrics(telemetry: Telemetry) -> None:
+    telemetry.observe(UnknownState("main", "PAUSED"))
+    assert series_of(Telemetry(version="1.2.3"), "unknown_states_total") == {}
+
+
+@pytest.mark.parametrize("form", Format)
+def test_what_is_written_parses_as_what_prometheus_client_writes(
+    telemetry: Telemetry, form: Format
+) -> None:
+    hostile = 'a\\b"c\nd,e={}😀'
+    telemetry.observe(Exchange(account=hostile, endpoint="jobs", outcome="ok", seconds=0.2))
+    telemetry.observe(loop_run(succeeded=True, finished_at=100.0))
+    telemetry.observe(rate_limit(None))
+    telemetry.scraped(form, 1e9)
+    written = b"".join(about.header(form) + samples for about, samples in telemetry.collect())
+    end = "# EOF\n" if form is Format.OPENMETRICS else ""
+    ours = parsed(written.decode() + end, form)
+    theirs = parsed(generated(telemetry._own._registry, form), form)
+    for family in theirs:
+        if family.startswith(PREFIX):
+            (kind, about, _, samples), (*told, _, read) = theirs[family], ours[family]
+            assert (told, read) == ([kind, about], samples)

@@ -1,0 +1,23 @@
+"""Metrics of an account: whether its API key still shows us anything."""
+
+# ruff: noqa: D103  a metric's help text says what its function returns
+
+from __future__ import annotations
+
+from trainwave_exporter.exposition.family import Families
+from trainwave_exporter.model import AccountStatus
+
+account = Families(AccountStatus, labels=("account",), identity=lambda a: (a.name,))
+
+
+@account.gauge("trainwave_up", "1 if the last sweep of the account's jobs succeeded, else 0.")
+def up(a: AccountStatus) -> float | None:
+    return a.up
+
+
+@account.gauge(
+    "trainwave_account_last_success_timestamp_seconds",
+    "When a sweep of the account's jobs last succeeded.",
+)
+def last_success(a: AccountStatus) -> float | None:
+    return a.confirmed_at
