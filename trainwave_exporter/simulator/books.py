@@ -1,0 +1,164 @@
+"""The books: what is true about money and GPU time, told exactly, to compare others with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from trainwave_exporter.simulator.accounts import Account
+from trainwave_exporter.simulator.catalogue import Organization
+from trainwave_exporter.simulator.identity import Dialect, Kind, write_id
+from trainwave_exporter.simulator.jobs import Job
+from trainwave_exporter.simulator.lifecycle import State
+
+_DAY = 24 * 3600
+
+
+@dataclass(slots=True)
+class Total:
+    """Money and GPU time, exactly."""
+
+    microdollars: int = 0
+    gpu_seconds: int = 0
+
+    @property
+    def dollars(self) -> float:
+        """The money, rounded to a float."""
+        return self.microdollars / 1_000_000
+
+    @property
+    def gpu_hours(self) -> float:
+        """The GPU time, rounded to a float."""
+        return self.gpu_seconds / 3600
+
+    def add(self, microdollars: int, gpu_seconds: int) -> None:
+        """Count some more."""
+        self.microdollars += microdollars
+        self.gpu_seconds += gpu_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class JobEntry:
+    """The truth about one job."""
+
+    ids: Mapping[Dialect, str]
+    rid: str
+    project: str
+    """The project's rid."""
+    owner: str
+    """The owner's username."""
+    gpu_type: str
+    gpus: int
+    state: State
+    total: Total
+    timeline: tuple[tuple[int, State], ...]
+    """Every state it was in, and since which Unix second."""
+    corrections: tuple[tuple[int, int], ...]
+    """Unix seconds and micro-dollars; they are part of the total."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationEntry:
+    """The truth about one organization, in micro-dollars."""
+
+    deposited: int
+    spent: int
+    balance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """All of it at one instant ``at`` (Unix seconds). Jobs are keyed by rid, oldest first."""
+
+    at: int
+    jobs: Mapping[str, JobEntry]
+    organizations: Mapping[str, OrganizationEntry]
+    """By rid."""
+    total: Total
+    by_project: Mapping[str, Total]
+    """By the project's rid."""
+    by_owner: Mapping[str, Total]
+    """By username."""
+    by_gpu_type: Mapping[str, Total]
+    by_day: Mapping[str, Total]
+    """By UTC day, such as ``2024-03-21``; a correction counts on the day it was made."""
+
+
+def keep_books(jobs: Sequence[Job], accounts: Mapping[Organization, Account], now: int) -> Books:
+    """Write the books of ``jobs`` and ``accounts`` as of ``now``."""
+    entries: dict[str, JobEntry] = {}
+    whole = Total()
+    by_project: dict[str, Total] = {}
+    by_owner: dict[str, Total] = {}
+    by_gpu_type: dict[str, Total] = {}
+    by_day: dict[str, Total] = {}
+    for job in jobs:
+        entry = _entry(job, now)
+        entries[entry.rid] = entry
+        for book, name in (
+            (by_project, entry.project),
+            (by_owner, entry.owner),
+            (by_gpu_type, entry.gpu_type),
+        ):
+            book.setdefault(name, Total()).add(entry.total.microdollars, entry.total.gpu_seconds)
+        whole.add(entry.total.microdollars, entry.total.gpu_seconds)
+        for day, microdollars, gpu_seconds in _days(job, now):
+            by_day.setdefault(day, Total()).add(microdollars, gpu_seconds)
+    return Books(
+        at=now,
+        jobs=entries,
+        organizations={
+            organization.rid: OrganizationEntry(
+                deposited=sum(amount for _, amount in account.deposits),
+                spent=account.spent(now),
+                balance=account.balance(now),
+            )
+            for organization, account in accounts.items()
+        },
+        total=whole,
+        by_project=by_project,
+        by_owner=by_owner,
+        by_gpu_type=by_gpu_type,
+        by_day=dict(sorted(by_day.items())),
+    )
+
+
+def _entry(job: Job, now: int) -> JobEntry:
+    order = job.order
+    return JobEntry(
+        ids={dialect: write_id(dialect, Kind.JOB, job.code) for dialect in Dialect},
+        rid=job.rid,
+        project=order.project.rid,
+        owner=order.owner.username,
+        gpu_type=order.offer.gpu_type,
+        gpus=order.offer.gpus,
+        state=job.state,
+        total=Total(job.cost(now), job.gpu_seconds(now)),
+        timeline=tuple(job.timeline),
+        corrections=tuple(job.corrections),
+    )
+
+
+def _days(job: Job, now: int) -> Iterator[tuple[str, int, int]]:
+    """Yield a job's micro-dollars and GPU seconds on each UTC day that has any."""
+    offer = job.order.offer
+    end = now if job.finished_at is None else job.finished_at
+    for day, seconds in _split(job.billed_from, end):
+        yield day, seconds * offer.price, 0
+    for day, seconds in _split(job.started_at, end):
+        yield day, 0, seconds * offer.gpus
+    for at, amount in job.corrections:
+        yield _day(at), amount, 0
+
+
+def _split(begin: int | None, end: int) -> Iterator[tuple[str, int]]:
+    """Cut the time from ``begin`` to ``end`` at midnights; yield days and seconds."""
+    while begin is not None and begin < end:
+        midnight = min(end, (begin // _DAY + 1) * _DAY)
+        yield _day(begin), midnight - begin
+        begin = midnight
+
+
+def _day(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).date().isoformat()

@@ -1,0 +1,151 @@
+"""The deployed dialect: what the vendor's command line and JupyterLab extension parse."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from trainwave_exporter.simulator.catalogue import Offer, Organization, Owner, Project
+from trainwave_exporter.simulator.dialects.renderer import Object, whole_cents
+from trainwave_exporter.simulator.identity import Dialect, Kind, write_id
+from trainwave_exporter.simulator.jobs import Job
+from trainwave_exporter.simulator.lifecycle import LEGAL, State
+from trainwave_exporter.simulator.timestamps import write_time
+from trainwave_exporter.simulator.world import World
+
+_PROVIDERS = ("runpod", "lambda", "coreweave")
+
+
+class Deployed:
+    """Renders the deployed dialect."""
+
+    dialect = Dialect.DEPLOYED
+    stop_path = "cancel"
+    pages_organizations = True
+
+    def answer(self, data: object) -> object:
+        """Leave ``data`` bare."""
+        return data
+
+    def error(self, code: str, message: str) -> object:
+        """Write an error; there are no codes here."""
+        del code
+        return {"detail": message}
+
+    def job_in_list(self, job: Job, world: World) -> Object:
+        """Write a job; lists have all of it."""
+        return self.job(job, world)
+
+    def job(self, job: Job, world: World) -> Object:
+        """Write a job; it has a machine and an instance once that is being launched."""
+        order = job.order
+        offer = order.offer
+        identity = _id(Kind.JOB, job.code)
+        launched = job.billed_from is not None
+        return {
+            "id": identity,
+            "rid": job.rid,
+            "state": job.state,
+            "created_at": write_time(job.created_at),
+            "project": _reference(order.project),
+            "config": {
+                "id": _id(Kind.CONFIG, job.code),
+                "rid": f"config-{job.ordinal + 1}",
+                "name": order.name,
+                "expires_at": -1 if job.expires_at is None else job.expires_at,
+                "cpus": order.cpus,
+                "gpus": offer.gpus,
+                "gpu_type": offer.gpu_type,
+                "interactive": False,
+            },
+            "cloud_offer": _machine(offer) if launched else None,
+            "total_cost": whole_cents(job.cost(world.now)),
+            "cost_per_hour": offer.hourly_dollars,
+            "instances": [_instance(job)] if launched else [],
+            "url": f"https://{identity}.jobs.invalid/" if job.state is State.RUNNING else None,
+            "s3_url": f"s3://trainwave-results/{identity}/",
+        }
+
+    def project(self, project: Project, world: World) -> Object:
+        """Write a project."""
+        founded = write_time(world.founded_at)
+        return {
+            **_reference(project),
+            "active_job_count": world.active_jobs(project),
+            "total_job_count": len(world.select(project)),
+            "created_at": founded,
+            "updated_at": founded,
+            "organization": {
+                "id": _id(Kind.ORGANIZATION, project.organization.code),
+                "rid": project.organization.rid,
+                "name": project.organization.name,
+            },
+            "users": [self.user(owner) for owner in world.catalogue.owners],
+        }
+
+    def organization(self, organization: Organization, world: World) -> Object:
+        """Write an organization, its balance in cents."""
+        return {
+            "id": _id(Kind.ORGANIZATION, organization.code),
+            "rid": organization.rid,
+            "name": organization.name,
+            "computed_credit_balance": whole_cents(world.balance(organization)),
+        }
+
+    def user(self, owner: Owner) -> Object:
+        """Write a user."""
+        return {
+            "id": _id(Kind.USER, owner.code),
+            "rid": owner.username,
+            "email": owner.email,
+            "first_name": owner.first_name,
+            "last_name": owner.last_name,
+        }
+
+    def offer(self, offer: Offer) -> Object:
+        """Write an offer."""
+        return {
+            "id": _id(Kind.OFFER, offer.code),
+            "offer": offer.hourly_dollars,
+            **_machine(offer),
+            "tflops": offer.tflops,
+            "grade": "datacenter" if offer.gpu_memory_mb >= 80_000 else "workstation",
+        }
+
+    def order(self, body: Mapping[str, object]) -> Mapping[str, object]:
+        """Flatten ``{"project", "config": {…}}``, where ``cpus`` stands for ``cpu_cores``."""
+        config = body.get("config")
+        if not isinstance(config, dict):
+            return {"project": body.get("project")}
+        flat = {**config, "project": body.get("project")}
+        if "cpus" in flat:
+            flat["cpu_cores"] = flat.pop("cpus")
+        return flat
+
+
+def _id(kind: Kind, code: int) -> str:
+    return write_id(Dialect.DEPLOYED, kind, code)
+
+
+def _reference(project: Project) -> Object:
+    return {"id": _id(Kind.PROJECT, project.code), "rid": project.rid, "name": project.name}
+
+
+def _machine(offer: Offer) -> Object:
+    return {
+        "cpus": offer.cpus,
+        "memory_mb": offer.memory_mb,
+        "compliance_soc2": offer.gpu_memory_mb >= 80_000,
+        "gpu_type": offer.gpu_type,
+        "gpu_memory_mb": offer.gpu_memory_mb,
+        "gpus": offer.gpus,
+    }
+
+
+def _instance(job: Job) -> Object:
+    return {
+        "id": _id(Kind.INSTANCE, job.code),
+        "rid": f"instance-{job.ordinal + 1}",
+        "state": "RUNNING" if job.state in LEGAL else "TERMINATED",
+        "provider": _PROVIDERS[job.code % len(_PROVIDERS)],
+        "created_at": write_time(job.billed_from or job.created_at),
+    }

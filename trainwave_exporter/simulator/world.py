@@ -1,0 +1,184 @@
+"""The simulated world: seeded, with a clock of its own, and nothing to do with any wire.
+
+It moves when it is asked: `World.advance` reads the clock and does what has become due since.
+What happens follows from the seed and the orders given alone, however often it is asked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from random import Random
+
+from trainwave_exporter.simulator.accounts import Account
+from trainwave_exporter.simulator.agenda import Agenda
+from trainwave_exporter.simulator.books import Books, keep_books
+from trainwave_exporter.simulator.catalogue import Catalogue, Organization, Project
+from trainwave_exporter.simulator.identity import Kind, gather, scatter
+from trainwave_exporter.simulator.jobs import Draft, Job
+from trainwave_exporter.simulator.lifecycle import LEGAL, State, Status, status_of
+from trainwave_exporter.simulator.orders import Order
+from trainwave_exporter.simulator.population import Population
+from trainwave_exporter.simulator.shelves import Scope, Shelves
+
+_HOUR = 3600
+
+
+class AlreadyOverError(Exception):
+    """A job cannot be stopped any more."""
+
+
+class World:
+    """Organizations, projects, people and about ``jobs`` jobs at once, with a past.
+
+    From four jobs up there is always one that hangs in LAUNCHING, one that has a GPU idle among
+    several, and at the beginning one that has stopped using its GPUs at all.
+
+    ``jobs`` are running or pending, ``history`` (twice as many unless told) are over when the
+    world begins at ``start`` (Unix seconds; now, unless told). ``speed`` is simulated seconds for
+    each second of ``clock``.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int = 1,
+        jobs: int = 60,
+        history: int | None = None,
+        speed: float = 1.0,
+        start: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.seed = seed
+        self.catalogue = Catalogue(seed)
+        self.start = int(time.time() if start is None else start)
+        self.jobs: list[Job] = []
+        """Every job there ever was, oldest first."""
+        self._speed = speed
+        self._clock = clock
+        self._agenda = Agenda()
+        self._shelves = Shelves()
+        self._accounts = {owner: Account() for owner in self.catalogue.organizations}
+        self._population = Population(self.catalogue, Random(seed))
+        self._clock_at_start = clock()
+        self._begin(jobs, 2 * jobs if history is None else history)
+
+    def _begin(self, jobs: int, history: int) -> None:
+        past = list(self._population.past(self.start, jobs, history))
+        self.now = self.founded_at = min((at for at, _ in past), default=self.start)
+        for account in self._accounts.values():
+            self._agenda.add(self.now, partial(self._top_up, account))
+        for submitted_at, draft in past:
+            self._agenda.add(submitted_at, partial(self._submit, draft))
+        self._go_to(self.start)
+
+    def advance(self) -> int:
+        """Bring the world up to the clock; return the simulated time, in whole Unix seconds."""
+        elapsed = self._clock() - self._clock_at_start
+        self._go_to(self.start + int(elapsed * self._speed))
+        return self.now
+
+    def _go_to(self, instant: int) -> None:
+        if instant > self.now:
+            self._agenda.run_until(instant)
+            self.now = instant
+
+    # What there is, as of the last advance
+
+    def select(self, scope: Scope = None, status: Status | None = None) -> Sequence[int]:
+        """Return the ordinals of an organization's or a project's jobs, oldest first."""
+        return self._shelves.select(scope, status)
+
+    def active_jobs(self, project: Project) -> int:
+        """Return how many of a project's jobs are not over."""
+        ended = (Status.COMPLETED, Status.FAILED)
+        return len(self.select(project)) - sum(len(self.select(project, s)) for s in ended)
+
+    def job_of_code(self, code: int) -> Job | None:
+        """Return the job that has this code."""
+        ordinal = gather(self.seed, Kind.JOB, code)
+        return self.jobs[ordinal] if ordinal < len(self.jobs) else None
+
+    def job_of_rid(self, rid: str) -> Job | None:
+        """Return the job that has this readable id."""
+        _, _, number = rid.rpartition("-")
+        if not (number.isascii() and number.isdigit() and len(number) < 12):
+            return None
+        ordinal = int(number) - 1
+        if not 0 <= ordinal < len(self.jobs):
+            return None
+        job = self.jobs[ordinal]
+        return job if job.rid == rid else None
+
+    def balance(self, organization: Organization) -> int:
+        """Return what credit an organization has left, in micro-dollars."""
+        return self._accounts[organization].balance(self.now)
+
+    def books(self) -> Books:
+        """Return the truth about money and GPU time, now."""
+        self.advance()
+        return keep_books(self.jobs, self._accounts, self.now)
+
+    # What people do
+
+    def submit(self, order: Order) -> Job:
+        """Take in a job."""
+        self.advance()
+        return self._submit(self._population.accept(order), self.now)
+
+    def stop(self, job: Job) -> None:
+        """Cancel a job at once; raises `AlreadyOverError` when there is nothing to cancel."""
+        self.advance()
+        if job.state not in LEGAL:
+            raise AlreadyOverError
+        self._enter(job, State.USER_CANCELLED, self.now)
+
+    # What happens
+
+    def _submit(self, draft: Draft, at: int) -> Job:
+        ordinal = len(self.jobs)
+        job = Job(ordinal, scatter(self.seed, Kind.JOB, ordinal), draft, at)
+        self.jobs.append(job)
+        self._shelves.add(job)
+        self._agenda.add(at + draft.course[0][0], partial(self._take_step, job, 0))
+        if draft.correction is not None:
+            after, part = draft.correction
+            self._agenda.add(at + after, partial(self._correct, job, part))
+        return job
+
+    def _take_step(self, job: Job, place: int, at: int) -> None:
+        if job.finished_at is not None:  # it was stopped meanwhile
+            return
+        course = job.draft.course
+        self._enter(job, course[place][1], at)
+        if place + 1 < len(course):
+            due = job.created_at + course[place + 1][0]
+            self._agenda.add(due, partial(self._take_step, job, place + 1))
+
+    def _enter(self, job: Job, state: State, at: int) -> None:
+        before = job.state
+        job.enter(state, at)
+        self._shelves.move(job, status_of(before), status_of(state))
+        price = job.order.offer.price
+        if state is State.LAUNCHING:
+            self._account_of(job).change_rate(price, at)
+        elif job.finished_at is not None:
+            if job.billed_from is not None:
+                self._account_of(job).change_rate(-price, at)
+            if job.draft.recurs:
+                pause, draft = self._population.successor(job.draft)
+                self._agenda.add(at + pause, partial(self._submit, draft))
+
+    def _correct(self, job: Job, part: float, at: int) -> None:
+        amount = int(job.cost(at) * part)
+        if amount:
+            job.correct(amount, at)
+            self._account_of(job).correct(amount)
+
+    def _top_up(self, account: Account, at: int) -> None:
+        account.top_up(at)
+        self._agenda.add(at + _HOUR, partial(self._top_up, account))
+
+    def _account_of(self, job: Job) -> Account:
+        return self._accounts[job.order.project.organization]
