@@ -86,8 +86,16 @@ def test_the_oldest_goes_first() -> None:
     answered(agenda, "j-2", NOW - 300)
     answered(agenda, "j-3", NOW - 200)
     jobs = [job(f"j-{n}") for n in (1, 2, 3)]
-    order = [call.job_id for call in calls(*jobs, agenda=agenda)]
-    assert order == ["j-2"] * 6 + ["j-3"] * 6 + ["j-1"] * 6
+    order = [call.job_id for call in calls(*jobs, agenda=agenda) if call.metric is Metric.CPU]
+    assert order == ["j-2", "j-3", "j-1"]
+
+
+def test_gpu_utilization_goes_before_what_is_as_old() -> None:
+    agenda = Agenda(pause=60)
+    answered(agenda, "j-1", NOW - 100)
+    answered(agenda, "j-2", NOW - 100)
+    first = calls(job(), job("j-2"), agenda=agenda, slots=2)
+    assert {call.metric for call in first} == {Metric.GPU_UTILIZATION}
 
 
 def test_of_equally_old_ones_the_dearest_goes_first() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from trainwave_exporter.cli.table import as_markdown
 from trainwave_exporter.config import CONFIG_FILE, SETTINGS, Setting
 from trainwave_exporter.exposition import catalog
 
@@ -24,19 +25,8 @@ def settings_table() -> str:
 
 
 def metric_table() -> str:
-    """Return the table of all metrics: name, type, labels, meaning."""
-    return _table(
-        ("Metric", "Type", "Labels", "Meaning"),
-        (
-            (
-                f"`{metric.name}`",
-                metric.type,
-                ", ".join(f"`{label}`" for label in metric.labels),
-                metric.help,
-            )
-            for metric in catalog()
-        ),
-    )
+    """Return the table of all metrics, as `trainwave-exporter metrics` prints it."""
+    return as_markdown(catalog()).rstrip()
 
 
 PARTS: dict[str, Callable[[], str]] = {"settings": settings_table, "metrics": metric_table}

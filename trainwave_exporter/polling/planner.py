@@ -9,7 +9,8 @@ The lists of jobs bring state and cost by themselves; what is planned here is th
    names because they wait to run or are being wound up: nothing else confirms their state;
 3. everything else that ages: the readings of running jobs, and the missing details of finished
    ones. Oldest and dearest first: what counts is the age in units of the ideal interval, weighted
-   with the square root of the job's price. An age grows without bound, so nothing starves.
+   with the square root of the job's price, and doubled for GPU utilization, which tells idle GPUs.
+   An age grows without bound, so nothing starves.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from trainwave_exporter.polling.agenda import Agenda, Call
 
 _NEVER_READ = 1e6
 """What has never been read counts as this many ideal intervals old: it comes before the rest."""
+_METRIC_WEIGHT = {Metric.GPU_UTILIZATION: 2.0}
 _UNLISTED_SHARE = 0.25
 """The part of the budget that confirming the state of unlisted jobs may take."""
 _CHEAPEST = 0.1
@@ -134,7 +136,7 @@ def _reading_needs(
     else:
         age = (situation.now - asked.answered_at) / situation.readings_interval
     if age >= 1:
-        yield _Need(1, age * _weight(job), call)
+        yield _Need(1, age * _weight(job) * _METRIC_WEIGHT.get(metric, 1.0), call)
 
 
 def _brought_by_list(job: Job, metric: Metric) -> bool:

@@ -1,0 +1,207 @@
+"""What the command line understands, and how it says that it does not."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from trainwave_exporter import __version__
+from trainwave_exporter.cli import main
+from trainwave_exporter.config import CONFIG_FILE, SETTINGS
+from trainwave_exporter.exposition import catalog
+
+
+def failure(capsys: pytest.CaptureFixture[str], *arguments: str, **environ: str) -> tuple[int, str]:
+    """Run a command that fails; return its status and its one line of error."""
+    status = main(arguments, environ)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("trainwave-exporter: error: ")
+    return status, err.removeprefix("trainwave-exporter: error: ").removesuffix("\n")
+
+
+def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Run a command that ends by itself; return what it prints."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments, {})
+    assert caught.value.code == 0
+    return capsys.readouterr().out
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Run a command with wrong usage; return its last line."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments, {})
+    assert caught.value.code == 2
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(capsys, "--version").startswith(f"trainwave-exporter {__version__} (Python 3.")
+
+
+@pytest.mark.parametrize("command", [(), ("check",)])
+def test_help_tells_every_setting_with_flag_variable_and_default(
+    capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    text = " ".join(shown(capsys, *command, "--help").split())
+    for setting in (CONFIG_FILE, *SETTINGS):
+        if setting.file_only:
+            assert setting.flag not in text
+            continue
+        default = f"default: {setting.default_text}; " if setting.default_text else ""
+        assert f"{setting.flag} {setting.placeholder} {setting.doc}" in text
+        assert f"({default}env: {setting.variable})" in text
+
+
+def test_help_of_the_demo_tells_nothing_of_keys_and_environment(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = shown(capsys, "demo", "--help")
+    assert "--web.listen-address" in text
+    assert "--trainwave." not in text
+    assert "env: " not in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("--colour",), "unrecognized arguments: --colour"),
+        (("--web.listen=:1",), "unrecognized arguments: --web.listen=:1"),
+        (("demo", "--jobs=few"), "argument --jobs: expected a whole number from 0, got few"),
+        (("demo", "--jobs=-1"), "argument --jobs: expected a whole number from 0, got -1"),
+        (
+            ("simulator", "--port=70000"),
+            "argument --port: expected a whole number from 0 to 65535, got 70000",
+        ),
+        (("simulator", "--speed=0"), "argument --speed: expected a number above 0, got 0"),
+        (("simulator", "--speed=inf"), "argument --speed: expected a number above 0, got inf"),
+        (("simulator", "--speed=fast"), "argument --speed: expected a number above 0, got fast"),
+        (("simulator", "--faults=5xx=2"), "the rate of the fault 5xx must be from 0 to 1"),
+    ],
+)
+def test_wrong_usage_is_told_in_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], line: str
+) -> None:
+    assert line in refusal(capsys, *arguments)
+
+
+def test_a_command_nobody_knows_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "invalid choice: 'dance'" in refusal(capsys, "dance")
+
+
+@pytest.mark.parametrize("command", [(), ("check",)])
+def test_without_a_key_nothing_starts(
+    capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    status, line = failure(capsys, *command)
+    assert status == 2
+    assert line.startswith("no API key: set TRAINWAVE_API_KEY")
+
+
+def test_a_wrong_flag_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    status, line = failure(capsys, "--log.level=loud")
+    expected = '--log.level: expected one of debug, info, warning, error, got "loud"'
+    assert (status, line) == (2, expected)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("check", "--log.level=loud"), ("--log.level=loud", "check")]
+)
+def test_a_flag_may_stand_before_a_command_or_after_it(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    assert failure(capsys, *arguments)[1].startswith("--log.level: ")
+
+
+def test_a_wrong_variable_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    status, line = failure(capsys, TRAINWAVE_PAGE_SIZE="0")
+    expected = 'TRAINWAVE_PAGE_SIZE: expected a whole number from 1 to 1000, got "0"'
+    assert (status, line) == (2, expected)
+
+
+def test_the_file_is_found_by_flag_or_by_variable(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file, other = tmp_path / "exporter.yml", tmp_path / "other.yml"
+    file.write_text("wbe: {}\n")
+    expected = (2, f"{file}: wbe: unknown section; did you mean web?")
+    assert failure(capsys, f"--config.file={file}", TRAINWAVE_CONFIG_FILE=str(other)) == expected
+    assert failure(capsys, TRAINWAVE_CONFIG_FILE=str(file)) == expected
+
+
+def test_a_pattern_of_metrics_that_matches_none_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status, line = failure(capsys, "--metrics.deny=trainwave_nothing")
+    assert status == 2
+    assert line.startswith("metrics.allow and metrics.deny: ")
+    assert "trainwave_nothing" in line
+
+
+@pytest.mark.parametrize("command", [(), ("demo", "--jobs=1")])
+def test_a_taken_port_is_one_line(
+    capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        status = main(
+            [*command, f"--web.listen-address={address}"], {"TRAINWAVE_API_KEY": "demo-key"}
+        )
+    assert status == 1
+    error = capsys.readouterr().err
+    assert error == (
+        f"trainwave-exporter: error: cannot listen on {address}: address already in use\n"
+    )
+
+
+def test_a_taken_port_of_the_simulator_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, line = failure(capsys, "simulator", "--jobs=1", f"--port={port}")
+    assert status == 1
+    assert line.startswith("the simulator cannot listen: ")
+    assert line.endswith("address already in use")
+
+
+def test_an_interrupt_before_anything_runs_has_the_shells_status(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Interrupted(dict[str, str]):
+        def get(self, *_: object) -> str:
+            raise KeyboardInterrupt
+
+    assert main([], Interrupted()) == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_the_metric_table_tells_every_metric(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["metrics"], {}) == 0
+    text = capsys.readouterr().out
+    for metric in catalog():
+        labels = ", ".join(metric.labels)
+        assert f"{metric.name} ({metric.type}) {{{labels}}}\n    {metric.help}\n" in text
+
+
+def test_the_metric_table_comes_as_markdown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["metrics", "--format=markdown"], {}) == 0
+    head, rule, *rows = capsys.readouterr().out.splitlines()
+    assert (head, rule) == ("| Metric | Type | Labels | Meaning |", "| --- | --- | --- | --- |")
+    assert len(rows) == len(catalog())
+    up = next(row for row in rows if "`trainwave_up`" in row)
+    assert up.startswith("| `trainwave_up` | gauge | `account` | 1 if ")
+
+
+def test_variables_that_look_like_settings_are_warned_of_by_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    environ = {"TRAINWAVE_LOG_LEVLE": "secret", "TRAINWAVE_API_KEY": "two words"}
+    assert main([], environ) == 2
+    warning, error = capsys.readouterr().err.splitlines()
+    assert "event=environment_variables_not_known" in warning
+    assert "TRAINWAVE_LOG_LEVLE" in warning
+    assert "secret" not in warning
+    assert "two words" not in error

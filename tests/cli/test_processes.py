@@ -1,0 +1,92 @@
+"""Commands as processes: what they print, what they serve, and how they end."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.request import urlopen
+
+import pytest
+from cli.conftest import line_of
+
+from trainwave_exporter.cli import main
+
+if TYPE_CHECKING:
+    from cli.conftest import Start
+
+LISTENING = r"event=started .*listening=\['([^']+)'\]"
+HERE = "--web.listen-address=127.0.0.1:0"
+
+
+def body_of(url: str) -> str:
+    with urlopen(url, timeout=10) as response:
+        return str(response.read(), "utf-8")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_exporter_serves_until_a_signal_and_ends_well_within_two_seconds(
+    start: Start, api_url: str, number: signal.Signals
+) -> None:
+    process = start(HERE, f"--trainwave.api-url={api_url}", TRAINWAVE_API_KEY="demo-key")
+    address = line_of(process, LISTENING, errors=True)
+    assert "trainwave_exporter_build_info" in body_of(f"http://{address}/metrics")
+    began = time.monotonic()
+    process.send_signal(number)
+    out, err = process.communicate()
+    assert time.monotonic() - began < 2
+    assert process.returncode == 0
+    assert out == ""
+    assert "demo-key" not in err
+
+
+def test_the_demo_tells_where_to_look_and_serves_a_fleet(start: Start) -> None:
+    process = start("demo", HERE, "--jobs=3", TRAINWAVE_ORGANIZATION="o-other")
+    api = line_of(process, r"Simulated Trainwave: (\S+)")
+    assert api.startswith("http://127.0.0.1:")
+    assert line_of(process, r"Metrics: +(\S+)") == "http://127.0.0.1:0/metrics"
+    address = line_of(process, LISTENING, errors=True)
+    deadline = time.monotonic() + 30
+    while "trainwave_job_info" not in body_of(f"http://{address}/metrics"):
+        if time.monotonic() > deadline:
+            process.terminate()
+            pytest.fail(f"no job in 30 s: {process.communicate()}")
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == 0
+
+
+def test_the_simulator_tells_its_url_and_key_and_stops_on_a_signal(start: Start) -> None:
+    process = start("simulator", "--port=0", "--jobs=1", "--speed=60", "--key=other-key")
+    url = line_of(process, r"Simulated Trainwave: (\S+)")
+    assert url.startswith("http://127.0.0.1:")
+    assert line_of(process, r"API key: +(\S+)") == "other-key"
+    process.terminate()
+    process.communicate()
+    assert process.returncode == 0
+
+
+def test_check_prints_what_a_key_can_see(
+    api_url: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    key.write_text("demo-key")
+    key.chmod(0o600)
+    status = main(
+        ["check", f"--trainwave.api-url={api_url}", f"--trainwave.api-key-file={key}"], {}
+    )
+    assert status == 0
+    out = capsys.readouterr().out
+    assert "dialect        deployed\n" in out
+    assert "rate limit     100 requests a minute, 80 to be used\n" in out
+
+
+def test_check_fails_for_a_key_that_is_refused(
+    api_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = main(["check", f"--trainwave.api-url={api_url}"], {"TRAINWAVE_API_KEY": "wrong-key"})
+    assert status == 1
+    out, err = capsys.readouterr()
+    assert "FAILED         the API refused the key: " in out
+    assert "wrong-key" not in out + err

@@ -1,0 +1,158 @@
+"""What a check of the accounts finds out, against simulated services."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from trainwave_exporter.check import AccountReport, Report, check, render
+from trainwave_exporter.config import KeySource, Settings, key_source, load
+from trainwave_exporter.simulator import Faults, Simulator, World, parse_faults
+
+KEY = "demo-key"
+
+
+def simulator(*, jobs: int = 5, history: int = 7, **options: object) -> Simulator:
+    return Simulator(World(jobs=jobs, history=history), **options)  # type: ignore[arg-type]  # as given
+
+
+async def check_with(settings: Settings, environ: Mapping[str, str]) -> Report:
+    keys: dict[str, KeySource] = {
+        account.name: key_source(account, environ) for account in settings.accounts
+    }
+    return await check(settings, keys)
+
+
+async def check_one(service: Simulator, *, key: str = KEY, **flags: str) -> AccountReport:
+    async with service.serve() as url:
+        settings = load({"trainwave.api_url": url, **flags}, {}, None)
+        report = await check_with(settings, {"TRAINWAVE_API_KEY": key})
+    (account,) = report.accounts
+    assert report.succeeded == (account.problem is None)
+    return account
+
+
+@pytest.mark.parametrize("dialect", ["documented", "deployed"])
+async def test_a_good_key_shows_what_there_is_in_either_dialect(dialect: str) -> None:
+    service = simulator(dialect=dialect)
+    account = await check_one(service)
+    assert account.problem is None
+    assert account.dialect == dialect
+    assert (account.limit, account.allowance) == (100, 80)
+    assert account.organizations == len(service.world.catalogue.organizations)
+    assert account.projects == len(service.world.catalogue.projects)
+    assert account.jobs == sum(account.states.values()) == 12
+    assert account.unreadable == {}
+
+
+async def test_a_round_of_readings_costs_what_the_list_does_not_bring() -> None:
+    documented = await check_one(simulator(dialect="documented"))
+    deployed = await check_one(simulator(dialect="deployed"))
+    assert documented.readings == 4 * documented.states["RUNNING"]
+    assert deployed.readings == 6 * deployed.states["RUNNING"]
+
+
+async def test_a_round_takes_longer_where_the_budget_is_small() -> None:
+    rich = await check_one(simulator(jobs=60, rate_limit=1000))
+    poor = await check_one(simulator(jobs=60, rate_limit=50))
+    assert rich.round_seconds == 60
+    # 40 requests a minute, of which the lists take 2 a minute each for jobs and 2 for the rest.
+    assert poor.round_seconds == pytest.approx(60 * poor.readings / (40 - 2 - 2))
+
+
+async def test_of_a_long_list_only_the_newest_are_read() -> None:
+    account = await check_one(
+        simulator(jobs=5, history=60, rate_limit=1000), **{"trainwave.page_size": "2"}
+    )
+    assert account.jobs == 65
+    assert 40 <= sum(account.states.values()) <= 45
+    assert "jobs           65, of the newest 4" in render(Report((account,)))
+
+
+async def test_what_could_not_be_read_is_counted() -> None:
+    account = await check_one(simulator(faults=parse_faults("unknown_state=1")))
+    assert sum(account.unreadable.values()) == 2
+    assert all(told.startswith("unknown state ") for told in account.unreadable)
+
+
+async def test_a_unit_that_cannot_be_right_shows_in_what_could_not_be_read() -> None:
+    account = await check_one(simulator(), **{"readings.listed_gpu_utilization": "ratio"})
+    assert account.unreadable["gpu_utilization (out_of_range)"] > 0
+
+
+@pytest.mark.parametrize(
+    ("faults", "problem"),
+    [
+        ("429", "the rate limit of the key is used up: "),
+        ("down", "the API did not answer: "),
+        ("html", "what answered is not the API, or not as it is known: "),
+        ("5xx", "(50"),
+    ],
+)
+async def test_a_failure_is_told_in_words(faults: str, problem: str) -> None:
+    account = await check_one(simulator(faults=parse_faults(faults)))
+    assert account.problem is not None
+    assert problem in account.problem
+
+
+async def test_a_refused_key_fails_its_account_only(tmp_path: Path) -> None:
+    file = tmp_path / "exporter.yml"
+    async with simulator(faults=Faults()).serve() as url:
+        file.write_text(
+            f"trainwave: {{api_url: {url}}}\n"
+            "accounts:\n"
+            "  - {name: good, api_key_env: GOOD}\n"
+            "  - {name: bad, api_key_env: BAD}\n"
+        )
+        report = await check_with(load({}, {}, file), {"GOOD": KEY, "BAD": "wrong-key"})
+    good, bad = report.accounts
+    assert not report.succeeded
+    assert (good.problem, good.dialect) == (None, "documented")
+    assert bad.problem is not None
+    assert bad.problem.startswith("the API refused the key: ")
+    assert "wrong-key" not in render(report)
+
+
+def test_a_report_is_a_short_table_for_each_account() -> None:
+    good = AccountReport(
+        name="research",
+        api_url="https://example.org/api/v1",
+        dialect="deployed",
+        limit=100,
+        allowance=80,
+        organizations=1,
+        projects=6,
+        states={"SUCCESS": 2, "RUNNING": 60},
+        jobs=62,
+        readings=360,
+        round_seconds=284.4,
+        unreadable={"cost (ambiguous_unit)": 3},
+    )
+    bad = AccountReport(name="products", api_url="https://example.org/api/v1", problem="no answer")
+    empty = AccountReport(name="new", api_url="https://example.org/api/v1")
+    assert render(Report((good, bad, empty))) == (
+        "account        research\n"
+        "API            https://example.org/api/v1\n"
+        "dialect        deployed\n"
+        "rate limit     100 requests a minute, 80 to be used\n"
+        "organizations  1\n"
+        "projects       6\n"
+        "jobs           62: 60 RUNNING, 2 SUCCESS\n"
+        "readings       360 requests a round, at best one in 4m44s\n"
+        "not readable   cost (ambiguous_unit), 3 times\n"
+        "\n"
+        "account        products\n"
+        "API            https://example.org/api/v1\n"
+        "FAILED         no answer\n"
+        "\n"
+        "account        new\n"
+        "API            https://example.org/api/v1\n"
+        "dialect        not known\n"
+        "rate limit     0 requests a minute, 0 to be used\n"
+        "organizations  0\n"
+        "projects       0\n"
+        "jobs           0\n"
+        "readings       0 requests a round, at best one in 0s\n"
+    )

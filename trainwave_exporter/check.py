@@ -1,0 +1,231 @@
+"""Trying every account's key against the API, and telling what a daemon would have to work with.
+
+`check` asks, `render` tells. Only lists are read, and of very long ones only the beginning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from random import Random
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from trainwave_exporter.api import (
+    Client,
+    InvalidKey,
+    NoAnswer,
+    Page,
+    RateBudget,
+    RateLimited,
+    TrainwaveError,
+    UnusableAnswer,
+    pages,
+)
+from trainwave_exporter.config import Account, KeySource, Settings
+from trainwave_exporter.config.values import Duration
+from trainwave_exporter.daemon import build_client
+from trainwave_exporter.model import (
+    Fact,
+    Job,
+    Metric,
+    Organization,
+    Project,
+    UnknownState,
+    Unreadable,
+)
+
+T = TypeVar("T", Job, Project, Organization)
+
+MOST_PAGES = 20
+"""So many pages of a list are read; what comes after is only counted."""
+
+
+class AccountReport(Struct, frozen=True, kw_only=True):
+    """What one account can see, or why it cannot."""
+
+    name: str
+    api_url: str
+    problem: str | None = None
+    dialect: str | None = None
+    limit: int = 0
+    """Requests a minute that the API grants."""
+    allowance: int = 0
+    """Requests a minute that the exporter may use."""
+    organizations: int = 0
+    projects: int = 0
+    states: Mapping[str, int] = {}
+    """Jobs by state, of those that were read."""
+    jobs: int = 0
+    """Jobs there are."""
+    readings: int = 0
+    """Requests that one round of readings takes."""
+    round_seconds: float = 0.0
+    """How long such a round takes within the allowance."""
+    unreadable: Mapping[str, int] = {}
+    """What had to be left out of the answers, and how often."""
+
+
+class Report(Struct, frozen=True):
+    """What came of checking all accounts."""
+
+    accounts: tuple[AccountReport, ...]
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every account can be read."""
+        return all(account.problem is None for account in self.accounts)
+
+
+async def check(settings: Settings, keys: Mapping[str, KeySource]) -> Report:
+    """Return what each account of the settings can see now. Failures are part of the report."""
+    checks = (_check(account, keys[account.name], settings) for account in settings.accounts)
+    return Report(tuple(await asyncio.gather(*checks)))
+
+
+async def _check(account: Account, key: KeySource, settings: Settings) -> AccountReport:
+    facts: list[Fact] = []
+    budget = RateBudget(
+        share=account.rate_limit_share,
+        initial_limit=account.initial_rate_limit,
+        random=Random(),  # noqa: S311 - spreads retries, guards nothing
+    )
+    client = build_client(account, key, settings, budget, facts.append)
+    report = AccountReport(name=account.name, api_url=account.api_url)
+    try:
+        return await _ask(report, account, settings, client, budget, facts)
+    except TrainwaveError as error:
+        return replace(report, problem=_in_words(error))
+    finally:
+        await client.aclose()
+
+
+class _Listed(Struct, Generic[T]):
+    """The beginning of a list, or all of it."""
+
+    items: dict[str, T]
+    requests: int = 0
+    total: int = 0
+
+
+async def _walk(fetch: Callable[[int], Awaitable[Page[T]]]) -> _Listed[T]:
+    listed = _Listed[T]({})
+    async for page in pages(fetch):
+        listed.requests += 1
+        listed.items |= {item.id: item for item in page.items}
+        listed.total = max(page.total or 0, len(listed.items))
+        if listed.requests == MOST_PAGES:
+            break
+    return listed
+
+
+async def _ask(
+    report: AccountReport,
+    account: Account,
+    settings: Settings,
+    client: Client,
+    budget: RateBudget,
+    facts: Iterable[Fact],
+) -> AccountReport:
+    """Read the lists, one after the other: the first refusal is the one to tell."""
+    size = account.page_size
+
+    def jobs(status: str | None) -> Callable[[int], Awaitable[Page[Job]]]:
+        return lambda offset: client.list_jobs(
+            org=account.organization,
+            project=account.project,
+            status=status,
+            limit=size,
+            offset=offset,
+        )
+
+    organizations = await _walk(lambda offset: client.list_organizations(limit=size, offset=offset))
+    projects = await _walk(
+        lambda offset: client.list_projects(org=account.organization, limit=size, offset=offset)
+    )
+    everything = await _walk(jobs(None))
+    running = await _walk(jobs("running"))
+    known = everything.items | running.items
+    readings = sum(_readings_of(job) for job in known.values())
+    allowance = budget.snapshot(time.time()).allowance
+    lists = running.requests * max(1.0, 60.0 / settings.polling.running_interval)
+    lists += (organizations.requests + projects.requests) * max(
+        1.0, 60.0 / settings.polling.directory_interval
+    )
+    return replace(
+        report,
+        dialect=None if client.dialect is None else client.dialect.value,
+        limit=budget.snapshot(time.time()).limit,
+        allowance=allowance,
+        organizations=organizations.total,
+        projects=projects.total,
+        states=Counter(job.state for job in known.values()),
+        jobs=max(everything.total, len(known)),
+        readings=readings,
+        round_seconds=max(
+            settings.polling.readings_interval, 60.0 * readings / max(1.0, allowance - lists)
+        ),
+        unreadable=Counter(told for fact in facts if (told := _doubt(fact))),
+    )
+
+
+def _readings_of(job: Job) -> int:
+    """Return how many requests it takes to read a job: nothing for what the list brought along."""
+    return sum(metric not in job.readings for metric in Metric) if job.running else 0
+
+
+def _doubt(fact: Fact) -> str | None:
+    match fact:
+        case Unreadable(subject=subject, reason=reason):
+            return f"{subject} ({reason})"
+        case UnknownState(state=state):
+            return f"unknown state {state}"
+        case _:
+            return None
+
+
+def _in_words(error: TrainwaveError) -> str:
+    match error:
+        case InvalidKey():
+            return f"the API refused the key: {error}"
+        case RateLimited():
+            return f"the rate limit of the key is used up: {error}"
+        case NoAnswer():
+            return f"the API did not answer: {error}"
+        case UnusableAnswer():
+            return f"what answered is not the API, or not as it is known: {error}"
+        case _:
+            return str(error)
+
+
+def render(report: Report) -> str:
+    """Return the report as a short text."""
+    return "\n".join(_render(account) for account in report.accounts)
+
+
+def _render(account: AccountReport) -> str:
+    rows = [("account", account.name), ("API", account.api_url)]
+    if account.problem is not None:
+        rows.append(("FAILED", account.problem))
+    else:
+        read = sum(account.states.values())
+        states = ", ".join(f"{count} {state}" for state, count in sorted(account.states.items()))
+        of_these = f", of the newest {read}" if read < account.jobs else ""
+        pace = Duration(round(account.round_seconds))
+        rows += [
+            ("dialect", account.dialect or "not known"),
+            ("rate limit", f"{account.limit} requests a minute, {account.allowance} to be used"),
+            ("organizations", str(account.organizations)),
+            ("projects", str(account.projects)),
+            ("jobs", f"{account.jobs}{of_these}: {states}" if states else str(account.jobs)),
+            ("readings", f"{account.readings} requests a round, at best one in {pace}"),
+        ]
+        rows += [
+            ("not readable", f"{subject}, {count} times")
+            for subject, count in sorted(account.unreadable.items())
+        ]
+    return "".join(f"{name:<14} {value}\n" for name, value in rows)

@@ -1,0 +1,156 @@
+"""What each command does. A command takes the options and the environment, and returns a status."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import structlog
+
+from trainwave_exporter import check as trial
+from trainwave_exporter import logs
+from trainwave_exporter.cli.options import Options, flags_of
+from trainwave_exporter.cli.table import as_markdown, as_text
+from trainwave_exporter.config import (
+    CONFIG_FILE,
+    ConfigError,
+    KeySource,
+    Settings,
+    key_source,
+    load,
+    redactor,
+    stray_variables,
+)
+from trainwave_exporter.daemon import Daemon, StartError
+from trainwave_exporter.exposition import Selection, catalog
+from trainwave_exporter.simulator import Simulator, World
+
+log = structlog.get_logger()
+
+
+def serve(options: Options, environ: Mapping[str, str]) -> int:
+    """Run the exporter until it is told to stop."""
+    settings = _settings(options, environ)
+    keys = _keys(settings, environ)
+
+    async def run() -> None:
+        await Daemon(settings, keys).run()
+
+    asyncio.run(run())
+    return 0
+
+
+def check(options: Options, environ: Mapping[str, str]) -> int:
+    """Try every account's key, and print what it can see."""
+    settings = _settings(options, environ)
+    report = asyncio.run(trial.check(settings, _keys(settings, environ)))
+    sys.stdout.write(trial.render(report))
+    return 0 if report.succeeded else 1
+
+
+def metrics(options: Options, _environ: Mapping[str, str]) -> int:
+    """Print the table of all metrics."""
+    table = as_markdown if options.format == "markdown" else as_text
+    sys.stdout.write(table(catalog()))
+    return 0
+
+
+def simulate(options: Options, _environ: Mapping[str, str]) -> int:
+    """Run a simulated Trainwave until it is told to stop."""
+
+    async def run() -> None:
+        stopping = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        async with _simulation(options) as url:
+            _tell(f"Simulated Trainwave: {url}", f"API key:             {options.key}")
+            await stopping.wait()
+
+    asyncio.run(run())
+    return 0
+
+
+def demo(options: Options, _environ: Mapping[str, str]) -> int:
+    """Run the exporter on an embedded simulator until it is told to stop.
+
+    Neither the environment nor a file counts: a real key or organization would spoil the demo.
+    """
+    flags = flags_of(options)
+
+    async def run() -> None:
+        async with _simulation(options) as url:
+            settings = _checked(load({**flags, "trainwave.api_url": url}, {}, None))
+            daemon = Daemon(settings, _keys(settings, {"TRAINWAVE_API_KEY": options.key}))
+            host, _, port = settings.web.listen_address.rpartition(":")
+            page = f"http://{host or 'localhost'}:{port}"
+            _tell(
+                f"Simulated Trainwave: {url}",
+                f"Metrics:             {page}{settings.web.telemetry_path}",
+                f"Overview:            {page}/",
+                "Ctrl-C stops both.",
+            )
+            await daemon.run()
+
+    asyncio.run(run())
+    return 0
+
+
+def _settings(options: Options, environ: Mapping[str, str]) -> Settings:
+    """Return the settings from flags, environment and file."""
+    file = getattr(options, CONFIG_FILE.path, None) or environ.get(CONFIG_FILE.variable)
+    return _checked(load(flags_of(options), environ, Path(file) if file else None))
+
+
+def _checked(settings: Settings) -> Settings:
+    """Return the settings if every metric they name exists."""
+    try:
+        Selection(allow=settings.metrics.allow, deny=settings.metrics.deny)
+    except ValueError as error:
+        raise ConfigError(None, "metrics.allow and metrics.deny", str(error)) from None
+    return settings
+
+
+def _keys(settings: Settings, environ: Mapping[str, str]) -> dict[str, KeySource]:
+    """Begin to log, and return the source of each account's key, each tried once."""
+    keys: dict[str, KeySource] = {
+        account.name: key_source(account, environ) for account in settings.accounts
+    }
+    logs.configure(
+        level=settings.log.level, form=settings.log.format, redact=redactor(tuple(keys.values()))
+    )
+    if strays := stray_variables(environ, settings):
+        log.warning("environment_variables_not_known", names=strays)
+    for key in keys.values():
+        key()
+    return keys
+
+
+@asynccontextmanager
+async def _simulation(options: Options) -> AsyncIterator[str]:
+    """Serve a simulated Trainwave; give its URL. Raises `StartError` when it cannot listen."""
+    simulator = Simulator(
+        World(seed=options.seed, jobs=options.jobs, history=options.history, speed=options.speed),
+        dialect=options.dialect,
+        keys=[options.key],
+        rate_limit=options.rate_limit or None,
+        window=options.window,
+        faults=options.faults,
+        page_cap=options.page_cap,
+        filter_ignored=options.filter_ignored,
+        metric_shape=options.metric_shape,
+    )
+    async with AsyncExitStack() as stack:
+        try:
+            url = await stack.enter_async_context(simulator.serve(options.host, options.port))
+        except OSError as error:
+            raise StartError(f"the simulator cannot listen: {error.strerror}") from error
+        yield url
+
+
+def _tell(*lines: str) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()

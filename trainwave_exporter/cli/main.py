@@ -1,0 +1,46 @@
+"""From the arguments to an exit status.
+
+0: all went well. 1: it could not be done. 2: the command line or the configuration is wrong. In
+the latter cases one line on standard error says why.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from trainwave_exporter.cli import commands
+from trainwave_exporter.cli.options import PROGRAM, Options, new_parser
+from trainwave_exporter.config import ConfigError
+from trainwave_exporter.daemon import StartError
+
+COMMANDS: Mapping[str | None, Callable[[Options, Mapping[str, str]], int]] = {
+    None: commands.serve,
+    "check": commands.check,
+    "demo": commands.demo,
+    "metrics": commands.metrics,
+    "simulator": commands.simulate,
+}
+
+
+def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
+    """Do what the arguments ask for and return the exit status.
+
+    Wrong usage, ``--help`` and ``--version`` raise `SystemExit`, as argparse does.
+    """
+    options = new_parser().parse_args(arguments)
+    try:
+        return COMMANDS[options.command](options, environ)
+    except ConfigError as error:
+        return _fail(error, 2)
+    except StartError as error:
+        return _fail(error, 1)
+    except KeyboardInterrupt:  # before a loop could take the signal
+        return 128 + signal.SIGINT
+
+
+def _fail(error: Exception, status: int) -> int:
+    sys.stderr.write(f"{PROGRAM}: error: {error}\n")
+    return status

@@ -1,0 +1,184 @@
+"""What can stand on the command line. The flags of settings come from their declarations."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Collection
+from enum import StrEnum
+from inspect import cleandoc
+from math import inf
+from platform import python_version
+from typing import Any, TypeAlias
+
+from trainwave_exporter import __version__
+from trainwave_exporter.config import CONFIG_FILE, SECTIONS, SETTINGS, Setting
+from trainwave_exporter.simulator import (
+    FAULT_NAMES,
+    Dialect,
+    Faults,
+    Shape,
+    Window,
+    parse_faults,
+)
+
+PROGRAM = "trainwave-exporter"
+DEMO_KEY = "demo-key"
+DEMO_SECTIONS = ("polling", "fleet", "metrics", "web", "log")
+"""Settings that make sense where the API is the demo's own."""
+
+Options: TypeAlias = argparse.Namespace
+
+
+def flags_of(options: Options) -> dict[str, str]:
+    """Return the flags of settings that were given, by `Setting.path`."""
+    given = vars(options)
+    return {setting.path: given[setting.path] for setting in SETTINGS if setting.path in given}
+
+
+def new_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        usage=f"{PROGRAM} [flags] [command]",
+        description="Prometheus exporter for the jobs, costs and GPU use of Trainwave.",
+        epilog=f"Without a command it runs the exporter. See `{PROGRAM} COMMAND --help`.",
+        allow_abbrev=False,
+    )
+    version = f"{PROGRAM} {__version__} (Python {python_version()})"
+    parser.add_argument("--version", action="version", version=version)
+    parser.set_defaults(command=None)
+    _add_settings(parser, SECTIONS, alone=False)
+    commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
+
+    def command(name: str, summary: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            usage=f"{PROGRAM} {name} [flags]",
+            allow_abbrev=False,
+        )
+
+    check = command("check", "validate the configuration and try every key against the API")
+    _add_settings(check, SECTIONS, alone=False)
+    demo = command("demo", "run the exporter on an embedded simulator")
+    _add_simulator(demo, port=0, rate_limit=1000)
+    _add_settings(demo, DEMO_SECTIONS, alone=True)
+    metrics = command("metrics", "print the table of all metrics")
+    metrics.add_argument("--format", choices=("text", "markdown"), default="text")
+    simulator = command("simulator", "run a simulated Trainwave")
+    _add_simulator(simulator, port=9880, rate_limit=100)
+    return parser
+
+
+def _add_settings(
+    parser: argparse.ArgumentParser, sections: Collection[str], *, alone: bool
+) -> None:
+    """Add the flags of settings; those not given are absent from the parsed options.
+
+    ``alone``: neither a file nor the environment counts besides them.
+    """
+    if not alone:
+        group = parser.add_argument_group("config", "Where the other settings are.")
+        _add_setting(group, CONFIG_FILE, alone=False)
+    for section in sections:
+        group = parser.add_argument_group(section, cleandoc(SECTIONS[section].__doc__ or ""))
+        for setting in SETTINGS:
+            if setting.section == section and not setting.file_only:
+                _add_setting(group, setting, alone=alone)
+
+
+def _add_setting(group: argparse._ArgumentGroup, setting: Setting, *, alone: bool) -> None:
+    notes = [f"default: {setting.default_text}"] if setting.default_text else []
+    if not alone:
+        notes.append(f"env: {setting.variable}")
+    text = f"{setting.doc} ({'; '.join(notes)})" if notes else setting.doc
+    group.add_argument(
+        setting.flag,
+        dest=setting.path,
+        default=argparse.SUPPRESS,
+        metavar=setting.placeholder,
+        help=text.replace("%", "%%"),
+    )
+
+
+def _add_simulator(parser: argparse.ArgumentParser, *, port: int, rate_limit: int) -> None:
+    group = parser.add_argument_group("simulator", "The simulated Trainwave.")
+
+    def add(flag: str, text: str, **details: Any) -> None:  # noqa: ANN401 - as add_argument has it
+        default = " (default: %(default)s)" if details["default"] else ""
+        group.add_argument(flag, help=text + default, **details)
+
+    add("--host", "Address it listens on.", default="127.0.0.1", metavar="ADDRESS")
+    add(
+        "--port",
+        "Port it listens on; 0 for any.",
+        type=_whole(0, 65535),
+        default=port,
+        metavar="PORT",
+    )
+    add("--dialect", "Form of its answers.", choices=_values(Dialect), default="documented")
+    add("--jobs", "Jobs that run or wait at once.", type=_whole(0), default=60, metavar="N")
+    add(
+        "--history",
+        "Finished jobs at the start; twice --jobs if not given.",
+        type=_whole(0),
+        default=None,
+        metavar="N",
+    )
+    add("--speed", "Simulated seconds a second.", type=_positive, default=1.0, metavar="FACTOR")
+    add("--seed", "Seed of its world.", type=_whole(0), default=1, metavar="N")
+    add(
+        "--faults",
+        f"What goes wrong, as NAME=RATE,...; names: {', '.join(FAULT_NAMES)}.",
+        type=_faults,
+        default="",
+        metavar="FAULTS",
+    )
+    add(
+        "--rate-limit",
+        "Requests a minute for each key; 0 for no limit.",
+        type=_whole(0),
+        default=rate_limit,
+        metavar="N",
+    )
+    add("--window", "Which minute the limit is for.", choices=_values(Window), default="fixed")
+    add("--page-cap", "Most objects in a page.", type=_whole(1), default=100, metavar="N")
+    add("--metric-shape", "Form of its readings.", choices=_values(Shape), default="mixed")
+    add("--key", "An API key that it accepts.", default=DEMO_KEY, metavar="KEY")
+    group.add_argument(
+        "--filter-ignored", action="store_true", help="Ignore the filters of the list of jobs."
+    )
+
+
+def _values(choices: type[StrEnum]) -> list[str]:
+    return [choice.value for choice in choices]
+
+
+def _whole(least: int, most: float = inf) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            top = "" if most == inf else f" to {most:.0f}"
+            raise argparse.ArgumentTypeError(
+                f"expected a whole number from {least}{top}, got {text}"
+            )
+        return int(text)
+
+    return parse
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
+    return number
+
+
+def _faults(text: str) -> Faults:
+    try:
+        return parse_faults(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -1,0 +1,24 @@
+"""Configuration: from file, environment and flags to checked `Settings`, and the API keys."""
+
+from trainwave_exporter.config.declared import CONFIG_FILE, SECTIONS, SETTINGS, Setting
+from trainwave_exporter.config.errors import ConfigError
+from trainwave_exporter.config.loading import load, stray_variables
+from trainwave_exporter.config.secrets import KeySource, Secret, key_source, redactor
+from trainwave_exporter.config.settings import Account, Settings, Trainwave
+
+__all__ = [
+    "CONFIG_FILE",
+    "SECTIONS",
+    "SETTINGS",
+    "Account",
+    "ConfigError",
+    "KeySource",
+    "Secret",
+    "Setting",
+    "Settings",
+    "Trainwave",
+    "key_source",
+    "load",
+    "redactor",
+    "stray_variables",
+]

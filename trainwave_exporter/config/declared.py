@@ -1,0 +1,134 @@
+"""The declarations of `trainwave_exporter.config.settings`, read back as `Setting` records.
+
+Flags, environment variables, the checks of a value and the words of an error all come from here,
+so that a field of a struct is all there is to a setting.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import NODEFAULT, Struct, ValidationError, convert, inspect
+from msgspec.structs import fields
+
+from trainwave_exporter.config.settings import Settings
+from trainwave_exporter.config.values import FilePath, Parsed
+from trainwave_exporter.config.wording import expectation, spell
+
+PREFIX = "TRAINWAVE"
+
+
+class Setting(Struct, frozen=True, kw_only=True):
+    """One setting: its place, its meaning, and how a value of it is read."""
+
+    section: str
+    key: str
+    doc: str
+    expected: str
+    """What a value of it looks like, in words."""
+    type: Any
+    default: Any = None
+    choices: tuple[str, ...] = ()
+    """The values that are allowed, where they are few."""
+    file_only: bool = False
+    """It has neither flag nor variable."""
+
+    @property
+    def path(self) -> str:
+        """Its place in the file, such as ``web.listen_address``."""
+        return f"{self.section}.{self.key}"
+
+    @property
+    def flag(self) -> str:
+        """The flag, such as ``--web.listen-address``."""
+        return f"--{self.path.replace('_', '-')}"
+
+    @property
+    def variable(self) -> str:
+        """The environment variable, such as ``TRAINWAVE_WEB_LISTEN_ADDRESS``."""
+        parts = (PREFIX, self.section.upper(), self.key.upper())
+        return "_".join(dict.fromkeys(parts))  # TRAINWAVE_API_URL, not TRAINWAVE_TRAINWAVE_API_URL
+
+    @property
+    def placeholder(self) -> str:
+        """What stands for its value in a usage line: the choices, or the last word of its key."""
+        return "|".join(self.choices) or self.key.rpartition("_")[2].upper()
+
+    @property
+    def default_text(self) -> str:
+        """The default as a flag would spell it; empty where there is none."""
+        if isinstance(self.default, tuple):
+            return ",".join(self.default)
+        return "" if self.default is None else str(self.default)
+
+    def read(self, value: object) -> object:
+        """Return the typed form of a value in the file; raise `ValueError` saying what is wrong."""
+        return self._read(value, value, strict=True)
+
+    def read_text(self, text: str) -> object:
+        """Likewise for the text of a flag or variable, in which commas part a list."""
+        many = isinstance(self.default, tuple)
+        value = [item.strip() for item in text.split(",") if item.strip()] if many else text
+        return self._read(value, text, strict=False)
+
+    def _read(self, value: object, given: object, *, strict: bool) -> object:
+        try:
+            return self._typed(value, strict=strict)
+        except ValidationError:
+            raise ValueError(f"expected {self.expected}, got {spell(given)}") from None
+
+    def _typed(self, value: object, *, strict: bool) -> object:
+        typed = convert(value, self.type, strict=strict, dec_hook=_parse)
+        if self.choices and typed not in self.choices:
+            raise ValidationError
+        return typed
+
+
+def _parse(kind: type[Parsed], value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError(kind.expected)  # noqa: TRY004 - msgspec takes both; a misfit is a misfit
+    return kind.parse(value)
+
+
+def declared(section: str, struct: type[Struct]) -> tuple[Setting, ...]:
+    """Return the settings of one section, in order."""
+    settings = []
+    for field in fields(struct):
+        match inspect.type_info(field.type):
+            case inspect.Metadata(extra_json_schema={"description": doc}, type=info, extra=extra):
+                marks = extra or {}
+            case _:
+                raise TypeError(f"{section}.{field.name} is not documented")
+        members = tuple(info.cls) if isinstance(info, inspect.EnumType) else ()
+        choices = marks.get("choices", members)
+        settings.append(
+            Setting(
+                section=section,
+                key=field.name,
+                doc=doc,
+                expected=f"one of {', '.join(choices)}" if choices else expectation(info),
+                type=field.type,
+                default=None if field.default is NODEFAULT else field.default,
+                choices=choices,
+                file_only="file_only" in marks,
+            )
+        )
+    return tuple(settings)
+
+
+SECTIONS: dict[str, type[Struct]] = {
+    field.name: field.type for field in fields(Settings) if field.name != "accounts"
+}
+
+SETTINGS: tuple[Setting, ...] = tuple(
+    setting for name, struct in SECTIONS.items() for setting in declared(name, struct)
+)
+
+CONFIG_FILE = Setting(
+    section="config",
+    key="file",
+    doc="YAML file of settings.",
+    expected=FilePath.expected,
+    type=FilePath,
+)
+"""Where the file itself is: the one setting that cannot stand in it."""

@@ -1,0 +1,59 @@
+"""Reading the file of settings: from bytes to a mapping, or one line about why not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from trainwave_exporter.config.errors import ConfigError
+
+
+def read_document(file: Path) -> Mapping[object, object]:
+    """Return what the YAML file holds; raise `ConfigError` unless it is one mapping."""
+    document = _parse(_text(file), str(file))
+    if document is None:
+        raise ConfigError(str(file), None, "is empty; leave it out, or give a section of settings")
+    if not isinstance(document, dict):
+        raise ConfigError(str(file), None, "expected sections of settings, such as web:")
+    return document
+
+
+def _text(file: Path) -> str:
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise ConfigError(str(file), None, f"cannot be read: {error.strerror}") from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = 1 + data.count(b"\n", 0, error.start)
+        raise ConfigError(str(file), f"line {line}", "is not UTF-8 text") from None
+
+
+def _parse(text: str, source: str) -> object:
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise ConfigError(source, f"line {mark.line + 1}", _explain(error)) from None
+    except YAMLError:  # the one without a mark: a character that no YAML may hold
+        raise ConfigError(source, None, "holds control characters") from None
+    except RecursionError:
+        raise ConfigError(source, None, "is nested too deeply") from None
+    except ValueError as error:  # a tag or a date promises what its text does not keep
+        raise ConfigError(source, None, f"holds a value that is none: {error}") from None
+
+
+def _explain(error: MarkedYAMLError) -> str:
+    problem = " ".join(f"{error.context or ''} {error.problem}".split())
+    if isinstance(error, DuplicateKeyError):
+        key = re.search(r'found duplicate key "(.*?)" with value', problem)
+        return f"{key[1] if key else 'a key'} is given twice"
+    if r"'\t'" in problem:
+        return "a tab stands where YAML wants spaces"
+    return f"is not YAML: {problem}"

@@ -1,0 +1,146 @@
+"""From file, environment and flags to `Settings`.
+
+Each of the three is checked in full; then a flag wins over the environment, the environment over
+the file, the file over the default. An account takes what it does not say itself from the
+``trainwave`` section, wherever that came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import asdict
+
+from trainwave_exporter.config.declared import (
+    CONFIG_FILE,
+    PREFIX,
+    SECTIONS,
+    SETTINGS,
+    Setting,
+    declared,
+)
+from trainwave_exporter.config.document import read_document
+from trainwave_exporter.config.errors import ConfigError
+from trainwave_exporter.config.settings import Account, Settings, Trainwave
+from trainwave_exporter.config.values import FilePath, Name
+from trainwave_exporter.config.wording import spell
+
+_KEY_REFERENCES = frozenset({"api_key_file", "api_key_env"})
+
+
+def load(flags: Mapping[str, str], environ: Mapping[str, str], file: Path | None) -> Settings:
+    """Return the settings; raise `ConfigError` at the first that cannot be used.
+
+    ``flags`` are texts by `Setting.path`. An empty environment variable counts as unset.
+    """
+    document = read_document(file) if file else {}
+    source = file or Path()
+    _refuse_unknown(source, "", document, [*SECTIONS, "accounts"])
+    values = {
+        section: _read_mapping(source, section, document.get(section), _settings_of(section))
+        for section in SECTIONS
+    }
+    for setting in SETTINGS:
+        if setting.file_only:
+            continue
+        given = values[setting.section]
+        if text := environ.get(setting.variable):
+            given[setting.key] = _read_text(setting.variable, setting, text)
+        if (text := flags.get(setting.path)) is not None:
+            given[setting.key] = _read_text(setting.flag, setting, text)
+    sections: dict[str, Any] = {name: SECTIONS[name](**given) for name, given in values.items()}
+    accounts = _read_accounts(source, document.get("accounts"), sections["trainwave"])
+    return Settings(**sections, accounts=accounts)
+
+
+def stray_variables(environ: Mapping[str, str], settings: Settings) -> list[str]:
+    """Return the variables that look like settings and are none, such as a misspelled one.
+
+    They are no error: the vendor's own tools may use the same prefix.
+    """
+    ours = {setting.variable for setting in SETTINGS if not setting.file_only}
+    keys = {account.api_key_env for account in (settings.trainwave, *settings.accounts)}
+    known = {*ours, *keys, CONFIG_FILE.variable}
+    return sorted(name for name in environ if name.startswith(f"{PREFIX}_") and name not in known)
+
+
+def _settings_of(section: str) -> list[Setting]:
+    return [setting for setting in SETTINGS if setting.section == section]
+
+
+def _read_text(source: str, setting: Setting, text: str) -> object:
+    try:
+        return setting.read_text(text)
+    except ValueError as error:
+        raise ConfigError(source, None, str(error)) from None
+
+
+def _read_mapping(
+    file: Path, place: str, given: object, settings: Collection[Setting]
+) -> dict[str, Any]:
+    """Return the values of one section, or of one account; nothing given is an empty section."""
+    mapping = {} if given is None else given
+    if not isinstance(mapping, dict):
+        raise ConfigError(str(file), place, f"expected a mapping, got {spell(mapping)}")
+    if "api_key" in mapping:
+        problem = "a key must not stand in this file; give api_key_file or api_key_env instead"
+        raise ConfigError(str(file), f"{place}.api_key", problem)
+    if mapping.keys() >= _KEY_REFERENCES:
+        raise ConfigError(str(file), place, "expected api_key_file or api_key_env, not both")
+    known = {setting.key: setting for setting in settings}
+    _refuse_unknown(file, f"{place}.", mapping, known)
+    return {key: _read_value(file, known[key], value) for key, value in mapping.items()}
+
+
+def _read_value(file: Path, setting: Setting, value: object) -> object:
+    try:
+        typed = setting.read(value)
+    except ValueError as error:
+        raise ConfigError(str(file), setting.path, str(error)) from None
+    return FilePath(file.parent / typed) if isinstance(typed, FilePath) else typed
+
+
+def _read_accounts(file: Path, given: object, base: Trainwave) -> tuple[Account, ...]:
+    """Return the accounts; without any in the file there is one, made of ``base`` alone."""
+    if given is None:
+        return (Account(**asdict(base), name=Name("default")),)
+    if not isinstance(given, list) or not given:
+        raise ConfigError(str(file), "accounts", f"expected a list of accounts, got {spell(given)}")
+    accounts: list[Account] = []
+    for number, item in enumerate(given):
+        place = f"accounts[{number}]"
+        values = _read_mapping(file, place, item, declared(place, Account))
+        if "name" not in values:
+            raise ConfigError(str(file), f"{place}.name", "is missing; every account needs a name")
+        inherited = asdict(base)
+        if "api_key_env" in values:
+            inherited["api_key_file"] = None
+        account = Account(**{**inherited, **values})
+        for other in accounts:
+            if account.name == other.name:
+                problem = f"expected a name of its own, got {spell(account.name)} twice"
+                raise ConfigError(str(file), f"{place}.name", problem)
+            if _key_of(account) == _key_of(other):
+                problem = f"has the key of {other.name}; one key is one account, for its rate limit"
+                raise ConfigError(str(file), place, problem)
+        accounts.append(account)
+    return tuple(accounts)
+
+
+def _key_of(account: Account) -> str:
+    return account.api_key_file or account.api_key_env
+
+
+def _refuse_unknown(
+    file: Path, place: str, given: Mapping[object, object], known: Collection[str]
+) -> None:
+    for key in given:
+        if key not in known:
+            near = get_close_matches(str(key), known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            kind = "setting" if place else "section"
+            name = key if isinstance(key, str) and key.isprintable() else spell(key)
+            raise ConfigError(str(file), f"{place}{name}", f"unknown {kind}; {hint}")

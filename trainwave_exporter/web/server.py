@@ -1,0 +1,166 @@
+"""The HTTP server: metrics for Prometheus, health for an orchestrator, a page for people.
+
+A request only sends what is there; nothing it does reaches the API.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import structlog
+from aiohttp import web
+
+from trainwave_exporter.exposition import Format, negotiate
+from trainwave_exporter.web.encoding import accepts_gzip
+from trainwave_exporter.web.landing import CONTENT_SECURITY_POLICY, render
+from trainwave_exporter.web.overview import Overview
+
+log = structlog.get_logger()
+
+_GRACE = 0.5  # seconds that requests under way get when the server stops
+
+_HEADERS = {
+    "Server": "trainwave-exporter",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class MetricsSource(Protocol):
+    """What `trainwave_exporter.exposition.Exposition` is to this room."""
+
+    def body(self, format: Format) -> Sequence[bytes]:  # noqa: A002 - the word for it
+        """Return the parts of the exposition, in order."""
+
+    def compressed(self, format: Format) -> Sequence[bytes]:  # noqa: A002
+        """Return the parts of the same, gzipped."""
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the text says which, and why, in one line."""
+
+
+class WebServer:
+    """Serves an exposition and pages about it.
+
+    ``unready_reasons`` returns why the exporter is not ready, one text per reason; ``overview``
+    what the landing page tells; ``scraped`` is told of every scrape, with the seconds it took.
+    A client that takes more than ``send_timeout`` seconds to fetch a body is dropped: it would pin
+    an old one in memory.
+    """
+
+    def __init__(
+        self,
+        *,
+        exposition: MetricsSource,
+        telemetry_path: str,
+        unready_reasons: Callable[[], Sequence[str]],
+        overview: Callable[[], Overview],
+        scraped: Callable[[Format, float], None],
+        clock: Callable[[], float] = time.monotonic,
+        send_timeout: float = 60.0,
+    ) -> None:
+        self._exposition = exposition
+        self._unready_reasons = unready_reasons
+        self._overview = overview
+        self._scraped = scraped
+        self._clock = clock
+        self._send_timeout = send_timeout
+        application = web.Application()
+        application.router.add_get("/", self._landing)
+        application.router.add_get(telemetry_path, self._metrics)
+        application.router.add_get("/-/healthy", self._healthy)
+        application.router.add_get("/-/ready", self._ready)
+        application.on_response_prepare.append(_add_headers)
+        self._runner = web.AppRunner(
+            application, access_log=None, handle_signals=False, shutdown_timeout=_GRACE
+        )
+
+    async def start(self, listen_address: str) -> None:
+        """Listen on ``host:port``, ``[address]:port`` or ``:port``; raise `ListenError` if not."""
+        host, _, port = listen_address.rpartition(":")
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host.strip("[]") or None, int(port))
+        try:
+            await site.start()
+        except (OSError, UnicodeError) as error:  # the latter for a host no resolver would take
+            await self._runner.cleanup()
+            raise ListenError(f"cannot listen on {listen_address}: {_reason(error)}") from error
+
+    async def stop(self) -> None:
+        """Stop listening, let requests under way finish for a moment, then drop them."""
+        await self._runner.cleanup()
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """The hosts and ports that are listened on."""
+        return [(host, port) for host, port, *_ in self._runner.addresses]
+
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        began = self._clock()
+        wanted = negotiate(_header(request, "Accept"))
+        zipped = accepts_gzip(_header(request, "Accept-Encoding"))
+        parts = self._exposition.compressed(wanted) if zipped else self._exposition.body(wanted)
+        response = web.StreamResponse(
+            headers={"Content-Type": wanted.value, "Vary": "Accept, Accept-Encoding"}
+        )
+        if zipped:
+            response.headers["Content-Encoding"] = "gzip"
+        response.content_length = sum(map(len, parts))
+        try:
+            async with asyncio.timeout(self._send_timeout):
+                await _send(request, response, parts)
+        except (TimeoutError, ConnectionError) as error:
+            log.info("scrape_cut_short", client=request.remote, reason=type(error).__name__)
+            if request.transport is not None:
+                request.transport.abort()  # closing would wait for the client to take the rest
+        else:
+            self._scraped(wanted, self._clock() - began)
+        return response
+
+    async def _landing(self, _request: web.Request) -> web.Response:
+        return web.Response(
+            text=render(self._overview()),
+            content_type="text/html",
+            headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY},
+        )
+
+    async def _healthy(self, _request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _ready(self, _request: web.Request) -> web.Response:
+        reasons = self._unready_reasons()
+        if reasons:
+            return web.Response(status=503, text="".join(f"{reason}\n" for reason in reasons))
+        return web.Response(text="ready\n")
+
+
+async def _send(request: web.Request, response: web.StreamResponse, parts: Sequence[bytes]) -> None:
+    """Send the parts one by one: joining them would copy the whole body for every scrape."""
+    await response.prepare(request)
+    if request.method != "HEAD":
+        for part in parts:
+            await response.write(part)
+    await response.write_eof()
+
+
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(_HEADERS)
+
+
+def _header(request: web.Request, name: str) -> str | None:
+    """Return a list header that may be spread over several lines."""
+    return ",".join(request.headers.getall(name, ())) or None
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    """Return why listening failed, without the address that asyncio adds to it."""
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return "no such host"
+    return os.strerror(error.errno or 0).lower()
