@@ -137,8 +137,8 @@ class Daemon:
             "started",
             version=__version__,
             python=sys.version.split()[0],
-            listening=[f"{host}:{port}" for host, port in self.web.addresses],
-            accounts=[watch.account.name for watch in self._watches],
+            listening=",".join(_address(*address) for address in self.web.addresses),
+            accounts=",".join(watch.account.name for watch in self._watches),
         )
         self._schedule.start()
         try:
@@ -307,6 +307,10 @@ def build_client(
         inline_units=settings.readings.listed_units,
         timeout=account.timeout,
     )
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _policy(settings: Settings) -> Policy:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import pytest
 import structlog
 
 from trainwave_exporter.polling import Loop, Schedule
@@ -61,6 +62,38 @@ async def test_nothing_runs_after_the_stop() -> None:
     asyncio.get_running_loop().call_later(0.1, rest.set_result, None)
     await rest
     assert runs.count == count
+
+
+async def test_a_stop_cancels_what_runs_without_an_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def work(_step: Callable[[], None]) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    loop = Loop(
+        account="a",
+        name="waiting",
+        interval=3600,
+        work=work,
+        observe=lambda _fact: None,
+        clock=time.time,
+        monotonic=time.monotonic,
+    )
+    schedule = Schedule([loop], clock=time.time, monotonic=time.monotonic)
+    schedule.start()
+    async with asyncio.timeout(10):
+        await begun.wait()
+        with caplog.at_level("ERROR"):
+            schedule.stop()
+            await ended.wait()
+            await asyncio.sleep(0)
+    assert caplog.records == []
 
 
 async def test_a_clock_that_is_set_starts_every_loop_anew() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import structlog
@@ -44,8 +45,9 @@ class Schedule:
         """Start every loop now. To be called within the event loop."""
         for loop in self._loops:
             self._scheduler.add_job(
-                loop.run,
+                _run,
                 IntervalTrigger(seconds=loop.interval, timezone=UTC),
+                args=(loop,),
                 id=f"{loop.account}/{loop.name}",
                 next_run_time=datetime.now(UTC),
             )
@@ -67,3 +69,9 @@ class Schedule:
             log.warning("clock_jumped", seconds=round(jump, 1))
             for job in self._scheduler.get_jobs():
                 job.modify(next_run_time=datetime.now(UTC))
+
+
+async def _run(loop: Loop) -> None:
+    """Run a loop once. APScheduler would log that a stop cancelled it, as if that were an error."""
+    with suppress(asyncio.CancelledError):
+        await loop.run()

@@ -1,0 +1,50 @@
+"""A clock that tests turn by hand, and a sleep that goes by it."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from itertools import count
+
+START = 1_711_011_600.0
+"""2024-03-21T09:00:00Z."""
+
+
+class FakeTime:
+    """Stands still until it is advanced; sleepers wake in the order of their times."""
+
+    def __init__(self, now: float = START) -> None:
+        self.now = now
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._order = count()
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        woken = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self.now + seconds, next(self._order), woken))
+        await woken
+
+    async def advance(self, seconds: float) -> None:
+        end = self.now + seconds
+        await settle()
+        while self._sleepers and self._sleepers[0][0] <= end:
+            due, _, woken = heapq.heappop(self._sleepers)
+            if not woken.done():
+                self.now = max(self.now, due)
+                woken.set_result(None)
+                await settle()
+        self.now = end
+        await settle()
+
+    @property
+    def sleeping(self) -> int:
+        """How many sleep."""
+        return sum(not woken.done() for _, _, woken in self._sleepers)
+
+
+async def settle() -> None:
+    """Let every task that can go on do so."""
+    for _ in range(10):
+        await asyncio.sleep(0)
