@@ -40,7 +40,7 @@ from trainwave_exporter.model import (
 from trainwave_exporter.polling.agenda import Agenda, Call
 from trainwave_exporter.polling.loop import SUMMARY_SECONDS, Loop, Work
 from trainwave_exporter.polling.planner import Situation, plan
-from trainwave_exporter.polling.sweep import Scope, Sweep, sweep
+from trainwave_exporter.polling.sweep import Scope, Sweep, Sweeper
 
 log = structlog.get_logger()
 
@@ -90,6 +90,7 @@ class AccountPoller:
         self._intervals = intervals
         self._clock = clock
         self._max_in_flight = max_in_flight
+        self._sweeper = Sweeper(client, scope, report=self._jobs_seen, clock=clock)
         self._agenda = Agenda(pause=intervals.readings)
         self._filter_trusted = True
         self._listed: Sweep | None = None
@@ -197,15 +198,7 @@ class AccountPoller:
         self, *, status: str | None, priority: Priority, step: Callable[[], None]
     ) -> Sweep:
         try:
-            walked = await sweep(
-                self._client,
-                self._scope,
-                status=status,
-                priority=priority,
-                report=self._jobs_seen,
-                clock=self._clock,
-                step=step,
-            )
+            walked = await self._sweeper.sweep(status=status, priority=priority, step=step)
         except Exception:
             self._report(SweepFailed(self.account))
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -35,94 +36,89 @@ class Sweep(Struct, frozen=True, kw_only=True):
     """Nothing of the list is known to be missing."""
 
 
-async def sweep(
-    client: Client,
-    scope: Scope,
-    *,
-    status: str | None,
-    priority: Priority,
-    report: Report,
-    clock: Callable[[], float],
-    step: Callable[[], None],
-) -> Sweep:
-    """Walk the list of jobs, reporting every page as it comes, and return what it came to.
+@dataclass(slots=True)
+class _Found:
+    """What a walk, or two of the same list, came across."""
 
-    Lists shift while they are paged: a job may come twice, or slip through. If fewer came than the
-    API counts, a full list is walked once more; if that brings nothing new, the count was wrong. A
-    filtered list proves no absence, so there it does not matter.
-
-    Raises what `Client.list_jobs` raises; pages reported until then stay reported.
-    """
-    walk = _Walk(client, scope, status, priority, report, clock, step)
-    began_at = clock()
-    await walk.once()
-    shortfall = walk.shortfall
-    if shortfall and status is None:
-        before = len(walk.seen)
-        await walk.once()
-        shortfall = walk.shortfall and len(walk.seen) > before
-    return Sweep(
-        began_at=began_at,
-        seen=frozenset(walk.seen),
-        running=frozenset(walk.running),
-        requests=walk.requests,
-        finished_listed=walk.finished_listed,
-        whole=not shortfall and not walk.unreadable,
-    )
-
-
-class _Walk:
-    def __init__(
-        self,
-        client: Client,
-        scope: Scope,
-        status: str | None,
-        priority: Priority,
-        report: Report,
-        clock: Callable[[], float],
-        step: Callable[[], None],
-    ) -> None:
-        self._client = client
-        self._scope = scope
-        self._status = status
-        self._priority = priority
-        self._report = report
-        self._clock = clock
-        self._step = step
-        self.seen: set[str] = set()
-        self.running: set[str] = set()
-        self.requests = 0
-        self.finished_listed = False
-        self.unreadable = 0
-        self._total: int | None = None
+    seen: set[str] = field(default_factory=set)
+    running: set[str] = field(default_factory=set)
+    requests: int = 0
+    finished_listed: bool = False
+    unreadable: int = 0
+    total: int | None = None
 
     @property
-    def shortfall(self) -> bool:
+    def short(self) -> bool:
         """Whether the API counts more jobs than came."""
-        return self._total is not None and len(self.seen) + self.unreadable < self._total
+        return self.total is not None and len(self.seen) + self.unreadable < self.total
 
-    async def once(self) -> None:
-        self.unreadable = 0
-        async for page in pages(self._fetch):
-            self._total = page.total
-            self.unreadable += page.size - len(page.items)
-            for job in page.items:
-                self.seen.add(job.id)
-                self.finished_listed |= job.finished
-                if job.running:
-                    self.running.add(job.id)
-
-    async def _fetch(self, offset: int) -> Page[Job]:
-        asked_at = self._clock()
-        page = await self._client.list_jobs(
-            org=self._scope.organization,
-            project=self._scope.project,
-            status=self._status,
-            limit=self._scope.page_size,
-            offset=offset,
-            priority=self._priority,
-        )
+    def add(self, page: Page[Job]) -> None:
         self.requests += 1
-        self._step()
-        self._report(page.items, asked_at)
-        return page
+        self.total = page.total
+        self.unreadable += page.size - len(page.items)
+        self.seen.update(job.id for job in page.items)
+        self.running.update(job.id for job in page.items if job.running)
+        self.finished_listed |= any(job.finished for job in page.items)
+
+
+class Sweeper:
+    """Walks the lists of jobs of one account."""
+
+    def __init__(
+        self, client: Client, scope: Scope, *, report: Report, clock: Callable[[], float]
+    ) -> None:
+        """``report`` is handed every page as it comes."""
+        self._client = client
+        self._scope = scope
+        self._report = report
+        self._clock = clock
+
+    async def sweep(
+        self, *, status: str | None, priority: Priority, step: Callable[[], None]
+    ) -> Sweep:
+        """Walk the list of jobs (those of a status, or all) and return what it came to.
+
+        Lists shift while they are paged: a job may come twice, or slip through. If fewer came than
+        the API counts, a full list is walked once more; if that brings nothing new, the count was
+        wrong. A filtered list proves no absence, so there it does not matter.
+
+        ``step`` is called after every page. Raises what `Client.list_jobs` raises; pages reported
+        until then stay reported.
+        """
+        found = _Found()
+        began_at = self._clock()
+        await self._walk(found, status, priority, step)
+        short = found.short
+        if short and status is None:
+            before = len(found.seen)
+            await self._walk(found, status, priority, step)
+            short = found.short and len(found.seen) > before
+        return Sweep(
+            began_at=began_at,
+            seen=frozenset(found.seen),
+            running=frozenset(found.running),
+            requests=found.requests,
+            finished_listed=found.finished_listed,
+            whole=not short and not found.unreadable,
+        )
+
+    async def _walk(
+        self, found: _Found, status: str | None, priority: Priority, step: Callable[[], None]
+    ) -> None:
+        async def fetch(offset: int) -> Page[Job]:
+            asked_at = self._clock()
+            page = await self._client.list_jobs(
+                org=self._scope.organization,
+                project=self._scope.project,
+                status=status,
+                limit=self._scope.page_size,
+                offset=offset,
+                priority=priority,
+            )
+            self._report(page.items, asked_at)
+            return page
+
+        found.unreadable = 0
+        async for page in pages(fetch):
+            found.add(page)
+            step()

@@ -81,7 +81,7 @@ def render(overview: Overview) -> str:
 <thead>
 <tr><th scope="col">Account</th><th scope="col">State</th>
 <th scope="col" class="number">Jobs running</th><th scope="col" class="number">Jobs known</th>
-<th scope="col">Last complete list</th><th scope="col">Requests in the last minute</th>
+<th scope="col">Last sweep</th><th scope="col">Requests in the last minute</th>
 <th scope="col">Dialect</th></tr>
 </thead>
 <tbody>
