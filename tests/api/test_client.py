@@ -1,0 +1,563 @@
+"""Every endpoint against a real server on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import pytest
+from aiohttp import web
+from structlog.testing import capture_logs
+from support.api_server import serving
+from support.fake_time import FakeTime
+
+from trainwave_exporter import __version__
+from trainwave_exporter.api import (
+    BadRequest,
+    Client,
+    Dialect,
+    InvalidKey,
+    NewJob,
+    NotFound,
+    Priority,
+    RateBudget,
+    RateLimited,
+    RedirectRefused,
+    ServerError,
+    TrainwaveError,
+    UnexpectedShape,
+    pages,
+)
+from trainwave_exporter.model import (
+    ClockSkew,
+    CostUnit,
+    Exchange,
+    Fact,
+    Metric,
+    Point,
+    RateLimit,
+    Reading,
+    Unit,
+    UnknownState,
+    Unreadable,
+)
+
+MakeClient = Callable[..., Client]
+
+
+def answers(*told: Any, status: int = 200, **headers: str) -> Callable[[web.Request], web.Response]:
+    """Answer with one body after the other; the last one is repeated."""
+    left = list(told)
+
+    def respond(_: web.Request) -> web.Response:
+        body = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(body, web.Response):
+            return body
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return web.json_response(body, status=status, headers=named)
+
+    return respond
+
+
+def failing(status: int) -> web.Response:
+    return web.Response(status=status, text="Oops.")
+
+
+def exchanges(facts: list[Fact]) -> list[tuple[str, str]]:
+    return [(fact.endpoint, fact.outcome) for fact in facts if isinstance(fact, Exchange)]
+
+
+BARE_JOB = {"id": "j-1", "state": "RUNNING", "project": {"id": "p-1"}}
+BARE_PAGE = {"count": 1, "next": None, "results": [BARE_JOB]}
+EMPTY_PAGE: dict[str, Any] = {"count": 0, "next": None, "results": []}
+
+
+async def test_a_page_of_jobs_in_the_documented_dialect(
+    make_client: MakeClient, fixture: Callable[[str], Any], facts: list[Fact]
+) -> None:
+    async with serving(answers(fixture("documented_jobs"))) as server:
+        client = make_client(server.url)
+        page = await client.list_jobs()
+    assert [job.id for job in page.items] == ["j-789xyz"]
+    assert (page.size, page.total, page.last, page.dialect) == (1, 25, False, "documented")
+    assert client.dialect is Dialect.DOCUMENTED
+    assert exchanges(facts) == [("jobs", "ok")]
+
+
+async def test_before_the_first_answer_no_dialect_is_known(make_client: MakeClient) -> None:
+    assert make_client().dialect is None
+
+
+async def test_a_page_of_jobs_in_the_deployed_dialect(
+    make_client: MakeClient, fixture: Callable[[str], Any]
+) -> None:
+    async with serving(answers(fixture("deployed_jobs"))) as server:
+        client = make_client(server.url)
+        page = await client.list_jobs()
+    assert (page.items[0].cost_dollars, page.last, client.dialect) == (0.07, True, "deployed")
+
+
+async def test_a_request_says_who_asks_for_what(make_client: MakeClient) -> None:
+    async with serving(answers(EMPTY_PAGE)) as server:
+        client = make_client(server.url + "/", key=lambda: "the-key")
+        await client.list_jobs(org="o-1", project="p 1", status="running", limit=50, offset=100)
+        await client.list_projects(org="o-1")
+        await client.list_organizations(offset=5)
+    jobs, projects, organizations = server.asked
+    assert (jobs.method, jobs.path) == ("GET", "/api/v1/jobs/")
+    assert jobs.query == {
+        "org": "o-1",
+        "org_id": "o-1",
+        "project": "p 1",
+        "status": "running",
+        "limit": "50",
+        "offset": "100",
+    }
+    assert jobs.headers["x-api-key"] == "the-key"
+    assert jobs.headers["accept"] == "application/json"
+    assert jobs.headers["user-agent"] == f"trainwave-exporter/{__version__}"
+    assert projects.path == "/api/v1/projects/"
+    assert projects.query == {"org": "o-1", "org_id": "o-1", "limit": "100", "offset": "0"}
+    assert organizations.path == "/api/v1/organizations/"
+    assert organizations.query == {"limit": "100", "offset": "5"}
+
+
+async def test_projects_and_organizations_are_read(
+    make_client: MakeClient, fixture: Callable[[str], Any]
+) -> None:
+    projects, organizations = fixture("deployed_projects"), fixture("deployed_organizations")
+    async with serving(answers(projects, organizations)) as server:
+        client = make_client(server.url)
+        assert [p.name for p in (await client.list_projects()).items] == ["Vision"]
+        (acme,) = (await client.list_organizations()).items
+        assert acme.credit_balance_dollars == 1234.56
+
+
+async def test_the_detail_of_a_job(make_client: MakeClient, fixture: Callable[[str], Any]) -> None:
+    async with serving(answers(fixture("documented_job"))) as server:
+        job = await make_client(server.url).get_job("j-789xyz")
+    assert (job.name, job.hourly_cost_dollars) == ("mnist-training", 2.5)
+    assert server.asked[0].path == "/api/v1/jobs/j-789xyz/"
+
+
+async def test_an_id_stays_in_its_place_in_the_path(make_client: MakeClient) -> None:
+    async with serving(answers(BARE_JOB)) as server:
+        client = make_client(server.url)
+        await client.get_job("a/../b?c#d %2F é")
+        for job_id in ("", ".", ".."):
+            with pytest.raises(NotFound):
+                await client.get_job(job_id)
+    assert [asked.path for asked in server.asked] == [
+        "/api/v1/jobs/a%2F..%2Fb%3Fc%23d%20%252F%20%C3%A9/"
+    ]
+
+
+@pytest.mark.parametrize("data", [[], 5, "text", {"id": "j-1"}, {"state": "RUNNING"}])
+async def test_a_detail_without_a_job_in_it_has_an_unexpected_shape(
+    make_client: MakeClient, data: Any, facts: list[Fact]
+) -> None:
+    async with serving(answers({"success": True, "data": data})) as server:
+        with pytest.raises(UnexpectedShape):
+            await make_client(server.url).get_job("j-1")
+    assert exchanges(facts) == [("job", "unexpected_shape")]
+    assert len(server.asked) == 1
+
+
+async def test_a_job_is_created_and_stopped_in_the_documented_way_until_more_is_known(
+    make_client: MakeClient, fixture: Callable[[str], Any], facts: list[Fact]
+) -> None:
+    created = web.json_response(fixture("documented_job"), status=201)
+    async with serving(answers(created, {"success": True, "data": None})) as server:
+        client = make_client(server.url)
+        job = await client.create_job(NewJob(name="n", project="p-1", expires_after=3600))
+        await client.stop_job(job.id)
+    create, stop = server.asked
+    assert (create.method, create.path) == ("POST", "/api/v1/jobs/")
+    assert create.headers["content-type"] == "application/json"
+    assert create.body == {"name": "n", "project": "p-1", "expires": "1h"}
+    assert (stop.method, stop.path, stop.body) == ("POST", "/api/v1/jobs/j-789xyz/stop/", None)
+    assert exchanges(facts) == [("create", "ok"), ("stop", "ok")]
+
+
+async def test_a_job_is_created_and_stopped_in_the_deployed_way_where_that_is_met(
+    make_client: MakeClient,
+) -> None:
+    async with serving(answers(BARE_PAGE, BARE_JOB, web.Response(status=204))) as server:
+        client = make_client(server.url)
+        await client.list_jobs()
+        await client.create_job(NewJob(name="n", project="p-1"))
+        await client.stop_job("j/1")
+    _, create, stop = server.asked
+    assert create.body == {"project": "p-1", "config": {"name": "n"}}
+    assert (stop.path, stop.body) == ("/api/v1/jobs/j%2F1/cancel/", {})
+
+
+async def test_stopping_may_be_refused(make_client: MakeClient) -> None:
+    refusal = {"success": False, "error": {"code": "job_finished", "message": "Too late."}}
+    async with serving(answers(refusal)) as server:
+        with pytest.raises(BadRequest, match=r"Too late\. \(200 job_finished\)"):
+            await make_client(server.url).stop_job("j-1")
+
+
+@pytest.mark.parametrize("metric", Metric)
+async def test_each_metric_is_asked_for_and_counted_by_name(
+    make_client: MakeClient, metric: Metric, facts: list[Fact]
+) -> None:
+    async with serving(answers({"success": True, "data": {"value": 1}})) as server:
+        reading = await make_client(server.url).get_metric("j&1", metric)
+    assert isinstance(reading, Reading)
+    assert reading.metric is metric
+    assert server.asked[0].path == f"/api/v1/metrics/{metric.value}/"
+    assert server.asked[0].query == {"job_id": "j&1"}
+    assert exchanges(facts) == [(f"metrics/{metric.value}", "ok")]
+
+
+async def test_readings_use_the_units_of_the_operator_and_the_defaults_for_the_rest(
+    make_client: MakeClient,
+) -> None:
+    async with serving(answers(1)) as server:
+        client = make_client(server.url, units={Metric.MEMORY: Unit.MEGABYTES})
+        memory = await client.get_metric("j-1", Metric.MEMORY)
+        gpu_memory = await client.get_metric("j-1", Metric.GPU_MEMORY)
+    assert memory is not None
+    assert gpu_memory is not None
+    assert (memory.points, gpu_memory.points) == ((Point(1e6),), (Point(1e9),))
+
+
+async def test_a_metric_that_cannot_be_read_is_told_by_reason(
+    make_client: MakeClient, facts: list[Fact]
+) -> None:
+    async with serving(answers({"p50": 1, "p99": 2})) as server:
+        assert await make_client(server.url).get_metric("j-1", Metric.CPU) is None
+    assert Unreadable(account="research", subject="cpu", reason="unknown_shape") in facts
+    assert exchanges(facts) == [("metrics/cpu", "ok")]
+
+
+async def test_what_is_odd_about_the_jobs_of_a_list_is_told_once_each(
+    make_client: MakeClient, facts: list[Fact]
+) -> None:
+    odd = [BARE_JOB | {"state": "DREAMING"}, 5, BARE_JOB | {"project": "p-1", "total_cost": 5}]
+    async with serving(answers({"count": 3, "results": odd})) as server:
+        page = await make_client(server.url).list_jobs()
+    assert (len(page.items), page.size) == (2, 3)
+    assert [fact for fact in facts if isinstance(fact, Unreadable | UnknownState)] == [
+        UnknownState("research", "DREAMING"),
+        Unreadable(account="research", subject="job", reason="not_an_object"),
+        Unreadable(account="research", subject="cost", reason="ambiguous_unit"),
+    ]
+
+
+async def test_the_operator_may_say_what_a_cost_is_in(make_client: MakeClient) -> None:
+    page = {"count": 1, "results": [BARE_JOB | {"total_cost": 250}]}
+    async with serving(answers(page)) as server:
+        client = make_client(server.url, cost_unit=CostUnit.DOLLARS)
+        assert (await client.list_jobs()).items[0].cost_dollars == 250
+
+
+async def test_a_list_is_walked_by_own_arithmetic_not_by_its_links(
+    make_client: MakeClient,
+) -> None:
+    def respond(request: web.Request) -> web.Response:
+        offset, limit = int(request.query["offset"]), int(request.query["limit"])
+        ids = [f"j-{i}" for i in range(25)][offset : offset + min(limit, 10)]
+        results = [BARE_JOB | {"id": job_id} for job_id in ids]
+        elsewhere = "https://evil.test/api/v1/jobs/?offset=20"
+        return web.json_response({"count": 25, "next": elsewhere, "results": results})
+
+    async with serving(respond) as server:
+        client = make_client(server.url)
+        walk = pages(lambda offset: client.list_jobs(project="p-1", offset=offset))
+        seen = [job.id async for page in walk for job in page.items]
+    assert seen == [f"j-{i}" for i in range(25)]
+    assert [asked.query["offset"] for asked in server.asked] == ["0", "10", "20"]
+    assert all(asked.query["project"] == "p-1" for asked in server.asked)
+
+
+@pytest.mark.parametrize(
+    "hiccup",
+    [
+        failing(500),
+        failing(503),
+        web.Response(text="<html>"),
+        web.json_response({"success": True, "data": None}),
+        web.json_response({"success": True}, headers={"Content-Encoding": "gzip"}),
+    ],
+)
+async def test_a_list_is_asked_for_again_after_a_passing_failure(
+    make_client: MakeClient, hiccup: web.Response, facts: list[Fact]
+) -> None:
+    body, status, headers = hiccup.body, hiccup.status, hiccup.headers.copy()
+    headers.pop("Content-Length", None)
+
+    def again(_: web.Request) -> web.Response:
+        if len(server.asked) < 3:
+            return web.Response(body=body, status=status, headers=headers)
+        return web.json_response(BARE_PAGE)
+
+    async with serving(again) as server:
+        page = await make_client(server.url).list_jobs()
+    assert page.size == 1
+    assert len(server.asked) == 3
+    assert [outcome == "ok" for _, outcome in exchanges(facts)] == [False, False, True]
+
+
+async def test_a_list_is_given_up_after_the_third_failure(make_client: MakeClient) -> None:
+    async with serving(lambda _: failing(502)) as server:
+        with pytest.raises(ServerError):
+            await make_client(server.url).list_projects()
+    assert len(server.asked) == 3
+
+
+async def test_pauses_between_attempts_grow_and_are_random(make_client: MakeClient) -> None:
+    class Highest(Random):
+        def uniform(self, a: float, b: float) -> float:
+            assert a == 0
+            return b
+
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    async with serving(lambda _: failing(502)) as server:
+        with pytest.raises(ServerError):
+            await make_client(server.url, random=Highest(), sleep=sleep).list_jobs()
+    assert pauses == [0.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(401, InvalidKey), (404, NotFound), (400, BadRequest), (429, RateLimited)]
+)
+async def test_a_refusal_is_not_asked_for_again(
+    make_client: MakeClient, status: int, kind: type[TrainwaveError]
+) -> None:
+    async with serving(lambda _: failing(status)) as server:
+        with pytest.raises(kind):
+            await make_client(server.url).list_jobs()
+    assert len(server.asked) == 1
+
+
+async def test_a_detail_or_reading_is_not_asked_for_again(make_client: MakeClient) -> None:
+    async with serving(lambda _: failing(500)) as server:
+        client = make_client(server.url)
+        for request in (client.get_job("j-1"), client.get_metric("j-1", Metric.CPU)):
+            with pytest.raises(ServerError):
+                await request
+    assert len(server.asked) == 2
+
+
+async def test_after_a_429_nobody_sends_until_the_api_allows_it(
+    make_client: MakeClient, fake_time: FakeTime, facts: list[Fact]
+) -> None:
+    budget = RateBudget(random=Random(1), clock=fake_time.clock, sleep=fake_time.sleep)
+    limited = web.json_response(
+        {"success": False, "error": {"code": "rate_limit_exceeded", "message": "Slow down."}},
+        status=429,
+        headers={"Retry-After": "30", "X-RateLimit-Limit": "50"},
+    )
+    async with serving(answers(limited, BARE_PAGE)) as server:
+        client = make_client(server.url, budget=budget, clock=fake_time.clock)
+        with pytest.raises(RateLimited) as refused:
+            await client.list_jobs()
+        assert refused.value.retry_after == 30
+        waiting = asyncio.create_task(client.list_jobs())
+        await fake_time.advance(29)
+        assert len(server.asked) == 1
+        await fake_time.advance(3)
+        assert (await waiting).size == 1
+    limits = [fact for fact in facts if isinstance(fact, RateLimit)]
+    assert limits[0] == RateLimit(
+        account="research",
+        limit=50,
+        allowance=40,
+        remaining=None,
+        used=1,
+        blocked_until=fake_time.now - 32 + 30,
+    )
+    assert limits[-1].blocked_until == 0
+
+
+async def test_after_a_success_a_429_is_waited_out_as_if_it_were_the_first(
+    make_client: MakeClient, fake_time: FakeTime
+) -> None:
+    class Highest(Random):
+        def uniform(self, a: float, b: float) -> float:  # noqa: ARG002 - as Random's
+            return b
+
+    budget = RateBudget(random=Highest(), clock=fake_time.clock, sleep=fake_time.sleep)
+    told = (web.Response(status=429), BARE_JOB, web.Response(status=429))
+    async with serving(answers(*told)) as server:
+        client = make_client(server.url, budget=budget, clock=fake_time.clock)
+        with pytest.raises(RateLimited):
+            await client.get_job("j-1")
+        await fake_time.advance(10)
+        await client.get_job("j-1")
+        await fake_time.advance(10)
+        with pytest.raises(RateLimited):
+            await client.get_job("j-1")
+    assert budget.snapshot(fake_time.now).blocked_until == fake_time.now + 2
+
+
+async def test_the_headers_of_every_answer_teach_the_budget(
+    make_client: MakeClient, fake_time: FakeTime, facts: list[Fact]
+) -> None:
+    budget = RateBudget(random=Random(1), clock=fake_time.clock, sleep=fake_time.sleep)
+    headers = {
+        "X-RateLimit-Limit": "1000",
+        "X-RateLimit-Remaining": "900",
+        "X-RateLimit-Reset": str(int(fake_time.now) + 120 + 30),
+        "Date": "Thu, 21 Mar 2024 09:02:00 GMT",
+    }
+    refusal = web.Response(status=404, headers=headers)
+    async with serving(lambda _: refusal) as server:
+        client = make_client(server.url, budget=budget, clock=fake_time.clock)
+        with pytest.raises(NotFound):
+            await client.get_job("j-1")
+    snapshot = budget.snapshot(fake_time.now)
+    assert (snapshot.limit, snapshot.allowance, snapshot.remaining) == (1000, 800, 900)
+    assert budget.snapshot(fake_time.now + 31).remaining is None
+    assert ClockSkew("research", 120) in facts
+
+
+async def test_requests_wait_for_their_turn_by_urgency(make_client: MakeClient) -> None:
+    budget = RateBudget(random=Random(1), initial_limit=10_000, max_in_flight=1)
+    await budget.acquire(Priority.RUNNING)
+    async with serving(answers(BARE_PAGE)) as server:
+        client = make_client(server.url, budget=budget)
+        sweep = asyncio.create_task(client.list_jobs(priority=Priority.SWEEP))
+        directory = asyncio.create_task(client.list_projects())
+        running = asyncio.create_task(client.list_jobs(status="running"))
+        await asyncio.sleep(0)
+        budget.release()
+        await asyncio.gather(sweep, directory, running)
+    assert [(asked.path, asked.query.get("status")) for asked in server.asked] == [
+        ("/api/v1/jobs/", "running"),
+        ("/api/v1/projects/", None),
+        ("/api/v1/jobs/", None),
+    ]
+
+
+async def test_an_exchange_that_is_cancelled_gives_its_turn_back_and_is_not_counted(
+    make_client: MakeClient, facts: list[Fact]
+) -> None:
+    arrived = asyncio.Event()
+
+    async def never(_: web.Request) -> web.StreamResponse:
+        arrived.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    budget = RateBudget(random=Random(1), max_in_flight=1)
+    async with serving(never) as server:
+        client = make_client(server.url, budget=budget)
+        task = asyncio.create_task(client.list_jobs())
+        await arrived.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    await asyncio.wait_for(budget.acquire(Priority.READINGS), 5)
+    assert facts == []
+
+
+async def test_a_redirect_to_a_missing_slash_is_followed_through_the_budget(
+    make_client: MakeClient, facts: list[Fact]
+) -> None:
+    def respond(request: web.Request) -> web.Response:
+        if "moved" not in request.query:
+            location = f"{request.rel_url.update_query(moved='1')}"
+            return web.Response(status=301, headers={"Location": location})
+        return web.json_response(BARE_PAGE)
+
+    async with serving(respond) as server:
+        page = await make_client(server.url).list_jobs(status="running")
+    assert page.size == 1
+    assert server.asked[1].query["status"] == "running"
+    assert server.asked[1].headers["x-api-key"]
+    assert exchanges(facts) == [("jobs", "redirect"), ("jobs", "ok")]
+
+
+async def test_a_redirect_to_another_origin_is_refused_and_gets_no_key(
+    make_client: MakeClient,
+) -> None:
+    async with serving(answers(BARE_PAGE)) as elsewhere:
+
+        def respond(_: web.Request) -> web.Response:
+            return web.Response(status=302, headers={"Location": f"{elsewhere.url}/jobs/"})
+
+        async with serving(respond) as server:
+            with pytest.raises(RedirectRefused, match="another origin"):
+                await make_client(server.url).list_jobs()
+            assert len(server.asked) == 1
+        assert elsewhere.asked == []
+
+
+async def test_a_redirect_in_circles_ends(make_client: MakeClient) -> None:
+    def respond(_: web.Request) -> web.Response:
+        return web.Response(status=307, headers={"Location": "/api/v1/jobs/"})
+
+    async with serving(respond) as server:
+        with pytest.raises(RedirectRefused, match="too often"):
+            await make_client(server.url).list_jobs()
+    assert len(server.asked) == 3
+
+
+async def test_what_changes_something_is_not_sent_again_elsewhere(make_client: MakeClient) -> None:
+    def respond(_: web.Request) -> web.Response:
+        return web.Response(status=308, headers={"Location": "/api/v2/jobs/"})
+
+    async with serving(respond) as server:
+        with pytest.raises(RedirectRefused, match="POST"):
+            await make_client(server.url).stop_job("j-1")
+    assert len(server.asked) == 1
+
+
+async def test_the_key_is_fetched_for_each_request(make_client: MakeClient) -> None:
+    keys = ["old"]
+    async with serving(answers(BARE_PAGE)) as server:
+        client = make_client(server.url, key=lambda: keys[-1])
+        await client.list_jobs()
+        keys.append("new")
+        await client.list_jobs()
+    assert [asked.headers["x-api-key"] for asked in server.asked] == ["old", "new"]
+
+
+async def test_a_key_that_cannot_be_sent_is_an_invalid_key(
+    make_client: MakeClient, facts: list[Fact]
+) -> None:
+    async with serving(answers(BARE_PAGE)) as server:
+        with pytest.raises(InvalidKey):
+            await make_client(server.url, key=lambda: "two words").list_jobs()
+    assert server.asked == []
+    assert exchanges(facts) == [("jobs", "invalid_key")]
+
+
+async def test_the_dialect_is_logged_when_it_changes_and_only_then(
+    make_client: MakeClient, fixture: Callable[[str], Any]
+) -> None:
+    documented = fixture("documented_jobs")
+    told = (documented, documented, EMPTY_PAGE, documented, BARE_PAGE)
+    async with serving(answers(*told)) as server:
+        client = make_client(server.url)
+        with capture_logs() as logs:
+            for _ in told:
+                await client.list_jobs()
+    assert [(log["event"], log["dialect"]) for log in logs] == [
+        ("api_dialect_recognized", "documented"),
+        ("api_dialect_recognized", "deployed"),
+    ]
+
+
+async def test_exchanges_are_timed_without_the_wait_for_their_turn(
+    make_client: MakeClient, facts: list[Fact]
+) -> None:
+    ticks = iter([100.0, 100.25])
+    async with serving(answers(BARE_PAGE)) as server:
+        await make_client(server.url, monotonic=lambda: next(ticks)).list_jobs()
+    assert [fact.seconds for fact in facts if isinstance(fact, Exchange)] == [0.25]
+
+
+async def test_a_base_url_with_a_password_is_no_base_url(make_client: MakeClient) -> None:
+    with pytest.raises(ValueError):
+        make_client("https://user:secret@api.test/")

@@ -1,0 +1,169 @@
+"""Answers of both dialects: data, refusals, and what is neither."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from trainwave_exporter.api import Dialect, RateLimited, Refused, errors
+from trainwave_exporter.api.envelope import check_acknowledged, open_answer
+from trainwave_exporter.api.wire import Answer
+
+
+def answer(body: Any, status: int = 200, **headers: str) -> Answer:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Answer(
+        status=status,
+        headers=httpx.Headers({name.replace("_", "-"): value for name, value in headers.items()}),
+        body=raw,
+        received_at=0,
+    )
+
+
+def refusal(body: Any, status: int, **headers: str) -> Refused:
+    with pytest.raises(Refused) as refused:
+        open_answer(answer(body, status, **headers), str)
+    return refused.value
+
+
+@pytest.mark.parametrize("data", [{"id": "j-1"}, [], 0, False, "", 5.5])
+def test_data_comes_out_of_an_envelope_or_as_it_is(data: Any) -> None:
+    enveloped = open_answer(answer({"success": True, "data": data}), str)
+    assert (enveloped.dialect, enveloped.data) == (Dialect.DOCUMENTED, data)
+    bare = open_answer(answer(data), str)
+    assert (bare.dialect, bare.data) == (Dialect.DEPLOYED, data)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        {"success": True},
+        {"success": True, "data": None},
+        {"success": "true", "data": {}},
+        {"success": 1, "data": {}},
+        {"success": None, "data": {}},
+    ],
+)
+def test_an_answer_without_data_has_an_unexpected_shape(body: Any) -> None:
+    with pytest.raises(errors.UnexpectedShape):
+        open_answer(answer(body), str)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>502</html>", b'{"success": true, "da', b"\xff\xfe\x00", b"[" * 100_000,
+     b"9" * 5_000 + b"x", b"null null"],
+)  # fmt: skip
+def test_what_is_not_json_is_told_by_its_length_alone(body: bytes) -> None:
+    with pytest.raises(errors.NotJson) as unusable:
+        open_answer(answer(body), str)
+    assert "html" not in str(unusable.value)
+    assert unusable.value.__context__ is None or unusable.value.__suppress_context__
+
+
+def test_the_nan_of_careless_servers_and_lone_surrogates_do_not_cost_the_answer() -> None:
+    opened = open_answer(
+        answer(b'{"a": NaN, "b": [-Infinity, 1e999], "c": "\\ud800", "d": 5}'), str
+    )
+    assert opened.data["d"] == 5
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, errors.BadRequest),
+        (401, errors.InvalidKey),
+        (403, errors.InvalidKey),
+        (404, errors.NotFound),
+        (405, errors.BadRequest),
+        (429, errors.RateLimited),
+        (500, errors.ServerError),
+        (503, errors.ServerError),
+        (599, errors.ServerError),
+    ],
+)
+@pytest.mark.parametrize(
+    "body", [{"detail": "Told so."}, b"Told so.", "Told so.", {"error": "Told so."}]
+)
+def test_a_status_decides_what_kind_of_refusal_it_is(
+    status: int, kind: type[Refused], body: Any
+) -> None:
+    refused = refusal(body, status)
+    assert type(refused) is kind
+    assert (refused.status, refused.code, refused.message) == (status, None, "Told so.")
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [("invalid_api_key", errors.InvalidKey), ("rate_limit_exceeded", errors.RateLimited)],
+)
+def test_the_codes_of_the_documentation_count_whatever_the_status(
+    status: int, code: str, kind: type[Refused]
+) -> None:
+    body = {"success": False, "error": {"code": code, "message": "No."}}
+    assert type(refusal(body, status)) is kind
+
+
+def test_success_is_checked_even_on_a_200(fixture: Callable[[str], Any]) -> None:
+    refused = refusal(fixture("documented_error"), 200)
+    assert isinstance(refused, errors.BadRequest)
+    assert (refused.code, refused.message) == ("error_code", "Human-readable error message")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        (b"", 503, "Service Unavailable"),
+        (b"", 599, "no reason given"),
+        ({}, 500, "{}"),
+        (
+            {"gpus": ["A valid integer is required."]},
+            400,
+            '{"gpus": ["A valid integer is required."]}',
+        ),
+        ({"error": {"message": {"gpus": "bad"}}}, 400, '{"gpus": "bad"}'),
+        ([1], 400, "[1]"),
+    ],
+)
+def test_a_refusal_without_a_sentence_is_told_as_well_as_can_be(
+    body: Any, status: int, message: str
+) -> None:
+    assert refusal(body, status).message == message
+
+
+def test_code_and_sentence_are_tidied() -> None:
+    with pytest.raises(Refused) as refused:
+        open_answer(answer({"error": {"code": "a", "message": "b"}}, 400), lambda text: text * 2)
+    assert (refused.value.code, refused.value.message) == ("aa", "bb")
+
+
+def test_a_429_tells_when_to_come_back() -> None:
+    refused = refusal(b"", 429, retry_after="17")
+    assert isinstance(refused, RateLimited)
+    assert refused.retry_after == 17
+
+
+@pytest.mark.parametrize("body", [b"", b"  \n", {"success": True, "data": None}, {}, None])
+def test_an_acknowledgement_may_be_empty(body: Any) -> None:
+    check_acknowledged(answer(body), str)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "kind"),
+    [
+        (b"", 404, errors.NotFound),
+        ({"success": False}, 200, errors.BadRequest),
+        (b"<html>", 200, errors.NotJson),
+    ],
+)
+def test_an_acknowledgement_may_not_be_a_refusal(
+    body: Any, status: int, kind: type[errors.TrainwaveError]
+) -> None:
+    with pytest.raises(kind):
+        check_acknowledged(answer(body, status), str)

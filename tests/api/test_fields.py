@@ -1,0 +1,187 @@
+"""Single values of JSON, tolerantly read."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from math import inf, nan
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainwave_exporter.api.fields import (
+    Fields,
+    Misread,
+    amount,
+    balance,
+    gigabytes,
+    identifier,
+    megabytes,
+    moment,
+    number,
+    reference,
+    size,
+    text,
+    word,
+)
+from trainwave_exporter.model import Fact, Unreadable
+
+NINE = 1_711_011_600.0
+
+
+@pytest.mark.parametrize(
+    ("told", "meant"),
+    [
+        (5, 5.0),
+        (25.5, 25.5),
+        ("25.50", 25.5),
+        (" 7 ", 7.0),
+        ("1e3", 1000.0),
+        (-3, -3.0),
+        ("-3", -3.0),
+    ],
+)
+def test_numbers_come_as_numbers_or_decimal_strings(told: Any, meant: float) -> None:
+    assert number(told) == meant
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        True,
+        False,
+        nan,
+        inf,
+        -inf,
+        "",
+        "NaN",
+        "Infinity",
+        "1_000",
+        "0x10",
+        "25,5",
+        "٣",
+        [],
+        {},
+        10**400,
+    ],
+)
+def test_what_is_no_finite_number_is_not_read_as_one(told: Any) -> None:
+    with pytest.raises(Misread):
+        number(told)
+
+
+@pytest.mark.parametrize("told", [-0.01, "-1", 1e15, 10**30, True, "lots"])
+def test_negative_and_absurd_amounts_are_unreadable(told: Any) -> None:
+    with pytest.raises(Misread):
+        amount(told)
+
+
+def test_only_a_balance_may_be_below_zero() -> None:
+    assert balance(-250) == -250
+    with pytest.raises(Misread):
+        balance(-1e15)
+
+
+def test_a_size_of_zero_is_not_known() -> None:
+    assert size(0) is None
+    assert size(4) == 4
+
+
+def test_sizes_are_bytes() -> None:
+    assert megabytes(51200) == 51_200_000_000
+    assert gigabytes("16") == 16e9
+    assert megabytes(0) is None
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "2024-03-21T09:00:00Z",
+        "2024-03-21T09:00:00.000000Z",
+        "2024-03-21T11:00:00+02:00",
+        "2024-03-21T09:00:00",
+        " 2024-03-21 09:00:00 ",
+        1_711_011_600,
+        "1711011600",
+        1_711_011_600_000,
+        1_711_011_600.0,
+    ],
+)
+def test_times_come_as_iso_8601_or_unix_seconds_or_milliseconds(told: Any) -> None:
+    assert moment(told) == NINE
+
+
+def test_fractions_of_a_second_are_kept() -> None:
+    assert moment("2024-03-21T09:00:00.25Z") == NINE + 0.25
+
+
+@pytest.mark.parametrize(
+    "told",
+    ["", "yesterday", "1970-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59",
+     0, -1, 5, 9e9, True, None, [], "0001-01-01T00:00:00+23:59", 1e300],
+)  # fmt: skip
+def test_what_is_no_time_of_this_century_is_not_read_as_one(told: Any) -> None:
+    with pytest.raises(Misread):
+        moment(told)
+
+
+def test_texts_lose_the_space_around_them_and_empty_ones_are_none() -> None:
+    assert text("  a b ") == "a b"
+    assert text("  ") is None
+    with pytest.raises(Misread):
+        text(5)
+
+
+def test_half_of_a_surrogate_pair_becomes_text_that_can_be_encoded() -> None:
+    assert text("caf\u00e9 \ud800") == "caf\u00e9 ?"
+
+
+def test_words_are_kept_in_memory_once() -> None:
+    assert word(" RTX") is word("RTX ")
+
+
+@pytest.mark.parametrize(("told", "meant"), [("j-1", "j-1"), (17, "17"), (" a ", "a"), ("", None)])
+def test_ids_are_texts_or_whole_numbers(told: Any, meant: str | None) -> None:
+    assert identifier(told) == meant
+
+
+@pytest.mark.parametrize("told", [".", "..", " .. ", -1, 1.5, True, [], {"id": "j-1"}])
+def test_what_could_climb_up_a_path_is_no_id(told: Any) -> None:
+    with pytest.raises(Misread):
+        identifier(told)
+
+
+def test_a_reference_is_an_id_or_an_object_with_one() -> None:
+    assert reference("p-1") == "p-1"
+    assert reference({"id": "p-1", "name": "x"}) == "p-1"
+
+
+@pytest.mark.parametrize("told", [{}, {"id": None}, {"id": []}, []])
+def test_an_object_without_an_id_is_no_reference(told: Any) -> None:
+    with pytest.raises(Misread):
+        reference(told)
+
+
+def test_a_field_that_cannot_be_read_is_noted_and_null_or_absent_ones_are_not() -> None:
+    notes: list[Fact] = []
+    fields = Fields(
+        {"gpus": "many", "name": None, "config": 5}, account="a", subject="job", notes=notes
+    )
+    assert fields.get("gpus", amount) is None
+    assert fields.get("name", text) is None
+    assert fields.get("rid", text) is None
+    assert fields.nested("config").get("name", text) is None
+    assert fields.about("cost").get("gpus", amount) is None
+    assert notes == [
+        Unreadable(account="a", subject="job", reason="bad_gpus"),
+        Unreadable(account="a", subject="job", reason="bad_config"),
+        Unreadable(account="a", subject="cost", reason="bad_gpus"),
+    ]
+
+
+@given(told=st.text() | st.floats() | st.integers() | st.booleans() | st.none())
+def test_a_converter_raises_nothing_but_misread(told: Any) -> None:
+    for convert in (text, identifier, reference, number, amount, balance, size, moment):
+        with suppress(Misread):
+            convert(told)

@@ -1,0 +1,505 @@
+"""The budget of one key, on a clock turned by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from random import Random
+
+import pytest
+from support.fake_time import FakeTime, settle
+from support.sender import Sender
+
+from trainwave_exporter.api import Priority, RateBudget
+
+RUNNING, DIRECTORY, SWEEP, READINGS = Priority
+
+
+class Highest(Random):
+    """Dice that always show the highest."""
+
+    def uniform(self, a: float, b: float) -> float:  # noqa: ARG002 - as Random's
+        return b
+
+
+@pytest.fixture
+async def sender(fake_time: FakeTime) -> AsyncIterator[Sender]:
+    sender = Sender(fake_time)
+    yield sender
+    await sender.stop()
+
+
+async def test_urgent_requests_may_use_the_whole_allowance_at_once_and_no_more(
+    sender: Sender,
+) -> None:
+    sender.want(RUNNING, 100)
+    await sender.time.advance(59)
+    assert len(sender.sent) == 80
+    await sender.time.advance(2)
+    assert len(sender.sent) == 100
+
+
+async def test_what_can_wait_begins_with_a_quarter_and_goes_on_evenly(sender: Sender) -> None:
+    sender.want(READINGS, 1_000)
+    await sender.time.advance(0)
+    assert len(sender.sent) == 20
+    await sender.time.advance(600)
+    by_ten_seconds = [
+        sum(begin <= at - sender.time.now + 600 < begin + 10 for at, _ in sender.sent)
+        for begin in range(120, 600, 10)
+    ]
+    assert min(by_ten_seconds) >= 12
+    assert max(by_ten_seconds) <= 14
+
+
+async def test_time_spent_idle_saves_up_for_another_burst(sender: Sender) -> None:
+    sender.want(SWEEP, 20)
+    await sender.time.advance(120)
+    assert sender.budget.available(SWEEP, sender.time.now) == 20
+
+
+async def test_the_most_urgent_goes_first_and_equals_in_the_order_of_asking(
+    fake_time: FakeTime,
+) -> None:
+    sender = Sender(fake_time, max_in_flight=1)
+    sender.want(RUNNING, hold=True)
+    await settle()
+    for priority in (READINGS, SWEEP, RUNNING, DIRECTORY, SWEEP, RUNNING):
+        sender.want(priority)
+    await settle()
+    sender.budget.release()
+    await settle()
+    assert [priority for _, priority in sender.sent[1:]] == sorted(
+        (READINGS, SWEEP, RUNNING, DIRECTORY, SWEEP, RUNNING)
+    )
+
+
+async def test_equally_urgent_requests_keep_their_order(fake_time: FakeTime) -> None:
+    budget = RateBudget(random=Random(1), max_in_flight=1, clock=fake_time.clock)
+    order: list[int] = []
+
+    async def send(number: int) -> None:
+        await budget.acquire(SWEEP)
+        order.append(number)
+        budget.release()
+
+    await budget.acquire(RUNNING)
+    tasks = [asyncio.create_task(send(number)) for number in range(10)]
+    await settle()
+    assert order == []
+    budget.release()
+    await asyncio.gather(*tasks)
+    assert order == list(range(10))
+
+
+async def test_no_more_are_in_flight_than_allowed(fake_time: FakeTime) -> None:
+    sender = Sender(fake_time, max_in_flight=3)
+    sender.want(RUNNING, 5, hold=True)
+    await fake_time.advance(600)
+    assert len(sender.sent) == 3
+    sender.budget.release()
+    await settle()
+    assert len(sender.sent) == 4
+    await sender.stop()
+
+
+async def test_what_is_reserved_for_lists_is_left_alone_by_what_can_wait(sender: Sender) -> None:
+    sender.budget.reserve("running", 4)
+    sender.budget.reserve("directory", 5.5)
+    sender.want(READINGS, 500)
+    await sender.time.advance(60)
+    assert len(sender.sent) == 80 - 10
+    assert sender.budget.available(RUNNING, sender.time.now) == 10
+    sender.want(RUNNING, 10)
+    await settle()
+    assert sender.sent_with(RUNNING) == 10
+
+
+async def test_a_new_reservation_of_the_same_name_replaces_the_old_one(sender: Sender) -> None:
+    sender.budget.reserve("running", 70)
+    sender.budget.reserve("running", 4)
+    sender.want(READINGS, 500)
+    await sender.time.advance(60)
+    assert len(sender.sent) == 76
+
+
+async def test_reservations_beyond_all_bounds_leave_one_request_a_minute(sender: Sender) -> None:
+    sender.budget.reserve("running", 1_000)
+    sender.want(READINGS, 500)
+    await sender.time.advance(0)
+    assert len(sender.sent) == 1
+    await sender.time.advance(62)
+    assert len(sender.sent) == 2
+
+
+async def test_a_lower_limit_takes_effect_at_once(sender: Sender) -> None:
+    sender.want(RUNNING, 40)
+    await settle()
+    sender.learn(Limit=50)
+    sender.want(RUNNING, 40)
+    await sender.time.advance(60)
+    assert len(sender.sent) == 40
+    await sender.time.advance(2)
+    assert len(sender.sent) == 80
+
+
+async def test_a_higher_limit_wakes_those_who_wait(sender: Sender) -> None:
+    sender.want(RUNNING, 200)
+    await settle()
+    assert len(sender.sent) == 80
+    sender.learn(Limit=1000)
+    await settle()
+    assert len(sender.sent) == 200
+
+
+async def test_a_higher_limit_moves_the_alarm_of_those_who_still_wait(sender: Sender) -> None:
+    sender.want(RUNNING, 40)
+    await sender.time.advance(30)
+    sender.want(RUNNING, 40)
+    await settle()
+    sender.learn(Limit=50)
+    sender.want(RUNNING)
+    await settle()
+    sender.learn(Limit=100)
+    await sender.time.advance(30.9)
+    assert len(sender.sent) == 80
+    await sender.time.advance(0.2)
+    assert len(sender.sent) == 81
+
+
+async def test_more_left_than_the_limit_is_taken_for_the_limit(sender: Sender) -> None:
+    sender.learn(Limit=100, Remaining=5_000)
+    assert sender.budget.snapshot(sender.time.now).remaining == 100
+    assert sender.budget.available(RUNNING, sender.time.now) == 80
+
+
+async def test_a_newcomer_does_not_wait_for_the_alarm_of_the_less_urgent(sender: Sender) -> None:
+    sender.budget.reserve("running", 10)
+    sender.want(READINGS, 71)
+    await sender.time.advance(58)
+    assert len(sender.sent) == 70
+    sender.want(RUNNING)
+    await settle()
+    assert sender.sent_with(RUNNING) == 1
+
+
+async def test_when_others_use_the_key_up_to_their_share_nothing_more_is_sent(
+    sender: Sender,
+) -> None:
+    sender.want(RUNNING, hold=True)
+    await settle()
+    sender.learn(Limit=100, Remaining=23, Reset=sender.time.now + 30)
+    sender.want(RUNNING, 50)
+    await settle()
+    assert len(sender.sent) == 1 + 3
+    assert sender.budget.snapshot(sender.time.now).remaining == 23
+    await sender.time.advance(29)
+    assert len(sender.sent) == 4
+    await sender.time.advance(1.1)
+    assert len(sender.sent) == 51
+    assert sender.budget.snapshot(sender.time.now).remaining is None
+
+
+async def test_requests_on_their_way_count_against_what_an_answer_says_is_left(
+    sender: Sender,
+) -> None:
+    sender.want(RUNNING, 10, hold=True)
+    await settle()
+    sender.learn(Limit=100, Remaining=32, Reset=sender.time.now + 30)
+    assert sender.budget.available(RUNNING, sender.time.now) == 32 - 9 - 20
+
+
+async def test_what_can_wait_leaves_the_lists_their_part_of_what_the_server_has_left(
+    sender: Sender,
+) -> None:
+    sender.budget.reserve("running", 6)
+    sender.want(RUNNING, hold=True)
+    await settle()
+    sender.learn(Remaining=30, Reset=sender.time.now + 60)
+    assert sender.budget.available(RUNNING, sender.time.now) == 10
+    assert sender.budget.available(READINGS, sender.time.now) == 4
+    sender.want(READINGS, 7)
+    await settle()
+    assert sender.sent_with(READINGS) == 4
+    await sender.time.advance(21)  # the lists need only 4 of the 6 now
+    assert sender.sent_with(READINGS) == 6
+
+
+async def test_answers_that_overtake_each_other_do_not_raise_what_is_left(sender: Sender) -> None:
+    sender.want(RUNNING, 2, hold=True)
+    await settle()
+    reset = sender.time.now + 30
+    sender.learn(Remaining=40, Reset=reset)
+    sender.learn(Remaining=60, Reset=reset)
+    assert sender.budget.available(RUNNING, sender.time.now) == 40 - 1 - 20
+    sender.learn(Remaining=90, Reset=reset + 60)
+    assert sender.budget.available(RUNNING, sender.time.now) == 90 - 1 - 20
+
+
+async def test_an_answer_about_a_window_that_is_over_does_not_hold_anything_back(
+    sender: Sender,
+) -> None:
+    sender.learn(Remaining=0, Reset=sender.time.now - 1)
+    assert sender.budget.available(RUNNING, sender.time.now) == 80
+
+
+async def test_an_overtaken_answer_from_an_earlier_window_is_ignored(sender: Sender) -> None:
+    sender.want(RUNNING, 2, hold=True)
+    await settle()
+    sender.learn(Remaining=95, Reset=sender.time.now + 65)
+    sender.learn(Remaining=0, Reset=sender.time.now + 5)
+    assert sender.budget.snapshot(sender.time.now).remaining == 95
+
+
+async def test_the_reset_is_read_by_the_clock_of_the_api(sender: Sender) -> None:
+    headers = {
+        "X-RateLimit-Remaining": "20",
+        "x-ratelimit-reset": str(int(sender.time.now) + 3600 + 10),
+        "Date": "Thu, 21 Mar 2024 10:00:00 GMT",
+    }
+    sender.budget.learn(headers, sender.time.now)
+    sender.want(RUNNING)
+    await sender.time.advance(9.9)
+    assert sender.sent == []
+    await sender.time.advance(0.2)
+    assert len(sender.sent) == 1
+
+
+@pytest.mark.parametrize("reset", ["", "soon", "NaN", "-5", "0", "42", "1e300", "9" * 400])
+async def test_a_reset_without_sense_holds_back_for_a_minute_at_most(
+    sender: Sender, reset: str
+) -> None:
+    sender.learn(Remaining=0, Reset=reset)
+    sender.want(RUNNING)
+    await sender.time.advance(61)
+    assert len(sender.sent) == 1
+
+
+@pytest.mark.parametrize("limit", ["0", "-100", "NaN", "many", "", "inf", "1_000"])
+async def test_a_limit_without_sense_is_ignored(sender: Sender, limit: str) -> None:
+    sender.learn(Limit=limit)
+    assert sender.budget.snapshot(sender.time.now).limit == 100
+
+
+async def test_a_limit_beyond_all_bounds_is_bounded(sender: Sender) -> None:
+    sender.learn(Limit="9" * 15)
+    assert sender.budget.snapshot(sender.time.now).limit == 100_000
+
+
+async def test_a_limit_of_one_still_lets_one_request_through_a_minute(sender: Sender) -> None:
+    sender.learn(Limit=1)
+    sender.want(READINGS, 3)
+    await sender.time.advance(125)
+    assert len(sender.sent) == 3
+
+
+async def test_after_a_429_nothing_is_sent_until_the_api_allows_it(sender: Sender) -> None:
+    sender.budget.back_off(30)
+    assert sender.budget.snapshot(sender.time.now).blocked_until == sender.time.now + 30
+    assert sender.budget.available(RUNNING, sender.time.now) == 0
+    sender.want(RUNNING)
+    await sender.time.advance(29.9)
+    assert sender.sent == []
+    await sender.time.advance(1)
+    assert len(sender.sent) == 1
+    assert sender.budget.snapshot(sender.time.now).blocked_until == 0
+
+
+async def test_those_who_waited_out_a_429_do_not_all_go_at_once(sender: Sender) -> None:
+    sender.budget.back_off(10)
+    sender.want(RUNNING, 30)
+    await sender.time.advance(120)
+    gaps = [
+        later - earlier
+        for (earlier, _), (later, _) in zip(sender.sent, sender.sent[1:], strict=False)
+    ]
+    assert len(sender.sent) == 30
+    assert min(gaps) > 0.7
+    assert sender.budget.available(RUNNING, sender.time.now) == 80 - sum(
+        at > sender.time.now - 61 for at, _ in sender.sent
+    )
+
+
+async def test_a_longer_order_to_wait_lengthens_the_block_and_none_shortens_it(
+    sender: Sender,
+) -> None:
+    start = sender.time.now
+    sender.budget.back_off(10)
+    sender.budget.back_off(20)
+    sender.budget.back_off(5)
+    sender.budget.back_off(None)
+    assert sender.budget.snapshot(start).blocked_until == start + 20
+
+
+@pytest.mark.parametrize("retry_after", [0.0, -1.0, float("nan"), float("inf"), None])
+async def test_without_a_sensible_order_the_wait_doubles_up_to_five_minutes(
+    fake_time: FakeTime, retry_after: float | None
+) -> None:
+    budget = RateBudget(random=Highest(), clock=fake_time.clock, sleep=fake_time.sleep)
+    waits = []
+    for _ in range(12):
+        budget.back_off(retry_after)
+        until = budget.snapshot(fake_time.now).blocked_until
+        waits.append(until - fake_time.now)
+        await fake_time.advance(waits[-1])
+    assert waits == [2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300, 300]
+    budget.succeed()
+    budget.back_off(None)
+    assert budget.snapshot(fake_time.now).blocked_until == fake_time.now + 2
+
+
+async def test_the_wait_is_random_so_that_exporters_do_not_march_in_step(
+    fake_time: FakeTime,
+) -> None:
+    waits = set()
+    for seed in range(5):
+        budget = RateBudget(random=Random(seed), clock=fake_time.clock)
+        budget.back_off(None)
+        waits.add(budget.snapshot(fake_time.now).blocked_until)
+    assert len(waits) == 5
+
+
+async def test_several_429s_of_one_excess_count_once(fake_time: FakeTime) -> None:
+    budget = RateBudget(random=Highest(), clock=fake_time.clock)
+    for _ in range(16):
+        budget.back_off(None)
+    assert budget.snapshot(fake_time.now).blocked_until == fake_time.now + 2
+
+
+async def test_a_success_from_before_the_block_does_not_end_the_growth(
+    fake_time: FakeTime,
+) -> None:
+    budget = RateBudget(random=Highest(), clock=fake_time.clock)
+    budget.back_off(None)
+    budget.succeed()
+    await fake_time.advance(2)
+    budget.back_off(None)
+    assert budget.snapshot(fake_time.now).blocked_until == fake_time.now + 4
+
+
+async def test_no_order_to_wait_holds_for_more_than_five_minutes(sender: Sender) -> None:
+    sender.budget.back_off(86_400)
+    sender.want(RUNNING)
+    await sender.time.advance(300)
+    assert len(sender.sent) == 1
+
+
+async def test_those_who_give_up_waiting_leave_nothing_behind(sender: Sender) -> None:
+    sender.want(RUNNING, 80)
+    await settle()
+    sender.want(READINGS, 50)
+    sender.want(RUNNING, 50)
+    await settle()
+    assert sender.time.sleeping == 1
+    await sender.stop()
+    await settle()
+    assert sender.time.sleeping == 0
+    await sender.time.advance(61)
+    assert sender.budget.available(RUNNING, sender.time.now) == 80
+    assert sender.budget.available(READINGS, sender.time.now) == 20
+
+
+async def test_a_turn_granted_to_one_cancelled_meanwhile_is_taken_back(
+    fake_time: FakeTime,
+) -> None:
+    sender = Sender(fake_time, max_in_flight=1)
+    sender.want(RUNNING, hold=True)
+    await settle()
+    sender.learn(Remaining=50, Reset=fake_time.now + 30)
+    sender.want(READINGS)
+    sender.want(RUNNING)
+    await settle()
+    before = sender.budget.available(RUNNING, fake_time.now)
+    sender.tasks[2].cancel()  # delivered only after the release below has given it the turn
+    sender.tasks[1].cancel()
+    sender.budget.release()
+    await settle()
+    assert sender.sent == [(fake_time.now, RUNNING)]
+    assert sender.budget.available(RUNNING, fake_time.now) == before + 1
+    sender.want(RUNNING)
+    await settle()
+    assert len(sender.sent) == 2
+
+
+async def test_a_turn_granted_and_cancelled_before_its_owner_awoke_is_taken_back(
+    fake_time: FakeTime,
+) -> None:
+    sender = Sender(fake_time, max_in_flight=1)
+    sender.want(RUNNING, hold=True)
+    await settle()
+    sender.learn(Remaining=50, Reset=fake_time.now + 30)
+    sender.want(READINGS)
+    await settle()
+    sender.budget.release()
+    sender.tasks[1].cancel()
+    await settle()
+    assert sender.sent == [(fake_time.now, RUNNING)]
+    assert sender.budget.snapshot(fake_time.now).used == 1
+    assert sender.budget.available(RUNNING, fake_time.now) == 30
+    assert sender.budget.available(READINGS, fake_time.now) == 20
+    sender.want(RUNNING)
+    await settle()
+    assert len(sender.sent) == 2
+
+
+async def test_a_turn_cancelled_after_it_ceased_to_count_is_taken_back_all_the_same(
+    fake_time: FakeTime,
+) -> None:
+    sender = Sender(fake_time, max_in_flight=1)
+    sender.want(RUNNING, hold=True)
+    await settle()
+    sender.want(READINGS)
+    await settle()
+    sender.budget.release()
+    fake_time.now += 100  # the machine slept
+    assert sender.budget.snapshot(fake_time.now).used == 0
+    sender.tasks[1].cancel()
+    sender.want(READINGS)
+    await settle()
+    assert len(sender.sent) == 2
+
+
+async def test_a_clock_that_is_set_back_does_not_stop_the_requests(sender: Sender) -> None:
+    sender.want(RUNNING, 80)
+    await settle()
+    sender.learn(Remaining=0, Reset=sender.time.now + 60)
+    sender.budget.back_off(250)
+    sender.time.now -= 86_400
+    sender.want(RUNNING)
+    sender.want(READINGS)
+    await sender.time.advance(310)
+    assert len(sender.sent) == 82
+
+
+async def test_a_clock_set_back_a_little_does_not_allow_more(sender: Sender) -> None:
+    sender.want(RUNNING, 40)
+    await settle()
+    sender.time.now -= 30
+    sender.want(RUNNING, 80)
+    await settle()
+    assert len(sender.sent) == 80
+    await sender.time.advance(95)
+    assert len(sender.sent) == 120
+
+
+async def test_those_who_wait_are_ahead_of_what_is_available(sender: Sender) -> None:
+    sender.budget.reserve("running", 70)
+    sender.want(READINGS, 5)
+    await settle()
+    assert sender.sent_with(READINGS) == 2
+    assert sender.budget.available(RUNNING, sender.time.now) == 78
+    assert sender.budget.available(READINGS, sender.time.now) == 0
+
+
+async def test_the_snapshot_tells_limit_allowance_and_use(sender: Sender) -> None:
+    sender.want(RUNNING, 7)
+    await settle()
+    sender.learn(Limit=1000)
+    snapshot = sender.budget.snapshot(sender.time.now)
+    assert (snapshot.limit, snapshot.allowance, snapshot.used) == (1000, 800, 7)
+    assert (snapshot.remaining, snapshot.blocked_until) == (None, 0)
+
+
+async def test_a_share_is_not_lost_to_binary_fractions(fake_time: FakeTime) -> None:
+    budget = RateBudget(random=Random(1), share=0.29, clock=fake_time.clock)
+    assert budget.snapshot(fake_time.now).allowance == 29

@@ -1,0 +1,57 @@
+"""The door to the Trainwave API: every endpoint, both wire dialects, one budget of requests.
+
+Nothing past this door knows a wire format: records of `trainwave_exporter.model` come out, or an
+error of the tree in `trainwave_exporter.api.errors`.
+"""
+
+from trainwave_exporter.api.client import Client
+from trainwave_exporter.api.envelope import Dialect
+from trainwave_exporter.api.errors import (
+    BadRequest,
+    BodyTooLarge,
+    ConnectionFailed,
+    InvalidKey,
+    NoAnswer,
+    NotFound,
+    NotJson,
+    RateLimited,
+    RedirectRefused,
+    Refused,
+    ServerError,
+    Timeout,
+    TrainwaveError,
+    UnexpectedShape,
+    UnusableAnswer,
+)
+from trainwave_exporter.api.new_job import NewJob
+from trainwave_exporter.api.paging import Page, pages
+from trainwave_exporter.api.rate_budget import BudgetSnapshot, Priority, RateBudget
+from trainwave_exporter.api.readings import DEFAULT_INLINE_UNITS, DEFAULT_UNITS
+
+__all__ = [
+    "DEFAULT_INLINE_UNITS",
+    "DEFAULT_UNITS",
+    "BadRequest",
+    "BodyTooLarge",
+    "BudgetSnapshot",
+    "Client",
+    "ConnectionFailed",
+    "Dialect",
+    "InvalidKey",
+    "NewJob",
+    "NoAnswer",
+    "NotFound",
+    "NotJson",
+    "Page",
+    "Priority",
+    "RateBudget",
+    "RateLimited",
+    "RedirectRefused",
+    "Refused",
+    "ServerError",
+    "Timeout",
+    "TrainwaveError",
+    "UnexpectedShape",
+    "UnusableAnswer",
+    "pages",
+]

@@ -1,0 +1,338 @@
+"""Every endpoint of the reference, as typed coroutines for one API key.
+
+Each request waits for its turn in the budget, goes over the wire, teaches the budget what its
+answer's headers tell, and is told to the listener as one `Exchange`. Lists are tried again after
+a passing failure; single jobs and readings are not, as the planner will ask again by itself, and a
+429 never is: the budget blocks, and whoever asked learns of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from random import Random
+from typing import Final, TypeVar
+from urllib.parse import quote
+
+import httpx
+import structlog
+from msgspec.structs import asdict
+
+from trainwave_exporter.api.credential import Credential
+from trainwave_exporter.api.dialects import Context, read_job, read_organization, read_project
+from trainwave_exporter.api.envelope import Dialect, Opened, check_acknowledged, open_answer
+from trainwave_exporter.api.errors import (
+    ConnectionFailed,
+    NotFound,
+    NotJson,
+    RateLimited,
+    RedirectRefused,
+    ServerError,
+    Timeout,
+    TrainwaveError,
+    UnexpectedShape,
+)
+from trainwave_exporter.api.headers import clock_skew
+from trainwave_exporter.api.new_job import NewJob, request_body
+from trainwave_exporter.api.origin import base_of, redirect_target
+from trainwave_exporter.api.paging import Page, read_page
+from trainwave_exporter.api.rate_budget import BudgetSnapshot, Priority, RateBudget
+from trainwave_exporter.api.readings import DEFAULT_INLINE_UNITS, DEFAULT_UNITS, read_reading
+from trainwave_exporter.api.wire import Answer, Call, Wire
+from trainwave_exporter.model import (
+    ClockSkew,
+    CostUnit,
+    Exchange,
+    Fact,
+    FactListener,
+    Job,
+    Metric,
+    Organization,
+    Project,
+    RateLimit,
+    Reading,
+    Unit,
+    Unreadable,
+)
+
+T = TypeVar("T")
+R = TypeVar("R", Job, Project, Organization)
+
+_PASSING = (Timeout, ConnectionFailed, ServerError, NotJson, UnexpectedShape)
+_RETRIES: Final = 2
+_FIRST_PAUSE: Final = 0.5
+_MOST_HOPS: Final = 2
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+
+log = structlog.get_logger()
+
+
+class Client:
+    """The API as one key sees it.
+
+    ``key`` returns the present key and is asked before each request; ``budget`` must be this
+    key's own; ``observe`` is told every `Fact`. ``units`` say how the numbers of the metric
+    endpoints are to be read, ``inline_units`` those within jobs. ``timeout`` (seconds) is for a
+    whole exchange, the wait for its turn not included. ``transport`` stands in for the network.
+
+    Every method raises errors of the tree in `trainwave_exporter.api.errors`, and nothing else.
+    """
+
+    def __init__(
+        self,
+        *,
+        account: str,
+        base_url: str,
+        key: Callable[[], str],
+        budget: RateBudget,
+        observe: FactListener,
+        random: Random,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        cost_unit: CostUnit = CostUnit.AUTO,
+        units: Mapping[Metric, Unit] = DEFAULT_UNITS,
+        inline_units: Mapping[Metric, Unit] = DEFAULT_INLINE_UNITS,
+        timeout: float = 10.0,
+        max_body_bytes: int = 32 * 1024 * 1024,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._account = account
+        self._base = base_of(base_url)
+        self._credential = Credential(key)
+        self._budget = budget
+        self._observe = observe
+        self._random = random
+        self._clock = clock
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._cost_unit = cost_unit
+        self._units = {**DEFAULT_UNITS, **units}
+        self._inline_units = {**DEFAULT_INLINE_UNITS, **inline_units}
+        self._wire = Wire(
+            credential=self._credential,
+            timeout=timeout,
+            max_body_bytes=max_body_bytes,
+            clock=clock,
+            transport=transport,
+        )
+        self._dialect: Dialect | None = None
+        self._told: BudgetSnapshot | None = None
+
+    @property
+    def dialect(self) -> Dialect | None:
+        """The dialect of the latest answer with data; ``None`` before the first."""
+        return self._dialect
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._wire.aclose()
+
+    async def list_jobs(
+        self,
+        *,
+        org: str | None = None,
+        project: str | None = None,
+        status: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
+        priority: Priority = Priority.RUNNING,
+    ) -> Page[Job]:
+        """Return one page of jobs; ``status`` is the API's filter: running, completed, failed."""
+        # One dialect knows ``org``, the other ``org_id``; a filter unknown to it does no harm.
+        query = _query(org=org, org_id=org, project=project, status=status)
+        return await self._list("jobs", query, limit, offset, priority, read_job)
+
+    async def list_projects(
+        self,
+        *,
+        org: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
+        priority: Priority = Priority.DIRECTORY,
+    ) -> Page[Project]:
+        """Return one page of projects."""
+        query = _query(org=org, org_id=org)
+        return await self._list("projects", query, limit, offset, priority, read_project)
+
+    async def list_organizations(
+        self, *, limit: int = 100, offset: int = 0, priority: Priority = Priority.DIRECTORY
+    ) -> Page[Organization]:
+        """Return one page of organizations."""
+        return await self._list("organizations", {}, limit, offset, priority, read_organization)
+
+    async def get_job(self, job_id: str, *, priority: Priority = Priority.READINGS) -> Job:
+        """Return what the API tells of one job."""
+        call = Call(method="GET", url=f"{self._base}/jobs/{_segment(job_id)}/")
+        return await self._request("job", call, priority, self._read_one_job)
+
+    async def create_job(self, spec: NewJob) -> Job:
+        """Start a job and return it. Asks in the latest dialect met, else in the documented one."""
+        body = request_body(spec, self._dialect or Dialect.DOCUMENTED, self._clock())
+        call = Call(method="POST", url=f"{self._base}/jobs/", body=body)
+        return await self._request("create", call, Priority.RUNNING, self._read_one_job)
+
+    async def stop_job(self, job_id: str) -> None:
+        """Stop a job. Asks in the latest dialect met, else in the documented one."""
+        job = f"{self._base}/jobs/{_segment(job_id)}"
+        if self._dialect is Dialect.DEPLOYED:
+            call = Call(method="POST", url=f"{job}/cancel/", body={})
+        else:
+            call = Call(method="POST", url=f"{job}/stop/")
+        await self._request(
+            "stop",
+            call,
+            Priority.RUNNING,
+            lambda answer: check_acknowledged(answer, self._credential.tidy),
+        )
+
+    async def get_metric(
+        self, job_id: str, metric: Metric, *, priority: Priority = Priority.READINGS
+    ) -> Reading | None:
+        """Return the newest reading of one metric; ``None`` if the answer holds nothing readable.
+
+        What could not be read is told to the listener as `Unreadable`.
+        """
+        endpoint = f"metrics/{metric}"
+        call = Call(method="GET", url=f"{self._base}/{endpoint}/", query={"job_id": job_id})
+
+        def read(answer: Answer) -> Reading | None:
+            data = open_answer(answer, self._credential.tidy).data
+            found = read_reading(data, metric, self._units[metric], answer.received_at)
+            for problem in found.problems:
+                self._observe(
+                    Unreadable(account=self._account, subject=metric.value, reason=problem)
+                )
+            return found.reading
+
+        return await self._request(endpoint, call, priority, read)
+
+    async def _list(
+        self,
+        endpoint: str,
+        query: dict[str, str],
+        limit: int,
+        offset: int,
+        priority: Priority,
+        read_item: Callable[[object, Context, list[Fact]], R | None],
+    ) -> Page[R]:
+        """Ask for one page, again if the failure may pass."""
+        query |= {"limit": str(limit), "offset": str(offset)}
+        call = Call(method="GET", url=f"{self._base}/{endpoint}/", query=query)
+
+        def read(answer: Answer) -> Page[R]:
+            opened = open_answer(answer, self._credential.tidy)
+            context, notes = self._context(opened, answer), list[Fact]()
+            page = read_page(opened, offset, lambda raw: read_item(raw, context, notes))
+            self._tell(notes)
+            if page.items:
+                self._recognize(page.dialect)
+            return page
+
+        for attempt in range(_RETRIES):
+            try:
+                return await self._request(endpoint, call, priority, read)
+            except _PASSING:
+                await self._sleep(self._random.uniform(0, _FIRST_PAUSE * 2**attempt))
+        return await self._request(endpoint, call, priority, read)
+
+    def _read_one_job(self, answer: Answer) -> Job:
+        opened = open_answer(answer, self._credential.tidy)
+        notes: list[Fact] = []
+        job = read_job(opened.data, self._context(opened, answer), notes)
+        self._tell(notes)
+        if job is None:
+            raise UnexpectedShape("the answer holds no job")
+        self._recognize(opened.dialect)
+        return job
+
+    async def _request(
+        self, endpoint: str, call: Call, priority: Priority, read: Callable[[Answer], T]
+    ) -> T:
+        """Do one call, going along where the API moves it within its own origin."""
+        for _ in range(_MOST_HOPS + 1):
+            result = await self._exchange(endpoint, call, priority, read)
+            if not isinstance(result, Call):
+                return result
+            call = result
+        raise RedirectRefused("redirected too often")
+
+    async def _exchange(
+        self, endpoint: str, call: Call, priority: Priority, read: Callable[[Answer], T]
+    ) -> T | Call:
+        """Send one request and read its answer; return the call to make instead if it moved."""
+        await self._budget.acquire(priority)
+        started = self._monotonic()
+        outcome: str | None = None
+        try:
+            answer = await self._wire.send(call, self._hear)
+            if answer.status in _REDIRECTS and "location" in answer.headers:
+                outcome = RedirectRefused.outcome
+                return self._moved(call, answer)
+            result = read(answer)
+            self._budget.succeed()
+            outcome = "ok"
+        except TrainwaveError as error:
+            outcome = error.outcome
+            if isinstance(error, RateLimited):
+                self._budget.back_off(error.retry_after)
+            # Where it was raised, local variables hold the answer as it came.
+            raise error.with_traceback(None) from None
+        else:
+            return result
+        finally:
+            self._budget.release()
+            if outcome is not None:  # not when cancelled: that says nothing about the API
+                self._tell_exchange(endpoint, outcome, self._monotonic() - started)
+
+    def _hear(self, headers: httpx.Headers, now: float) -> None:
+        """Take in what any answer's headers tell."""
+        self._budget.learn(headers, now)
+        skew = clock_skew(headers, now)
+        if skew is not None:
+            self._observe(ClockSkew(self._account, skew))
+
+    def _moved(self, call: Call, answer: Answer) -> Call:
+        if call.method != "GET":
+            raise RedirectRefused(f"redirected a {call.method}, which may not be sent twice")
+        target = redirect_target(call.url, answer.headers["location"], self._credential.tidy)
+        return Call(method="GET", url=target)
+
+    def _context(self, opened: Opened, answer: Answer) -> Context:
+        return Context(
+            account=self._account,
+            dialect=opened.dialect,
+            received_at=answer.received_at,
+            cost_unit=self._cost_unit,
+            inline_units=self._inline_units,
+        )
+
+    def _recognize(self, dialect: Dialect) -> None:
+        if dialect is not self._dialect:
+            self._dialect = dialect
+            log.info("api_dialect_recognized", account=self._account, dialect=dialect.value)
+
+    def _tell(self, facts: list[Fact]) -> None:
+        for fact in facts:
+            self._observe(fact)
+
+    def _tell_exchange(self, endpoint: str, outcome: str, seconds: float) -> None:
+        self._observe(
+            Exchange(account=self._account, endpoint=endpoint, outcome=outcome, seconds=seconds)
+        )
+        snapshot = self._budget.snapshot(self._clock())
+        if snapshot != self._told:
+            self._told = snapshot
+            self._observe(RateLimit(account=self._account, **asdict(snapshot)))
+
+
+def _query(**parameters: str | None) -> dict[str, str]:
+    return {name: value for name, value in parameters.items() if value is not None}
+
+
+def _segment(job_id: str) -> str:
+    """Quote a job's id for a path. Raises `NotFound` for one that would leave its place there."""
+    if job_id in {"", ".", ".."}:
+        raise NotFound(None, None, "no job has such an id")
+    return quote(job_id, safe="")

@@ -1,0 +1,228 @@
+"""Both wire forms of jobs, projects and organizations, read into the model.
+
+The two dialects differ in where things stand, and in one thing that cannot be seen: whether
+``total_cost`` counts dollars or cents. `_cost_unit` decides that, for every cost there is.
+
+Each reader takes one JSON value and returns a record, or ``None`` for what has no identity. What
+cannot be read is left out of the record and added to ``notes``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+from trainwave_exporter.api.envelope import Dialect
+from trainwave_exporter.api.fields import (
+    Fields,
+    amount,
+    balance,
+    first,
+    gigabytes,
+    identifier,
+    megabytes,
+    moment,
+    reference,
+    size,
+    text,
+    word,
+)
+from trainwave_exporter.api.readings import read_reading
+from trainwave_exporter.model import (
+    KNOWN_STATES,
+    CostUnit,
+    Fact,
+    Job,
+    Metric,
+    Organization,
+    Project,
+    Reading,
+    Unit,
+    UnknownState,
+)
+
+_KNOWN_STATES: Final = {state: state for state in KNOWN_STATES}
+_INLINE_METRICS: Final = {
+    "gpu_utilization": Metric.GPU_UTILIZATION,
+    "memory_usage": Metric.MEMORY,
+}
+_NESTED: Final = ("project", "config", "cloud_offer")
+_FLAT_HARDWARE: Final = frozenset({"gpu_type", "gpus", "cpu_cores", "memory_gb"})
+
+
+class Context(Struct, frozen=True, kw_only=True):
+    """What is known of an answer besides the objects in it."""
+
+    account: str
+    dialect: Dialect
+    """What its envelope speaks for."""
+    received_at: float
+    cost_unit: CostUnit
+    inline_units: Mapping[Metric, Unit]
+
+
+def read_job(raw: object, context: Context, notes: list[Fact]) -> Job | None:
+    """Read one job of a list, a detail or a creation; ``None`` if it has no id or no state."""
+    if not isinstance(raw, dict):
+        _refuse("job", context, notes)
+        return None
+    fields = Fields(raw, account=context.account, subject="job", notes=notes)
+    job_id, state = _id(fields), fields.get("state", text)
+    if job_id is None:
+        return None
+    if state is None:
+        fields.complain("no_state")
+        return None
+    config, offer = fields.nested("config"), fields.nested("cloud_offer")
+    money = fields.about("cost")
+    project = fields.nested("project") if isinstance(raw.get("project"), dict) else None
+    return Job(
+        account=context.account,
+        id=job_id,
+        state=_state(state, context, notes),
+        confirmed_at=context.received_at,
+        rid=fields.get("rid", text),
+        name=first(text, (fields, "name"), (config, "name")),
+        project_id=fields.get("project", reference) or "",
+        project_name=project.get("name", word) if project else None,
+        organization_id=_organization_id(fields)
+        or (_organization_id(project) if project else None),
+        owner=fields.get("owner", _username),
+        # What is allocated (the offer) goes before what was asked for (the configuration).
+        gpu_type=first(word, (fields, "gpu_type"), (offer, "gpu_type"), (config, "gpu_type")),
+        gpus=first(amount, (fields, "gpus"), (offer, "gpus"), (config, "gpus")),
+        cpu_cores=first(size, (fields, "cpu_cores"), (offer, "cpus"), (config, "cpus")),
+        memory_limit_bytes=fields.get("memory_gb", gigabytes)
+        or first(megabytes, (offer, "memory_mb"), (config, "memory_mb")),
+        disk_limit_bytes=first(
+            megabytes, (fields, "hdd_size_mb"), (config, "hdd_size_mb"), (config, "hdd")
+        ),
+        gpu_memory_limit_bytes=first(
+            megabytes, (fields, "gpu_memory_mb"), (offer, "gpu_memory_mb")
+        ),
+        cost_dollars=_cost(raw, money, context),
+        hourly_cost_dollars=money.get("cost_per_hour", amount),
+        gpu_hours=fields.get("gpu_hours", amount),
+        created_at=fields.get("created_at", moment),
+        started_at=fields.get("started_at", moment),
+        finished_at=fields.get("finished_at", moment),
+        expires_at=config.get("expires_at", _expiry),
+        readings=_inline_readings(fields.nested("metrics"), context),
+    )
+
+
+def read_project(raw: object, context: Context, notes: list[Fact]) -> Project | None:
+    """Read one project; ``None`` if it has no id."""
+    if not isinstance(raw, dict):
+        _refuse("project", context, notes)
+        return None
+    fields = Fields(raw, account=context.account, subject="project", notes=notes)
+    project_id = _id(fields)
+    if project_id is None:
+        return None
+    return Project(
+        account=context.account,
+        id=project_id,
+        rid=fields.get("rid", text),
+        name=fields.get("name", text),
+        organization_id=_organization_id(fields),
+    )
+
+
+def read_organization(raw: object, context: Context, notes: list[Fact]) -> Organization | None:
+    """Read one organization; ``None`` if it has no id."""
+    if not isinstance(raw, dict):
+        _refuse("organization", context, notes)
+        return None
+    fields = Fields(raw, account=context.account, subject="organization", notes=notes)
+    organization_id = _id(fields)
+    if organization_id is None:
+        return None
+    cents = fields.get("computed_credit_balance", balance)
+    return Organization(
+        account=context.account,
+        id=organization_id,
+        rid=fields.get("rid", text),
+        name=fields.get("name", text),
+        # Cents in either dialect: the one source that knows the field says so.
+        credit_balance_dollars=None if cents is None else cents / 100,
+    )
+
+
+def _refuse(subject: str, context: Context, notes: list[Fact]) -> None:
+    Fields({}, account=context.account, subject=subject, notes=notes).complain("not_an_object")
+
+
+def _id(fields: Fields) -> str | None:
+    found = fields.get("id", identifier)
+    if found is None:
+        fields.complain("no_id")
+    return found
+
+
+def _organization_id(fields: Fields) -> str | None:
+    return first(reference, (fields, "organization"), (fields, "organization_id"))
+
+
+def _cost(raw: Mapping[str, Any], fields: Fields, context: Context) -> float | None:
+    cost = fields.get("total_cost", amount)
+    if cost is None:
+        return None
+    unit = _cost_unit(raw, context)
+    if unit is CostUnit.AUTO:
+        fields.complain("ambiguous_unit")
+        return None
+    return cost / 100 if unit is CostUnit.CENTS else cost
+
+
+def _cost_unit(raw: Mapping[str, Any], context: Context) -> CostUnit:
+    """Decide in which unit a job's ``total_cost`` is; ``AUTO`` remains where that cannot be told.
+
+    The envelope speaks for a dialect and so does the job's shape: an object for its project, a
+    ``config`` or a ``cloud_offer`` are the deployed form, a string for its project and hardware at
+    the top level the documented one. They must agree, for a wrong amount is worse than none.
+    """
+    if context.cost_unit is not CostUnit.AUTO:
+        return context.cost_unit
+    evidence = {context.dialect}
+    if any(isinstance(raw.get(name), dict) for name in _NESTED):
+        evidence.add(Dialect.DEPLOYED)
+    if isinstance(raw.get("project"), str) or not _FLAT_HARDWARE.isdisjoint(raw):
+        evidence.add(Dialect.DOCUMENTED)
+    if len(evidence) > 1:
+        return CostUnit.AUTO
+    return CostUnit.CENTS if Dialect.DEPLOYED in evidence else CostUnit.DOLLARS
+
+
+def _state(told: str, context: Context, notes: list[Fact]) -> str:
+    known = _KNOWN_STATES.get(told.upper())
+    if known is None:
+        notes.append(UnknownState(context.account, told))
+    return known or told
+
+
+def _username(value: object) -> str | None:
+    """Return the owner's username, never an e-mail address."""
+    told = word(value.get("username") or "" if isinstance(value, dict) else value)
+    return None if told and "@" in told else told
+
+
+def _expiry(value: object) -> float | None:
+    return None if value == -1 else moment(value)
+
+
+def _inline_readings(metrics: Fields, context: Context) -> dict[Metric, Reading]:
+    """Read the two metrics that jobs carry along."""
+    readings = {}
+    for name, metric in _INLINE_METRICS.items():
+        value = metrics.raw.get(name)
+        if value is not None:
+            unit = context.inline_units[metric]
+            found = read_reading(value, metric, unit, context.received_at)
+            for problem in found.problems:
+                metrics.about(metric.value).complain(problem)
+            if found.reading:
+                readings[metric] = found.reading
+    return readings

@@ -1,0 +1,133 @@
+"""What can go wrong between the exporter and the API, as one tree.
+
+    TrainwaveError
+    ├── NoAnswer                nothing (or not all of it) came back
+    │   ├── Timeout             the whole exchange took longer than allowed
+    │   └── ConnectionFailed    refused, reset, cut off half-way, no HTTP, a name without address
+    ├── UnusableAnswer          something came back that cannot be used
+    │   ├── NotJson             HTML, half a JSON, bytes that are no text
+    │   ├── UnexpectedShape     JSON, but not of this endpoint's shape (``data: null``, wrong types)
+    │   ├── BodyTooLarge        longer than the bound; the rest was not read
+    │   └── RedirectRefused     to another origin, or in circles; the key was not sent there
+    └── Refused                 the API said no (or the exporter, before asking, about a bad key)
+        ├── InvalidKey          401, 403, or code ``invalid_api_key``
+        ├── RateLimited         429, or code ``rate_limit_exceeded``
+        ├── NotFound            404
+        ├── BadRequest          any other 4xx, and ``success: false`` on a 2xx
+        └── ServerError         5xx
+
+Every leaf has its own ``outcome``, the label under which an exchange is counted. Whatever text of
+the API stands in a message was shortened, freed of control characters and of the key beforehand.
+No error has a cause or context: those hold requests, and requests hold the key.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class TrainwaveError(Exception):
+    """An exchange with the API that did not bring what was asked for."""
+
+    outcome: ClassVar[str] = "error"
+
+
+class NoAnswer(TrainwaveError):  # noqa: N818 - says what happened, as all of the tree
+    """Nothing came back, or not all of it."""
+
+    outcome = "no_answer"
+
+
+class Timeout(NoAnswer):
+    """The whole exchange, from connecting to the last byte, took longer than allowed."""
+
+    outcome = "timeout"
+
+
+class ConnectionFailed(NoAnswer):
+    """There was no connection, it broke, or what spoke at its other end was not HTTP."""
+
+    outcome = "connection"
+
+
+class UnusableAnswer(TrainwaveError):  # noqa: N818 - says what happened, as all of the tree
+    """Something came back that cannot be used."""
+
+    outcome = "unusable"
+
+
+class NotJson(UnusableAnswer):
+    """The body is not (or not all of) a JSON text."""
+
+    outcome = "not_json"
+
+
+class UnexpectedShape(UnusableAnswer):
+    """The body is JSON, but does not have the shape of this endpoint's answers."""
+
+    outcome = "unexpected_shape"
+
+
+class BodyTooLarge(UnusableAnswer):
+    """The body is longer than the bound."""
+
+    outcome = "too_large"
+
+
+class RedirectRefused(UnusableAnswer):
+    """The answer points elsewhere, and following it would risk the key or never end."""
+
+    outcome = "redirect"
+
+
+class Refused(TrainwaveError):  # noqa: N818 - says what happened, as all of the tree
+    """The API said no."""
+
+    outcome = "refused"
+
+    def __init__(self, status: int | None, code: str | None, message: str) -> None:
+        told = f"{status or 'not sent'}{f' {code}' if code else ''}"
+        super().__init__(f"{message} ({told})")
+        self.status = status
+        """The HTTP status; ``None`` where nothing was sent for want of a usable key."""
+        self.code = code
+        """The API's own word for it, where it has one."""
+        self.message = message
+        """The API's own sentence, or ours where it gave none."""
+
+
+class InvalidKey(Refused):
+    """The key is wrong, expired, or not one that a header can carry."""
+
+    outcome = "invalid_key"
+
+
+class RateLimited(Refused):
+    """Too many requests."""
+
+    outcome = "rate_limited"
+
+    def __init__(
+        self, status: int | None, code: str | None, message: str, retry_after: float | None = None
+    ) -> None:
+        super().__init__(status, code, message)
+        self.retry_after = retry_after
+        """Seconds from now, if the API told."""
+
+
+class NotFound(Refused):
+    """There is no such object, or none that this key may see."""
+
+    outcome = "not_found"
+
+
+class BadRequest(Refused):
+    """The request was not accepted."""
+
+    outcome = "bad_request"
+
+
+class ServerError(Refused):
+    """The API failed."""
+
+    outcome = "server_error"

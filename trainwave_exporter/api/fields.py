@@ -1,0 +1,194 @@
+"""Tolerant reading of single JSON values: what cannot be read is told, never guessed.
+
+Every converter takes one JSON value (never ``None``), returns what it means in the model's terms
+and raises `Misread` for anything else. `Fields` applies them to the fields of one object, so that
+a bad field costs that field alone.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from trainwave_exporter.model import Fact, Unreadable
+
+T = TypeVar("T")
+
+ABSURD = 1e15
+"""No amount, size or count of a job comes near it."""
+
+_DECIMAL = re.compile(r"\s*[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,3})?\s*", re.ASCII)
+_EARLIEST, _LATEST = 1_000_000_000.0, 4_102_444_800.0  # 2001-09-09 and 2100-01-01
+_NOT_SEGMENTS = frozenset({".", ".."})
+
+
+class Misread(ValueError):  # noqa: N818 - says what happened
+    """A value that could not be read; ``reason`` is of a closed set."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def text(value: object) -> str | None:
+    """Return a string without surrounding space; ``None`` if nothing remains of it."""
+    if not isinstance(value, str):
+        raise Misread("not_text")
+    if not value.isascii():  # half of a surrogate pair cannot be encoded later on
+        value = value.encode("utf-8", "replace").decode("utf-8")
+    return value.strip() or None
+
+
+def word(value: object) -> str | None:
+    """Return a string that many objects share, kept in memory once."""
+    told = text(value)
+    return told and sys.intern(told)
+
+
+def identifier(value: object) -> str | None:
+    """Return an id: a string or a whole number; never one that would climb up a path."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < ABSURD:
+        return str(value)
+    told = text(value)
+    if told in _NOT_SEGMENTS:
+        raise Misread("not_an_id")
+    return told
+
+
+def reference(value: object) -> str | None:
+    """Return the id of something else, told as such or as an object with an id."""
+    if isinstance(value, dict):
+        value = value.get("id")
+        if value is None:
+            raise Misread("no_id")
+    told = identifier(value)
+    return told and sys.intern(told)
+
+
+def number(value: object) -> float:
+    """Return a finite number, also from a decimal string such as ``"25.50"``."""
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Misread("not_a_number")
+    try:
+        told = float(value)
+    except OverflowError:
+        told = math.inf
+    if not math.isfinite(told):
+        raise Misread("not_a_number")
+    return told
+
+
+def balance(value: object) -> float:
+    """Return an amount that may be below zero."""
+    told = number(value)
+    if abs(told) >= ABSURD:
+        raise Misread("out_of_range")
+    return told
+
+
+def amount(value: object) -> float:
+    """Return an amount, count or size."""
+    told = balance(value)
+    if told < 0:
+        raise Misread("out_of_range")
+    return told
+
+
+def size(value: object) -> float | None:
+    """Return the size of a part no machine is without; zero is how some say "not known"."""
+    return amount(value) or None
+
+
+def megabytes(value: object) -> float | None:
+    """Return such a size in bytes, told in units of 10^6 of them."""
+    return _scaled(value, 1e6)
+
+
+def gigabytes(value: object) -> float | None:
+    """Return such a size in bytes, told in units of 10^9 of them."""
+    return _scaled(value, 1e9)
+
+
+def moment(value: object) -> float:
+    """Return a time as Unix seconds, told as ISO 8601 (UTC if without zone), Unix s or Unix ms.
+
+    Only the years 2001 to 2099 pass: what lies outside is a placeholder or no time at all.
+    """
+    if isinstance(value, str) and not _DECIMAL.fullmatch(value):
+        try:
+            told = datetime.fromisoformat(value.strip())
+            seconds = (told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp()
+        except (ValueError, OverflowError):
+            raise Misread("not_a_time") from None
+    else:
+        seconds = number(value)
+        if seconds >= _EARLIEST * 1000:
+            seconds /= 1000
+    if not _EARLIEST <= seconds < _LATEST:
+        raise Misread("not_a_time")
+    return seconds
+
+
+def _object(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Misread("not_an_object")
+    return value
+
+
+def _scaled(value: object, factor: float) -> float | None:
+    told = size(value)
+    return told and told * factor
+
+
+class Fields:
+    """The fields of one JSON object; notes an `Unreadable` for each that cannot be read."""
+
+    __slots__ = ("_account", "_notes", "_subject", "raw")
+
+    def __init__(
+        self, raw: Mapping[str, Any], *, account: str, subject: str, notes: list[Fact]
+    ) -> None:
+        self.raw = raw
+        self._account = account
+        self._subject = subject
+        self._notes = notes
+
+    def get(self, name: str, convert: Callable[[Any], T | None]) -> T | None:
+        """Return a field's converted value; ``None`` if it is absent, null or unreadable."""
+        value = self.raw.get(name)
+        if value is None:
+            return None
+        try:
+            return convert(value)
+        except Misread:
+            self.complain(f"bad_{name}")
+            return None
+
+    def nested(self, name: str) -> Fields:
+        """Return the fields of an object within; none if there is no such object."""
+        return self._like(self.get(name, _object) or {}, self._subject)
+
+    def about(self, subject: str) -> Fields:
+        """Return the same fields, with complaints about another subject."""
+        return self._like(self.raw, subject)
+
+    def complain(self, reason: str) -> None:
+        """Note that something could not be read."""
+        self._notes.append(Unreadable(account=self._account, subject=self._subject, reason=reason))
+
+    def _like(self, raw: Mapping[str, Any], subject: str) -> Fields:
+        return Fields(raw, account=self._account, subject=subject, notes=self._notes)
+
+
+def first(convert: Callable[[Any], T | None], *places: tuple[Fields, str]) -> T | None:
+    """Return the first value that can be read of several places that may tell the same."""
+    for fields, name in places:
+        if (found := fields.get(name, convert)) is not None:
+            return found
+    return None

@@ -1,0 +1,323 @@
+"""The four gates every request passes before it is sent, each with one reason to say "not yet".
+
+* `SlidingWindow`: our allowance within any minute;
+* `ServerWindow`: what the API says is left for all users of the key, less the people's part;
+* `Pace`: an even spread of what can wait (sweeps and readings);
+* `Block`: silence after a 429, and a careful start after it.
+
+A gate answers two questions: how many requests it would let through at once (`room`), and when it
+will let the next one through (`opens`, Unix seconds, meant for when there is no room). ``low``
+tells requests that can wait from those that keep running jobs and the directory current. Gates do
+not count; the budget tells them of each request it lets go (`spend`) or takes back (`refund`).
+
+No gate trusts the clock: one that was set back must not lengthen any wait beyond its bound.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from random import Random
+from typing import Final, Protocol
+
+from trainwave_exporter.api.headers import RateHeaders
+
+WINDOW: Final = 60.0
+"""Seconds the limit is counted over."""
+
+SPAN: Final = WINDOW + 1.0
+"""Seconds a request counts here. The second more is for the way to the API: of two requests a
+minute apart, the earlier may have been slower on it, and they would meet within its minute."""
+
+LONGEST_WAIT: Final = 300.0
+"""Seconds; no header stops the exporter for longer."""
+
+HIGHEST_LIMIT: Final = 100_000
+"""Requests a minute; a larger limit is taken for this one, as no exporter needs it."""
+
+
+class Gate(Protocol):
+    """What may hold a request back."""
+
+    def room(self, now: float, *, low: bool) -> float:
+        """Return how many requests might be sent at once; below 1: none."""
+
+    def opens(self, now: float, *, low: bool) -> float:
+        """Return when there is room for one again, given that there is none now."""
+
+
+class Terms:
+    """How many requests there are to spend in a minute, and who has a claim on them."""
+
+    def __init__(self, *, share: float, limit: int) -> None:
+        self._share = share
+        self.limit = limit
+        self._reserved: dict[str, float] = {}
+
+    def learn(self, limit: float | None) -> None:
+        """Take over the limit that the API tells, if it makes sense."""
+        if limit is not None and limit >= 1:
+            self.limit = int(min(limit, HIGHEST_LIMIT))
+
+    def reserve(self, name: str, requests_per_minute: float) -> None:
+        """Keep so much for the urgent requests known as ``name``, instead of what was before."""
+        self._reserved[name] = requests_per_minute
+
+    @property
+    def allowance(self) -> int:
+        """Requests a minute the exporter may send; one at least, or it would never learn more."""
+        # The sliver keeps 0.29 x 100 at 29, which binary fractions put a hair below.
+        return max(1, math.floor(self.limit * self._share + 1e-9))
+
+    @property
+    def people(self) -> int:
+        """Requests a minute that belong to the other users of the key."""
+        return self.limit - self.allowance
+
+    @property
+    def reserved(self) -> int:
+        """Requests a minute kept for what is urgent; one is always left for the rest."""
+        return min(math.ceil(sum(self._reserved.values())), self.allowance - 1)
+
+    @property
+    def patient(self) -> int:
+        """Requests a minute for what can wait."""
+        return self.allowance - self.reserved
+
+
+class SlidingWindow:
+    """At most the allowance in any minute, and of it for what can wait at most its part."""
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        self._all: deque[float] = deque()
+        self._low: deque[float] = deque()
+
+    def used(self, now: float) -> int:
+        """Return how many requests count at ``now``."""
+        return len(_pruned(self._all, now))
+
+    def spend(self, now: float, *, low: bool) -> None:
+        """Count one request."""
+        for log in (self._all, self._low) if low else (self._all,):
+            log.append(now)
+
+    def refund(self, *, low: bool) -> None:
+        """Forget the latest request: it was counted, but never sent."""
+        for log in (self._all, self._low) if low else (self._all,):
+            if log:
+                log.pop()
+
+    def room(self, now: float, *, low: bool) -> float:
+        """Return what the minute's allowance leaves."""
+        room = self._terms.allowance - len(_pruned(self._all, now))
+        return min(room, self._terms.patient - len(_pruned(self._low, now))) if low else room
+
+    def opens(self, now: float, *, low: bool) -> float:
+        """Return when enough of the minute's requests are a minute old."""
+        opens = _frees(_pruned(self._all, now), self._terms.allowance, now)
+        if low:
+            opens = max(opens, _frees(_pruned(self._low, now), self._terms.patient, now))
+        return opens
+
+
+def _pruned(log: deque[float], now: float) -> deque[float]:
+    """Drop what no longer counts; what lies far ahead (the clock was set back) counts as now."""
+    while log and log[0] <= now - SPAN:
+        log.popleft()
+    if log and log[-1] > now + SPAN:
+        stamps = [min(stamp, now) for stamp in log]
+        log.clear()
+        log.extend(stamps)
+    return log
+
+
+def _frees(log: deque[float], most: int, now: float) -> float:
+    """Return when fewer than ``most`` will count."""
+    return log[len(log) - most] + SPAN if len(log) >= most else now
+
+
+class ServerWindow:
+    """What the API last said is left, reckoned forward by what was sent since.
+
+    Answers overtake each other, so within one window (known by its ``Reset``) the lowest figure
+    counts; requests on their way count as spent. When the window is over, nothing is known, and
+    nothing is held back, until the next answer.
+    """
+
+    _SAME = 5.0
+    """Seconds by which the ``Reset`` of one and the same window may go back."""
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        self._reset = 0.0
+        self._ends = 0.0
+        self._left = 0.0
+        self._told = 0
+
+    def learn(self, told: RateHeaders, outstanding: int, now: float) -> None:
+        """Take over what an answer tells, while ``outstanding`` other requests are on their way."""
+        if told.remaining is None:
+            return
+        ends = now + WINDOW if told.reset is None else told.reset - told.skew
+        if now - WINDOW <= ends <= now:
+            return  # told about a window that is over by now
+        if not now < ends <= now + LONGEST_WAIT:
+            ends = now + WINDOW
+        reset = told.reset if told.reset is not None else ends
+        known = self._known(now)
+        if known and reset < self._reset - self._SAME:
+            return  # overtaken by an answer from a later window
+        remaining = min(int(told.remaining), self._terms.limit)
+        left = remaining - outstanding
+        if known and reset <= self._reset:
+            self._left = min(self._left, left)
+            self._told = min(self._told, remaining)
+        else:
+            self._reset, self._ends, self._left, self._told = reset, ends, left, remaining
+
+    def remaining(self, now: float) -> int | None:
+        """Return the lowest figure told within the present window."""
+        return self._told if self._known(now) else None
+
+    def spend(self) -> None:
+        """Count one request."""
+        self._left -= 1
+
+    def refund(self) -> None:
+        """Count one request less."""
+        self._left += 1
+
+    def room(self, now: float, *, low: bool) -> float:
+        """Return what the API leaves beyond the people's part."""
+        if not self._known(now):
+            return math.inf
+        room = self._left - self._terms.people
+        if low:
+            # What is urgent will need its part of what is left until the window ends.
+            room -= math.ceil(self._terms.reserved * min(1.0, (self._ends - now) / WINDOW))
+        return room
+
+    def opens(self, now: float, *, low: bool) -> float:
+        """Return when the API's window ends; or sooner, when what is urgent needs less of it."""
+        spare = self._left - self._terms.people - 1
+        if low and spare >= 0 and self._terms.reserved:
+            return max(now, self._ends - WINDOW * spare / self._terms.reserved)
+        return self._ends
+
+    def _known(self, now: float) -> bool:
+        return now < self._ends <= now + LONGEST_WAIT
+
+
+class Pace:
+    """What can wait goes out evenly, after a first burst of a quarter of its minute.
+
+    Time spent idle saves up for another burst; time spent at the end of the minute's allowance
+    does not, or every minute would begin with one.
+    """
+
+    def __init__(self, terms: Terms, window: SlidingWindow) -> None:
+        self._terms = terms
+        self._window = window
+        self._tokens = self._burst
+        self._filled_at = -math.inf
+        self._filling = True
+
+    @property
+    def _burst(self) -> float:
+        return max(1.0, self._terms.patient / 4)
+
+    @property
+    def _rate(self) -> float:
+        return self._terms.patient / SPAN
+
+    def spend(self, now: float, *, low: bool) -> None:
+        """Count one request."""
+        if low:
+            self._fill(now)
+            self._tokens -= 1
+
+    def refund(self, *, low: bool) -> None:
+        """Count one request less."""
+        if low:
+            self._tokens += 1
+
+    def room(self, now: float, *, low: bool) -> float:
+        """Return what was saved up."""
+        if not low:
+            return math.inf
+        self._fill(now)
+        return self._tokens
+
+    def opens(self, now: float, *, low: bool) -> float:  # noqa: ARG002 - only low ones are held
+        """Return when the next one is due."""
+        self._fill(now)
+        return now + (1 - self._tokens) / self._rate
+
+    def _fill(self, now: float) -> None:
+        saved = min(self._tokens, self._burst)
+        grown = saved + max(0.0, now - self._filled_at) * self._rate
+        most = self._burst if self._filling else 1.0
+        self._tokens = max(saved, min(grown, most))
+        self._filled_at = now
+        self._filling = self._window.room(now, low=True) >= 1
+
+
+class Block:
+    """Nothing until a 429's time is over; then, for a minute, one at a time at an even pace."""
+
+    _FIRST_WAIT = 2.0
+    _MOST_DOUBLINGS = 8
+
+    def __init__(self, terms: Terms, random: Random) -> None:
+        self._terms = terms
+        self._random = random
+        self._failures = 0
+        self._until = -math.inf
+        self._next_slot = -math.inf
+
+    def begin(self, retry_after: float | None, now: float) -> None:
+        """Block for as long as the API says, else for twice as long (at most) as last time."""
+        if not self.until(now):  # several answers may tell of the same excess: one step for all
+            self._failures += 1
+        elif retry_after is None:
+            return
+        if retry_after is not None and 0 < retry_after < math.inf:
+            seconds = min(retry_after, LONGEST_WAIT)
+        else:
+            doublings = min(self._failures - 1, self._MOST_DOUBLINGS)
+            seconds = self._random.uniform(0, min(self._FIRST_WAIT * 2**doublings, LONGEST_WAIT))
+        self._until = max(self._until, now + seconds)
+        jitter = self._random.uniform(0, self._spacing)
+        self._next_slot = min(self._until + jitter, now + LONGEST_WAIT)
+
+    def succeed(self, now: float) -> None:
+        """Start from the shortest wait next time, if this success came after the block."""
+        if not self.until(now):
+            self._failures = 0
+
+    def until(self, now: float) -> float:
+        """Return when the block ends; 0 when there is none."""
+        self._until = min(self._until, now + LONGEST_WAIT)
+        self._next_slot = min(self._next_slot, now + LONGEST_WAIT)
+        return self._until if now < self._until else 0.0
+
+    def spend(self, now: float) -> None:
+        """Count one request."""
+        self._next_slot = now + self._spacing
+
+    def room(self, now: float, *, low: bool) -> float:  # noqa: ARG002 - all are alike here
+        """Return 0 while blocked, 1 at each slot for a minute after."""
+        if self.until(now):
+            return 0
+        if now >= self._until + SPAN:
+            return math.inf
+        return 1 if now >= self._next_slot else 0
+
+    def opens(self, now: float, *, low: bool) -> float:  # noqa: ARG002 - all are alike here
+        """Return when the block, or the wait for the next slot, is over."""
+        return max(self.until(now), self._next_slot)
+
+    @property
+    def _spacing(self) -> float:
+        return SPAN / self._terms.allowance

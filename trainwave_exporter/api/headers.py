@@ -1,0 +1,77 @@
+"""What the API says in headers: its clock, its rate limit, and when to come back.
+
+Headers come from outside and may be anything, so everything here returns ``None`` for what makes
+no sense. Names are looked up without regard to case, whatever mapping they come in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+from msgspec import Struct
+
+_NUMBER = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*", re.ASCII)
+
+
+class RateHeaders(Struct, frozen=True):
+    """``X-RateLimit-Limit``, ``-Remaining`` and ``-Reset`` (Unix seconds of the API's clock)."""
+
+    limit: float | None
+    remaining: float | None
+    reset: float | None
+    skew: float
+    """Seconds the API's clock is ahead of ours by its ``Date``; 0 if it does not tell."""
+
+
+def rate_headers(headers: Mapping[str, str], now: float) -> RateHeaders:
+    """Read the rate limit out of the headers of an answer that arrived at ``now``."""
+    lowered = {name.lower(): value for name, value in headers.items()}
+    return RateHeaders(
+        limit=_number(lowered.get("x-ratelimit-limit")),
+        remaining=_number(lowered.get("x-ratelimit-remaining")),
+        reset=_number(lowered.get("x-ratelimit-reset")),
+        skew=_moment(lowered.get("date"), now) - now,
+    )
+
+
+def clock_skew(headers: Mapping[str, str], now: float) -> float | None:
+    """Return by how many seconds the ``Date`` header is ahead of ``now``, if there is one."""
+    date = _date(headers.get("date"))
+    return None if date is None else date - now
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Return ``Retry-After`` in seconds from now, whether told as seconds or as a date.
+
+    A date is the API's clock's, so it is measured against the ``Date`` of the same answer.
+    """
+    text = headers.get("retry-after")
+    seconds = _number(text)
+    if seconds is not None:
+        return seconds
+    date = _date(text)
+    return None if date is None else max(0.0, date - _moment(headers.get("date"), now))
+
+
+def _number(text: str | None) -> float | None:
+    match = _NUMBER.fullmatch(text) if text else None
+    return float(match[1]) if match else None
+
+
+def _moment(text: str | None, default: float) -> float:
+    date = _date(text)
+    return default if date is None else date
+
+
+def _date(text: str | None) -> float | None:
+    """Return an HTTP date as Unix seconds."""
+    if not text:
+        return None
+    try:
+        date = parsedate_to_datetime(text)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None

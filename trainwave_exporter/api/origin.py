@@ -1,0 +1,50 @@
+"""Where the API is, and that no request, and so no key, goes anywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import httpx
+
+from trainwave_exporter.api.errors import RedirectRefused
+
+
+def base_of(base_url: str) -> str:
+    """Return a base URL without slashes at its end.
+
+    Raises `ValueError` for anything but an http or https URL of a host and perhaps a path; user
+    and password have no place in it, as the key is the only credential.
+    """
+    base = base_url.strip().rstrip("/")
+    try:
+        url = httpx.URL(base)
+    except httpx.InvalidURL:
+        raise ValueError("not a URL") from None
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise ValueError("not an http or https URL")
+    if url.userinfo or url.query or url.fragment:
+        raise ValueError("a URL with a user, a query or a fragment")
+    return base
+
+
+def redirect_target(url: str, location: str, tidy: Callable[[str], str]) -> str:
+    """Return where ``location``, told in answer to ``url``, leads within the same origin.
+
+    Raises `RedirectRefused` if it leads out of it, or nowhere.
+    """
+    here = httpx.URL(url)
+    try:
+        target = here.join(location)
+    except (httpx.InvalidURL, ValueError):
+        raise RedirectRefused("redirected to what is no URL") from None
+    if _origin(target) != _origin(here) or target.userinfo:
+        raise RedirectRefused(f"redirected to another origin: {tidy(_spelled(target))}")
+    return str(target)
+
+
+def _origin(url: httpx.URL) -> tuple[str, bytes, int | None]:
+    return url.scheme, url.raw_host, url.port  # httpx leaves out a scheme's own port
+
+
+def _spelled(url: httpx.URL) -> str:
+    return f"{url.scheme}://{url.host}{'' if url.port is None else f':{url.port}'}"

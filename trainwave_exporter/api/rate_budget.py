@@ -1,0 +1,197 @@
+"""One budget of requests for everything that uses a key: retries, discovery and all.
+
+Whoever wants to send waits in `RateBudget.acquire` for its turn, and calls `RateBudget.release`
+when the exchange is over. A turn comes when all gates of `trainwave_exporter.api.gates` let one
+request through and a place among those in flight is free; more urgent requests go first, equal
+ones in the order of their asking. The budget starts with an assumed limit and learns the real one
+from the answers' headers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from enum import IntEnum
+from random import Random
+
+from msgspec import Struct
+
+from trainwave_exporter.api.gates import Block, Gate, Pace, ServerWindow, SlidingWindow, Terms
+from trainwave_exporter.api.headers import rate_headers
+
+_SHORTEST_SLEEP = 0.001
+
+
+class Priority(IntEnum):
+    """Who goes first: what is running, then the directory, then what can wait."""
+
+    RUNNING = 0
+    DIRECTORY = 1
+    SWEEP = 2
+    READINGS = 3
+
+    @property
+    def low(self) -> bool:
+        """Whether it can wait: it is spread evenly and leaves alone what is reserved."""
+        return self >= Priority.SWEEP
+
+
+class BudgetSnapshot(Struct, frozen=True, kw_only=True):
+    """What `trainwave_exporter.model.RateLimit` tells, without the account."""
+
+    limit: int
+    allowance: int
+    remaining: int | None
+    used: int
+    blocked_until: float
+
+
+class RateBudget:
+    """The requests of one key.
+
+    ``share`` of the limit is ours to use, the rest is for people and their other programs.
+    ``initial_limit`` (requests a minute) holds until the API tells its own. ``max_in_flight``
+    bounds the exchanges under way. ``clock`` gives Unix seconds; ``sleep`` waits in its seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        random: Random,
+        share: float = 0.8,
+        initial_limit: int = 100,
+        max_in_flight: int = 16,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._terms = Terms(share=share, limit=initial_limit)
+        self._window = SlidingWindow(self._terms)
+        self._server = ServerWindow(self._terms)
+        self._pace = Pace(self._terms, self._window)
+        self._block = Block(self._terms, random)
+        self._gates: tuple[Gate, ...] = (self._block, self._window, self._server, self._pace)
+        self._max_in_flight = max_in_flight
+        self._in_flight = 0
+        self._clock = clock
+        self._sleep = sleep
+        self._waiting: dict[Priority, dict[asyncio.Future[None], None]] = {p: {} for p in Priority}
+        self._alarm: asyncio.Task[None] | None = None
+        self._alarm_at = math.inf
+
+    async def acquire(self, priority: Priority) -> None:
+        """Wait for a turn to send one request, which counts as sent from then on.
+
+        Each turn must be given back by `release` once the exchange is over.
+        """
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting[priority][turn] = None
+        self._serve()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                self._waiting[priority].pop(turn, None)
+            else:
+                self._take_back(priority)
+            self._serve()
+            raise
+
+    def release(self) -> None:
+        """Give back the place in flight: the exchange ended, well or badly."""
+        self._in_flight -= 1
+        self._serve()
+
+    def available(self, priority: Priority, now: float) -> int:
+        """Return how many requests the rate would let go now, beyond those that wait already.
+
+        Places in flight are left out of account: they come free within an answer's time.
+        """
+        ahead = sum(len(turns) for other, turns in self._waiting.items() if other <= priority)
+        room = min(gate.room(now, low=priority.low) for gate in self._gates)
+        return max(0, math.floor(room) - ahead)
+
+    def reserve(self, name: str, requests_per_minute: float) -> None:
+        """Keep so many requests a minute for ``name``; sweeps and readings leave them alone.
+
+        A later figure for the same name replaces the earlier one.
+        """
+        self._terms.reserve(name, requests_per_minute)
+        self._serve()
+
+    def learn(self, headers: Mapping[str, str], now: float) -> None:
+        """Learn from the headers of an answer (any answer) to a request not yet released."""
+        told = rate_headers(headers, now)
+        self._terms.learn(told.limit)
+        self._server.learn(told, max(0, self._in_flight - 1), now)
+        self._serve()
+
+    def back_off(self, retry_after: float | None) -> None:
+        """Send nothing for so many seconds; ``None``: for a random time that grows each time."""
+        self._block.begin(retry_after, self._clock())
+
+    def succeed(self) -> None:
+        """Note that the API served a request: the next `back_off` starts small again."""
+        self._block.succeed(self._clock())
+
+    def snapshot(self, now: float) -> BudgetSnapshot:
+        """Return what the budget looks like at ``now``."""
+        return BudgetSnapshot(
+            limit=self._terms.limit,
+            allowance=self._terms.allowance,
+            remaining=self._server.remaining(now),
+            used=self._window.used(now),
+            blocked_until=self._block.until(now),
+        )
+
+    def _serve(self) -> None:
+        """Let go all whose turn it is; set the alarm for the next one, if any."""
+        while self._in_flight < self._max_in_flight:
+            priority = next((p for p, turns in self._waiting.items() if turns), None)
+            if priority is None:
+                break
+            now = self._clock()
+            closed = [gate for gate in self._gates if gate.room(now, low=priority.low) < 1]
+            if closed:
+                opens = max(gate.opens(now, low=priority.low) for gate in closed)
+                self._set_alarm(max(opens, now + _SHORTEST_SLEEP), now)
+                return
+            turn = next(iter(self._waiting[priority]))
+            del self._waiting[priority][turn]
+            if not turn.cancelled():
+                self._spend(priority, now)
+                turn.set_result(None)
+        self._clear_alarm()
+
+    def _spend(self, priority: Priority, now: float) -> None:
+        self._in_flight += 1
+        self._window.spend(now, low=priority.low)
+        self._server.spend()
+        self._pace.spend(now, low=priority.low)
+        self._block.spend(now)
+
+    def _take_back(self, priority: Priority) -> None:
+        """Undo the turn of one who was cancelled before it could use it."""
+        self._in_flight -= 1
+        self._window.refund(low=priority.low)
+        self._server.refund()
+        self._pace.refund(low=priority.low)
+
+    def _set_alarm(self, at: float, now: float) -> None:
+        """See to it that `_serve` runs at ``at``; an earlier alarm will set the next one."""
+        if self._alarm is not None and self._alarm_at <= at:
+            return
+        self._clear_alarm()
+        self._alarm_at = at
+        self._alarm = asyncio.get_running_loop().create_task(self._ring(at - now))
+
+    def _clear_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    async def _ring(self, seconds: float) -> None:
+        await self._sleep(seconds)
+        self._alarm = None
+        self._serve()

@@ -1,0 +1,165 @@
+"""One exchange over HTTP: a call goes out with the key, an answer comes back within bounds.
+
+httpx is the interface and httpx-aiohttp the transport (a sixth of httpcore's cost at many requests
+at once). Proxies (``HTTPS_PROXY``) and certificates (``SSL_CERT_FILE``) come from the environment,
+as httpx reads them. Nothing here knows what answers mean, nor retries, nor follows redirects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import aiohttp
+import httpx
+import msgspec
+from httpx_aiohttp import HttpxAiohttpClient
+from msgspec import Struct
+
+from trainwave_exporter import __version__
+from trainwave_exporter.api.credential import Credential
+from trainwave_exporter.api.errors import (
+    BodyTooLarge,
+    ConnectionFailed,
+    NotJson,
+    Timeout,
+    TrainwaveError,
+)
+
+_FAILURES = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError, ValueError)
+"""What a transport raises; the aiohttp one does not map all of aiohttp's own errors."""
+
+_LONGEST_REFUSAL = 64 * 1024
+"""Bytes read of an error's body; what it says has room in them."""
+
+_REFUSAL_PATIENCE = 1.0
+"""Seconds an error's body may take; after that its status has to do."""
+
+_HEADERS = {"Accept": "application/json", "User-Agent": f"trainwave-exporter/{__version__}"}
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """What to ask for, relative to nothing: ``url`` is whole, but for the query."""
+
+    method: str
+    url: str
+    query: Mapping[str, str] = {}
+    body: Mapping[str, object] | None = None
+    """Sent as JSON."""
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What came back, whole."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+    received_at: float
+    """When its headers arrived, in Unix seconds."""
+
+    def __repr__(self) -> str:
+        """Tell as much as a traceback may show: a careless server repeats the key."""
+        return f"<Answer {self.status}, {len(self.body)} bytes>"
+
+
+class Wire:
+    """Sends calls, one by one or many at once; their number is bounded by the budget, not here.
+
+    ``timeout`` (seconds) is for a whole exchange, connecting and the last byte included.
+    """
+
+    def __init__(
+        self,
+        *,
+        credential: Credential,
+        timeout: float,
+        max_body_bytes: int,
+        clock: Callable[[], float],
+        transport: httpx.AsyncBaseTransport | None,
+    ) -> None:
+        self._credential = credential
+        self._timeout = timeout
+        self._max_body_bytes = max_body_bytes
+        self._clock = clock
+        self._http = HttpxAiohttpClient(
+            headers=_HEADERS,
+            timeout=None,  # asyncio.timeout bounds the whole exchange
+            limits=httpx.Limits(max_connections=0),  # no bound: to aiohttp, None means 100
+            follow_redirects=False,
+            transport=transport,
+        )
+
+    async def send(self, call: Call, heard: Callable[[httpx.Headers, float], None]) -> Answer:
+        """Send one call and return its answer, whatever its status.
+
+        ``heard`` is called with the headers and their time of arrival before the body is read, so
+        that nothing they tell is lost with it. Raises `NoAnswer`, `BodyTooLarge` and, for a body
+        that cannot be decompressed, `NotJson`; `InvalidKey` if the key cannot be sent.
+        """
+        failure: TrainwaveError
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._exchange(call, heard)
+        except TimeoutError:
+            failure = Timeout(f"no whole answer within {self._timeout:g} s")
+        except httpx.DecodingError:
+            failure = NotJson("the answer's body cannot be decompressed")
+        except _FAILURES as error:
+            failure = self._failure(error)
+        # Raised out here, it carries no context: that would hold the request, and so the key.
+        raise failure
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def _exchange(self, call: Call, heard: Callable[[httpx.Headers, float], None]) -> Answer:
+        request = self._http.build_request(
+            call.method,
+            call.url,
+            params=call.query or None,
+            content=None if call.body is None else msgspec.json.encode(call.body),
+            headers=None if call.body is None else {"Content-Type": "application/json"},
+        )
+        self._credential.authorize(request.headers)
+        response = await self._http.send(request, stream=True)
+        try:
+            received_at = self._clock()
+            heard(response.headers, received_at)
+            body = await self._body(response)
+        finally:
+            await response.aclose()
+        return Answer(
+            status=response.status_code,
+            headers=response.headers,
+            body=body,
+            received_at=received_at,
+        )
+
+    async def _body(self, response: httpx.Response) -> bytes:
+        if response.status_code < 400:
+            body, whole = await _read(response, self._max_body_bytes)
+            if not whole:
+                raise BodyTooLarge(f"the answer is longer than {self._max_body_bytes} bytes")
+            return body
+        try:
+            async with asyncio.timeout(_REFUSAL_PATIENCE):
+                return (await _read(response, _LONGEST_REFUSAL))[0]
+        except _FAILURES:  # TimeoutError is an OSError
+            return b""
+
+    def _failure(self, error: Exception) -> TrainwaveError:
+        cause = error.__cause__ or error
+        if isinstance(cause, (TimeoutError, httpx.TimeoutException)):
+            return Timeout("the connection timed out")
+        return ConnectionFailed(self._credential.tidy(f"{type(cause).__name__}: {cause}"))
+
+
+async def _read(response: httpx.Response, most: int) -> tuple[bytes, bool]:
+    """Return the first ``most`` bytes of the body, decompressed, and whether that is all of it."""
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > most:
+            return bytes(body[:most]), False
+    return bytes(body), True
