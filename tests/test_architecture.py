@@ -91,8 +91,8 @@ def test_apscheduler_is_known_in_one_place_only() -> None:
     knowing = [
         path.relative_to(PACKAGE).as_posix()
         for _, path in rooms()
-        if "apscheduler" in {name for node in ast.walk(ast.parse(path.read_text()))
-                             for name in _packages(node)}
+        if "apscheduler"
+        in {name for node in ast.walk(ast.parse(path.read_text())) for name in _packages(node)}
     ]
     assert knowing == ["polling/schedule.py"]
 

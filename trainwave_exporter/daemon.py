@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 
 import structlog
+from msgspec.structs import asdict
 
 from trainwave_exporter import __version__
 from trainwave_exporter.api import Client, RateBudget
@@ -67,6 +68,8 @@ class Daemon:
         self._clock = clock
         self._started_at = clock()
         self._stopping = asyncio.Event()
+        self.listening = asyncio.Event()
+        """Set as soon as it can be scraped."""
         self.telemetry = Telemetry(version=__version__)
         self.exposition = Exposition(
             selection=Selection(allow=settings.metrics.allow, deny=settings.metrics.deny),
@@ -130,6 +133,7 @@ class Daemon:
             await self.web.start(self._settings.web.listen_address)
         except ListenError as error:
             raise StartError(str(error)) from error
+        self.listening.set()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
@@ -251,15 +255,7 @@ class _Watch:
 
     def rate_limit(self, now: float) -> RateLimit:
         """Return the state of the budget as a fact."""
-        state = self._budget.snapshot(now)
-        return RateLimit(
-            account=self.account.name,
-            limit=state.limit,
-            allowance=state.allowance,
-            remaining=state.remaining,
-            used=state.used,
-            blocked_until=state.blocked_until,
-        )
+        return RateLimit(account=self.account.name, **asdict(self._budget.snapshot(now)))
 
     def overview(self, fleet: Fleet, now: float) -> AccountOverview:
         """Return what the landing page tells of this account."""

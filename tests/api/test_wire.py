@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 
 from trainwave_exporter.api import (
     BodyTooLarge,
@@ -25,8 +26,6 @@ from trainwave_exporter.api import (
 from trainwave_exporter.model import Exchange, Fact
 
 MakeClient = Callable[..., Client]
-LOCALHOST = Path(__file__).parent / "fixtures" / "localhost.pem"
-"""A certificate for localhost that nobody has signed, and its key."""
 
 JOB = b'{"id": "j-1", "state": "RUNNING"}'
 
@@ -206,12 +205,14 @@ async def test_the_proxy_of_the_environment_is_used(
 
 @pytest.mark.parametrize("trusted", [True, False])
 async def test_the_certificates_of_the_environment_are_trusted_and_no_others(
-    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, trusted: bool
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trusted: bool
 ) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(LOCALHOST)
+    authority = trustme.CA()
+    authority.issue_cert("127.0.0.1").configure_cert(context)
     if trusted:
-        monkeypatch.setenv("SSL_CERT_FILE", str(LOCALHOST))
+        authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
     async with listening(http(JOB), tls=context) as sock:
         client = make_client(f"https://127.0.0.1:{sock.port}/api/v1")
         if trusted:

@@ -111,6 +111,20 @@ async def test_a_count_that_is_wrong_does_not_keep_jobs_for_ever(api: Api, watch
     assert it.ended()[-1] == SweepEnded("a", frozenset({"j-1"}), full=True, complete=True)
 
 
+async def test_a_server_that_repeats_its_first_page_proves_no_absence(
+    api: Api, watch: Watches
+) -> None:
+    for n in range(5):
+        api.add(f"j-{n}")
+    api.page_cap = 2
+    api.offset_ignored = True
+    it = watch()
+    await it.run("sweep")
+    two = frozenset({"j-0", "j-1"})
+    assert it.ended() == [SweepEnded("a", two, full=True, complete=False)]
+    assert api.asked["jobs"] == 2
+
+
 async def test_a_wrong_count_does_not_double_the_cost_of_the_running_list(
     api: Api, watch: Watches
 ) -> None:

@@ -31,6 +31,7 @@ class Api:
         self.page_cap = 100
         self.filter = "honoured"
         self.count_offset = 0
+        self.offset_ignored = False
         self.hide_once: set[str] = set()
         self.failing: dict[str, int] = {}
         self.hold: asyncio.Event | None = None
@@ -71,8 +72,13 @@ class Api:
             wanted = "RUNNING" if self.filter == "honoured" else "running"
             found = [job for job in found if job["state"] == wanted]
         offset, limit = int(request.query["offset"]), int(request.query["limit"])
+        if self.offset_ignored:
+            first = [found[n]["id"] for n in range(min(limit, self.page_cap, len(found)))]
+            shown = [self.jobs[job_id] for job_id in first]
+            return self._data({"next": "somewhere", "previous": None, "results": shown})
         page = found[offset : offset + min(limit, self.page_cap)]
         shown = [job for job in page if job["id"] not in self.hide_once]
+        self.offset_ignored = False
         self.hide_once -= {job["id"] for job in page}
         return self._data(
             {

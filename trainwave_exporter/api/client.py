@@ -17,7 +17,6 @@ from urllib.parse import quote
 
 import httpx
 import structlog
-from msgspec.structs import asdict
 
 from trainwave_exporter.api.credential import Credential
 from trainwave_exporter.api.dialects import Context, read_job, read_organization, read_project
@@ -37,7 +36,7 @@ from trainwave_exporter.api.headers import clock_skew
 from trainwave_exporter.api.new_job import NewJob, request_body
 from trainwave_exporter.api.origin import base_of, redirect_target
 from trainwave_exporter.api.paging import Page, read_page
-from trainwave_exporter.api.rate_budget import BudgetSnapshot, Priority, RateBudget
+from trainwave_exporter.api.rate_budget import Priority, RateBudget
 from trainwave_exporter.api.readings import DEFAULT_INLINE_UNITS, DEFAULT_UNITS, read_reading
 from trainwave_exporter.api.wire import Answer, Call, Wire
 from trainwave_exporter.model import (
@@ -50,7 +49,6 @@ from trainwave_exporter.model import (
     Metric,
     Organization,
     Project,
-    RateLimit,
     Reading,
     Unit,
     Unreadable,
@@ -118,7 +116,6 @@ class Client:
             transport=transport,
         )
         self._dialect: Dialect | None = None
-        self._told: BudgetSnapshot | None = None
 
     @property
     def dialect(self) -> Dialect | None:
@@ -321,10 +318,6 @@ class Client:
         self._observe(
             Exchange(account=self._account, endpoint=endpoint, outcome=outcome, seconds=seconds)
         )
-        snapshot = self._budget.snapshot(self._clock())
-        if snapshot != self._told:
-            self._told = snapshot
-            self._observe(RateLimit(account=self._account, **asdict(snapshot)))
 
 
 def _query(**parameters: str | None) -> dict[str, str]:

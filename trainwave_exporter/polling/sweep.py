@@ -46,6 +46,8 @@ class _Found:
     finished_listed: bool = False
     unreadable: int = 0
     total: int | None = None
+    ended: bool = False
+    """The last page said that it was the last, instead of repeating what had come before."""
 
     @property
     def short(self) -> bool:
@@ -55,6 +57,7 @@ class _Found:
     def add(self, page: Page[Job]) -> None:
         self.requests += 1
         self.total = page.total
+        self.ended = page.last
         self.unreadable += page.size - len(page.items)
         self.seen.update(job.id for job in page.items)
         self.running.update(job.id for job in page.items if job.running)
@@ -99,7 +102,7 @@ class Sweeper:
             running=frozenset(found.running),
             requests=found.requests,
             finished_listed=found.finished_listed,
-            whole=not short and not found.unreadable,
+            whole=found.ended and not short and not found.unreadable,
         )
 
     async def _walk(

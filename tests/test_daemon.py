@@ -1,0 +1,158 @@
+"""The daemon as a whole, in the test's own loop: accounts side by side, readiness, overview."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from support.exporter import Metrics
+
+from trainwave_exporter.config import KeySource, key_source, load
+from trainwave_exporter.daemon import Daemon, StartError
+from trainwave_exporter.simulator import Simulator, World, parse_faults
+
+
+@asynccontextmanager
+async def running(
+    environ: Mapping[str, str],
+    file: Path | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
+    **flags: str,
+) -> AsyncIterator[Daemon]:
+    """Run a daemon on a free port; flags are spelled ``section__key``."""
+    given = {path.replace("__", "."): text for path, text in flags.items()}
+    settings = load({"web.listen_address": "127.0.0.1:0", **given}, environ, file)
+    keys: dict[str, KeySource] = {
+        account.name: key_source(account, environ) for account in settings.accounts
+    }
+    daemon = Daemon(settings, keys, monotonic=monotonic)
+    task = asyncio.create_task(daemon.run())
+    listening = asyncio.create_task(daemon.listening.wait())
+    try:
+        await asyncio.wait({task, listening}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        yield daemon
+    finally:
+        listening.cancel()
+        daemon.stop()
+        await task
+
+
+async def get(daemon: Daemon, path: str) -> tuple[int, str]:
+    host, port = daemon.web.addresses[0]
+
+    def fetch() -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    return await asyncio.to_thread(fetch)
+
+
+async def scrape(daemon: Daemon) -> Metrics:
+    return Metrics((await get(daemon, "/metrics"))[1])
+
+
+async def until(daemon: Daemon, condition: Callable[[Metrics], object]) -> Metrics:
+    async with asyncio.timeout(30):
+        while not condition(metrics := await scrape(daemon)):
+            pass
+    return metrics
+
+
+async def test_several_accounts_are_watched_each_with_its_key_and_budget(tmp_path: Path) -> None:
+    one = Simulator(World(seed=1, jobs=8), keys=("key-one",), rate_limit=100)
+    two = Simulator(World(seed=2, jobs=5), keys=("key-two",), rate_limit=1000, dialect="deployed")
+    async with one.serve() as url_one, two.serve() as url_two:
+        (tmp_path / "two.key").write_text("key-two\n")
+        (tmp_path / "two.key").chmod(0o600)
+        file = tmp_path / "exporter.yml"
+        file.write_text(
+            f"accounts:\n"
+            f"  - {{name: research, api_url: '{url_one}', api_key_env: KEY_ONE}}\n"
+            f"  - {{name: production, api_url: '{url_two}', api_key_file: two.key}}\n"
+        )
+        async with running({"KEY_ONE": "key-one"}, file) as daemon:
+            metrics = await until(daemon, lambda _: not daemon.unready_reasons())
+            assert metrics.by("account", "trainwave_up") == {"research": 1, "production": 1}
+            limits = metrics.by("account", "trainwave_exporter_rate_limit_requests")
+            await until(
+                daemon,
+                lambda m: (
+                    m.by("account", "trainwave_exporter_rate_limit_requests")
+                    == {"research": 100, "production": 1000}
+                ),
+            )
+            assert set(limits) <= {"research", "production"}
+            overview = daemon.overview()
+            known = {account.name: account.jobs_known for account in overview.accounts}
+            assert known == {"research": 24, "production": 15}
+            dialects = {account.name: account.dialect for account in overview.accounts}
+            assert dialects == {"research": "documented", "production": "deployed"}
+            assert set(one.stats.by_key) == {"key-1"}
+            assert set(two.stats.by_key) == {"key-1"}
+
+
+async def test_it_listens_at_once_and_is_ready_after_the_first_complete_sweep() -> None:
+    simulator = Simulator(World(seed=1, jobs=4), faults=parse_faults("down=1"))
+    async with simulator.serve() as url:
+        environ = {"TRAINWAVE_API_KEY": "demo-key", "TRAINWAVE_API_URL": url}
+        async with running(environ, polling__running_interval="200ms") as daemon:
+            assert (await get(daemon, "/-/healthy"))[0] == 200
+            status, reasons = await get(daemon, "/-/ready")
+            assert status == 503
+            assert reasons == "account default: no complete sweep yet\n"
+            metrics = await scrape(daemon)
+            assert metrics.get("trainwave_up", account="default") == 0
+            assert metrics.all("trainwave_job_info") == []
+            assert metrics.get("trainwave_exporter_config_last_reload_successful") == 1
+            simulator.faults = parse_faults("")
+            await until(daemon, lambda m: m.get("trainwave_up", account="default") == 1)
+            await until(daemon, lambda m: m.all("trainwave_jobs"))
+            assert (await get(daemon, "/-/ready"))[0] == 200
+
+
+async def test_it_is_unready_and_says_why_when_loops_have_stopped() -> None:
+    simulator = Simulator(World(seed=1, jobs=4))
+    ahead = 0.0
+    async with simulator.serve() as url:
+        environ = {"TRAINWAVE_API_KEY": "demo-key", "TRAINWAVE_API_URL": url}
+        async with running(environ, monotonic=lambda: time.monotonic() + ahead) as daemon:
+            await until(daemon, lambda _: not daemon.unready_reasons())
+            ahead = 1300.0  # 3 intervals of 5 minutes and the grace, less than 3 of 10
+            reasons = daemon.unready_reasons()
+            assert "loop directory of account default: stopped" in reasons
+            assert "loop housekeeping: stopped" in reasons
+            assert "loop sweep of account default: stopped" not in reasons
+            stopped = {loop.name for loop in daemon.overview().loops if loop.stopped}
+            assert {"directory", "housekeeping"} <= stopped
+
+
+async def test_the_page_tells_of_trouble_in_words() -> None:
+    simulator = Simulator(World(seed=1, jobs=4), keys=("another",))
+    async with simulator.serve() as url:
+        environ = {"TRAINWAVE_API_KEY": "not-a-key", "TRAINWAVE_API_URL": url}
+        async with running(environ) as daemon:
+            await until(daemon, lambda _: daemon.overview().accounts[0].error)
+            _, page = await get(daemon, "/")
+            assert "invalid or expired" in page
+            assert "not-a-key" not in page
+
+
+async def test_a_port_that_is_taken_is_told_in_one_line() -> None:
+    async with running({"TRAINWAVE_API_KEY": "k", "TRAINWAVE_API_URL": "http://127.0.0.1:1"}) as it:
+        _, port = it.web.addresses[0]
+        with pytest.raises(StartError, match=rf"^cannot listen on 127\.0\.0\.1:{port}: [^\n]+$"):
+            async with running(
+                {"TRAINWAVE_API_KEY": "k", "TRAINWAVE_API_URL": "http://127.0.0.1:1"},
+                web__listen_address=f"127.0.0.1:{port}",
+            ):
+                pass
