@@ -32,12 +32,12 @@ from trainwave_exporter.daemon import build_client
 from trainwave_exporter.model import (
     Fact,
     Job,
-    Metric,
     Organization,
     Project,
     UnknownState,
     Unreadable,
 )
+from trainwave_exporter.polling import readings_in_a_round, requests_per_minute, round_seconds
 
 T = TypeVar("T", Job, Project, Organization)
 
@@ -150,12 +150,11 @@ async def _ask(
     everything = await _walk(jobs(None))
     running = await _walk(jobs("running"))
     known = everything.items | running.items
-    readings = sum(_readings_of(job) for job in known.values())
+    readings = readings_in_a_round(known.values())
     allowance = budget.snapshot(time.time()).allowance
-    lists = running.requests * max(1.0, 60.0 / settings.polling.running_interval)
-    lists += (organizations.requests + projects.requests) * max(
-        1.0, 60.0 / settings.polling.directory_interval
-    )
+    polling, directory = settings.polling, organizations.requests + projects.requests
+    lists = requests_per_minute(running.requests, polling.running_interval)
+    lists += requests_per_minute(directory, polling.directory_interval)
     return replace(
         report,
         dialect=None if client.dialect is None else client.dialect.value,
@@ -166,16 +165,9 @@ async def _ask(
         states=Counter(job.state for job in known.values()),
         jobs=max(everything.total, len(known)),
         readings=readings,
-        round_seconds=max(
-            settings.polling.readings_interval, 60.0 * readings / max(1.0, allowance - lists)
-        ),
+        round_seconds=round_seconds(readings, allowance - lists, polling.readings_interval),
         unreadable=Counter(told for fact in facts if (told := _doubt(fact))),
     )
-
-
-def _readings_of(job: Job) -> int:
-    """Return how many requests it takes to read a job: nothing for what the list brought along."""
-    return sum(metric not in job.readings for metric in Metric) if job.running else 0
 
 
 def _doubt(fact: Fact) -> str | None:

@@ -1,8 +1,22 @@
 """What to ask, when, and how much of it: loops over lists, and a planner for the rest."""
 
 from trainwave_exporter.polling.loop import Loop
+from trainwave_exporter.polling.pace import (
+    readings_in_a_round,
+    requests_per_minute,
+    round_seconds,
+)
 from trainwave_exporter.polling.poller import AccountPoller, Intervals
 from trainwave_exporter.polling.schedule import Schedule
 from trainwave_exporter.polling.sweep import Scope
 
-__all__ = ["AccountPoller", "Intervals", "Loop", "Schedule", "Scope"]
+__all__ = [
+    "AccountPoller",
+    "Intervals",
+    "Loop",
+    "Schedule",
+    "Scope",
+    "readings_in_a_round",
+    "requests_per_minute",
+    "round_seconds",
+]

@@ -24,6 +24,7 @@ from msgspec.structs import replace
 
 from trainwave_exporter.model import Job, Metric
 from trainwave_exporter.polling.agenda import Agenda, Call
+from trainwave_exporter.polling.pace import brought_by_list, readings_in_a_round
 
 _NEVER_READ = 1e6
 """What has never been read counts as this many ideal intervals old: it comes before the rest."""
@@ -72,12 +73,9 @@ def plan(jobs: Iterable[Job], agenda: Agenda, situation: Situation, slots: int) 
     unlisted = sum(_unlisted(job, situation) and not job.running for job in jobs)
     patience = 60.0 * unlisted / (_UNLISTED_SHARE * max(1.0, situation.requests_per_minute))
     situation = replace(situation, state_interval=max(situation.state_interval, patience))
-    readings = sum(
-        not _brought_by_list(job, metric) for job in jobs if job.running for metric in Metric
-    )
     due = [need for job in jobs for need in _needs(job, agenda, situation)]
     best = nlargest(slots, due, key=lambda need: (need.rank, need.score))
-    return Schedule(tuple(need.call for need in best), len(due), readings)
+    return Schedule(tuple(need.call for need in best), len(due), readings_in_a_round(jobs))
 
 
 def _needs(job: Job, agenda: Agenda, situation: Situation) -> Iterator[_Need]:
@@ -129,7 +127,7 @@ def _reading_needs(
 ) -> Iterator[_Need]:
     call = Call(job.id, metric)
     asked = agenda.asked(call)
-    if asked.under_way or asked.not_before > situation.now or _brought_by_list(job, metric):
+    if asked.under_way or asked.not_before > situation.now or brought_by_list(job, metric):
         return
     if asked.answered_at is None:
         age = _NEVER_READ
@@ -137,16 +135,6 @@ def _reading_needs(
         age = (situation.now - asked.answered_at) / situation.readings_interval
     if age >= 1:
         yield _Need(1, age * _weight(job) * _METRIC_WEIGHT.get(metric, 1.0), call)
-
-
-def _brought_by_list(job: Job, metric: Metric) -> bool:
-    """Whether the list itself brought this reading: it is as old as the job's own facts.
-
-    One number over several GPUs cannot tell which of them idles: there the devices are wanted.
-    """
-    reading = job.readings.get(metric)
-    several_devices = metric is Metric.GPU_UTILIZATION and (job.gpus or 1) > 1
-    return reading is not None and reading.at == job.confirmed_at and not several_devices
 
 
 def _weight(job: Job) -> float:

@@ -39,6 +39,7 @@ from trainwave_exporter.model import (
 )
 from trainwave_exporter.polling.agenda import Agenda, Call
 from trainwave_exporter.polling.loop import SUMMARY_SECONDS, Loop, Work
+from trainwave_exporter.polling.pace import requests_per_minute, round_seconds
 from trainwave_exporter.polling.planner import Situation, plan
 from trainwave_exporter.polling.sweep import Scope, Sweep, Sweeper
 
@@ -132,7 +133,7 @@ class AccountPoller:
     @property
     def round_seconds(self) -> float:
         """How long a round of all readings takes: the ideal interval, or what the budget needs."""
-        return max(self._intervals.readings, 60.0 * self._readings_in_a_round / self._rate)
+        return round_seconds(self._readings_in_a_round, self._rate, self._intervals.readings)
 
     @property
     def _allowance(self) -> int:
@@ -141,7 +142,7 @@ class AccountPoller:
     @property
     def _rate(self) -> float:
         """Requests a minute that the lists leave for the rest."""
-        return max(1.0, self._allowance - sum(self._reserved.values()))
+        return self._allowance - sum(self._reserved.values())
 
     @property
     def readings_max_age(self) -> float:
@@ -226,7 +227,7 @@ class AccountPoller:
 
     def _reserve(self, name: str, requests: int, interval: float) -> None:
         """Keep what a list will need in a minute out of the reach of readings."""
-        per_minute = requests * max(1.0, 60.0 / interval)
+        per_minute = requests_per_minute(requests, interval)
         self._reserved[name] = per_minute
         self._budget.reserve(name, per_minute)
 
