@@ -42,7 +42,10 @@ class Tallies:
     def shown(self, before: Job | None, after: Job | None) -> None:
         """Count a job in where it is shown now, and out of where it was."""
         if before is not None:
-            self._of(before).jobs[before.state] -= 1
+            jobs = self._of(before).jobs
+            jobs[before.state] -= 1
+            if not jobs[before.state]:
+                del jobs[before.state]
         if after is not None:
             counts = self._of(after)
             counts.account = after.account
@@ -90,7 +93,7 @@ class Tallies:
         counts = self._counts[project_id]
         return ProjectTally(
             project_id=project_id,
-            jobs=None if counts.account in silent_accounts else dict(+counts.jobs),
+            jobs=None if counts.account in silent_accounts else dict(counts.jobs),
             transitions=dict(counts.transitions),
             queue_duration=counts.queue,
             run_duration=dict(counts.runs),
