@@ -15,10 +15,15 @@ demo: $(VENV)/.runtime ## run the exporter on the embedded simulator; stops on C
 	@$(BIN)/trainwave-exporter demo
 
 test: $(VENV)/.dev ## run the whole test suite; fails below 95 % of branches, too
+	@mkdir -p .cache
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest -n auto
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
+	@$(BIN)/coverage json --quiet -o .cache/coverage.json
+	@$(BIN)/python -c 'import json; t = json.load(open(".cache/coverage.json"))["totals"]; \
+		p = 100 * t["covered_branches"] / t["num_branches"]; print(f"branches: {p:.1f} %"); \
+		raise SystemExit(p < 95)'
 
 lint: $(VENV)/.dev ## check style, YAML and Dockerfile
 	@$(BIN)/ruff check .

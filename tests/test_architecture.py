@@ -14,6 +14,7 @@ NAME = "trainwave_exporter"
 EVERYTHING = {
     "api",
     "config",
+    "detached",
     "exposition",
     "fleet",
     "logs",
@@ -24,6 +25,7 @@ EVERYTHING = {
 }
 MAY_IMPORT: dict[str, set[str]] = {
     "model": set(),
+    "detached": set(),
     "logs": set(),
     "simulator": set(),
     "api": {"model"},

@@ -147,15 +147,21 @@ def test_less_than_the_level_is_not_logged(stream: io.StringIO) -> None:
 
 
 @pytest.mark.parametrize(
-    "library", ["httpcore.http11", "httpx", "aiohttp.access", "apscheduler.executors.default"]
+    ("library", "level"),
+    [
+        ("httpcore.http11", logging.WARNING),
+        ("httpx", logging.WARNING),
+        ("aiohttp.access", logging.WARNING),
+        ("apscheduler.scheduler", logging.ERROR),
+    ],
 )
 def test_libraries_that_tell_of_every_request_are_quiet_even_when_debugging(
-    stream: io.StringIO, library: str
+    stream: io.StringIO, library: str, level: int
 ) -> None:
     configure(stream, form="logfmt", level="debug")
-    logging.getLogger(library).info("send_request_headers.started %r", {"X-API-KEY": KEY})
+    logging.getLogger(library).log(level - 10, "request_headers %r", {"X-API-KEY": KEY})
     assert stream.getvalue() == ""
-    logging.getLogger(library).warning("retrying")
+    logging.getLogger(library).log(level, "retrying")
     assert "event=retrying" in stream.getvalue()
 
 

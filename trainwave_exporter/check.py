@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from random import Random
-from typing import Generic, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,7 +23,7 @@ from trainwave_exporter.api import (
     RateLimited,
     TrainwaveError,
     UnusableAnswer,
-    pages,
+    collect,
 )
 from trainwave_exporter.config import Account, KeySource, Settings
 from trainwave_exporter.config.values import Duration
@@ -32,14 +31,10 @@ from trainwave_exporter.daemon import build_client
 from trainwave_exporter.model import (
     Fact,
     Job,
-    Organization,
-    Project,
     UnknownState,
     Unreadable,
 )
 from trainwave_exporter.polling import readings_in_a_round, requests_per_minute, round_seconds
-
-T = TypeVar("T", Job, Project, Organization)
 
 MOST_PAGES = 20
 """So many pages of a list are read; what comes after is only counted."""
@@ -104,25 +99,6 @@ async def _check(account: Account, key: KeySource, settings: Settings) -> Accoun
         await client.aclose()
 
 
-class _Listed(Struct, Generic[T]):
-    """The beginning of a list, or all of it."""
-
-    items: dict[str, T]
-    requests: int = 0
-    total: int = 0
-
-
-async def _walk(fetch: Callable[[int], Awaitable[Page[T]]]) -> _Listed[T]:
-    listed = _Listed[T]({})
-    async for page in pages(fetch):
-        listed.requests += 1
-        listed.items |= {item.id: item for item in page.items}
-        listed.total = max(page.total or 0, len(listed.items))
-        if listed.requests == MOST_PAGES:
-            break
-    return listed
-
-
 async def _ask(
     report: AccountReport,
     account: Account,
@@ -143,13 +119,16 @@ async def _ask(
             offset=offset,
         )
 
-    organizations = await _walk(lambda offset: client.list_organizations(limit=size, offset=offset))
-    projects = await _walk(
-        lambda offset: client.list_projects(org=account.organization, limit=size, offset=offset)
+    organizations = await collect(
+        lambda offset: client.list_organizations(limit=size, offset=offset), most=MOST_PAGES
     )
-    everything = await _walk(jobs(None))
-    running = await _walk(jobs("running"))
-    known = everything.items | running.items
+    projects = await collect(
+        lambda offset: client.list_projects(org=account.organization, limit=size, offset=offset),
+        most=MOST_PAGES,
+    )
+    everything = await collect(jobs(None), most=MOST_PAGES)
+    running = await collect(jobs("running"), most=MOST_PAGES)
+    known = {job.id: job for job in (*everything.items, *running.items)}
     readings = readings_in_a_round(known.values())
     allowance = budget.snapshot(time.time()).allowance
     polling, directory = settings.polling, organizations.requests + projects.requests
@@ -206,7 +185,7 @@ def _render(account: AccountReport) -> str:
     else:
         read = sum(account.states.values())
         states = ", ".join(f"{count} {state}" for state, count in sorted(account.states.items()))
-        of_these = f", of the newest {read}" if read < account.jobs else ""
+        of_these = f", of the {read} read" if read < account.jobs else ""
         pace = Duration(round(account.round_seconds))
         rows += [
             ("dialect", account.dialect or "not known"),

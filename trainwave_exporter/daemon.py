@@ -26,6 +26,7 @@ from msgspec.structs import asdict
 from trainwave_exporter import __version__
 from trainwave_exporter.api import Client, RateBudget
 from trainwave_exporter.config import Account, KeySource, Settings
+from trainwave_exporter.detached import DetachedExecutor
 from trainwave_exporter.exposition import Exposition, Selection, Telemetry
 from trainwave_exporter.fleet import Fleet, Observation, Policy, TimePassed
 from trainwave_exporter.model import ChangeListener, FactListener, RateLimit
@@ -127,6 +128,10 @@ class Daemon:
 
         Raises `StartError` when the address cannot be listened on.
         """
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(DetachedExecutor())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
         self.telemetry.config_loaded(succeeded=True, at=self._started_at)
         self.exposition.apply(self._fleet.introduce())
         try:
@@ -134,9 +139,6 @@ class Daemon:
         except ListenError as error:
             raise StartError(str(error)) from error
         self.listening.set()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
         log.info(
             "started",
             version=__version__,
@@ -315,6 +317,7 @@ def _policy(settings: Settings) -> Policy:
         finished_retention=fleet.finished_retention,
         staleness=fleet.staleness,
         directory_staleness=fleet.staleness + 2 * settings.polling.directory_interval,
+        listed_at_least_every=2 * settings.polling.sweep_interval,
         vanish_after_sweeps=fleet.vanish_after_sweeps,
     )
 

@@ -22,8 +22,15 @@ from structlog.typing import Processor
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
-# Below warning these tell of every request, some of them with its headers and so with the key.
-_TALKATIVE = ("aiohttp", "apscheduler", "asyncio", "httpcore", "httpx")
+# Below warning these tell of every request, some of them with its headers and so with the key; the
+# scheduler also warns of every run that is skipped, which our loops do on purpose.
+_TALKATIVE = {
+    "aiohttp": logging.WARNING,
+    "apscheduler": logging.ERROR,
+    "asyncio": logging.WARNING,
+    "httpcore": logging.WARNING,
+    "httpx": logging.WARNING,
+}
 
 _FIRST = ("timestamp", "level", "event")
 _BARE = re.compile(r"[^\s\"=\\]+")
@@ -51,8 +58,8 @@ def configure(*, level: str, form: str, redact: Processor, stream: TextIO | None
         cache_logger_on_first_use=False,  # so that configuring again reaches every module's logger
     )
     logging.basicConfig(handlers=[_Bridge()], level=least, force=True)
-    for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(max(least, logging.WARNING))
+    for name, bearable in _TALKATIVE.items():
+        logging.getLogger(name).setLevel(max(least, bearable))
 
 
 class _Output:

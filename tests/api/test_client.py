@@ -523,11 +523,11 @@ async def test_a_key_that_cannot_be_sent_is_an_invalid_key(
     assert exchanges(facts) == [("jobs", "invalid_key")]
 
 
-async def test_the_dialect_is_logged_when_it_changes_and_only_then(
+async def test_each_dialect_is_logged_once_however_often_it_changes(
     make_client: MakeClient, fixture: Callable[[str], Any]
 ) -> None:
     documented = fixture("documented_jobs")
-    told = (documented, documented, EMPTY_PAGE, documented, BARE_PAGE)
+    told = (documented, documented, EMPTY_PAGE, BARE_PAGE, documented, BARE_PAGE)
     async with serving(answers(*told)) as server:
         client = make_client(server.url)
         with capture_logs() as logs:
@@ -537,6 +537,7 @@ async def test_the_dialect_is_logged_when_it_changes_and_only_then(
         ("api_dialect_recognized", "documented"),
         ("api_dialect_recognized", "deployed"),
     ]
+    assert client.dialect is Dialect.DEPLOYED
 
 
 async def test_exchanges_are_timed_without_the_wait_for_their_turn(

@@ -57,3 +57,28 @@ def test_no_piece_of_the_key_remains_where_a_text_is_cut() -> None:
 
 def test_a_credential_does_not_show_its_key() -> None:
     assert "secret" not in repr(Credential("secret".__str__))
+
+
+def test_an_answer_that_repeats_a_key_that_was_replaced_meanwhile_loses_it_too() -> None:
+    keys = iter(["old-key-111", *["new-key-222"] * 5])
+    credential = Credential(lambda: next(keys))
+    credential.authorize({})
+    credential.authorize({})
+    assert credential.tidy("neither old-key-111 nor new-key-222") == (
+        "neither [redacted] nor [redacted]"
+    )
+
+
+def test_only_the_latest_keys_are_remembered() -> None:
+    count = 0
+
+    def fetch() -> str:
+        nonlocal count
+        count += 1
+        return f"key-number-{count}."
+
+    credential = Credential(fetch)
+    for _ in range(100):
+        credential.authorize({})
+    assert "key-number-1." in credential.tidy("key-number-1.")
+    assert "key-number-99." not in credential.tidy("key-number-99.")

@@ -33,6 +33,7 @@ def test_a_number_without_sense_is_no_number(text: str) -> None:
 
 def test_the_clock_of_the_api_is_known_by_its_date() -> None:
     assert clock_skew(httpx.Headers({"Date": DATE}), NOW) == 120
+    assert clock_skew({"DATE": DATE}, NOW) == 120
     assert rate_headers({"date": DATE}, NOW).skew == 120
     assert clock_skew(httpx.Headers({}), NOW) is None
 
@@ -64,6 +65,7 @@ def test_retry_after_is_seconds_or_a_date_by_the_clock_of_the_api(
     headers: dict[str, str], seconds: float | None
 ) -> None:
     assert retry_after(httpx.Headers(headers), NOW) == seconds
+    assert retry_after(headers, NOW) == seconds
 
 
 @given(st.text())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from trainwave_exporter.api import Dialect, Page, UnexpectedShape
+from trainwave_exporter.api import Dialect, Page, UnexpectedShape, collect
 from trainwave_exporter.api.envelope import Opened
 from trainwave_exporter.api.paging import pages, read_page
 from trainwave_exporter.model import Project
@@ -45,7 +45,9 @@ async def walked(fetch: Callable[[int], Any]) -> list[str]:
         ({"count": 3, "results": ["a"]}, 0, False),
         ({"count": 3, "results": ["a"]}, 2, True),
         ({"count": "3", "results": ["a", "b", 5]}, 0, True),
-        ({"count": 3, "results": []}, 0, True),
+        ({"count": 3, "results": []}, 0, False),
+        ({"count": 3, "results": []}, 3, True),
+        ({"count": 0, "results": []}, 0, True),
         ({"count": None, "next": "http://x/", "results": ["a"]}, 0, False),
         ({"count": "many", "next": "http://x/", "results": ["a"]}, 0, False),
         ({"next": "http://x/", "results": []}, 0, True),
@@ -108,3 +110,72 @@ async def test_a_failing_page_fails_the_walk() -> None:
 
     with pytest.raises(UnexpectedShape):
         await walked(fetch)
+
+
+async def test_a_walk_stops_at_an_empty_page_that_is_not_the_last() -> None:
+    assert await walked(answering({"count": 500, "results": []})) == []
+
+
+def answering(*told: Any) -> Callable[[int], Any]:
+    """Give one answer after the other, whatever the offset."""
+    left = list(told)
+
+    async def fetch(offset: int) -> Page[Project]:
+        return page(left.pop(0), offset)
+
+    return fetch
+
+
+async def test_a_whole_list_is_collected() -> None:
+    names = [f"p-{i}" for i in range(25)]
+    found = await collect(fetching(names, 10))
+    assert [item.id for item in found.items] == names
+    assert (found.requests, found.total, found.whole) == (3, 25, True)
+
+
+async def test_an_empty_list_is_whole() -> None:
+    found = await collect(answering({"count": 0, "results": []}))
+    assert (found.items, found.requests, found.total, found.whole) == ((), 1, 0, True)
+
+
+@pytest.mark.parametrize(
+    ("told", "total"),
+    [
+        ([{"count": 500, "results": []}], 500),
+        ([{"count": 2, "results": ["a", 5]}], 2),
+        ([{"results": ["a", 5]}], 1),
+        ([{"count": 4, "results": ["a", "b"]}, {"count": 4, "results": ["b", "c"]}], 4),
+        ([{"count": 4, "results": ["a", "b"]}, {"count": 4, "results": ["a", "b"]}], 4),
+        ([{"count": 3, "results": ["a", 5]}, {"count": 3, "results": ["b"]}], 3),
+    ],
+    ids=["withheld", "unreadable", "uncounted", "shifted", "repeated", "unreadable_earlier"],
+)
+async def test_a_list_of_which_something_is_missing_is_not_whole(
+    told: list[Any], total: int
+) -> None:
+    found = await collect(answering(*told))
+    assert (found.total, found.whole, found.requests) == (total, False, len(told))
+
+
+async def test_more_than_the_api_counts_is_whole() -> None:
+    found = await collect(answering({"count": 1, "results": ["a", "b"]}))
+    assert (found.total, found.whole) == (2, True)
+
+
+async def test_what_comes_twice_is_collected_once_as_it_came_last() -> None:
+    def named(raw: object) -> Project | None:
+        return Project(account="a", id="p-1", name=str(raw))
+
+    async def fetch(offset: int) -> Page[Project]:
+        data = {"count": 2, "results": [f"name at {offset}"]}
+        return read_page(Opened(Dialect.DOCUMENTED, data), offset, named)
+
+    found = await collect(fetch)
+    assert [item.name for item in found.items] == ["name at 1"]
+    assert (found.total, found.whole) == (2, False)
+
+
+@pytest.mark.parametrize(("most", "whole"), [(2, False), (3, True)])
+async def test_a_list_is_whole_only_if_its_end_is_within_the_bound(most: int, whole: bool) -> None:
+    found = await collect(fetching([f"p-{i}" for i in range(25)], 10), most=most)
+    assert (found.requests, found.total, found.whole) == (most, 25, whole)

@@ -220,3 +220,12 @@ async def test_the_certificates_of_the_environment_are_trusted_and_no_others(
         else:
             with pytest.raises(ConnectionFailed, match="certificate"):
                 await client.get_job("j-1")
+
+
+async def test_cookies_are_not_sent_back(make_client: MakeClient) -> None:
+    async with listening(http(JOB, "Set-Cookie: session=1; Path=/")) as sock:
+        client = make_client(f"http://localhost:{sock.port}/api/v1")  # aiohttp keeps none of an IP
+        for _ in range(2):
+            await client.get_job("j-1")
+    assert len(sock.heard) == 2
+    assert all(b"cookie" not in heard.lower() for heard in sock.heard)

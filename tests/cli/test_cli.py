@@ -102,6 +102,13 @@ def test_without_a_key_nothing_starts(
     assert line.startswith("no API key: set TRAINWAVE_API_KEY")
 
 
+def test_a_key_given_for_its_file_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    problem = "names a file that cannot be read: No such file or directory"
+    expected = (2, f"api_key_file of account default: {problem}")
+    assert failure(capsys, "--trainwave.api-key-file=tw-0123456789") == expected
+    assert failure(capsys, TRAINWAVE_API_KEY_FILE="tw-0123456789") == expected
+
+
 def test_a_wrong_flag_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     status, line = failure(capsys, "--log.level=loud")
     expected = '--log.level: expected one of debug, info, warning, error, got "loud"'
@@ -152,7 +159,8 @@ def test_a_taken_port_is_one_line(
             [*command, f"--web.listen-address={address}"], {"TRAINWAVE_API_KEY": "demo-key"}
         )
     assert status == 1
-    error = capsys.readouterr().err
+    out, error = capsys.readouterr()
+    assert out == ""
     assert error == (
         f"trainwave-exporter: error: cannot listen on {address}: address already in use\n"
     )

@@ -16,7 +16,7 @@ from trainwave_exporter.cli import main
 if TYPE_CHECKING:
     from cli.conftest import Start
 
-LISTENING = r"event=started .*listening=\['([^']+)'\]"
+LISTENING = r"event=started .*listening=(\S+)"
 HERE = "--web.listen-address=127.0.0.1:0"
 
 
@@ -45,10 +45,9 @@ def test_the_demo_tells_where_to_look_and_serves_a_fleet(start: Start) -> None:
     process = start("demo", HERE, "--jobs=3", TRAINWAVE_ORGANIZATION="o-other")
     api = line_of(process, r"Simulated Trainwave: (\S+)")
     assert api.startswith("http://127.0.0.1:")
-    assert line_of(process, r"Metrics: +(\S+)") == "http://127.0.0.1:0/metrics"
-    address = line_of(process, LISTENING, errors=True)
+    metrics = line_of(process, r"Metrics: +(\S+)")
     deadline = time.monotonic() + 30
-    while "trainwave_job_info" not in body_of(f"http://{address}/metrics"):
+    while "trainwave_job_info" not in body_of(metrics):
         if time.monotonic() > deadline:
             process.terminate()
             pytest.fail(f"no job in 30 s: {process.communicate()}")
@@ -90,3 +89,21 @@ def test_check_fails_for_a_key_that_is_refused(
     out, err = capsys.readouterr()
     assert "FAILED         the API refused the key: " in out
     assert "wrong-key" not in out + err
+
+
+def test_one_key_behind_two_references_is_one_account_too_many(
+    start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("the-same-key\n")
+    (tmp_path / "key").chmod(0o600)
+    file = tmp_path / "exporter.yml"
+    file.write_text(
+        "accounts:\n  - {name: one, api_key_env: KEY_ONE}\n  - {name: two, api_key_file: key}\n"
+    )
+    process = start(f"--config.file={file}", KEY_ONE="the-same-key")
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert errors == (
+        "trainwave-exporter: error: accounts[two]: has the key of one;"
+        " one key is one account, for its rate limit\n"
+    )

@@ -67,17 +67,34 @@ def test_without_any_key_the_error_tells_every_way_to_give_one() -> None:
     )
 
 
-def test_an_unset_variable_is_named() -> None:
+def test_a_variable_without_a_key_is_named() -> None:
     with pytest.raises(ConfigError) as caught:
-        key_source(from_variable("RESEARCH"), {})()
+        key_source(from_variable("RESEARCH"), {"RESEARCH": " "})()
     assert str(caught.value) == "RESEARCH: holds no API key"
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_what_names_no_variable_may_be_a_key_and_is_not_shown() -> None:
     with pytest.raises(ConfigError) as caught:
-        key_source(from_file(tmp_path / "none"), {})()
-    problem = "cannot be read for the API key: No such file or directory"
-    assert str(caught.value) == f"{tmp_path}/none: {problem}"
+        key_source(from_variable("tw_0123456789abcdef"), {})()
+    assert str(caught.value) == (
+        "api_key_env of account research: names a variable that is not set"
+    )
+
+
+def test_a_file_without_a_key_is_named(file: Path) -> None:
+    file.write_text("")
+    with pytest.raises(ConfigError) as caught:
+        key_source(from_file(file), {})()
+    assert str(caught.value) == f"{file}: holds no API key"
+
+
+@pytest.mark.parametrize("name", [KEY, f"{KEY}/with+slash=", KEY * 20])
+def test_what_names_no_file_may_be_a_key_and_is_not_shown(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        key_source(from_file(tmp_path / name), {})()
+    problem = "api_key_file of account research: names a file that cannot be read: "
+    assert str(caught.value).startswith(problem)
+    assert KEY not in str(caught.value)
 
 
 def test_a_folder_is_no_key(tmp_path: Path) -> None:
@@ -203,6 +220,14 @@ def test_a_redactor_knows_earlier_keys_of_a_file_too(file: Path) -> None:
     source()
     hidden = redactor([source])(None, "info", {"event": f"{KEY} tw-new-key"})
     assert hidden == {"event": "[redacted] [redacted]"}
+
+
+def test_a_key_written_again_is_kept_once(file: Path) -> None:
+    source = key_source(from_file(file), {})
+    for key in [KEY, f" {KEY}", "tw-new-key", KEY, f"{KEY}\n\n"]:
+        file.write_text(key)
+        assert source() == key.strip()
+    assert sorted(secret.reveal() for secret in source.secrets) == sorted([KEY, "tw-new-key"])
 
 
 def test_an_unset_variable_hides_nothing() -> None:

@@ -62,6 +62,7 @@ def test_no_fault_costs_a_job_or_a_cent(dialect: str) -> None:
     world = World(seed=3, jobs=40, speed=20)
     simulator = Simulator(world, dialect=dialect, keys=(KEY,), rate_limit=100_000, page_cap=30)
     ledger = Ledger(world, Dialect(dialect))
+    ledger.write()
     flags = (
         "--polling.running-interval=2s",
         "--polling.sweep-interval=6s",
@@ -76,6 +77,7 @@ def test_no_fault_costs_a_job_or_a_cent(dialect: str) -> None:
         serving(simulator) as url,
         Exporter(f"--trainwave.api-url={url}", *flags, env={"TRAINWAVE_API_KEY": KEY}) as exporter,
     ):
+        ledger.write()
         exporter.wait_ready()
         simulator.faults = parse_faults(FAULTS)
         pause = Event()

@@ -11,8 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from support.fleet_world import World
 
-from trainwave_exporter.fleet import Fleet, JobsSeen, Policy, SweepEnded, SweepFailed, TimePassed
-from trainwave_exporter.fleet.fleet import TIMES_PATIENCE_SECONDS
+from trainwave_exporter.fleet import JobMissing, JobsSeen, SweepEnded
+from trainwave_exporter.fleet.fleet import (
+    MEMORY_SECONDS,
+    TIMES_PATIENCE_SECONDS,
+)
+from trainwave_exporter.fleet.tally import MOST_LABELS
 from trainwave_exporter.model import (
     AccountStatus,
     Appeared,
@@ -116,7 +120,7 @@ def test_history_beyond_its_retention_is_never_admitted(world: World) -> None:
 
 
 def test_a_job_first_seen_finished_is_kept_from_then_on_where_no_end_is_told(world: World) -> None:
-    world.see(world.job(state="SUCCESS", created_at=world.now - 9000))
+    world.see(world.job(state="SUCCESS", created_at=world.now - 3000))
     world.tick(3599, answering=True)
     assert world.is_shown()
     world.tick(1)
@@ -130,9 +134,72 @@ def test_a_job_whose_retention_ended_does_not_come_back_with_the_next_list(world
     for _ in range(3):
         world.sweep(history)
     assert not world.is_shown()
-    world.sweep()
-    world.sweep(history)  # gone from the lists in between: another job, for all that is known
+    assert not world.is_shown()
+
+
+def test_a_job_whose_retention_ended_is_forgotten_when_no_list_names_it_for_a_day(
+    world: World,
+) -> None:
+    world.sweep(world.job(state="SUCCESS"))
+    world.tick(3600, answering=True)
+    world.tick(MEMORY_SECONDS - 1, answering=True)
+    world.sweep(world.job(state="SUCCESS"))
+    world.tick(MEMORY_SECONDS - 1, answering=True)
+    world.sweep(world.job(state="SUCCESS"))
+    assert not world.is_shown()
+    world.tick(MEMORY_SECONDS, answering=True)
+    world.sweep(world.job(state="SUCCESS"))
     assert world.is_shown()
+
+
+def test_a_job_whose_retention_ended_does_not_come_back_through_another_key(
+    worlds: Callable[..., World],
+) -> None:
+    world = worlds(("a", "b"))
+    world.sweep(world.job(state="SUCCESS"))
+    world.tick(3600, answering=True)
+    world.sweep(world.job(state="SUCCESS", account="b"), account="b")
+    assert not world.is_shown()
+
+
+def test_history_whose_bill_shows_that_it_ended_long_ago_is_never_admitted(world: World) -> None:
+    long_ago: dict[str, Any] = {"state": "SUCCESS", "created_at": world.now - 9000}
+    billed: dict[str, Any] = {"cost_dollars": 2.0, "hourly_cost_dollars": 1.0}
+    world.see(world.job("j-old", **long_ago))
+    world.see(world.job("j-short", **long_ago, gpu_hours=1.0))
+    world.see(world.job("j-long", **long_ago, gpu_hours=2.0))
+    world.see(world.job("j-dear", **long_ago, **billed))
+    assert {job.id for job in world.fleet.jobs("a")} == {"j-long", "j-dear"}
+
+
+def test_a_page_that_lags_behind_the_lists_takes_nothing_back(world: World) -> None:
+    world.see(world.job(cost_dollars=13.0))
+    world.now += 5
+    lagging = world.job(state="LAUNCHING", cost_dollars=10.0, name="mnist")
+    world.apply(JobsSeen("a", (lagging,), world.now, details=True))
+    assert (world.shown().state, world.shown().cost_dollars) == ("RUNNING", 13.0)
+    assert world.shown().name == "mnist"
+    assert world.shown().confirmed_at == world.now - 5
+    assert world.facts == []
+    corrected = world.job(cost_dollars=12.0)
+    world.see(corrected)
+    assert world.shown().cost_dollars == 12.0
+
+
+def test_a_job_that_vanished_and_came_back_is_not_observed_twice(world: World) -> None:
+    begin = world.now
+    times: dict[str, Any] = {"created_at": begin, "started_at": begin + 5}
+    ended = world.job(state="SUCCESS", finished_at=begin + 65, **times)
+    world.sweep(ended)
+    for _ in range(3):
+        world.sweep()
+    assert not world.is_shown()
+    world.sweep(ended)
+    assert world.is_shown()
+    assert world.tally().run_duration["SUCCESS"].count == 1
+    queue = world.tally().queue_duration
+    assert queue is not None
+    assert queue.count == 1
 
 
 def test_a_job_that_lives_after_its_retention_is_shown_again(world: World) -> None:
@@ -205,7 +272,23 @@ def test_a_hidden_job_is_forgotten_without_a_second_farewell(world: World) -> No
     assert world.is_shown()
 
 
-def test_a_page_keeps_an_account_alive(world: World) -> None:
+def test_of_a_list_that_fails_on_the_way_the_part_that_comes_stays(world: World) -> None:
+    world.sweep(world.job(), world.job("j-2"))
+    for _ in range(10):
+        world.see(world.job())
+        world.fail()
+        world.tick(60)
+    assert world.is_shown()
+    assert not world.is_shown("j-2")
+    assert world.tally().jobs is None
+    assert not world.status().up
+    world.sweep(world.job(), world.job("j-2"))
+    assert world.is_shown("j-2")
+    assert world.tally().jobs == {"RUNNING": 2}
+
+
+def test_a_sweep_that_is_slow_keeps_an_account_alive(world: World) -> None:
+    world.sweep(world.job())
     for _ in range(10):
         world.see(world.job())
         world.tick(200)
@@ -245,7 +328,22 @@ def test_the_other_key_takes_over_when_the_first_cannot_be_read(
     assert not world.is_shown()
     world.sweep(world.job(account="b"), account="b")
     assert world.shown().account == "b"
-    assert world.tally().jobs == {"RUNNING": 1}
+    assert world.tally().jobs is None  # the first may know of more
+
+
+def test_jobs_of_one_project_are_counted_over_all_keys_or_not_at_all(
+    worlds: Callable[..., World],
+) -> None:
+    world = worlds(("a", "b"))
+    world.sweep(world.job("j-1"), world.job("j-2"))
+    world.see(world.job("j-3", account="b"))
+    assert world.tally().jobs is None  # not all of b's jobs are known yet
+    world.sweep(world.job("j-3", account="b"), account="b")
+    assert world.tally().jobs == {"RUNNING": 3}
+    world.tick(200)
+    world.sweep(world.job("j-3", account="b"), account="b")
+    world.tick(100)
+    assert world.tally().jobs is None
 
 
 # Tallies
@@ -358,9 +456,25 @@ def test_gpu_hours_are_derived_only_where_the_api_never_told_them(world: World) 
     assert world.shown().gpu_hours == 2.0
     world.see(world.job(gpu_hours=1.5))
     assert world.shown().gpu_hours == 1.5
-    world.now += 3600
+    world.now += 599
     world.see(world.job())
     assert world.shown().gpu_hours == 1.5
+    world.now += 1
+    world.see(world.job())
+    assert world.shown().gpu_hours == pytest.approx(2 + 600 / 1800)
+
+
+def test_a_cost_that_is_not_told_any_more_is_kept_for_a_bounded_time(world: World) -> None:
+    world.see(world.job(cost_dollars=5.0, hourly_cost_dollars=2.0))
+    world.now += 299
+    world.see(world.job())
+    assert world.shown().cost_dollars == 5.0
+    world.now += 1
+    world.see(world.job())
+    assert world.shown().cost_dollars is None
+    assert world.shown().hourly_cost_dollars == 2.0
+    world.see(world.job(cost_dollars=6.0))
+    assert world.shown().cost_dollars == 6.0
 
 
 def test_gpu_hours_stop_growing_at_the_witnessed_end(world: World) -> None:
@@ -463,17 +577,22 @@ def test_projects_appear_change_and_vanish(world: World) -> None:
     one, two = (Project(account="a", id=f"p-{n}", name=f"n{n}") for n in (1, 2))
     assert world.projects(one, two) == (Appeared(one), Appeared(two))
     renamed = Project(account="a", id="p-1", name="new")
-    assert world.projects(renamed) == (
-        Departed(two, Departure.VANISHED),
-        Changed(one, renamed),
-    )
-    assert world.fleet.projects("a") == [renamed]
+    assert world.projects(renamed) == (Changed(one, renamed),)
+    assert world.projects(renamed, complete=False) == ()
+    assert world.projects(renamed) == (Departed(two, Departure.VANISHED),)
+
+
+def test_a_project_missed_once_in_a_while_stays(world: World) -> None:
+    one, two = (Project(account="a", id=f"p-{n}") for n in (1, 2))
+    world.projects(one, two)
+    for _ in range(3):
+        world.projects(one)
+        assert world.projects(one, two) == ()
 
 
 def test_balances_are_dropped_when_they_were_not_confirmed_for_too_long(world: World) -> None:
     broke = Organization(account="a", id="o-1", credit_balance_dollars=3.5)
     assert world.organizations(broke) == (Appeared(broke),)
-    assert world.fleet.organizations("a") == [broke]
     world.tick(600)
     world.projects()
     world.sweep()
@@ -528,7 +647,10 @@ class Churn(RuleBasedStateMachine):
 
     @rule(ids=st.sets(IDS), account=st.sampled_from("ab"), complete=st.booleans())
     def sweep(self, ids: set[str], account: str, complete: bool) -> None:
-        self.world.apply(SweepEnded(account, frozenset(ids), full=True, complete=complete))
+        began_at = self.world.now + 0.001
+        self.world.apply(
+            SweepEnded(account, began_at, frozenset(ids), full=True, complete=complete)
+        )
 
     @rule(account=st.sampled_from("ab"))
     def fail(self, account: str) -> None:
@@ -573,16 +695,75 @@ Churn.TestCase.settings = settings(max_examples=60, stateful_step_count=40, dead
 test_whatever_happens_the_books_stay_right = pytest.mark.timeout(60)(Churn.TestCase)
 
 
-def test_a_sweep_of_many_jobs_costs_in_proportion(world: World) -> None:
-    """Nothing in an observation of one job walks over all the others."""
-    policy = Policy(
-        finished_retention=3600, staleness=300, directory_staleness=900, vanish_after_sweeps=3
-    )
-    fleet = Fleet(accounts=("a",), policy=policy, observe=world.facts.append, now=world.now)
-    jobs = tuple(world.job(f"j-{n}") for n in range(5000))
-    assert len(fleet.apply(JobsSeen("a", jobs, world.now), world.now)) == 5001
-    assert len(fleet.apply(JobsSeen("a", jobs, world.now), world.now)) == 0
-    assert fleet.apply(SweepFailed("a"), world.now) == ()
-    assert fleet.apply(TimePassed({"a": 60.0}), world.now) == ()
-    assert fleet.job("j-77") == jobs[77]
-    assert fleet.job("j-none") is None
+def test_what_changes_nothing_is_no_change(world: World) -> None:
+    world.sweep(world.job(), world.job("j-2"))
+    assert world.see(world.job(), world.job("j-2")) == ()
+    assert world.tick() == ()
+    assert world.fleet.job("j-2") == world.shown("j-2")
+    assert world.fleet.job("j-none") is None
+
+
+# A clock that was set
+
+
+def test_after_a_clock_set_back_old_readings_do_not_stay_for_long(world: World) -> None:
+    world.see(world.job(readings={Metric.GPU_UTILIZATION: world.reading(0.9)}))
+    world.now -= 86_400
+    world.tick()
+    world.now += 301
+    world.see(world.job(readings={Metric.GPU_UTILIZATION: world.reading(0.0)}))
+    assert world.shown().readings[Metric.GPU_UTILIZATION].points == (Point(0.0),)
+
+
+def test_after_a_clock_set_back_a_dead_account_is_hidden_in_time(world: World) -> None:
+    world.sweep(world.job())
+    world.projects(Project(account="a", id="p-1"))
+    world.now -= 86_400
+    world.tick()
+    world.tick(300)
+    assert not world.is_shown()
+    world.tick(600)
+    assert (Project, "p-1") not in world.mirror
+
+
+# What the API says it does not know
+
+
+def test_that_the_api_knows_no_such_job_counts_as_much_as_a_sweep(world: World) -> None:
+    world.sweep(world.job())
+    for _ in range(2):
+        world.apply(JobMissing("a", "j-1"))
+    assert world.is_shown()
+    world.apply(JobMissing("b", "j-1"))
+    world.apply(JobMissing("a", "j-unknown"))
+    assert world.is_shown()
+    world.apply(JobMissing("a", "j-1"))
+    assert not world.is_shown()
+
+
+def test_a_job_confirmed_while_a_sweep_went_on_was_not_missed_by_it(world: World) -> None:
+    began_at = world.now
+    world.now += 5
+    world.see(world.job())
+    for _ in range(5):
+        world.apply(SweepEnded("a", began_at, frozenset(), full=True, complete=True))
+    assert world.is_shown()
+
+
+def test_a_job_that_comes_back_has_no_readings_of_old(world: World) -> None:
+    world.sweep(world.job())
+    world.read("j-1", 0.5)
+    world.tick(300)
+    world.sweep(world.job())
+    assert world.shown().readings == {}
+
+
+def test_states_that_come_without_end_do_not_make_series_without_end(world: World) -> None:
+    for n in range(2 * MOST_LABELS):
+        world.see(world.job(state=f"THAWING-{n}"))
+        finished = {"started_at": world.now, "finished_at": world.now}
+        world.see(world.job(f"j-{n}-over", state=f"GONE-{n}", **finished))
+    tally = world.tally()
+    assert len(tally.transitions) == MOST_LABELS + 1
+    assert tally.transitions["other", "other"] == 2 * MOST_LABELS - 1 - MOST_LABELS
+    assert len(tally.run_duration) == MOST_LABELS + 1

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from trainwave_exporter.model import Metric
-from trainwave_exporter.polling.agenda import LONGEST_PAUSE_SECONDS, Agenda, Call
+from trainwave_exporter.polling.agenda import LONGEST_PAUSE_SECONDS, Agenda, Question
 
-CALL = Call("j-1", Metric.CPU)
+CALL = Question("j-1", Metric.CPU)
 
 
 def test_of_what_was_never_asked_nothing_is_known() -> None:
@@ -47,10 +47,10 @@ def test_what_is_put_off_may_be_asked_at_once() -> None:
 def test_details_and_readings_of_a_job_are_apart_and_forgotten_together() -> None:
     agenda = Agenda(pause=60)
     agenda.answered(CALL, "", 1.0)
-    agenda.answered(Call("j-1"), "RUNNING", 2.0)
+    agenda.answered(Question("j-1"), "RUNNING", 2.0)
     assert agenda.asked(CALL).answered_at == 1.0
-    assert agenda.asked(Call("j-1")).answered_at == 2.0
+    assert agenda.asked(Question("j-1")).answered_at == 2.0
     agenda.forget("j-1")
     agenda.forget("j-1")
     assert agenda.asked(CALL).answered_at is None
-    assert agenda.asked(Call("j-1")).answered_at is None
+    assert agenda.asked(Question("j-1")).answered_at is None

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainwave_exporter.model import Job, Metric, Point, Quantity, Reading
-from trainwave_exporter.polling.agenda import Agenda, Call
+from trainwave_exporter.polling.agenda import Agenda, Question
 from trainwave_exporter.polling.planner import Situation, plan
 
 NOW = 10_000.0
@@ -40,16 +40,18 @@ def situation(**fields: Any) -> Situation:
 def answered(agenda: Agenda, job_id: str, at: float, *, but: Metric | None = None) -> None:
     for metric in Metric:
         if metric is not but:
-            agenda.answered(Call(job_id, metric), "", at)
+            agenda.answered(Question(job_id, metric), "", at)
 
 
-def calls(*jobs: Job, agenda: Agenda | None = None, slots: int = 100, **fields: Any) -> list[Call]:
+def calls(
+    *jobs: Job, agenda: Agenda | None = None, slots: int = 100, **fields: Any
+) -> list[Question]:
     agenda = agenda or Agenda(pause=60)
-    return list(plan(jobs, agenda, situation(**fields), slots).calls)
+    return list(plan(jobs, agenda, situation(**fields), slots).questions)
 
 
 def test_a_new_running_job_is_asked_for_all_six_readings() -> None:
-    assert set(calls(job())) == {Call("j-1", metric) for metric in Metric}
+    assert set(calls(job())) == {Question("j-1", metric) for metric in Metric}
 
 
 def test_only_running_jobs_are_asked_for_readings() -> None:
@@ -67,15 +69,15 @@ def test_a_reading_is_asked_for_again_at_the_ideal_age_and_not_before() -> None:
 def test_nothing_is_asked_twice_at_the_same_time() -> None:
     agenda = Agenda(pause=60)
     for metric in Metric:
-        agenda.begin(Call("j-1", metric))
-    agenda.begin(Call("j-2"))
+        agenda.begin(Question("j-1", metric))
+    agenda.begin(Question("j-2"))
     assert calls(job(), job("j-2", state="LAUNCHING", name=None), agenda=agenda) == []
 
 
 def test_what_failed_is_left_alone_for_its_pause() -> None:
     agenda = Agenda(pause=60)
     for metric in Metric:
-        agenda.failed(Call("j-1", metric), NOW - 59)
+        agenda.failed(Question("j-1", metric), NOW - 59)
     assert calls(job(), agenda=agenda) == []
     assert len(calls(job(), agenda=agenda, now=NOW + 1)) == 6
 
@@ -122,60 +124,60 @@ def test_a_job_without_a_price_is_asked_all_the_same() -> None:
 def test_a_reading_that_the_list_brought_is_not_asked_for() -> None:
     listed = Reading(Metric.GPU_UTILIZATION, Quantity.RATIO, (Point(0.9),), NOW - 5)
     wanted = calls(job(readings={Metric.GPU_UTILIZATION: listed}))
-    assert set(wanted) == {Call("j-1", m) for m in Metric if m is not Metric.GPU_UTILIZATION}
+    assert set(wanted) == {Question("j-1", m) for m in Metric if m is not Metric.GPU_UTILIZATION}
 
 
 def test_a_reading_that_the_list_brought_long_ago_is_asked_for() -> None:
     listed = Reading(Metric.MEMORY, Quantity.BYTES, (Point(9e9),), NOW - 500)
-    assert Call("j-1", Metric.MEMORY) in calls(job(readings={Metric.MEMORY: listed}))
+    assert Question("j-1", Metric.MEMORY) in calls(job(readings={Metric.MEMORY: listed}))
 
 
 def test_the_devices_of_a_job_with_several_gpus_are_asked_for() -> None:
     listed = Reading(Metric.GPU_UTILIZATION, Quantity.RATIO, (Point(0.9),), NOW - 5)
     several = job(gpus=8.0, readings={Metric.GPU_UTILIZATION: listed})
-    assert Call("j-1", Metric.GPU_UTILIZATION) in calls(several)
+    assert Question("j-1", Metric.GPU_UTILIZATION) in calls(several)
 
 
 def test_a_running_job_that_the_list_missed_comes_before_everything() -> None:
     missing = job("j-9", confirmed_at=NOW - 40, hourly_cost_dollars=0.1)
     new = job("j-1", name=None, hourly_cost_dollars=30.0)
-    assert calls(new, missing, slots=1) == [Call("j-9")]
+    assert calls(new, missing, slots=1) == [Question("j-9")]
 
 
 def test_missing_details_of_live_jobs_come_before_readings() -> None:
     new = job("j-2", name=None, hourly_cost_dollars=None)
-    assert calls(job(hourly_cost_dollars=30.0), new, slots=1) == [Call("j-2")]
+    assert calls(job(hourly_cost_dollars=30.0), new, slots=1) == [Question("j-2")]
 
 
 def test_details_are_asked_for_once_per_state() -> None:
     agenda = Agenda(pause=60)
-    agenda.answered(Call("j-1"), "LAUNCHING", NOW - 50)
+    agenda.answered(Question("j-1"), "LAUNCHING", NOW - 50)
     assert calls(job(state="LAUNCHING", name=None), agenda=agenda) == []
     answered(agenda, "j-1", NOW)
-    assert calls(job(name=None), agenda=agenda) == [Call("j-1")]
+    assert calls(job(name=None), agenda=agenda) == [Question("j-1")]
 
 
 def test_times_are_asked_for_where_the_details_told_the_rest() -> None:
     agenda = Agenda(pause=60)
     answered(agenda, "j-1", NOW)
-    agenda.answered(Call("j-1"), "LAUNCHING", NOW - 50)
-    assert calls(job(started_at=None), agenda=agenda) == [Call("j-1")]
-    assert calls(job(state="SUCCESS"), agenda=agenda) == [Call("j-1")]
+    agenda.answered(Question("j-1"), "LAUNCHING", NOW - 50)
+    assert calls(job(started_at=None), agenda=agenda) == [Question("j-1")]
+    assert calls(job(state="SUCCESS"), agenda=agenda) == [Question("j-1")]
     assert calls(job(state="SUCCESS", finished_at=9.0), agenda=agenda) == []
 
 
 def test_times_are_not_asked_for_where_the_list_tells_as_much_as_the_details() -> None:
     assert calls(job(state="SUCCESS")) == []
-    assert Call("j-1") not in calls(job(started_at=None))
+    assert Question("j-1") not in calls(job(started_at=None))
 
 
 def test_details_of_a_finished_job_that_nobody_saw_alive_are_asked_for_too() -> None:
-    assert calls(job(state="SUCCESS", name=None)) == [Call("j-1")]
+    assert calls(job(state="SUCCESS", name=None)) == [Question("j-1")]
 
 
 def test_the_state_of_a_waiting_job_that_no_list_confirms_is_asked_for() -> None:
     waiting = job(state="LAUNCHING", confirmed_at=NOW - 31, started_at=None)
-    assert calls(waiting) == [Call("j-1")]
+    assert calls(waiting) == [Question("j-1")]
     fresh = job(state="LAUNCHING", confirmed_at=NOW - 29, started_at=None)
     assert calls(fresh) == []
 
@@ -188,10 +190,18 @@ def test_confirming_many_waiting_jobs_takes_a_share_of_the_budget_only() -> None
     assert len(calls(*waiting, now=NOW + 1)) == 40
 
 
+def test_a_clock_that_was_set_back_makes_everything_due() -> None:
+    agenda = Agenda(pause=60)
+    answered(agenda, "j-1", NOW + 86_400)
+    assert len(calls(job(confirmed_at=NOW + 86_400), agenda=agenda)) == 7
+    agenda.failed(Question("j-1", Metric.CPU), NOW + 86_400)
+    assert Question("j-1", Metric.CPU) in calls(job(), agenda=agenda)
+
+
 def test_what_cannot_be_asked_now_is_counted_as_due() -> None:
     schedule = plan([job(), job("j-2")], Agenda(pause=60), situation(), slots=5)
-    assert (len(schedule.calls), schedule.due, schedule.readings) == (5, 12, 12)
-    assert plan([job()], Agenda(pause=60), situation(), slots=0).calls == ()
+    assert (len(schedule.questions), schedule.due, schedule.readings) == (5, 12, 12)
+    assert plan([job()], Agenda(pause=60), situation(), slots=0).questions == ()
 
 
 @given(
@@ -199,15 +209,15 @@ def test_what_cannot_be_asked_now_is_counted_as_due() -> None:
     slots=st.integers(1, 5),
 )
 def test_every_reading_gets_its_turn(prices: list[float | None], slots: int) -> None:
-    """With any prices, each reading is asked again within a bound that the weights explain."""
+    """Whatever the prices, and however few slots there are."""
     jobs = [job(f"j-{n}", hourly_cost_dollars=price) for n, price in enumerate(prices)]
     agenda = Agenda(pause=60)
     for unpriced in jobs:
-        agenda.answered(Call(unpriced.id), "RUNNING", NOW)
-    seen: set[Call] = set()
+        agenda.answered(Question(unpriced.id), "RUNNING", NOW)
+    seen: set[Question] = set()
     for tick in range(60 * len(jobs)):
         now = NOW + 60 * tick
-        for call in plan(jobs, agenda, situation(now=now), slots).calls:
+        for call in plan(jobs, agenda, situation(now=now), slots).questions:
             seen.add(call)
             agenda.answered(call, "", now)
-    assert seen >= {Call(each.id, metric) for each in jobs for metric in Metric}
+    assert seen >= {Question(each.id, metric) for each in jobs for metric in Metric}

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import structlog
 from support.polling_rig import Api, Watch
 
-from trainwave_exporter.fleet import SweepEnded, SweepFailed, TimePassed
+from trainwave_exporter.fleet import SweepFailed, TimePassed
 from trainwave_exporter.model import LoopRun, Metric, Plan, Point
+from trainwave_exporter.polling.filter_trust import RETEST_SECONDS
 from trainwave_exporter.polling.loop import SUMMARY_SECONDS
 
 Watches = Callable[..., Watch]
@@ -24,7 +25,7 @@ async def test_the_running_list_brings_the_running_jobs(api: Api, watch: Watches
     await it.run("running")
     assert "RUNNING" in it.states().values()
     assert api.queries[0]["status"] == "running"
-    assert it.ended()[0] == SweepEnded("a", frozenset({"j-1"}), full=False, complete=False)
+    assert it.walks()[0] == (frozenset({"j-1"}), False, False)
     assert it.fleet.status("a").up
 
 
@@ -87,7 +88,7 @@ async def test_a_list_that_lost_a_job_to_shifting_pages_is_walked_once_more(
     it = watch()
     await it.run("sweep")
     assert len(it.states()) == 5
-    assert it.ended() == [SweepEnded("a", frozenset(it.states()), full=True, complete=True)]
+    assert it.walks() == [(frozenset(it.states()), True, True)]
 
 
 async def test_a_list_that_stays_short_of_its_count_proves_no_absence(
@@ -100,15 +101,64 @@ async def test_a_list_that_stays_short_of_its_count_proves_no_absence(
     it = watch()
     await it.run("sweep")
     both = frozenset({"j-1", "j-2"})
-    assert it.ended() == [SweepEnded("a", both, full=True, complete=False)]
+    assert it.walks() == [(both, True, False)]
 
 
-async def test_a_count_that_is_wrong_does_not_keep_jobs_for_ever(api: Api, watch: Watches) -> None:
-    api.add("j-1")
+async def test_a_count_that_is_always_wrong_does_not_keep_a_job_for_ever(
+    api: Api, watch: Watches
+) -> None:
+    api.add("j-1", name=None)
+    api.add("j-2", name=None)
     api.count_offset = 3
     it = watch()
-    await it.run("sweep")
-    assert it.ended()[-1] == SweepEnded("a", frozenset({"j-1"}), full=True, complete=True)
+    await it.run("sweep", "running", "readings")
+    assert it.walks()[0] == (frozenset({"j-1", "j-2"}), True, False)
+    del api.jobs["j-1"]
+    for _ in range(3):
+        it.shift += 400
+        await it.run("sweep", "running", "readings")
+    assert it.states() == {"j-2": "RUNNING"}  # the API said often enough that it knows no j-1
+
+
+async def test_details_that_never_work_cost_no_job(api: Api, watch: Watches) -> None:
+    api.add("j-1", "LAUNCHING")
+    api.failing["job"] = 404
+    it = watch()
+    await it.run("sweep", "running")
+    for _ in range(5):
+        it.shift += 400
+        await it.run("running", "readings")
+    assert it.states() == {"j-1": "LAUNCHING"}
+
+
+async def test_jobs_beyond_the_scope_are_left_out_where_the_api_ignores_it(
+    api: Api, watch: Watches
+) -> None:
+    api.add("j-1", project="p-1")
+    api.add("j-2", project="p-2")
+    api.add("j-3", project="p-3")
+    api.projects.append({"id": "p-3", "rid": "third", "organization": "o-2"})
+    api.projects.append({"id": "p-2", "organization": "o-2"})
+    scopes: list[tuple[dict[str, str], set[str]]] = [
+        ({"project": "p-2"}, {"j-2"}),
+        ({"project": "third"}, {"j-3"}),
+        ({"organization": "o-2"}, {"j-2", "j-3"}),
+    ]
+    for scope, expected in scopes:
+        it = watch(**scope)
+        await it.run("directory", "sweep")
+        assert set(it.states()) == expected
+
+
+async def test_details_of_another_job_than_was_asked_for_are_not_believed(
+    api: Api, watch: Watches
+) -> None:
+    api.add("j-1", name=None)
+    api.details["j-1"] = {"id": "j-other", "name": "mnist"}
+    it = watch()
+    await it.run("running", "readings")
+    assert it.states() == {"j-1": "RUNNING"}
+    assert it.job("j-1").name is None
 
 
 async def test_a_server_that_repeats_its_first_page_proves_no_absence(
@@ -121,7 +171,7 @@ async def test_a_server_that_repeats_its_first_page_proves_no_absence(
     it = watch()
     await it.run("sweep")
     two = frozenset({"j-0", "j-1"})
-    assert it.ended() == [SweepEnded("a", two, full=True, complete=False)]
+    assert it.walks() == [(two, True, False)]
     assert api.asked["jobs"] == 2
 
 
@@ -142,10 +192,10 @@ async def test_a_job_that_cannot_be_read_makes_a_sweep_incomplete(api: Api, watc
     api.jobs["odd"] = {"id": None, "state": "RUNNING"}
     it = watch()
     await it.run("sweep")
-    assert it.ended()[-1] == SweepEnded("a", frozenset({"j-1"}), full=True, complete=False)
+    assert it.walks()[-1] == (frozenset({"j-1"}), True, False)
 
 
-async def test_an_ignored_filter_makes_the_running_list_a_full_sweep(
+async def test_a_filtered_list_proves_no_absence_even_if_it_names_finished_jobs(
     api: Api, watch: Watches
 ) -> None:
     api.filter = "ignored"
@@ -154,12 +204,36 @@ async def test_an_ignored_filter_makes_the_running_list_a_full_sweep(
     it = watch()
     await it.run("running")
     both = frozenset({"j-1", "j-2"})
-    assert it.ended() == [SweepEnded("a", both, full=True, complete=True)]
-    it.shift += 40
-    api.queries.clear()
-    await it.run("running")
+    assert it.walks() == [(both, False, False), (both, True, True)]
+    it.shift += 640
     await it.run("sweep")
-    assert len(api.queries) == 1  # the running list was a full sweep, so no other is made
+    assert it.walks()[-1] == (both, True, True)
+    assert len(it.walks()) == 3
+
+
+async def test_a_filter_that_the_api_refuses_is_not_used_any_more(api: Api, watch: Watches) -> None:
+    api.filter = "refused"
+    api.add("j-1")
+    it = watch()
+    await it.run("running")
+    assert it.error("running") is not None
+    await it.run("running")
+    assert it.error("running") is None
+    assert it.states() == {"j-1": "RUNNING"}
+
+
+async def test_an_incomplete_list_is_told_once_and_so_is_its_end(api: Api, watch: Watches) -> None:
+    api.add("j-1")
+    api.count_offset = 1
+    it = watch()
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(3):
+            await it.run("sweep")
+            it.shift += 700
+        api.count_offset = 0
+        await it.run("sweep")
+    events = [entry["event"] for entry in logs if entry["event"].startswith("list_")]
+    assert events == ["list_incomplete", "list_complete_again"]
 
 
 async def test_a_filter_that_hides_running_jobs_is_not_used_any_more(
@@ -169,12 +243,30 @@ async def test_a_filter_that_hides_running_jobs_is_not_used_any_more(
     api.add("j-1")
     it = watch()
     with structlog.testing.capture_logs() as logs:
-        await it.run("running")
-    assert "status_filter_not_usable" in [entry["event"] for entry in logs]
-    it.shift += 40
+        for _ in range(4):
+            await it.run("running", "readings")
+            assert it.states() == {"j-1": "RUNNING"}
+            it.shift += 40
+    assert [entry["event"] for entry in logs].count("status_filter_not_usable") == 1
     await it.run("running")
     assert "status" not in api.queries[-1]
-    assert it.ended()[-1] == SweepEnded("a", frozenset({"j-1"}), full=True, complete=True)
+    assert it.walks()[-1] == (frozenset({"j-1"}), True, True)
+    it.shift += RETEST_SECONDS
+    await it.run("running")
+    assert any("status" in query for query in api.queries[-2:])
+
+
+async def test_a_filter_is_not_distrusted_for_a_job_that_has_just_started(
+    api: Api, watch: Watches
+) -> None:
+    it = watch()
+    with structlog.testing.capture_logs() as logs:
+        for n in range(5):
+            await it.run("running")
+            api.add(f"j-{n}")
+            it.shift += 700
+            await it.run("sweep", "readings")
+    assert "status_filter_not_usable" not in [entry["event"] for entry in logs]
 
 
 async def test_dear_running_lists_are_walked_less_often(api: Api, watch: Watches) -> None:
@@ -213,8 +305,10 @@ async def test_a_sweep_in_progress_is_not_started_again(api: Api, watch: Watches
 async def test_the_directory_brings_names_and_balances(api: Api, watch: Watches) -> None:
     it = watch()
     await it.run("directory")
-    assert [project.name for project in it.fleet.projects("a")] == ["vision"]
-    assert [found.credit_balance_dollars for found in it.fleet.organizations("a")] == [123.45]
+    project, organization = it.fleet.project("p-1"), it.fleet.organization("o-1")
+    assert project is not None
+    assert organization is not None
+    assert (project.name, organization.credit_balance_dollars) == ("vision", 123.45)
     assert api.asked["projects"] == api.asked["organizations"] == 1
 
 
@@ -222,7 +316,7 @@ async def test_trouble_with_organizations_does_not_hide_projects(api: Api, watch
     api.failing["organizations"] = 404
     it = watch()
     await it.run("directory")
-    assert [project.name for project in it.fleet.projects("a")] == ["vision"]
+    assert it.fleet.project("p-1") is not None
     assert it.error("directory") is not None
 
 
@@ -323,6 +417,10 @@ async def test_after_a_429_readings_wait_for_the_budget_and_are_not_given_up(
     await it.run("readings")
     assert api.asked["metrics"] == asked  # the budget is blocked
     assert it.job("j-1").readings == {}
+    del api.failing["metrics"]
+    async with asyncio.timeout(20):
+        while not it.job("j-1").readings:
+            await it.run("readings")
 
 
 async def test_readings_leave_alone_what_the_lists_need(api: Api, watch: Watches) -> None:
@@ -368,7 +466,7 @@ async def test_a_bug_in_asking_is_seen_and_does_not_lose_the_reading(
     it.listeners.remove(_broken)
     with structlog.testing.capture_logs() as logs:
         await it.run("readings")
-    assert "loop_broke" in [entry["event"] for entry in logs]
+    assert [entry["event"] for entry in logs] == ["loop_failing"]
     assert it.error("readings") == "ZeroDivisionError: a bug"
     runs = [f for f in it.facts if isinstance(f, LoopRun) and f.loop == "readings"]
     assert [run.succeeded for run in runs] == [True, False]
@@ -407,11 +505,13 @@ async def test_an_account_that_was_gone_for_long_comes_back_whole(api: Api, watc
 
 
 async def test_stopping_gives_up_what_is_under_way(api: Api, watch: Watches) -> None:
-    api.hold = asyncio.Event()
+    api.add("j-1")
     it = watch()
-    running = asyncio.ensure_future(it.run("running"))
-    await asyncio.sleep(0)
-    running.cancel()
+    await it.run("running")
+    api.hold = asyncio.Event()
+    readings = next(loop for loop in it.poller.loops if loop.name == "readings")
+    await readings.run()
+    assert len(it.poller._tasks) == 6
     await it.poller.stop()
     assert not it.poller._tasks
     api.hold.set()

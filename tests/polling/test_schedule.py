@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import structlog
 
 from trainwave_exporter.polling import Loop, Schedule
+from trainwave_exporter.polling.schedule import _Every
 
 
 class Runs:
@@ -20,7 +22,7 @@ class Runs:
         self._ran = asyncio.Event()
         self.loop = Loop(
             account="a",
-            name="counting",
+            name=f"every {interval} s",
             interval=interval,
             work=self._work,
             observe=lambda _fact: None,
@@ -41,11 +43,23 @@ class Runs:
 
 async def test_loops_run_at_once_and_again_at_their_interval() -> None:
     often, seldom = Runs(0.05), Runs(3600)
-    schedule = Schedule([often.loop], clock=time.time, monotonic=time.monotonic)
+    schedule = Schedule([often.loop, seldom.loop], clock=time.time, monotonic=time.monotonic)
     schedule.start()
     await often.reach(3)
     schedule.stop()
-    assert seldom.count == 0
+    assert seldom.count == 1
+
+
+def test_what_was_missed_is_made_up_for_once() -> None:
+    """However long the machine slept, or however far its clock was set forward."""
+    every = _Every(30)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert every.get_next_fire_time(None, now) == now
+    soon = now + timedelta(seconds=10)
+    assert every.get_next_fire_time(now, soon) == now + timedelta(seconds=30)
+    years_later = now + timedelta(days=3650)
+    following = every.get_next_fire_time(now, years_later)
+    assert years_later < following < years_later + timedelta(seconds=1)
 
 
 async def test_nothing_runs_after_the_stop() -> None:

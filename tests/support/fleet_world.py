@@ -37,7 +37,11 @@ from trainwave_exporter.model import (
 
 START = 1_000_000.0
 POLICY = Policy(
-    finished_retention=3600, staleness=300, directory_staleness=900, vanish_after_sweeps=3
+    finished_retention=3600,
+    staleness=300,
+    directory_staleness=900,
+    listed_at_least_every=600,
+    vanish_after_sweeps=3,
 )
 
 
@@ -67,7 +71,8 @@ class World:
     def sweep(self, *jobs: Job, account: str = "a", complete: bool = True) -> tuple[Change, ...]:
         seen = frozenset(job.id for job in jobs)
         changes = self.see(*jobs) if jobs else ()
-        ended = SweepEnded(account, seen, full=True, complete=complete)
+        began_at = self.now + 0.001  # after whatever was confirmed before
+        ended = SweepEnded(account, began_at, seen, full=True, complete=complete)
         return changes + self.apply(ended)
 
     def fail(self, account: str = "a") -> tuple[Change, ...]:
@@ -95,19 +100,23 @@ class World:
         points = tuple(v if isinstance(v, Point) else Point(v) for v in values)
         return Reading(metric, quantity, points, self.now if at is None else at)
 
-    def projects(self, *projects: Project, account: str = "a") -> tuple[Change, ...]:
-        return self.apply(ProjectsSeen(account, projects))
+    def projects(
+        self, *projects: Project, account: str = "a", complete: bool = True
+    ) -> tuple[Change, ...]:
+        return self.apply(ProjectsSeen(account, projects, complete=complete))
 
-    def organizations(self, *found: Organization, account: str = "a") -> tuple[Change, ...]:
-        return self.apply(OrganizationsSeen(account, found))
+    def organizations(
+        self, *found: Organization, account: str = "a", complete: bool = True
+    ) -> tuple[Change, ...]:
+        return self.apply(OrganizationsSeen(account, found, complete=complete))
 
     def tick(
         self, seconds: float = 0.0, readings_max_age: float = 600.0, *, answering: bool = False
     ) -> tuple[Change, ...]:
-        """Let time pass; ``answering``: all accounts go on answering, if only with empty pages."""
+        """Let time pass; ``answering``: all accounts go on being swept, if only of empty lists."""
         self.now += seconds
         for account in self.accounts if answering else ():
-            self.apply(JobsSeen(account, (), self.now))
+            self.apply(SweepEnded(account, self.now, frozenset(), full=False, complete=False))
         return self.apply(TimePassed(dict.fromkeys(self.accounts, readings_max_age)))
 
     def apply(self, observation: Observation) -> tuple[Change, ...]:

@@ -24,6 +24,9 @@ class Api:
 
     def __init__(self) -> None:
         self.jobs: dict[str, dict[str, Any]] = {}
+        self.projects: list[dict[str, Any]] = [
+            {"id": "p-1", "name": "vision", "organization": "o-1"}
+        ]
         self.details: dict[str, dict[str, Any]] = {}
         self.readings: dict[tuple[str, str], Any] = {}
         self.asked: Counter[str] = Counter()
@@ -68,6 +71,9 @@ class Api:
         if refusal := self._refusal("jobs"):
             return refusal
         found = list(self.jobs.values())
+        if self.filter == "refused" and "status" in request.query:
+            error = {"code": "bad_request", "message": "no such filter"}
+            return web.json_response({"success": False, "error": error}, status=400)
         if request.query.get("status") == "running" and self.filter != "ignored":
             wanted = "RUNNING" if self.filter == "honoured" else "running"
             found = [job for job in found if job["state"] == wanted]
@@ -103,7 +109,7 @@ class Api:
 
     async def _list_projects(self, _request: web.Request) -> web.Response:
         self.asked["projects"] += 1
-        return self._refusal("projects") or self._data([{"id": "p-1", "name": "vision"}])
+        return self._refusal("projects") or self._data(self.projects)
 
     async def _list_organizations(self, _request: web.Request) -> web.Response:
         self.asked["organizations"] += 1
@@ -112,6 +118,8 @@ class Api:
 
     async def _get_metric(self, request: web.Request) -> web.Response:
         self.asked["metrics"] += 1
+        if self.hold is not None:
+            await self.hold.wait()
         if refusal := self._refusal("metrics"):
             return refusal
         name, job_id = request.match_info["name"], request.query["job_id"]
@@ -151,6 +159,7 @@ class Watch:
             budget=self.budget,
             observe=self.facts.append,
             random=Random(1),
+            clock=self.clock,
             sleep=_at_once,
         )
         self.fleet = Fleet(
@@ -159,6 +168,7 @@ class Watch:
                 finished_retention=3600,
                 staleness=300,
                 directory_staleness=900,
+                listed_at_least_every=1200,
                 vanish_after_sweeps=3,
             ),
             observe=self.facts.append,
@@ -208,6 +218,11 @@ class Watch:
 
     def ended(self) -> list[SweepEnded | SweepFailed]:
         return [seen for seen in self.observations if isinstance(seen, SweepEnded | SweepFailed)]
+
+    def walks(self) -> list[tuple[frozenset[str], bool, bool]]:
+        """What successful walks came to: ids seen, full, complete."""
+        ended = [seen for seen in self.observations if isinstance(seen, SweepEnded)]
+        return [(each.seen, each.full, each.complete) for each in ended]
 
     def pages(self) -> list[JobsSeen]:
         return [seen for seen in self.observations if isinstance(seen, JobsSeen)]

@@ -24,7 +24,7 @@ from trainwave_exporter.api.errors import (
     UnusableAnswer,
 )
 from trainwave_exporter.api.new_job import NewJob
-from trainwave_exporter.api.paging import Page, pages
+from trainwave_exporter.api.paging import Collected, Page, collect, pages
 from trainwave_exporter.api.rate_budget import BudgetSnapshot, Priority, RateBudget
 from trainwave_exporter.api.readings import DEFAULT_INLINE_UNITS, DEFAULT_UNITS
 
@@ -35,6 +35,7 @@ __all__ = [
     "BodyTooLarge",
     "BudgetSnapshot",
     "Client",
+    "Collected",
     "ConnectionFailed",
     "Dialect",
     "InvalidKey",
@@ -53,5 +54,6 @@ __all__ = [
     "TrainwaveError",
     "UnexpectedShape",
     "UnusableAnswer",
+    "collect",
     "pages",
 ]

@@ -116,6 +116,7 @@ class Client:
             transport=transport,
         )
         self._dialect: Dialect | None = None
+        self._dialects_met: set[Dialect] = set()
 
     @property
     def dialect(self) -> Dialect | None:
@@ -147,22 +148,21 @@ class Client:
         org: str | None = None,
         limit: int = 100,
         offset: int = 0,
-        priority: Priority = Priority.DIRECTORY,
     ) -> Page[Project]:
         """Return one page of projects."""
         query = _query(org=org, org_id=org)
-        return await self._list("projects", query, limit, offset, priority, read_project)
+        return await self._list("projects", query, limit, offset, Priority.DIRECTORY, read_project)
 
-    async def list_organizations(
-        self, *, limit: int = 100, offset: int = 0, priority: Priority = Priority.DIRECTORY
-    ) -> Page[Organization]:
+    async def list_organizations(self, *, limit: int = 100, offset: int = 0) -> Page[Organization]:
         """Return one page of organizations."""
-        return await self._list("organizations", {}, limit, offset, priority, read_organization)
+        return await self._list(
+            "organizations", {}, limit, offset, Priority.DIRECTORY, read_organization
+        )
 
-    async def get_job(self, job_id: str, *, priority: Priority = Priority.READINGS) -> Job:
+    async def get_job(self, job_id: str) -> Job:
         """Return what the API tells of one job."""
         call = Call(method="GET", url=f"{self._base}/jobs/{_segment(job_id)}/")
-        return await self._request("job", call, priority, self._read_one_job)
+        return await self._request("job", call, Priority.READINGS, self._read_one_job)
 
     async def create_job(self, spec: NewJob) -> Job:
         """Start a job and return it. Asks in the latest dialect met, else in the documented one."""
@@ -184,9 +184,7 @@ class Client:
             lambda answer: check_acknowledged(answer, self._credential.tidy),
         )
 
-    async def get_metric(
-        self, job_id: str, metric: Metric, *, priority: Priority = Priority.READINGS
-    ) -> Reading | None:
+    async def get_metric(self, job_id: str, metric: Metric) -> Reading | None:
         """Return the newest reading of one metric; ``None`` if the answer holds nothing readable.
 
         What could not be read is told to the listener as `Unreadable`.
@@ -203,7 +201,7 @@ class Client:
                 )
             return found.reading
 
-        return await self._request(endpoint, call, priority, read)
+        return await self._request(endpoint, call, Priority.READINGS, read)
 
     async def _list(
         self,
@@ -306,8 +304,9 @@ class Client:
         )
 
     def _recognize(self, dialect: Dialect) -> None:
-        if dialect is not self._dialect:
-            self._dialect = dialect
+        self._dialect = dialect
+        if dialect not in self._dialects_met:
+            self._dialects_met.add(dialect)
             log.info("api_dialect_recognized", account=self._account, dialect=dialect.value)
 
     def _tell(self, facts: list[Fact]) -> None:

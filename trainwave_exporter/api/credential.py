@@ -10,6 +10,7 @@ from trainwave_exporter.api.errors import InvalidKey
 
 _HEADER = "X-API-KEY"
 _REDACTED = "[redacted]"
+_MOST_REMEMBERED = 8
 _LONGEST_TEXT = 200
 _LONGEST_LOOKED_AT = 4_096
 
@@ -22,6 +23,8 @@ class Credential:
 
     def __init__(self, fetch: Callable[[], str]) -> None:
         self._fetch = fetch
+        self._sent: dict[str, None] = {}
+        """The keys sent last: an answer may repeat one that was replaced meanwhile."""
 
     def authorize(self, headers: MutableMapping[str, str]) -> None:
         """Put the key into ``headers``. Raises `InvalidKey` for one that no header can carry."""
@@ -30,6 +33,10 @@ class Credential:
             raise InvalidKey(
                 None, None, "the API key is empty or holds spaces or characters beyond ASCII"
             )
+        self._sent.pop(key, None)
+        self._sent[key] = None
+        while len(self._sent) > _MOST_REMEMBERED:
+            del self._sent[next(iter(self._sent))]
         headers[_HEADER] = key
 
     def tidy(self, text: str) -> str:
@@ -37,8 +44,9 @@ class Credential:
 
         The key goes first: cut or cleaned before, a piece of it might remain.
         """
-        for spelling in _spellings(self._fetch()):
-            text = text.replace(spelling, _REDACTED)
+        for key in {*self._sent, self._fetch()}:
+            for spelling in _spellings(key):
+                text = text.replace(spelling, _REDACTED)
         printable = (c if c.isprintable() else " " for c in text[:_LONGEST_LOOKED_AT])
         tidied = " ".join("".join(printable).split())
         return tidied if len(tidied) <= _LONGEST_TEXT else f"{tidied[: _LONGEST_TEXT - 1]}…"

@@ -28,18 +28,18 @@ class RateHeaders(Struct, frozen=True):
 
 def rate_headers(headers: Mapping[str, str], now: float) -> RateHeaders:
     """Read the rate limit out of the headers of an answer that arrived at ``now``."""
-    lowered = {name.lower(): value for name, value in headers.items()}
+    told = _lowered(headers)
     return RateHeaders(
-        limit=_number(lowered.get("x-ratelimit-limit")),
-        remaining=_number(lowered.get("x-ratelimit-remaining")),
-        reset=_number(lowered.get("x-ratelimit-reset")),
-        skew=_moment(lowered.get("date"), now) - now,
+        limit=_number(told.get("x-ratelimit-limit")),
+        remaining=_number(told.get("x-ratelimit-remaining")),
+        reset=_number(told.get("x-ratelimit-reset")),
+        skew=_moment(told.get("date"), now) - now,
     )
 
 
 def clock_skew(headers: Mapping[str, str], now: float) -> float | None:
     """Return by how many seconds the ``Date`` header is ahead of ``now``, if there is one."""
-    date = _date(headers.get("date"))
+    date = _date(_lowered(headers).get("date"))
     return None if date is None else date - now
 
 
@@ -48,12 +48,17 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
     A date is the API's clock's, so it is measured against the ``Date`` of the same answer.
     """
-    text = headers.get("retry-after")
+    told = _lowered(headers)
+    text = told.get("retry-after")
     seconds = _number(text)
     if seconds is not None:
         return seconds
     date = _date(text)
-    return None if date is None else max(0.0, date - _moment(headers.get("date"), now))
+    return None if date is None else max(0.0, date - _moment(told.get("date"), now))
+
+
+def _lowered(headers: Mapping[str, str]) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def _number(text: str | None) -> float | None:

@@ -34,10 +34,24 @@ class Page(Struct, Generic[T], frozen=True, kw_only=True):
     dialect: Dialect
 
 
+class Collected(Struct, Generic[T], frozen=True, kw_only=True):
+    """All that a walk along a list brought."""
+
+    items: tuple[T, ...]
+    """Each id once, as the newest answer has it."""
+    requests: int
+    total: int
+    """How many there are: what the API says, or what came if that is more."""
+    whole: bool
+    """The list was walked to an end that it told itself, and nothing of it is known to be missing:
+    all could be read, and as many came as the API counts."""
+
+
 def read_page(opened: Opened, offset: int, read: Callable[[object], T | None]) -> Page[T]:
     """Read the page of a list that was asked for with ``offset``.
 
-    A page without ``count`` or ``next`` is a whole list, and so is a bare JSON list.
+    A page without ``count`` or ``next`` is a whole list, and so is a bare JSON list. An empty page
+    short of the ``count`` is not the last: what should be there was not told.
     """
     data = opened.data
     results = data.get("results") if isinstance(data, dict) else data
@@ -45,12 +59,12 @@ def read_page(opened: Opened, offset: int, read: Callable[[object], T | None]) -
         raise UnexpectedShape("the answer holds no list")
     size = len(results)
     total = _count(data.get("count")) if isinstance(data, dict) else None
-    follows = isinstance(data, dict) and bool(data.get("next"))
+    follows = size > 0 and isinstance(data, dict) and bool(data.get("next"))
     return Page(
         items=tuple(item for raw in results if (item := read(raw)) is not None),
         size=size,
         total=total,
-        last=size == 0 or (not follows if total is None else offset + size >= total),
+        last=not follows if total is None else offset + size >= total,
         dialect=opened.dialect,
     )
 
@@ -74,6 +88,25 @@ async def pages(
             return
         seen |= fresh
         offset += page.size
+
+
+async def collect(
+    fetch: Callable[[int], Awaitable[Page[T]]], *, most: int = MAX_PAGES
+) -> Collected[T]:
+    """Walk as `pages` does, and return all there was in the pages."""
+    items: dict[str, T] = {}
+    requests, told, ended, readable = 0, 0, False, True
+    async for page in pages(fetch, most=most):
+        items |= {item.id: item for item in page.items}
+        requests += 1
+        told, ended = page.total or 0, page.last
+        readable &= len(page.items) == page.size
+    return Collected(
+        items=tuple(items.values()),
+        requests=requests,
+        total=max(told, len(items)),
+        whole=ended and readable and len(items) >= told,
+    )
 
 
 def _count(value: object) -> int | None:

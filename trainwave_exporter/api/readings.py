@@ -17,7 +17,7 @@ depth of combination:
 
 ``null`` in a list or object is a value that is not there. A device whose value is no number, or
 out of range, does not spoil the others; a shape that is not understood, or that tells the same
-place twice, spoils all. Why something was not read is one of `REASONS`.
+place twice, spoils all.
 """
 
 from __future__ import annotations
@@ -48,8 +48,6 @@ DEFAULT_INLINE_UNITS: Final[Mapping[Metric, Unit]] = MappingProxyType(
     {Metric.GPU_UTILIZATION: Unit.PERCENT, Metric.MEMORY: Unit.GIGABYTES}
 )
 """How ``metrics.gpu_utilization`` and ``metrics.memory_usage`` within a job are read."""
-
-REASONS: Final = ("empty", "not_a_number", "out_of_range", "too_many_points", "unknown_shape")
 
 _QUANTITIES: Final[Mapping[Unit, tuple[Quantity, float, float]]] = {
     # What a number in this unit is: a quantity, after multiplication and division.
@@ -89,7 +87,8 @@ class Found(Struct, frozen=True):
 
     reading: Reading | None
     problems: tuple[str, ...]
-    """Of `REASONS`, sorted, each once."""
+    """Of ``empty``, ``not_a_number``, ``out_of_range``, ``too_many_points`` and ``unknown_shape``,
+    sorted, each once."""
 
 
 def read_reading(data: object, metric: Metric, unit: Unit, received_at: float) -> Found:
@@ -183,7 +182,11 @@ class _Search:
         inside = place.within(device=_device(data), at=_time(data))
         for key in _CONTENT_KEYS:
             if key in data:
-                self.visit(data[key], inside)
+                others = (value for name, value in data.items() if name != key)
+                if isinstance(data[key], list) and any(isinstance(v, list) for v in others):
+                    self.problems.add("unknown_shape")  # columns side by side: which is which?
+                else:
+                    self.visit(data[key], inside)
                 return
         rest = {k: v for k, v in data.items() if k not in _TIME_KEYS and k not in _DEVICE_KEYS}
         if all(key in _DIRECTIONS for key in rest) and inside.direction is None:
@@ -206,7 +209,7 @@ class _Search:
         if data and all(timed):
             for newest in self._newest_by_device(data):
                 self._visit_point(newest, place)
-        elif any(timed) or place.device is not None:
+        elif any(timed) or any(map(_is_time, data)) or place.device is not None:
             self.problems.add("unknown_shape")
         else:
             for index, item in enumerate(data):

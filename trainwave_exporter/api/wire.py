@@ -2,18 +2,21 @@
 
 httpx is the interface and httpx-aiohttp the transport (a sixth of httpcore's cost at many requests
 at once). Proxies (``HTTPS_PROXY``) and certificates (``SSL_CERT_FILE``) come from the environment,
-as httpx reads them. Nothing here knows what answers mean, nor retries, nor follows redirects.
+as httpx reads them. Nothing here knows what answers mean, nor retries, nor follows redirects, nor
+keeps a cookie.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
 
 import aiohttp
 import httpx
 import msgspec
-from httpx_aiohttp import HttpxAiohttpClient
+from httpx_aiohttp import AiohttpTransport
 from msgspec import Struct
 
 from trainwave_exporter import __version__
@@ -81,10 +84,10 @@ class Wire:
         self._timeout = timeout
         self._max_body_bytes = max_body_bytes
         self._clock = clock
-        self._http = HttpxAiohttpClient(
+        self._http = _Http(
             headers=_HEADERS,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             timeout=None,  # asyncio.timeout bounds the whole exchange
-            limits=httpx.Limits(max_connections=0),  # no bound: to aiohttp, None means 100
             follow_redirects=False,
             transport=transport,
         )
@@ -153,6 +156,43 @@ class Wire:
         if isinstance(cause, (TimeoutError, httpx.TimeoutException)):
             return Timeout("the connection timed out")
         return ConnectionFailed(self._credential.tidy(f"{type(cause).__name__}: {cause}"))
+
+
+class _Transport(AiohttpTransport):
+    """Does without the jar of cookies that a session of aiohttp has besides that of httpx."""
+
+    def get_client(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                ssl=self.ssl_context,
+                limit=0,  # no bound
+                keepalive_timeout=self.limits.keepalive_expiry,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+
+class _Http(httpx.AsyncClient):
+    """Goes through `_Transport`, also to the proxies of the environment.
+
+    Both methods are where httpx has its makers of transports put theirs in.
+    """
+
+    def _init_transport(
+        self,
+        *_: Any,  # noqa: ANN401 - as httpx has it
+        transport: httpx.AsyncBaseTransport | None = None,
+        **settings: Any,  # noqa: ANN401 - as httpx has it
+    ) -> httpx.AsyncBaseTransport:
+        return transport or _Transport(**settings)
+
+    def _init_proxy_transport(
+        self,
+        proxy: httpx.Proxy,
+        *_: Any,  # noqa: ANN401 - as httpx has it
+        **settings: Any,  # noqa: ANN401 - as httpx has it
+    ) -> httpx.AsyncBaseTransport:
+        return _Transport(proxy=proxy, **settings)
 
 
 async def _read(response: httpx.Response, most: int) -> tuple[bytes, bool]:

@@ -85,18 +85,27 @@ def demo(options: Options, _environ: Mapping[str, str]) -> int:
         async with _simulation(options) as url:
             settings = _checked(load({**flags, "trainwave.api_url": url}, {}, None))
             daemon = Daemon(settings, _keys(settings, {"TRAINWAVE_API_KEY": options.key}))
-            host, _, port = settings.web.listen_address.rpartition(":")
-            page = f"http://{host or 'localhost'}:{port}"
-            _tell(
-                f"Simulated Trainwave: {url}",
-                f"Metrics:             {page}{settings.web.telemetry_path}",
-                f"Overview:            {page}/",
-                "Ctrl-C stops both.",
-            )
-            await daemon.run()
+            telling = asyncio.create_task(_tell_where(daemon, settings, url))
+            try:
+                await daemon.run()
+            finally:
+                telling.cancel()
 
     asyncio.run(run())
     return 0
+
+
+async def _tell_where(daemon: Daemon, settings: Settings, api_url: str) -> None:
+    """Print the URLs of a demo as soon as there is something to see."""
+    await daemon.listening.wait()
+    host = settings.web.listen_address.rpartition(":")[0] or "localhost"
+    page = f"http://{host}:{daemon.web.addresses[0][1]}"
+    _tell(
+        f"Simulated Trainwave: {api_url}",
+        f"Metrics:             {page}{settings.web.telemetry_path}",
+        f"Overview:            {page}/",
+        "Ctrl-C stops both.",
+    )
 
 
 def _settings(options: Options, environ: Mapping[str, str]) -> Settings:
@@ -124,8 +133,12 @@ def _keys(settings: Settings, environ: Mapping[str, str]) -> dict[str, KeySource
     )
     if strays := stray_variables(environ, settings):
         log.warning("environment_variables_not_known", names=strays)
-    for key in keys.values():
-        key()
+    holders: dict[str, str] = {}
+    for name, key in keys.items():
+        other = holders.setdefault(key(), name)
+        if other != name:
+            problem = f"has the key of {other}; one key is one account, for its rate limit"
+            raise ConfigError(None, f"accounts[{name}]", problem)
     return keys
 
 

@@ -32,6 +32,8 @@ class Setting(Struct, frozen=True, kw_only=True):
     """The values that are allowed, where they are few."""
     file_only: bool = False
     """It has neither flag nor variable."""
+    unspoken: bool = False
+    """Errors do not repeat what was given for it: that may be an API key, put there by mistake."""
 
     @property
     def path(self) -> str:
@@ -75,7 +77,8 @@ class Setting(Struct, frozen=True, kw_only=True):
         try:
             return self._typed(value, strict=strict)
         except ValidationError:
-            raise ValueError(f"expected {self.expected}, got {spell(given)}") from None
+            what = "something (not shown: it may be a key)" if self.unspoken else spell(given)
+            raise ValueError(f"expected {self.expected}, got {what}") from None
 
     def _typed(self, value: object, *, strict: bool) -> object:
         typed = convert(value, self.type, strict=strict, dec_hook=_parse)
@@ -111,6 +114,7 @@ def declared(section: str, struct: type[Struct]) -> tuple[Setting, ...]:
                 default=None if field.default is NODEFAULT else field.default,
                 choices=choices,
                 file_only="file_only" in marks,
+                unspoken="unspoken" in marks,
             )
         )
     return tuple(settings)

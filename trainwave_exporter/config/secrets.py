@@ -1,7 +1,9 @@
 """API keys: where they come from, and how they stay out of everything that people read.
 
-A key is referred to (by a file or an environment variable), never configured. A `KeySource` is
-what the API client calls for it; a `redactor` is what every log line passes through.
+A key is referred to (by a file or an environment variable), never configured. Who gives the key
+itself instead refers to nothing, so an error names a file or variable only if it could be read, and
+otherwise the setting. A `KeySource` is what the API client calls for the key; a `redactor` is what
+every log line passes through.
 """
 
 from __future__ import annotations
@@ -59,16 +61,17 @@ class KeySource(Protocol):
 def key_source(account: Account, environ: Mapping[str, str]) -> KeySource:
     """Return the source of an account's key. Nothing is read before the first call."""
     if account.api_key_file is not None:
-        return FileKey(Path(account.api_key_file))
-    return VariableKey(account.api_key_env, environ)
+        return FileKey(Path(account.api_key_file), f"api_key_file of account {account.name}")
+    return VariableKey(account.api_key_env, environ, f"api_key_env of account {account.name}")
 
 
 class VariableKey:
-    """A key in an environment variable."""
+    """A key in an environment variable; ``setting`` is what names it, for errors."""
 
-    def __init__(self, variable: str, environ: Mapping[str, str]) -> None:
+    def __init__(self, variable: str, environ: Mapping[str, str], setting: str) -> None:
         self._variable = variable
         self._environ = environ
+        self._setting = setting
 
     def __repr__(self) -> str:
         return f"VariableKey({self._variable!r})"
@@ -79,6 +82,8 @@ class VariableKey:
         if not text and self._variable == Trainwave().api_key_env:
             ways = "TRAINWAVE_API_KEY, --trainwave.api-key-file or accounts[...].api_key_file"
             raise ConfigError(None, None, f"no API key: set {ways}")
+        if self._variable not in self._environ:
+            raise ConfigError(self._setting, None, "names a variable that is not set")
         return _checked(text, self._variable)
 
     @property
@@ -92,10 +97,12 @@ class FileKey:
     """A key in a file, read again whenever the file changes.
 
     Where the new content cannot be used, the last good key stays, with one warning for the change.
+    ``setting`` is what names the file, for errors.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, setting: str) -> None:
         self._file = file
+        self._setting = setting
         self._seen: object = None
         self._good: list[Secret] = []
         self._warned_of_mode = False
@@ -109,11 +116,14 @@ class FileKey:
         if seen != self._seen or not self._good:
             self._seen = seen
             try:
-                self._good.append(Secret(self._read()))
+                key = self._read()
             except ConfigError as error:
                 if not self._good:
                     raise
                 log.warning("api_key_file_unusable", reason=str(error), key="the last good one")
+            else:
+                earlier = [secret for secret in self._good if secret.reveal() != key]
+                self._good = [*earlier, Secret(key)]
         return self._good[-1].reveal()
 
     @property
@@ -127,8 +137,8 @@ class FileKey:
                 mode = os.fstat(stream.fileno()).st_mode
                 text = stream.read(LONGEST_KEY + 2).decode("ascii", "replace").strip()
         except OSError as error:
-            problem = f"cannot be read for the API key: {error.strerror}"
-            raise ConfigError(str(self._file), None, problem) from None
+            problem = f"names a file that cannot be read: {error.strerror}"
+            raise ConfigError(self._setting, None, problem) from None
         if mode & stat.S_IROTH and not self._warned_of_mode:
             self._warned_of_mode = True
             log.warning("api_key_file_readable_by_everyone", file=str(self._file))

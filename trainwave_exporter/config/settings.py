@@ -38,6 +38,7 @@ _TRANSFER = Meta(
     extra={"choices": (Unit.BYTES_PER_SECOND, Unit.MEGABITS_PER_SECOND, Unit.BYTES_TOTAL)}
 )
 _FILE_ONLY = Meta(extra={"file_only": True})
+_NEXT_TO_A_KEY = Meta(extra={"unspoken": True})
 
 
 class Trainwave(Struct, frozen=True, kw_only=True):
@@ -48,11 +49,13 @@ class Trainwave(Struct, frozen=True, kw_only=True):
     )
     api_key_file: Annotated[
         FilePath | None,
+        _NEXT_TO_A_KEY,
         Meta(description="File that holds the API key; read again whenever it changes."),
     ] = None
     api_key_env: Annotated[
         Variable,
         _FILE_ONLY,
+        _NEXT_TO_A_KEY,
         Meta(description="Environment variable that holds the API key, where no file is given."),
     ] = Variable("TRAINWAVE_API_KEY")
     organization: Annotated[

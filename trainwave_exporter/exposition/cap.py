@@ -39,7 +39,8 @@ class Cap:
     """Gives at most ``limit`` jobs a place (0: every job).
 
     First come, first served, and who has a place keeps it; only a live job, for want of a free one,
-    takes the place of the job that finished longest ago.
+    takes the place of the job that finished longest ago. A job that waits to run is as live as one
+    that runs: between the two, too, who came first stays.
     """
 
     def __init__(self, limit: int) -> None:

@@ -2,6 +2,7 @@
 
 from trainwave_exporter.fleet.fleet import Fleet, Policy
 from trainwave_exporter.fleet.observations import (
+    JobMissing,
     JobsSeen,
     Observation,
     OrganizationsSeen,
@@ -14,6 +15,7 @@ from trainwave_exporter.fleet.observations import (
 
 __all__ = [
     "Fleet",
+    "JobMissing",
     "JobsSeen",
     "Observation",
     "OrganizationsSeen",

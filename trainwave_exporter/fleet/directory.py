@@ -23,6 +23,7 @@ class Directory(Generic[T]):
 
     def __init__(self, accounts: Iterable[str], now: float) -> None:
         self._known: dict[str, T] = {}
+        self._missed: set[str] = set()
         self._told_at = dict.fromkeys(accounts, now)
 
     def get(self, key: str) -> T | None:
@@ -37,12 +38,23 @@ class Directory(Generic[T]):
         """Return what one account tells of."""
         return [record for record in self._known.values() if record.account == account]
 
-    def tell(self, account: str, records: Sequence[T], now: float) -> Iterator[Change]:
-        """Take ``records`` for all that this account sees."""
+    def tell(
+        self, account: str, records: Sequence[T], now: float, *, complete: bool
+    ) -> Iterator[Change]:
+        """Take in what this account sees; ``complete``: all of it.
+
+        What is missing from two complete answers in a row has vanished.
+        """
         self._told_at[account] = now
         told = {record.key: record for record in records}
-        for key in [record.key for record in self.of(account) if record.key not in told]:
-            yield Departed(self._known.pop(key), Departure.VANISHED)
+        self._missed -= told.keys()
+        absent = {record.key for record in self.of(account)} - told.keys()
+        for key in sorted(absent) if complete else ():
+            if key in self._missed:
+                self._missed.remove(key)
+                yield Departed(self._known.pop(key), Departure.VANISHED)
+            else:
+                self._missed.add(key)
         for key, record in told.items():
             before = self._known.get(key)
             if before is None:
@@ -55,6 +67,8 @@ class Directory(Generic[T]):
     def expire(self, now: float, max_age: float) -> Iterator[Change]:
         """Drop what was told longer than ``max_age`` seconds ago."""
         for account, told_at in self._told_at.items():
+            self._told_at[account] = min(told_at, now)  # the clock may have been set back
             if now - told_at >= max_age:
                 for record in self.of(account):
+                    self._missed.discard(record.key)
                     yield Departed(self._known.pop(record.key), Departure.EXPIRED)

@@ -8,7 +8,10 @@ the time comes with every call. The rules it keeps:
 * When an account cannot be read for longer than a bound, its jobs are hidden, not forgotten: when
   they are seen again they go on where they stopped, and nothing is counted twice.
 * Where the API does not tell when a job finished, its retention begins when it was first seen to be
-  finished; and lists go on naming jobs after it ended, so those are remembered not to be shown.
+  finished, unless its bill shows that it must have ended long before. Lists go on naming jobs whose
+  retention ended, so those are remembered.
+* Lists are the authority on state and cost. A job's own page may lag behind them, so it cannot take
+  a state back or a cost down.
 * What happened is counted only when it was witnessed: history found at the start is shown, but adds
   nothing to transitions and durations.
 """
@@ -26,6 +29,7 @@ from trainwave_exporter.fleet import lifecycle
 from trainwave_exporter.fleet.directory import Directory
 from trainwave_exporter.fleet.merge import merge_jobs, merge_readings
 from trainwave_exporter.fleet.observations import (
+    JobMissing,
     JobsSeen,
     Observation,
     OrganizationsSeen,
@@ -54,6 +58,8 @@ from trainwave_exporter.model import (
     Reading,
 )
 
+MEMORY_SECONDS = 86_400.0
+"""How long a job that left is remembered, and one whose retention ended after a list named it."""
 TIMES_PATIENCE_SECONDS = 90.0
 """How long a finished job's own times are waited for before the witnessed ones are taken."""
 
@@ -67,8 +73,11 @@ class Policy(Struct, frozen=True, kw_only=True):
     """How long last good values are shown after the API stopped answering."""
     directory_staleness: float
     """The same for projects and organizations, which are asked for less often."""
+    listed_at_least_every: float
+    """How often a full sweep is made: what only lists tell is not older than that."""
     vanish_after_sweeps: int
-    """A job leaves after it was missing from this many complete sweeps in a row."""
+    """A job leaves after it was missing from this many complete sweeps in a row; that the API
+    knows no such job counts as much as a sweep."""
 
 
 @dataclass(slots=True)
@@ -80,8 +89,9 @@ class _Entry:
     shown: bool = False
     misses: int = 0
     """Complete sweeps in a row that it was missing from."""
-    tells_gpu_hours: bool = False
-    """The API told its GPU hours at least once, so they are not derived."""
+    cost_told_at: float | None = None
+    gpu_hours_told_at: float | None = None
+    """When an answer last told them, by our clock; None: never."""
     started_seen: float | None = None
     finished_seen: float | None = None
     """When it was seen to start and to finish, for want of its own times."""
@@ -99,8 +109,6 @@ class _Account:
     """When it last answered with jobs."""
     counted: bool = False
     """A full sweep succeeded since it became readable: what is counted of it is whole."""
-    retired: set[str] = field(default_factory=set)
-    """Jobs whose retention ended, and which its lists go on naming."""
 
 
 class Fleet:
@@ -121,6 +129,10 @@ class Fleet:
         self._tallies = Tallies()
         self._published: dict[str, ProjectTally] = {}
         self._leaving: list[tuple[float, str]] = []
+        self._retired: dict[str, float] = {}
+        """Jobs whose retention ended, and when a list last named them."""
+        self._observed: dict[str, float] = {}
+        """Jobs that vanished after their durations were counted, and when."""
 
     # What is known
 
@@ -143,13 +155,13 @@ class Fleet:
         entry = self._entries.get(job_id)
         return entry.job if entry is not None and entry.shown else None
 
-    def organizations(self, account: str) -> list[Organization]:
-        """Return the organizations that this account tells of."""
-        return self._organizations.of(account)
+    def project(self, project_id: str) -> Project | None:
+        """Return a project that some account tells of."""
+        return self._projects.get(project_id)
 
-    def projects(self, account: str) -> list[Project]:
-        """Return the projects that this account tells of."""
-        return self._projects.of(account)
+    def organization(self, organization_id: str) -> Organization | None:
+        """Return an organization that some account tells of."""
+        return self._organizations.get(organization_id)
 
     def introduce(self) -> tuple[Change, ...]:
         """Return the changes that tell a new listener of everything that is shown now."""
@@ -175,7 +187,9 @@ class Fleet:
             case JobsSeen():
                 changes.extend(self._answered(observation.account, now))
                 for job in observation.jobs:
-                    changes.extend(self._job_seen(job, observation.asked_at, now))
+                    changes.extend(self._job_seen(job, observation, now))
+            case JobMissing():
+                changes.extend(self._job_missing(observation, now))
             case SweepEnded():
                 changes.extend(self._sweep_ended(observation, now))
             case SweepFailed():
@@ -186,7 +200,8 @@ class Fleet:
                 changes.extend(self._projects_seen(observation, now))
             case OrganizationsSeen():
                 told = observation.organizations
-                changes.extend(self._organizations.tell(observation.account, told, now))
+                complete, account = observation.complete, observation.account
+                changes.extend(self._organizations.tell(account, told, now, complete=complete))
             case TimePassed():
                 changes.extend(self._time_passed(observation, now))
         changes.extend(self._tally_changes())
@@ -217,17 +232,29 @@ class Fleet:
             self._set_counted(sweep.account, counted=True)
         if not sweep.complete:
             return
-        self._accounts[sweep.account].retired &= sweep.seen
         for entry in list(self._entries.values()):
-            if entry.job.account != sweep.account or entry.job.id in sweep.seen:
-                continue
-            entry.misses += 1
-            if entry.misses >= self._policy.vanish_after_sweeps:
-                yield from self._forget(entry, Departure.VANISHED)
+            job = entry.job
+            confirmed_meanwhile = sweep.began_at <= job.confirmed_at <= now
+            if (
+                job.account == sweep.account
+                and job.id not in sweep.seen
+                and not confirmed_meanwhile
+            ):
+                yield from self._missed(entry, now)
+
+    def _job_missing(self, missing: JobMissing, now: float) -> Iterator[Change]:
+        entry = self._entries.get(missing.job_id)
+        if entry is not None and entry.job.account == missing.account:
+            yield from self._missed(entry, now)
+
+    def _missed(self, entry: _Entry, now: float) -> Iterator[Change]:
+        entry.misses += 1
+        if entry.misses >= self._policy.vanish_after_sweeps:
+            yield from self._forget(entry, Departure.VANISHED, now)
 
     # Jobs
 
-    def _job_seen(self, told: Job, asked_at: float, now: float) -> Iterator[Change]:
+    def _job_seen(self, told: Job, seen: JobsSeen, now: float) -> Iterator[Change]:
         entry = self._entries.get(told.id)
         if entry is None:
             if not self._past_retention(told, now):
@@ -236,14 +263,19 @@ class Fleet:
         known = entry.job
         if known.account != told.account and not self._orphaned(entry):
             return  # two keys see the same job: the one that told of it first goes on telling
-        if asked_at < known.confirmed_at and lifecycle.is_backward(known.state, told.state):
-            return  # an answer that was overtaken by a newer one
+        if lifecycle.is_backward(known.state, told.state):
+            if seen.asked_at < known.confirmed_at:
+                return  # an answer that was overtaken by a newer one
+            if seen.details:
+                told = replace(told, state=known.state, confirmed_at=known.confirmed_at)
+        if seen.details and told.cost_dollars is not None:
+            told = replace(told, cost_dollars=max(told.cost_dollars, known.cost_dollars or 0.0))
         entry.misses = 0
         merged = merge_jobs(known, told)
         merged = replace(merged, readings=self._readings(entry, merged, told.readings, now))
+        merged = self._with_money(entry, merged, told, now)
         if merged.state != known.state:
             self._count_transition(entry, known, merged, now)
-        entry.tells_gpu_hours |= told.gpu_hours is not None
         yield from self._update(entry, self._complete(entry, merged, now))
         self._follow_up(entry, now)
 
@@ -253,9 +285,10 @@ class Fleet:
 
     def _admit(self, told: Job, now: float) -> Iterator[Change]:
         entry = _Entry(replace(told, readings={}), admitted_at=now)
-        entry.tells_gpu_hours = told.gpu_hours is not None
+        entry.queue_counted = entry.run_counted = self._observed.pop(told.id, None) is not None
         self._entries[told.id] = entry
         job = replace(told, readings=self._readings(entry, told, told.readings, now))
+        job = self._with_money(entry, job, told, now)
         yield from self._update(entry, self._complete(entry, job, now))
         self._follow_up(entry, now)
 
@@ -271,9 +304,26 @@ class Fleet:
                 self._tallies.shown(before, job)
             yield Changed(before, job)
 
+    def _with_money(self, entry: _Entry, job: Job, told: Job, now: float) -> Job:
+        """Keep a cost, or GPU hours, that the answers stopped telling for a bounded time only."""
+        if told.cost_dollars is not None:
+            entry.cost_told_at = now
+        elif _outdated(
+            entry.cost_told_at,
+            now,
+            self._policy.listed_at_least_every if job.finished else self._policy.staleness,
+        ):
+            job = replace(job, cost_dollars=None)
+        if told.gpu_hours is not None:
+            entry.gpu_hours_told_at = now
+        elif _outdated(entry.gpu_hours_told_at, now, self._policy.listed_at_least_every):
+            entry.gpu_hours_told_at = None
+            job = replace(job, gpu_hours=None)
+        return job
+
     def _complete(self, entry: _Entry, job: Job, now: float) -> Job:
         """Add what can be derived: GPU hours, and the project's name."""
-        if not entry.tells_gpu_hours:
+        if entry.gpu_hours_told_at is None:
             started = job.started_at or entry.started_seen
             finished = job.finished_at or entry.finished_seen
             hours = lifecycle.gpu_hours(job, now, started, finished)
@@ -351,9 +401,10 @@ class Fleet:
     def _past_retention(self, job: Job, now: float) -> bool:
         if not job.finished:
             return False
-        if job.id in self._accounts[job.account].retired:
+        if job.id in self._retired:
+            self._retired[job.id] = now
             return True
-        ended = job.finished_at
+        ended = lifecycle.latest_end(job)
         return ended is not None and now - ended >= self._policy.finished_retention
 
     def _schedule_leaving(self, entry: _Entry) -> None:
@@ -366,8 +417,10 @@ class Fleet:
             heapq.heappush(self._leaving, (leaves_at, entry.job.id))
         entry.leaves_at = leaves_at
 
-    def _forget(self, entry: _Entry, reason: Departure) -> Iterator[Change]:
+    def _forget(self, entry: _Entry, reason: Departure, now: float) -> Iterator[Change]:
         del self._entries[entry.job.id]
+        if entry.run_counted and reason is Departure.VANISHED:
+            self._observed[entry.job.id] = now
         yield from self._hide(entry, reason)
 
     def _hide(self, entry: _Entry, reason: Departure) -> Iterator[Change]:
@@ -375,6 +428,8 @@ class Fleet:
             entry.shown = False
             self._tallies.shown(entry.job, None)
             yield Departed(entry.job, reason)
+            entry.job = replace(entry.job, readings={})
+            entry.received_at.clear()
 
     def _time_passed(self, passed: TimePassed, now: float) -> Iterator[Change]:
         yield from self._expire_accounts(now)
@@ -384,8 +439,11 @@ class Fleet:
             leaves_at, job_id = heapq.heappop(self._leaving)
             entry = self._entries.get(job_id)
             if entry is not None and entry.leaves_at == leaves_at:
-                self._accounts[entry.job.account].retired.add(job_id)
-                yield from self._forget(entry, Departure.RETENTION)
+                self._retired[job_id] = now
+                yield from self._forget(entry, Departure.RETENTION, now)
+        for memory in (self._retired, self._observed):
+            for job_id in [key for key, at in memory.items() if _outdated(at, now, MEMORY_SECONDS)]:
+                del memory[job_id]
         for entry in self._entries.values():
             if entry.job.finished:
                 if not entry.run_counted:
@@ -394,6 +452,8 @@ class Fleet:
                 yield from self._expire_readings(entry, passed, now)
 
     def _expire_readings(self, entry: _Entry, passed: TimePassed, now: float) -> Iterator[Change]:
+        for metric, received in entry.received_at.items():
+            entry.received_at[metric] = min(received, now)  # the clock may have been set back
         oldest = now - passed.readings_max_age[entry.job.account]
         fresh = {
             metric: reading
@@ -405,18 +465,24 @@ class Fleet:
 
     def _expire_accounts(self, now: float) -> Iterator[Change]:
         for name, account in self._accounts.items():
-            if account.status.expired or now - account.answered_at < self._policy.staleness:
+            account.answered_at = min(account.answered_at, now)  # the clock may have been set back
+            bound, status = now - self._policy.staleness, account.status
+            swept = status.confirmed_at is not None and bound < status.confirmed_at <= now
+            silent = account.answered_at <= bound
+            if not silent and (status.up or swept):
                 continue
-            yield from self._set_status(name, up=False, expired=True)
-            self._set_counted(name, counted=False)
+            if silent:
+                yield from self._set_status(name, up=False, expired=True)
+            # Of a list that keeps failing on the way, the part that still comes stays.
             for entry in self._entries.values():
-                if entry.job.account == name:
+                if entry.job.account == name and (silent or entry.job.confirmed_at <= bound):
+                    self._set_counted(name, counted=False)
                     yield from self._hide(entry, Departure.EXPIRED)
 
     # Projects
 
     def _projects_seen(self, seen: ProjectsSeen, now: float) -> Iterator[Change]:
-        yield from self._projects.tell(seen.account, seen.projects, now)
+        yield from self._projects.tell(seen.account, seen.projects, now, complete=seen.complete)
         for entry in self._entries.values():
             if entry.shown:
                 yield from self._update(entry, self._named(entry.job))
@@ -432,6 +498,11 @@ class Fleet:
                 yield Appeared(tally)
             elif tally != before:
                 yield Changed(before, tally)
+
+
+def _outdated(told_at: float | None, now: float, bound: float) -> bool:
+    """Whether something was told, but too long ago; a time ahead (clock set back) is no better."""
+    return told_at is not None and not 0 <= now - told_at < bound
 
 
 def _counted_as(job: Job) -> tuple[str, str, str]:

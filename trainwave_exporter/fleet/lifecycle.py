@@ -23,7 +23,6 @@ _STATIONS = {
     JobState.UPLOADING: 3,
 } | dict.fromkeys(TERMINAL_STATES, 4)
 _STATION_OF: dict[str, int] = {state.value: station for state, station in _STATIONS.items()}
-_TERMINAL = 4
 
 
 def is_backward(from_state: str, to_state: str) -> bool:
@@ -44,6 +43,19 @@ def has_started(job: Job) -> bool:
     """Whether it runs or has run: its state is RUNNING or a later one, or a start is told."""
     station = _STATION_OF.get(job.state)
     return job.started_at is not None or (station is not None and station >= _STATION_OF["RUNNING"])
+
+
+def latest_end(job: Job) -> float | None:
+    """Return when a finished job ended at the latest, for want of ``finished_at`` (Unix seconds).
+
+    Its bill bounds how long it ran: cost over price, or one GPU for all of its GPU hours. None when
+    not even its creation is known.
+    """
+    if job.finished_at is not None:
+        return job.finished_at
+    if job.created_at is None:
+        return None
+    return job.created_at + 3600 * (billed_hours(job) or job.gpu_hours or 0.0)
 
 
 def billed_hours(job: Job) -> float | None:

@@ -17,12 +17,15 @@ class JobsSeen(Struct, frozen=True):
     jobs: tuple[Job, ...]
     asked_at: float
     """When the request was sent: an answer may be older than another that overtook it."""
+    details: bool = False
+    """It is the answer of a job's own page, which may lag behind the lists."""
 
 
 class SweepEnded(Struct, frozen=True):
     """A list of jobs was walked to its end."""
 
     account: str
+    began_at: float
     seen: frozenset[str]
     """The ids of all jobs in it."""
     full: bool
@@ -46,18 +49,29 @@ class ReadingSeen(Struct, frozen=True):
     reading: Reading
 
 
+class JobMissing(Struct, frozen=True):
+    """The API says that it knows no such job."""
+
+    account: str
+    job_id: str
+
+
 class ProjectsSeen(Struct, frozen=True):
-    """All projects of an account."""
+    """Projects of an account."""
 
     account: str
     projects: tuple[Project, ...]
+    complete: bool
+    """All of them. Only then does absence mean anything."""
 
 
 class OrganizationsSeen(Struct, frozen=True):
-    """All organizations of an account."""
+    """Organizations of an account."""
 
     account: str
     organizations: tuple[Organization, ...]
+    complete: bool
+    """As in `ProjectsSeen`."""
 
 
 class TimePassed(Struct, frozen=True):
@@ -71,6 +85,7 @@ class TimePassed(Struct, frozen=True):
 
 Observation: TypeAlias = (
     JobsSeen
+    | JobMissing
     | SweepEnded
     | SweepFailed
     | ReadingSeen

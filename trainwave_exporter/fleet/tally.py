@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from trainwave_exporter.model import Distribution, Job, ProjectTally
@@ -23,10 +24,15 @@ RUN_BOUNDS = (
 )
 
 
+MOST_LABELS = 200
+"""Distinct transitions, or final states, told apart in a project: states may be anything."""
+_OTHER = "other"
+
+
 @dataclass(slots=True)
 class _Counts:
-    account: str
-    jobs: Counter[str] = field(default_factory=Counter)
+    jobs: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """By state, for every account that ever told of a job in the project."""
     transitions: Counter[tuple[str, str]] = field(default_factory=Counter)
     queue: Distribution = field(default_factory=lambda: Distribution.empty(QUEUE_BOUNDS))
     runs: dict[str, Distribution] = field(default_factory=dict)
@@ -42,18 +48,20 @@ class Tallies:
     def shown(self, before: Job | None, after: Job | None) -> None:
         """Count a job in where it is shown now, and out of where it was."""
         if before is not None:
-            jobs = self._of(before).jobs
+            jobs = self._of(before).jobs[before.account]
             jobs[before.state] -= 1
             if not jobs[before.state]:
                 del jobs[before.state]
         if after is not None:
-            counts = self._of(after)
-            counts.account = after.account
-            counts.jobs[after.state] += 1
+            self._of(after).jobs[after.account][after.state] += 1
 
     def transition(self, before: Job, after: Job) -> None:
         """Count a state change that was seen."""
-        self._of(after).transitions[before.state, after.state] += 1
+        transitions = self._of(after).transitions
+        change = (before.state, after.state)
+        if change not in transitions and len(transitions) >= MOST_LABELS:
+            change = (_OTHER, _OTHER)
+        transitions[change] += 1
 
     def queued(self, job: Job, seconds: float) -> None:
         """Count how long a job waited for its start."""
@@ -62,21 +70,21 @@ class Tallies:
 
     def ran(self, job: Job, seconds: float) -> None:
         """Count how long a job ran until its end."""
-        counts = self._of(job)
-        runs = counts.runs.get(job.state) or Distribution.empty(RUN_BOUNDS)
-        counts.runs[job.state] = runs.observe(seconds)
+        runs = self._of(job).runs
+        state = job.state if job.state in runs or len(runs) < MOST_LABELS else _OTHER
+        runs[state] = (runs.get(state) or Distribution.empty(RUN_BOUNDS)).observe(seconds)
 
     def touch(self, account: str) -> None:
         """Have every project of an account published again: whether it can be told changed."""
         self._touched.update(
-            project_id for project_id, counts in self._counts.items() if counts.account == account
+            project_id for project_id, counts in self._counts.items() if account in counts.jobs
         )
 
-    def take_touched(self, silent_accounts: frozenset[str]) -> list[ProjectTally]:
+    def take_touched(self, silent_accounts: AbstractSet[str]) -> list[ProjectTally]:
         """Return the tallies that changed since the last call.
 
-        ``silent_accounts``: accounts whose jobs are not known any more. Their counts are withheld
-        instead of falling to zero: an error is not an empty fleet.
+        ``silent_accounts``: accounts not all of whose jobs are known. The counts that they have a
+        part in are withheld instead of falling: an error is not an empty fleet.
         """
         touched = [self._tally(project_id, silent_accounts) for project_id in sorted(self._touched)]
         self._touched.clear()
@@ -84,16 +92,14 @@ class Tallies:
 
     def _of(self, job: Job) -> _Counts:
         self._touched.add(job.project_id)
-        counts = self._counts.get(job.project_id)
-        if counts is None:
-            counts = self._counts[job.project_id] = _Counts(job.account)
-        return counts
+        return self._counts.setdefault(job.project_id, _Counts())
 
-    def _tally(self, project_id: str, silent_accounts: frozenset[str]) -> ProjectTally:
+    def _tally(self, project_id: str, silent_accounts: AbstractSet[str]) -> ProjectTally:
         counts = self._counts[project_id]
+        withheld = not silent_accounts.isdisjoint(counts.jobs)
         return ProjectTally(
             project_id=project_id,
-            jobs=None if counts.account in silent_accounts else dict(counts.jobs),
+            jobs=None if withheld else dict(sum(counts.jobs.values(), Counter())),
             transitions=dict(counts.transitions),
             queue_duration=counts.queue,
             run_duration=dict(counts.runs),

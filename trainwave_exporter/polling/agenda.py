@@ -13,7 +13,7 @@ LONGEST_PAUSE_SECONDS = 900.0
 _MOST_DOUBLINGS = 20
 
 
-class Call(Struct, frozen=True):
+class Question(Struct, frozen=True):
     """One request worth sending: a job's details, or one of its readings."""
 
     job_id: str
@@ -43,20 +43,20 @@ class Agenda:
         self._pause = pause
         self._asked: dict[str, dict[Metric | None, Asked]] = {}
 
-    def asked(self, call: Call) -> Asked:
+    def asked(self, call: Question) -> Asked:
         """Return how asking went so far; not to be changed by the caller."""
         return self._asked.get(call.job_id, {}).get(call.metric, _NEVER)
 
-    def begin(self, call: Call) -> None:
+    def begin(self, call: Question) -> None:
         """Note that the request is on its way."""
         self._entry(call).under_way = True
 
-    def answered(self, call: Call, state: str, now: float) -> None:
+    def answered(self, call: Question, state: str, now: float) -> None:
         """Note that it was answered, while the job was in ``state``."""
         self._entry(call)
         self._asked[call.job_id][call.metric] = Asked(answered_at=now, answered_in_state=state)
 
-    def failed(self, call: Call, now: float) -> None:
+    def failed(self, call: Question, now: float) -> None:
         """Note that it came to nothing, so that it is not asked again at once."""
         entry = self._entry(call)
         entry.under_way = False
@@ -64,7 +64,7 @@ class Agenda:
         entry.not_before = now + min(LONGEST_PAUSE_SECONDS, pause)
         entry.failures += 1
 
-    def put_off(self, call: Call) -> None:
+    def put_off(self, call: Question) -> None:
         """Note that it was given up for no fault of its own; it may be asked again at once."""
         self._entry(call).under_way = False
 
@@ -72,5 +72,5 @@ class Agenda:
         """Drop all about a job that left."""
         self._asked.pop(job_id, None)
 
-    def _entry(self, call: Call) -> Asked:
+    def _entry(self, call: Question) -> Asked:
         return self._asked.setdefault(call.job_id, {}).setdefault(call.metric, Asked())

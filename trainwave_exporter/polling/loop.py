@@ -68,11 +68,9 @@ class Loop:
         except TrainwaveError as failure:
             error = str(failure)
             self._log_failure(error)
-        except Exception as failure:
+        except Exception as failure:  # noqa: BLE001 - a bug must not stop the loop; it is logged
             error = f"{type(failure).__name__}: {failure}"
-            if self._failing_since is None:
-                log.exception("loop_broke", account=self.account, loop=self.name)
-            self._log_failure(error)
+            self._log_failure(error, bug=failure)
         finally:
             self._under_way = False
         if error is None:
@@ -91,14 +89,14 @@ class Loop:
     def _stir(self) -> None:
         self._stirred_at = self._monotonic()
 
-    def _log_failure(self, error: str) -> None:
+    def _log_failure(self, error: str, bug: Exception | None = None) -> None:
         """Log that it began to fail, and from time to time that it goes on: not every failure."""
         now = self._monotonic()
         self._failures += 1
         facts = {"account": self.account, "loop": self.name, "error": error}
         if self._failing_since is None:
             self._failing_since = self._summarized_at = now
-            log.warning("loop_failing", **facts)
+            log.warning("loop_failing", **facts, exc_info=bug)
         elif now - self._summarized_at >= SUMMARY_SECONDS:
             self._summarized_at = now
             seconds = round(now - self._failing_since)

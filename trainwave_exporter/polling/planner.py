@@ -1,4 +1,4 @@
-"""Which requests are worth most now. Pure: fleet, agenda and time in, calls out, best first.
+"""Which requests are worth most now. Pure: fleet, agenda and time in, questions out, best first.
 
 The lists of jobs bring state and cost by themselves; what is planned here is the rest:
 
@@ -23,7 +23,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trainwave_exporter.model import Job, Metric
-from trainwave_exporter.polling.agenda import Agenda, Call
+from trainwave_exporter.polling.agenda import LONGEST_PAUSE_SECONDS, Agenda, Asked, Question
 from trainwave_exporter.polling.pace import brought_by_list, readings_in_a_round
 
 _NEVER_READ = 1e6
@@ -50,11 +50,11 @@ class Situation(Struct, frozen=True, kw_only=True):
     """What the budget has for all that is planned here."""
 
 
-class Schedule(Struct, frozen=True):
+class Choice(Struct, frozen=True):
     """What came of planning."""
 
-    calls: tuple[Call, ...]
-    """The calls to make now, best first."""
+    questions: tuple[Question, ...]
+    """What to ask now, best first."""
     due: int
     """How many were due, these included."""
     readings: int
@@ -64,28 +64,28 @@ class Schedule(Struct, frozen=True):
 class _Need(Struct, frozen=True):
     rank: int
     score: float
-    call: Call
+    question: Question
 
 
-def plan(jobs: Iterable[Job], agenda: Agenda, situation: Situation, slots: int) -> Schedule:
-    """Return at most ``slots`` calls for ``jobs`` (all that are shown of one account)."""
+def plan(jobs: Iterable[Job], agenda: Agenda, situation: Situation, slots: int) -> Choice:
+    """Return at most ``slots`` questions for ``jobs`` (all that are shown of one account)."""
     jobs = list(jobs)
     unlisted = sum(_unlisted(job, situation) and not job.running for job in jobs)
     patience = 60.0 * unlisted / (_UNLISTED_SHARE * max(1.0, situation.requests_per_minute))
     situation = replace(situation, state_interval=max(situation.state_interval, patience))
     due = [need for job in jobs for need in _needs(job, agenda, situation)]
     best = nlargest(slots, due, key=lambda need: (need.rank, need.score))
-    return Schedule(tuple(need.call for need in best), len(due), readings_in_a_round(jobs))
+    return Choice(tuple(need.question for need in best), len(due), readings_in_a_round(jobs))
 
 
 def _needs(job: Job, agenda: Agenda, situation: Situation) -> Iterator[_Need]:
     now = situation.now
-    details = Call(job.id)
+    details = Question(job.id)
     asked = agenda.asked(details)
-    if not asked.under_way and asked.not_before <= now:
+    if _may_be_asked(asked, now):
         rank = _details_rank(job, asked.answered_in_state, situation)
         if rank is not None:
-            age = (now - job.confirmed_at) / situation.state_interval
+            age = _age(now, job.confirmed_at) / situation.state_interval
             yield _Need(rank, age * _weight(job), details)
     if job.running:
         for metric in Metric:
@@ -98,14 +98,15 @@ def _details_rank(job: Job, answered_in_state: str | None, situation: Situation)
         return 3
     if answered_in_state != job.state and _lacks_details(job, asked=answered_in_state is not None):
         return 1 if job.finished else 2
-    if unlisted and situation.now - job.confirmed_at >= situation.state_interval:
+    if unlisted and _age(situation.now, job.confirmed_at) >= situation.state_interval:
         return 2
     return None
 
 
 def _unlisted(job: Job, situation: Situation) -> bool:
     """Whether a live job is missing from the newest walk of the running list."""
-    return job.confirmed_at < situation.listed_since and not job.finished
+    listed = situation.listed_since <= job.confirmed_at <= situation.now
+    return not listed and not job.finished
 
 
 def _lacks_details(job: Job, *, asked: bool) -> bool:
@@ -125,16 +126,26 @@ def _lacks_details(job: Job, *, asked: bool) -> bool:
 def _reading_needs(
     job: Job, metric: Metric, agenda: Agenda, situation: Situation
 ) -> Iterator[_Need]:
-    call = Call(job.id, metric)
-    asked = agenda.asked(call)
-    if asked.under_way or asked.not_before > situation.now or brought_by_list(job, metric):
+    question = Question(job.id, metric)
+    asked = agenda.asked(question)
+    if not _may_be_asked(asked, situation.now) or brought_by_list(job, metric):
         return
     if asked.answered_at is None:
         age = _NEVER_READ
     else:
-        age = (situation.now - asked.answered_at) / situation.readings_interval
+        age = _age(situation.now, asked.answered_at) / situation.readings_interval
     if age >= 1:
-        yield _Need(1, age * _weight(job) * _METRIC_WEIGHT.get(metric, 1.0), call)
+        yield _Need(1, age * _weight(job) * _METRIC_WEIGHT.get(metric, 1.0), question)
+
+
+def _may_be_asked(asked: Asked, now: float) -> bool:
+    """Whether it is not under way, nor in its pause after a failure."""
+    return not asked.under_way and not now < asked.not_before <= now + LONGEST_PAUSE_SECONDS
+
+
+def _age(now: float, then: float) -> float:
+    """Return seconds since ``then``; what lies ahead (the clock was set back) is beyond any age."""
+    return now - then if then <= now else _NEVER_READ
 
 
 def _weight(job: Job) -> float:

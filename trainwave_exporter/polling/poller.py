@@ -10,15 +10,19 @@ import structlog
 from msgspec import Struct
 
 from trainwave_exporter.api import (
+    BadRequest,
     Client,
+    NotFound,
     Priority,
     RateBudget,
     RateLimited,
     TrainwaveError,
-    pages,
+    UnexpectedShape,
+    collect,
 )
 from trainwave_exporter.fleet import (
     Fleet,
+    JobMissing,
     JobsSeen,
     Observation,
     OrganizationsSeen,
@@ -30,14 +34,14 @@ from trainwave_exporter.fleet import (
 from trainwave_exporter.model import (
     Change,
     Departed,
-    Departure,
     FactListener,
     Job,
     Organization,
     Plan,
     Project,
 )
-from trainwave_exporter.polling.agenda import Agenda, Call
+from trainwave_exporter.polling.agenda import Agenda, Question
+from trainwave_exporter.polling.filter_trust import FilterTrust
 from trainwave_exporter.polling.loop import SUMMARY_SECONDS, Loop, Work
 from trainwave_exporter.polling.pace import requests_per_minute, round_seconds
 from trainwave_exporter.polling.planner import Situation, plan
@@ -93,9 +97,11 @@ class AccountPoller:
         self._max_in_flight = max_in_flight
         self._sweeper = Sweeper(client, scope, report=self._jobs_seen, clock=clock)
         self._agenda = Agenda(pause=intervals.readings)
-        self._filter_trusted = True
+        self._trust = FilterTrust()
+        self._details_answered = False
         self._listed: Sweep | None = None
-        self._full_at: float | None = None
+        self._full_began_at: float | None = None
+        self._whole = True
         self._reserved: dict[str, float] = {}
         self._readings_in_a_round = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -128,7 +134,7 @@ class AccountPoller:
     @property
     def swept(self) -> bool:
         """Whether a full sweep ever succeeded."""
-        return self._full_at is not None
+        return self._full_began_at is not None
 
     @property
     def round_seconds(self) -> float:
@@ -152,12 +158,8 @@ class AccountPoller:
     def forget(self, changes: Iterable[Change]) -> None:
         """Drop what is remembered of jobs that left. A `ChangeListener`."""
         for change in changes:
-            match change:
-                case Departed(record=Job(id=job_id), reason=reason):
-                    if reason is not Departure.EXPIRED:
-                        self._agenda.forget(job_id)
-                case _:
-                    pass
+            if isinstance(change, Departed) and isinstance(change.record, Job):
+                self._agenda.forget(change.record.id)
 
     async def stop(self) -> None:
         """Give up what is under way and close the connections."""
@@ -172,28 +174,38 @@ class AccountPoller:
         """Confirm the running jobs."""
         if not self._running_walk_is_due():
             return
-        listed = await self._walk(
-            status="running" if self._filter_trusted else None,
-            priority=Priority.RUNNING,
-            step=step,
-        )
+        filtered = self._trust.usable(self._clock())
+        status = "running" if filtered else None
+        try:
+            listed = await self._walk(status=status, priority=Priority.RUNNING, step=step)
+        except BadRequest:
+            if filtered:
+                self._distrust(refused=True)
+            raise
+        if filtered:
+            self._distrust(refused=False)
         self._listed = listed
         self._reserve("running", listed.requests, self._running_interval(listed))
         if not self._fleet.counted(self.account):
             self._spawn(self._sweep_loop.run())
 
+    def _distrust(self, *, refused: bool) -> None:
+        """Judge the filter after a filtered walk."""
+        now = self._clock()
+        if refused:
+            self._trust.refused(now)
+        else:
+            self._trust.walked(now)
+        if not self._trust.usable(now):
+            log.warning("status_filter_not_usable", account=self.account)
+
     async def _walk_all(self, step: Callable[[], None]) -> None:
         """Find what the running list does not name: new, waiting, ended and vanished jobs."""
-        if self._full_at is not None and self._fleet.counted(self.account):
-            age = self._clock() - self._full_at
+        if self._full_began_at is not None and self._fleet.counted(self.account):
+            age = self._clock() - self._full_began_at
             if 0 <= age < self._intervals.sweep - self._intervals.running:
                 return  # the running list is not filtered, so it was a full one just now
-        everything = await self._walk(status=None, priority=Priority.SWEEP, step=step)
-        if self._listed is not None and self._filter_trusted:
-            named = everything.running & self._listed.seen
-            self._filter_trusted = 2 * len(named) >= len(everything.running)
-            if not self._filter_trusted:
-                log.warning("status_filter_not_usable", account=self.account)
+        await self._walk(status=None, priority=Priority.SWEEP, step=step)
 
     async def _walk(
         self, *, status: str | None, priority: Priority, step: Callable[[], None]
@@ -203,16 +215,37 @@ class AccountPoller:
         except Exception:
             self._report(SweepFailed(self.account))
             raise
-        full = status is None or walked.finished_listed
+        full = status is None
         self._report(
-            SweepEnded(self.account, walked.seen, full=full, complete=full and walked.whole)
+            SweepEnded(
+                self.account,
+                walked.began_at,
+                walked.seen,
+                full=full,
+                complete=full and walked.whole,
+            )
         )
         if full:
-            self._full_at = self._clock()
+            self._full_began_at = walked.began_at
+            if walked.whole != self._whole:
+                self._whole = walked.whole
+                told = "list_complete_again" if walked.whole else "list_incomplete"
+                log.warning(told, account=self.account, jobs=len(walked.seen))
         return walked
 
     def _jobs_seen(self, jobs: tuple[Job, ...], asked_at: float) -> None:
-        self._report(JobsSeen(self.account, jobs, asked_at))
+        watched = tuple(job for job in jobs if self._is_watched(job))
+        self._report(JobsSeen(self.account, watched, asked_at))
+
+    def _is_watched(self, job: Job) -> bool:
+        """Whether a job belongs to the scope: the API may ignore the filters it was asked with."""
+        project = self._fleet.project(job.project_id)
+        of_project = project.organization_id if project is not None else None
+        organization_id = job.organization_id or of_project
+        organization = self._fleet.organization(organization_id) if organization_id else None
+        return _is_within(self._scope.project, job.project_id, project) and _is_within(
+            self._scope.organization, organization_id, organization
+        )
 
     def _running_walk_is_due(self) -> bool:
         if self._listed is None:
@@ -243,32 +276,24 @@ class AccountPoller:
         self._reserve("directory", requests, self._intervals.directory)
 
     async def _read_organizations(self, step: Callable[[], None]) -> int:
-        found: list[Organization] = []
-        requests = 0
-        async for page in pages(
+        found = await collect(
             lambda offset: self._client.list_organizations(
                 limit=self._scope.page_size, offset=offset
             )
-        ):
-            found.extend(page.items)
-            requests += 1
-            step()
-        self._report(OrganizationsSeen(self.account, tuple(found)))
-        return requests
+        )
+        step()
+        self._report(OrganizationsSeen(self.account, found.items, complete=found.whole))
+        return found.requests
 
     async def _read_projects(self, step: Callable[[], None]) -> int:
-        found: list[Project] = []
-        requests = 0
-        async for page in pages(
+        found = await collect(
             lambda offset: self._client.list_projects(
                 org=self._scope.organization, limit=self._scope.page_size, offset=offset
             )
-        ):
-            found.extend(page.items)
-            requests += 1
-            step()
-        self._report(ProjectsSeen(self.account, tuple(found)))
-        return requests
+        )
+        step()
+        self._report(ProjectsSeen(self.account, found.items, complete=found.whole))
+        return found.requests
 
     # Details and readings
 
@@ -282,7 +307,7 @@ class AccountPoller:
             return
         now = self._clock()
         free = self._max_in_flight - len(self._tasks)
-        schedule = plan(
+        choice = plan(
             self._fleet.jobs(self.account),
             self._agenda,
             Situation(
@@ -294,48 +319,72 @@ class AccountPoller:
             ),
             slots=max(0, min(free, self._budget.available(Priority.READINGS, now))),
         )
-        for call in schedule.calls:
-            self._agenda.begin(call)
-            self._spawn(self._ask(call))
-        self._readings_in_a_round = schedule.readings
+        for question in choice.questions:
+            self._agenda.begin(question)
+            self._spawn(self._ask(question))
+        self._readings_in_a_round = choice.readings
         self._observe(
             Plan(
                 account=self.account,
-                planned=len(schedule.calls),
-                deferred=schedule.due - len(schedule.calls),
+                planned=len(choice.questions),
+                deferred=choice.due - len(choice.questions),
                 round_seconds=self.round_seconds,
             )
         )
 
-    async def _ask(self, call: Call) -> None:
+    async def _ask(self, question: Question) -> None:
         try:
-            answered_in = await self._put(call)
+            answered_in = await self._put(question)
         except RateLimited:
-            self._agenda.put_off(call)
+            self._agenda.put_off(question)
         except TrainwaveError as failure:
-            self._agenda.failed(call, self._clock())
+            self._agenda.failed(question, self._clock())
             self._troubles[failure.outcome] += 1
         except BaseException:
-            self._agenda.failed(call, self._clock())
+            self._agenda.failed(question, self._clock())
             raise
         else:
             if answered_in is None:
-                self._agenda.failed(call, self._clock())
+                self._agenda.failed(question, self._clock())
             else:
-                self._agenda.answered(call, answered_in, self._clock())
+                self._agenda.answered(question, answered_in, self._clock())
+        finally:
+            if self._fleet.job(question.job_id) is None:
+                self._agenda.forget(question.job_id)  # it left meanwhile
 
-    async def _put(self, call: Call) -> str | None:
-        """Make the call and report what it brought; return the job's state, None for nothing."""
-        if call.metric is None:
-            asked_at = self._clock()
-            job = await self._client.get_job(call.job_id)
-            self._jobs_seen((job,), asked_at)
-            return job.state
-        reading = await self._client.get_metric(call.job_id, call.metric)
+    async def _put(self, question: Question) -> str | None:
+        """Ask, and report what it brought; return the job's state, None for nothing."""
+        if question.metric is None:
+            await self._ask_details(question.job_id)
+            known = self._fleet.job(question.job_id)
+            return known.state if known is not None else ""
+        reading = await self._client.get_metric(question.job_id, question.metric)
         if reading is None:
             return None
-        self._report(ReadingSeen(self.account, call.job_id, reading))
+        self._report(ReadingSeen(self.account, question.job_id, reading))
         return ""
+
+    async def _ask_details(self, job_id: str) -> None:
+        known, asked_at = self._fleet.job(job_id), self._clock()
+        unlisted = (
+            known is not None
+            and not known.finished
+            and self._listed is not None
+            and known.confirmed_at < self._listed.began_at
+        )
+        try:
+            job = await self._client.get_job(job_id)
+        except NotFound:
+            # Where details have been told before, this one is missing, not the whole endpoint.
+            if unlisted and self._details_answered:
+                self._report(JobMissing(self.account, job_id))
+            raise
+        if job.id != job_id:
+            raise UnexpectedShape(f"asked for job {job_id}, told of {job.id}")
+        self._details_answered = True
+        if unlisted and known is not None and known.running:
+            self._trust.unlisted_answered(running=job.running)
+        self._report(JobsSeen(self.account, (job,), asked_at, details=True))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -355,3 +404,10 @@ class AccountPoller:
         if self._troubles:
             log.warning("readings_failed", account=self.account, **self._troubles)
             self._troubles.clear()
+
+
+def _is_within(wanted: str | None, told: str | None, known: Project | Organization | None) -> bool:
+    """Whether something belongs to what is watched, named by id or rid; what is not told may."""
+    if wanted is None or not told:
+        return True
+    return wanted in {told, known.rid if known is not None else None}

@@ -5,19 +5,35 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.interval import IntervalTrigger
+from apscheduler.triggers.base import BaseTrigger
 
 from trainwave_exporter.polling.loop import Loop
 
 log = structlog.get_logger()
 
 _WATCH_SECONDS = 1.0
+_SOON = timedelta(milliseconds=1)
 _JUMP_SECONDS = 2.0
 """A wall clock that departs from the monotonic one by more than this was set."""
+
+
+class _Every(BaseTrigger):  # type: ignore[misc] # APScheduler carries no types
+    """At an interval; what was missed is made up for once, however much it was.
+
+    APScheduler's own interval trigger names every single missed time first: after a month of sleep,
+    millions of them.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._interval = timedelta(seconds=seconds)
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
+        """Return the time after ``previous``, but none that is past."""
+        return now if previous is None else max(previous + self._interval, now + _SOON)
 
 
 class Schedule:
@@ -46,7 +62,7 @@ class Schedule:
         for loop in self._loops:
             self._scheduler.add_job(
                 _run,
-                IntervalTrigger(seconds=loop.interval, timezone=UTC),
+                _Every(loop.interval),
                 args=(loop,),
                 id=f"{loop.account}/{loop.name}",
                 next_run_time=datetime.now(UTC),

@@ -28,10 +28,7 @@ class Sweep(Struct, frozen=True, kw_only=True):
 
     began_at: float
     seen: frozenset[str]
-    running: frozenset[str]
     requests: int
-    finished_listed: bool
-    """It named finished jobs, so if running ones were asked for, the filter is ignored."""
     whole: bool
     """Nothing of the list is known to be missing."""
 
@@ -41,9 +38,7 @@ class _Found:
     """What a walk, or two of the same list, came across."""
 
     seen: set[str] = field(default_factory=set)
-    running: set[str] = field(default_factory=set)
     requests: int = 0
-    finished_listed: bool = False
     unreadable: int = 0
     total: int | None = None
     ended: bool = False
@@ -60,8 +55,6 @@ class _Found:
         self.ended = page.last
         self.unreadable += page.size - len(page.items)
         self.seen.update(job.id for job in page.items)
-        self.running.update(job.id for job in page.items if job.running)
-        self.finished_listed |= any(job.finished for job in page.items)
 
 
 class Sweeper:
@@ -82,8 +75,8 @@ class Sweeper:
         """Walk the list of jobs (those of a status, or all) and return what it came to.
 
         Lists shift while they are paged: a job may come twice, or slip through. If fewer came than
-        the API counts, a full list is walked once more; if that brings nothing new, the count was
-        wrong. A filtered list proves no absence, so there it does not matter.
+        the API counts, a full list is walked once more. A filtered list proves no absence, so there
+        it does not matter.
 
         ``step`` is called after every page. Raises what `Client.list_jobs` raises; pages reported
         until then stay reported.
@@ -91,18 +84,13 @@ class Sweeper:
         found = _Found()
         began_at = self._clock()
         await self._walk(found, status, priority, step)
-        short = found.short
-        if short and status is None:
-            before = len(found.seen)
+        if found.short and status is None:
             await self._walk(found, status, priority, step)
-            short = found.short and len(found.seen) > before
         return Sweep(
             began_at=began_at,
             seen=frozenset(found.seen),
-            running=frozenset(found.running),
             requests=found.requests,
-            finished_listed=found.finished_listed,
-            whole=found.ended and not short and not found.unreadable,
+            whole=found.ended and not found.short and not found.unreadable,
         )
 
     async def _walk(
