@@ -211,6 +211,38 @@ async def test_a_filtered_list_proves_no_absence_even_if_it_names_finished_jobs(
     assert len(it.walks()) == 3
 
 
+async def test_many_jobs_that_go_missing_at_once_cost_one_list_instead_of_many_details(
+    api: Api, watch: Watches
+) -> None:
+    for n in range(10):
+        api.add(f"j-{n}")
+    it = watch()
+    await it.run("running")
+    for n in range(10):
+        api.jobs[f"j-{n}"] |= {"state": "COMPLETED", "total_cost": 7.5}
+    it.shift += 40
+    await it.run("running", "readings")
+    assert set(it.states().values()) == {"COMPLETED"}
+    assert api.asked["job"] == 0
+    it.shift += 40
+    await it.run("running")
+    assert api.queries[-1]["status"] == "running"
+
+
+async def test_a_broken_filter_leaves_no_state_older_than_a_walk(api: Api, watch: Watches) -> None:
+    api.filter = "broken"
+    for n in range(10):
+        api.add(f"j-{n}")
+    it = watch()
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(4):
+            await it.run("running")
+            oldest = min(job.confirmed_at for job in it.fleet.jobs("a"))
+            assert it.clock() - oldest < 30
+            it.shift += 40
+    assert "status_filter_not_usable" in [entry["event"] for entry in logs]
+
+
 async def test_a_filter_that_the_api_refuses_is_not_used_any_more(api: Api, watch: Watches) -> None:
     api.filter = "refused"
     api.add("j-1")

@@ -101,6 +101,7 @@ class AccountPoller:
         self._details_answered = False
         self._listed: Sweep | None = None
         self._full_began_at: float | None = None
+        self._full_requests: int | None = None
         self._whole = True
         self._reserved: dict[str, float] = {}
         self._readings_in_a_round = 0
@@ -185,9 +186,25 @@ class AccountPoller:
         if filtered:
             self._distrust(refused=False)
         self._listed = listed
+        await self._look_for_missing(step)
         self._reserve("running", listed.requests, self._running_interval(listed))
         if not self._fleet.counted(self.account):
             self._spawn(self._sweep_loop.run())
+
+    async def _look_for_missing(self, step: Callable[[], None]) -> None:
+        """Ask for everything where that is cheaper than asking for each job that went missing."""
+        listed_at = self._listed.began_at if self._listed is not None else 0.0
+        missing = [
+            job.id
+            for job in self._fleet.jobs(self.account)
+            if job.running and job.confirmed_at < listed_at
+        ]
+        if self._full_requests is None or len(missing) <= 2 * self._full_requests:
+            return
+        await self._walk(status=None, priority=Priority.RUNNING, step=step)
+        for job_id in missing:
+            job = self._fleet.job(job_id)
+            self._trust.unlisted_answered(running=job is not None and job.running)
 
     def _distrust(self, *, refused: bool) -> None:
         """Judge the filter after a filtered walk."""
@@ -227,6 +244,7 @@ class AccountPoller:
         )
         if full:
             self._full_began_at = walked.began_at
+            self._full_requests = walked.requests
             if walked.whole != self._whole:
                 self._whole = walked.whole
                 told = "list_complete_again" if walked.whole else "list_incomplete"
