@@ -1,6 +1,7 @@
 """What is known now: observations go in, changes come out."""
 
-from trainwave_exporter.fleet.fleet import Fleet, Policy
+from trainwave_exporter.fleet.entry import Policy
+from trainwave_exporter.fleet.fleet import Fleet
 from trainwave_exporter.fleet.observations import (
     JobMissing,
     JobsSeen,

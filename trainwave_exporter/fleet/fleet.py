@@ -20,13 +20,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from trainwave_exporter.fleet import lifecycle
 from trainwave_exporter.fleet.directory import Directory
+from trainwave_exporter.fleet.entry import Entry, Policy
 from trainwave_exporter.fleet.merge import merge_jobs, merge_readings
 from trainwave_exporter.fleet.observations import (
     JobMissing,
@@ -64,44 +64,6 @@ TIMES_PATIENCE_SECONDS = 90.0
 """How long a finished job's own times are waited for before the witnessed ones are taken."""
 
 
-class Policy(Struct, frozen=True, kw_only=True):
-    """How long things are kept. Seconds, but ``vanish_after_sweeps``."""
-
-    finished_retention: float
-    """How long a finished job is shown after its end."""
-    staleness: float
-    """How long last good values are shown after the API stopped answering."""
-    directory_staleness: float
-    """The same for projects and organizations, which are asked for less often."""
-    listed_at_least_every: float
-    """How often a full sweep is made: what only lists tell is not older than that."""
-    vanish_after_sweeps: int
-    """A job leaves after it was missing from this many complete sweeps in a row; that the API
-    knows no such job counts as much as a sweep."""
-
-
-@dataclass(slots=True)
-class _Entry:
-    """What is kept beside a job's record."""
-
-    job: Job
-    admitted_at: float
-    shown: bool = False
-    misses: int = 0
-    """Complete sweeps in a row that it was missing from."""
-    cost_told_at: float | None = None
-    gpu_hours_told_at: float | None = None
-    """When an answer last told them, by our clock; None: never."""
-    started_seen: float | None = None
-    finished_seen: float | None = None
-    """When it was seen to start and to finish, for want of its own times."""
-    leaves_at: float | None = None
-    received_at: dict[Metric, float] = field(default_factory=dict)
-    """When each reading came, by our clock."""
-    queue_counted: bool = False
-    run_counted: bool = False
-
-
 @dataclass(slots=True)
 class _Account:
     status: AccountStatus
@@ -120,7 +82,7 @@ class Fleet:
         self._policy = policy
         self._observe = observe
         self._began = now
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, Entry] = {}
         self._projects: Directory[Project] = Directory(accounts, now)
         self._organizations: Directory[Organization] = Directory(accounts, now)
         self._accounts = {
@@ -247,7 +209,7 @@ class Fleet:
         if entry is not None and entry.job.account == missing.account:
             yield from self._missed(entry, now)
 
-    def _missed(self, entry: _Entry, now: float) -> Iterator[Change]:
+    def _missed(self, entry: Entry, now: float) -> Iterator[Change]:
         entry.misses += 1
         if entry.misses >= self._policy.vanish_after_sweeps:
             yield from self._forget(entry, Departure.VANISHED, now)
@@ -279,12 +241,12 @@ class Fleet:
         yield from self._update(entry, self._complete(entry, merged, now))
         self._follow_up(entry, now)
 
-    def _follow_up(self, entry: _Entry, now: float) -> None:
+    def _follow_up(self, entry: Entry, now: float) -> None:
         self._schedule_leaving(entry)
         self._count_durations(entry, now)
 
     def _admit(self, told: Job, now: float) -> Iterator[Change]:
-        entry = _Entry(replace(told, readings={}), admitted_at=now)
+        entry = Entry(replace(told, readings={}), admitted_at=now)
         entry.queue_counted = entry.run_counted = self._observed.pop(told.id, None) is not None
         self._entries[told.id] = entry
         job = replace(told, readings=self._readings(entry, told, told.readings, now))
@@ -292,7 +254,7 @@ class Fleet:
         yield from self._update(entry, self._complete(entry, job, now))
         self._follow_up(entry, now)
 
-    def _update(self, entry: _Entry, job: Job) -> Iterator[Change]:
+    def _update(self, entry: Entry, job: Job) -> Iterator[Change]:
         before = entry.job
         entry.job = job
         if not entry.shown:
@@ -304,7 +266,7 @@ class Fleet:
                 self._tallies.shown(before, job)
             yield Changed(before, job)
 
-    def _with_money(self, entry: _Entry, job: Job, told: Job, now: float) -> Job:
+    def _with_money(self, entry: Entry, job: Job, told: Job, now: float) -> Job:
         """Keep a cost, or GPU hours, that the answers stopped telling for a bounded time only."""
         if told.cost_dollars is not None:
             entry.cost_told_at = now
@@ -321,7 +283,7 @@ class Fleet:
             job = replace(job, gpu_hours=None)
         return job
 
-    def _complete(self, entry: _Entry, job: Job, now: float) -> Job:
+    def _complete(self, entry: Entry, job: Job, now: float) -> Job:
         """Add what can be derived: GPU hours, and the project's name."""
         if entry.gpu_hours_told_at is None:
             started = job.started_at or entry.started_seen
@@ -336,7 +298,7 @@ class Fleet:
             return job
         return replace(job, project_name=project.name)
 
-    def _count_transition(self, entry: _Entry, before: Job, after: Job, now: float) -> None:
+    def _count_transition(self, entry: Entry, before: Job, after: Job, now: float) -> None:
         self._tallies.transition(before, after)
         if not lifecycle.is_legal(before.state, after.state):
             self._observe(IllegalTransition(after.account, before.state, after.state))
@@ -345,7 +307,7 @@ class Fleet:
         if after.finished != before.finished:
             entry.finished_seen = now if after.finished else None
 
-    def _count_durations(self, entry: _Entry, now: float) -> None:
+    def _count_durations(self, entry: Entry, now: float) -> None:
         job = entry.job
         started = job.started_at or entry.started_seen
         if not entry.queue_counted and started is not None:
@@ -368,7 +330,7 @@ class Fleet:
             return 0.0
         return end - begin
 
-    def _orphaned(self, entry: _Entry) -> bool:
+    def _orphaned(self, entry: Entry) -> bool:
         return entry.misses > 0 or self._accounts[entry.job.account].status.expired
 
     def _reading_seen(self, seen: ReadingSeen, now: float) -> Iterator[Change]:
@@ -380,7 +342,7 @@ class Fleet:
         yield from self._update(entry, replace(entry.job, readings=readings))
 
     def _readings(
-        self, entry: _Entry, job: Job, told: Mapping[Metric, Reading], now: float
+        self, entry: Entry, job: Job, told: Mapping[Metric, Reading], now: float
     ) -> Mapping[Metric, Reading]:
         """Return the readings of a job after these came; a job that is over has none."""
         if job.finished:
@@ -407,7 +369,7 @@ class Fleet:
         ended = lifecycle.latest_end(job)
         return ended is not None and now - ended >= self._policy.finished_retention
 
-    def _schedule_leaving(self, entry: _Entry) -> None:
+    def _schedule_leaving(self, entry: Entry) -> None:
         """Set when a finished job leaves, by the best knowledge of its end."""
         leaves_at = None
         if entry.job.finished:
@@ -417,13 +379,13 @@ class Fleet:
             heapq.heappush(self._leaving, (leaves_at, entry.job.id))
         entry.leaves_at = leaves_at
 
-    def _forget(self, entry: _Entry, reason: Departure, now: float) -> Iterator[Change]:
+    def _forget(self, entry: Entry, reason: Departure, now: float) -> Iterator[Change]:
         del self._entries[entry.job.id]
         if entry.run_counted and reason is Departure.VANISHED:
             self._observed[entry.job.id] = now
         yield from self._hide(entry, reason)
 
-    def _hide(self, entry: _Entry, reason: Departure) -> Iterator[Change]:
+    def _hide(self, entry: Entry, reason: Departure) -> Iterator[Change]:
         if entry.shown:
             entry.shown = False
             self._tallies.shown(entry.job, None)
@@ -451,7 +413,7 @@ class Fleet:
             elif entry.shown and entry.job.readings:
                 yield from self._expire_readings(entry, passed, now)
 
-    def _expire_readings(self, entry: _Entry, passed: TimePassed, now: float) -> Iterator[Change]:
+    def _expire_readings(self, entry: Entry, passed: TimePassed, now: float) -> Iterator[Change]:
         for metric, received in entry.received_at.items():
             entry.received_at[metric] = min(received, now)  # the clock may have been set back
         oldest = now - passed.readings_max_age[entry.job.account]

@@ -8,7 +8,7 @@ from trainwave_exporter.polling.pace import (
 )
 from trainwave_exporter.polling.poller import AccountPoller, Intervals
 from trainwave_exporter.polling.schedule import Schedule
-from trainwave_exporter.polling.sweep import Scope
+from trainwave_exporter.polling.scope import Scope
 
 __all__ = [
     "AccountPoller",

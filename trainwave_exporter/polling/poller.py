@@ -36,16 +36,15 @@ from trainwave_exporter.model import (
     Departed,
     FactListener,
     Job,
-    Organization,
     Plan,
-    Project,
 )
 from trainwave_exporter.polling.agenda import Agenda, Question
 from trainwave_exporter.polling.filter_trust import FilterTrust
 from trainwave_exporter.polling.loop import SUMMARY_SECONDS, Loop, Work
 from trainwave_exporter.polling.pace import requests_per_minute, round_seconds
 from trainwave_exporter.polling.planner import Situation, plan
-from trainwave_exporter.polling.sweep import Scope, Sweep, Sweeper
+from trainwave_exporter.polling.scope import Scope
+from trainwave_exporter.polling.sweep import Sweep, Sweeper
 
 log = structlog.get_logger()
 
@@ -252,18 +251,8 @@ class AccountPoller:
         return walked
 
     def _jobs_seen(self, jobs: tuple[Job, ...], asked_at: float) -> None:
-        watched = tuple(job for job in jobs if self._is_watched(job))
+        watched = tuple(job for job in jobs if self._scope.admits(job, self._fleet))
         self._report(JobsSeen(self.account, watched, asked_at))
-
-    def _is_watched(self, job: Job) -> bool:
-        """Whether a job belongs to the scope: the API may ignore the filters it was asked with."""
-        project = self._fleet.project(job.project_id)
-        of_project = project.organization_id if project is not None else None
-        organization_id = job.organization_id or of_project
-        organization = self._fleet.organization(organization_id) if organization_id else None
-        return _is_within(self._scope.project, job.project_id, project) and _is_within(
-            self._scope.organization, organization_id, organization
-        )
 
     def _running_walk_is_due(self) -> bool:
         if self._listed is None:
@@ -422,10 +411,3 @@ class AccountPoller:
         if self._troubles:
             log.warning("readings_failed", account=self.account, **self._troubles)
             self._troubles.clear()
-
-
-def _is_within(wanted: str | None, told: str | None, known: Project | Organization | None) -> bool:
-    """Whether something belongs to what is watched, named by id or rid; what is not told may."""
-    if wanted is None or not told:
-        return True
-    return wanted in {told, known.rid if known is not None else None}

@@ -10,17 +10,10 @@ from msgspec import Struct
 
 from trainwave_exporter.api import Client, Page, Priority, pages
 from trainwave_exporter.model import Job
+from trainwave_exporter.polling.scope import Scope
 
 Report: TypeAlias = Callable[[tuple[Job, ...], float], None]
 """Called with the jobs of a page and the Unix time at which they were asked for."""
-
-
-class Scope(Struct, frozen=True, kw_only=True):
-    """Which jobs an account watches: all that its key sees, or less."""
-
-    organization: str | None = None
-    project: str | None = None
-    page_size: int = 100
 
 
 class Sweep(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,47 @@
+"""What the fleet keeps beside each job's record, and how long it keeps what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from msgspec import Struct
+
+from trainwave_exporter.model import Job, Metric
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """How long things are kept. Seconds, but ``vanish_after_sweeps``."""
+
+    finished_retention: float
+    """How long a finished job is shown after its end."""
+    staleness: float
+    """How long last good values are shown after the API stopped answering."""
+    directory_staleness: float
+    """The same for projects and organizations, which are asked for less often."""
+    listed_at_least_every: float
+    """How often a full sweep is made: what only lists tell is not older than that."""
+    vanish_after_sweeps: int
+    """A job leaves after it was missing from this many complete sweeps in a row; that the API
+    knows no such job counts as much as a sweep."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """What is kept beside a job's record."""
+
+    job: Job
+    admitted_at: float
+    shown: bool = False
+    misses: int = 0
+    """Complete sweeps in a row that it was missing from."""
+    cost_told_at: float | None = None
+    gpu_hours_told_at: float | None = None
+    """When an answer last told them, by our clock; None: never."""
+    started_seen: float | None = None
+    finished_seen: float | None = None
+    """When it was seen to start and to finish, for want of its own times."""
+    leaves_at: float | None = None
+    received_at: dict[Metric, float] = field(default_factory=dict)
+    """When each reading came, by our clock."""
+    queue_counted: bool = False
+    run_counted: bool = False
