@@ -22,7 +22,8 @@ from trainwave_exporter.simulator import (
 
 SECONDS = float(os.environ.get("ENDURANCE_SECONDS", "60"))
 KEY = "endurance-key-5f3c9a"
-STALENESS = 10
+STALENESS = 30
+"""Seconds: several sweeps, of which one in twelve fails even after three tries of each page."""
 FAULTS = "all=0.35,slow_for=4s"
 CENT = 0.01
 LIVE = ("SUBMIT_CODE", "LAUNCHING", "RUNNING", "UPLOADING")
