@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from msgspec.structs import replace
 from support.fleet_world import World
 
 from trainwave_exporter.fleet import JobMissing, JobsSeen, SweepEnded
@@ -20,6 +21,7 @@ from trainwave_exporter.fleet.tally import MOST_LABELS
 from trainwave_exporter.model import (
     AccountStatus,
     Appeared,
+    Bygone,
     Changed,
     ClampedDuration,
     Departed,
@@ -117,6 +119,41 @@ def test_a_job_that_lives_again_does_not_leave(world: World) -> None:
 def test_history_beyond_its_retention_is_never_admitted(world: World) -> None:
     world.see(world.job(state="SUCCESS", finished_at=world.now - 3600))
     assert not world.is_shown()
+
+
+def test_history_that_is_not_shown_is_told_with_every_answer(world: World) -> None:
+    """Its cost may be corrected, and money counts whether or not the job is shown."""
+    old = world.job(
+        state="SUCCESS",
+        created_at=world.now - 9000,
+        started_at=world.now - 7200,
+        finished_at=world.now - 3600,
+        gpus=2.0,
+        cost_dollars=5.0,
+    )
+    told = replace(old, gpu_hours=2.0)
+    assert world.see(old) == (Bygone(told),)
+    assert world.see(replace(old, gpu_hours=2.5)) == (Bygone(replace(old, gpu_hours=2.5)),)
+    world.projects(Project(account="a", id="p-1", name="Vision"))
+    assert world.see(old) == (Bygone(replace(told, project_name="Vision")),)
+
+
+def test_a_job_whose_retention_ended_is_told_as_history_from_then_on(world: World) -> None:
+    job = world.job(state="SUCCESS", finished_at=world.now, cost_dollars=1.0)
+    world.sweep(job)
+    world.tick(3600, answering=True)
+    corrected = replace(job, cost_dollars=2.0)
+    assert world.see(corrected) == (Bygone(corrected),)
+    assert not world.is_shown()
+
+
+def test_it_is_told_whether_all_jobs_of_an_account_are_known(world: World) -> None:
+    world.see(world.job())
+    assert not world.status().counted
+    world.sweep(world.job(), complete=False)
+    assert world.status().counted
+    world.tick(301)
+    assert not world.status().counted
 
 
 def test_a_job_first_seen_finished_is_kept_from_then_on_where_no_end_is_told(world: World) -> None:
@@ -232,7 +269,7 @@ def test_a_step_back_that_was_asked_for_later_is_taken_over_and_reported(world: 
 def test_an_account_is_up_after_a_sweep_and_down_after_a_failed_one(world: World) -> None:
     assert world.status() == AccountStatus(name="a")
     world.sweep(world.job())
-    assert world.status() == AccountStatus(name="a", up=True, confirmed_at=world.now)
+    assert world.status() == AccountStatus(name="a", up=True, counted=True, confirmed_at=world.now)
     world.fail()
     assert world.fleet.status("a") == world.status()
     assert not world.status().up

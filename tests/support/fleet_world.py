@@ -20,6 +20,7 @@ from trainwave_exporter.fleet import (
 from trainwave_exporter.model import (
     AccountStatus,
     Appeared,
+    Bygone,
     Change,
     Changed,
     Departed,
@@ -139,6 +140,8 @@ class World:
                     self.mirror[type(after), after.key] = after
                 case Departed(record):
                     assert self.mirror.pop((type(record), record.key)) == record
+                case Bygone(record):
+                    assert (type(record), record.key) not in self.mirror
 
     def shown(self, job_id: str = "j-1") -> Job:
         record = self.mirror[Job, job_id]

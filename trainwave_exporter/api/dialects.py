@@ -148,6 +148,7 @@ def read_organization(raw: object, context: Context, notes: list[Fact]) -> Organ
         name=fields.get("name", text),
         # Cents in either dialect: the one source that knows the field says so.
         credit_balance_dollars=None if cents is None else cents / 100,
+        confirmed_at=context.received_at,
     )
 
 

@@ -43,6 +43,7 @@ from trainwave_exporter.fleet.tally import Tallies
 from trainwave_exporter.model import (
     AccountStatus,
     Appeared,
+    Bygone,
     Change,
     Changed,
     ClampedDuration,
@@ -69,8 +70,6 @@ class _Account:
     status: AccountStatus
     answered_at: float
     """When it last answered with jobs."""
-    counted: bool = False
-    """A full sweep succeeded since it became readable: what is counted of it is whole."""
 
 
 class Fleet:
@@ -104,7 +103,7 @@ class Fleet:
 
     def counted(self, account: str) -> bool:
         """Whether a full sweep succeeded since this account became readable."""
-        return self._accounts[account].counted
+        return self._accounts[account].status.counted
 
     def jobs(self, account: str) -> Iterator[Job]:
         """Yield the jobs shown that this account tells of, finished ones included."""
@@ -178,10 +177,10 @@ class Fleet:
         if account.status != before:
             yield Changed(before, account.status)
 
-    def _set_counted(self, name: str, *, counted: bool) -> None:
-        if self._accounts[name].counted != counted:
-            self._accounts[name].counted = counted
+    def _set_counted(self, name: str, *, counted: bool) -> Iterator[Change]:
+        if self._accounts[name].status.counted != counted:
             self._tallies.touch(name)
+            yield from self._set_status(name, counted=counted)
 
     def _answered(self, name: str, now: float) -> Iterator[Change]:
         self._accounts[name].answered_at = now
@@ -191,7 +190,7 @@ class Fleet:
         yield from self._answered(sweep.account, now)
         yield from self._set_status(sweep.account, up=True, confirmed_at=now)
         if sweep.full:
-            self._set_counted(sweep.account, counted=True)
+            yield from self._set_counted(sweep.account, counted=True)
         if not sweep.complete:
             return
         for entry in list(self._entries.values()):
@@ -219,7 +218,9 @@ class Fleet:
     def _job_seen(self, told: Job, seen: JobsSeen, now: float) -> Iterator[Change]:
         entry = self._entries.get(told.id)
         if entry is None:
-            if not self._past_retention(told, now):
+            if self._past_retention(told, now):
+                yield Bygone(self._named(_with_gpu_hours(told, now)))
+            else:
                 yield from self._admit(told, now)
             return
         known = entry.job
@@ -438,7 +439,7 @@ class Fleet:
             # Of a list that keeps failing on the way, the part that still comes stays.
             for entry in self._entries.values():
                 if entry.job.account == name and (silent or entry.job.confirmed_at <= bound):
-                    self._set_counted(name, counted=False)
+                    yield from self._set_counted(name, counted=False)
                     yield from self._hide(entry, Departure.EXPIRED)
 
     # Projects
@@ -452,7 +453,9 @@ class Fleet:
     # Tallies
 
     def _tally_changes(self) -> Iterator[Change]:
-        silent = frozenset(name for name, account in self._accounts.items() if not account.counted)
+        silent = frozenset(
+            name for name, account in self._accounts.items() if not account.status.counted
+        )
         for tally in self._tallies.take_touched(silent):
             before = self._published.get(tally.project_id)
             self._published[tally.project_id] = tally
@@ -465,6 +468,14 @@ class Fleet:
 def _outdated(told_at: float | None, now: float, bound: float) -> bool:
     """Whether something was told, but too long ago; a time ahead (clock set back) is no better."""
     return told_at is not None and not 0 <= now - told_at < bound
+
+
+def _with_gpu_hours(job: Job, now: float) -> Job:
+    """Return a job that is not kept, with the GPU hours that its own answer lets be reckoned."""
+    if job.gpu_hours is not None:
+        return job
+    hours = lifecycle.gpu_hours(job, now, job.started_at, job.finished_at)
+    return replace(job, gpu_hours=hours)
 
 
 def _counted_as(job: Job) -> tuple[str, str, str]:

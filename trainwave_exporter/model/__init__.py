@@ -1,0 +1,114 @@
+"""The vocabulary of every room: what is known of a fleet, and what is told about it.
+
+Records are frozen, in base units (dollars, bytes, bytes per second, ratios from 0 to 1, GPU hours)
+and carry times as Unix seconds. ``None`` means "the API did not tell"; it is never replaced by a
+zero. Nothing here does I/O, keeps a clock or knows a wire format.
+
+Three kinds of record:
+
+* things, each with a ``key`` that is unique within its kind: `Job` (`jobs`), `Project`,
+  `Organization`, `AccountStatus`, `ProjectTally` (`things`), and what the ledger makes of them
+  (`money`);
+* changes of things: `Appeared`, `Changed`, `Departed`, `Bygone` (`changes`), handed to listeners;
+* facts about the exporter's own work (`facts`), handed to telemetry.
+"""
+
+from trainwave_exporter.model.changes import (
+    Appeared,
+    Bygone,
+    Change,
+    Changed,
+    ChangeListener,
+    Departed,
+    Departure,
+    Record,
+)
+from trainwave_exporter.model.facts import (
+    ClampedDuration,
+    ClockSkew,
+    Exchange,
+    Fact,
+    FactListener,
+    IllegalTransition,
+    LedgerRun,
+    LoopRun,
+    Plan,
+    RateLimit,
+    UnknownState,
+    Unreadable,
+)
+from trainwave_exporter.model.jobs import (
+    KNOWN_STATES,
+    TERMINAL_STATES,
+    CostUnit,
+    Job,
+    JobState,
+    Metric,
+    Point,
+    Quantity,
+    Reading,
+    Unit,
+)
+from trainwave_exporter.model.money import (
+    Activity,
+    BudgetStatus,
+    Burn,
+    Corrections,
+    Funds,
+    Idleness,
+    Spend,
+    Waste,
+)
+from trainwave_exporter.model.things import (
+    AccountStatus,
+    Distribution,
+    Organization,
+    Project,
+    ProjectTally,
+)
+
+__all__ = [
+    "KNOWN_STATES",
+    "TERMINAL_STATES",
+    "AccountStatus",
+    "Activity",
+    "Appeared",
+    "BudgetStatus",
+    "Burn",
+    "Bygone",
+    "Change",
+    "ChangeListener",
+    "Changed",
+    "ClampedDuration",
+    "ClockSkew",
+    "Corrections",
+    "CostUnit",
+    "Departed",
+    "Departure",
+    "Distribution",
+    "Exchange",
+    "Fact",
+    "FactListener",
+    "Funds",
+    "Idleness",
+    "IllegalTransition",
+    "Job",
+    "JobState",
+    "LedgerRun",
+    "LoopRun",
+    "Metric",
+    "Organization",
+    "Plan",
+    "Point",
+    "Project",
+    "ProjectTally",
+    "Quantity",
+    "RateLimit",
+    "Reading",
+    "Record",
+    "Spend",
+    "Unit",
+    "UnknownState",
+    "Unreadable",
+    "Waste",
+]

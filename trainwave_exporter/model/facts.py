@@ -1,0 +1,124 @@
+"""What the exporter tells of its own work, for telemetry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from msgspec import Struct
+
+
+class Exchange(Struct, frozen=True, kw_only=True):
+    """One request to the API and how it ended."""
+
+    account: str
+    endpoint: str
+    """A closed set, such as ``jobs``, ``job``, ``projects``, ``organizations``, ``metric``."""
+    outcome: str
+    """``ok`` or the ``outcome`` of the error class of `trainwave_exporter.api.errors`."""
+    seconds: float
+
+
+class RateLimit(Struct, frozen=True, kw_only=True):
+    """What an account's request budget looks like now."""
+
+    account: str
+    limit: int
+    """Requests a minute the API grants this key (assumed until it has told)."""
+    allowance: int
+    """The part of them that the exporter may use."""
+    remaining: int | None
+    """What the API said is left in its present window, for all users of the key."""
+    used: int
+    """Requests the exporter sent in the last minute."""
+    blocked_until: float
+    """Unix seconds until which nothing is sent, after a 429; 0 when free."""
+
+
+class LoopRun(Struct, frozen=True, kw_only=True):
+    """One run of a polling loop."""
+
+    account: str
+    loop: str
+    succeeded: bool
+    seconds: float
+    finished_at: float
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What one tick of the planner came to, in requests."""
+
+    account: str
+    planned: int
+    deferred: int
+    """Due, but beyond what the budget allows now."""
+    round_seconds: float
+    """How long one round of all readings takes at the present budget."""
+
+
+class Unreadable(Struct, frozen=True, kw_only=True):
+    """Something in an answer that could not be read, and was left out instead of guessed."""
+
+    account: str
+    subject: str
+    """What it was about: ``job``, ``project``, ``organization``, ``cost``, or a metric's name."""
+    reason: str
+    """Of a closed set per subject, for a label."""
+
+
+class UnknownState(Struct, frozen=True):
+    """A job state that no source names."""
+
+    account: str
+    state: str
+
+
+class IllegalTransition(Struct, frozen=True):
+    """A state change that the lifecycle does not know, taken over from the API all the same."""
+
+    account: str
+    from_state: str
+    to_state: str
+
+
+class ClampedDuration(Struct, frozen=True):
+    """A duration that came out negative and was counted as zero."""
+
+    account: str
+    duration: str
+    """``queue`` or ``run``."""
+
+
+class ClockSkew(Struct, frozen=True):
+    """How far the API's clock (its ``Date`` header) is ahead of ours."""
+
+    account: str
+    seconds: float
+
+
+class LedgerRun(Struct, frozen=True, kw_only=True):
+    """One attempt of the ledger to write down what was seen."""
+
+    succeeded: bool
+    seconds: float
+    finished_at: float
+    waiting: int
+    """Jobs seen and not written down yet."""
+    size_bytes: int
+    """Of all that is stored."""
+
+
+Fact: TypeAlias = (
+    Exchange
+    | RateLimit
+    | LoopRun
+    | Plan
+    | Unreadable
+    | UnknownState
+    | IllegalTransition
+    | ClampedDuration
+    | ClockSkew
+    | LedgerRun
+)
+
+FactListener: TypeAlias = Callable[[Fact], None]
