@@ -12,10 +12,16 @@ from support.metrics import appeared, make_exposition, make_reading, text_of
 from support.prometheus import Samples, generated, parsed
 
 from trainwave_exporter.exposition import Format
-from trainwave_exporter.exposition.families import FAMILIES
+from trainwave_exporter.exposition.families import FAMILIES, IdleJob
 from trainwave_exporter.model import (
     AccountStatus,
+    Activity,
+    BudgetStatus,
+    Burn,
+    Corrections,
     Distribution,
+    Funds,
+    Idleness,
     Job,
     Metric,
     Organization,
@@ -24,6 +30,8 @@ from trainwave_exporter.model import (
     ProjectTally,
     Quantity,
     Record,
+    Spend,
+    Waste,
 )
 
 BUILD_INFO = "trainwave_exporter_build_info"
@@ -35,6 +43,7 @@ known_texts = st.none() | texts
 numbers = st.floats() | st.integers(-(10**20), 10**20).map(float)
 known_numbers = st.none() | numbers
 counts = st.integers(0, 10**18)
+amounts = counts.map(lambda micro: micro / 10**6)
 
 
 @st.composite
@@ -55,10 +64,11 @@ readings = st.dictionaries(
         for metric, (quantity, values) in told.items()
     }
 )
+job_ids = st.sampled_from("ab") | texts
 jobs = st.builds(
     Job,
     account=texts,
-    id=texts,
+    id=job_ids,
     state=texts,
     confirmed_at=numbers,
     rid=known_texts,
@@ -94,6 +104,35 @@ records: st.SearchStrategy[Record] = st.one_of(
         credit_balance_dollars=known_numbers,
     ),
     st.builds(AccountStatus, name=texts, up=st.booleans(), confirmed_at=known_numbers),
+    st.builds(
+        Spend,
+        project_id=texts,
+        owner=texts,
+        gpu_type=texts,
+        cost_dollars=amounts,
+        gpu_hours=amounts,
+        waste_dollars=st.dictionaries(st.sampled_from(Waste), amounts),
+        activity_gpu_hours=st.dictionaries(st.sampled_from(Activity), amounts),
+    ),
+    st.builds(Burn, project_id=texts, owner=texts, gpu_type=texts, dollars_per_hour=numbers),
+    st.builds(Corrections, up=amounts, down=amounts),
+    st.builds(
+        BudgetStatus,
+        name=texts,
+        limit_dollars=numbers,
+        spent_dollars=numbers,
+        forecast_dollars=numbers,
+        exhausted_at=known_numbers,
+        begins_at=numbers,
+        ends_at=numbers,
+    ),
+    st.builds(
+        Funds,
+        organization_id=texts,
+        exhausted_at=known_numbers,
+        difference_dollars=known_numbers,
+    ),
+    st.builds(Idleness, job_id=job_ids, idle_since=known_numbers, gpu_hours=numbers),
 )
 
 
@@ -102,13 +141,21 @@ def as_written(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
+def idle_jobs(known: list[Record]) -> list[IdleJob]:
+    """Return the jobs of which it is known how idle they are."""
+    idleness = {record.job_id: record for record in known if isinstance(record, Idleness)}
+    jobs = [record for record in known if isinstance(record, Job)]
+    return [IdleJob(job, idleness[job.id]) for job in jobs if job.id in idleness]
+
+
 def peers(known: list[Record]) -> Iterator[Peer]:
     """Yield our samples of the records as metrics of prometheus_client."""
+    shown = [*known, *idle_jobs(known)]
     for families in FAMILIES:
         for family in families:
             about = family.description
             peer = Peer(about.family, about.help, about.type, about.unit)
-            for record in known:
+            for record in shown:
                 if type(record) is families.record:
                     for suffix, values, value in family.samples(record):
                         names = (*families.labels, *family.labels)
@@ -119,7 +166,7 @@ def peers(known: list[Record]) -> Iterator[Peer]:
 
 
 @pytest.mark.parametrize("form", Format)
-@given(known=st.lists(records, max_size=3))
+@given(known=st.lists(records, max_size=4))
 def test_both_read_the_same_whatever_the_api_sends(form: Format, known: list[Record]) -> None:
     known = [*{(type(r), as_written(r.key)): r for r in known}.values()]
     exposition = make_exposition()

@@ -94,6 +94,17 @@ def test_a_job_that_comes_to_life_again_counts_as_live() -> None:
     assert settled(cap, live("b")) == ["a", "b"]
 
 
+def test_a_job_is_found_as_it_was_last_put_whether_or_not_it_has_a_place() -> None:
+    cap = Cap(2)
+    known = [live("a"), finished("b", 10.0), live("c"), finished("d", 20.0)]
+    settled(cap, *known)
+    assert [cap.find(job.id) for job in known] == known
+    cap.put(finished("c", 30.0))
+    cap.remove("a")
+    assert cap.find("c") == finished("c", 30.0)
+    assert cap.find("a") is None
+
+
 ids = st.sampled_from("abcdef")
 times = st.none() | st.sampled_from([1.0, 2.0, 3.0])
 changes = st.lists(

@@ -8,6 +8,7 @@ from trainwave_exporter.exposition import Selection, catalog
 
 GAUGE, COUNTER, HISTOGRAM = "gauge", "counter", "histogram"
 JOB = "organization_id project_id job_id"
+SPENDER = "project_id owner gpu_type"
 OWN = "trainwave_exporter_"
 
 CONTRACT = {
@@ -33,6 +34,8 @@ CONTRACT = {
     "trainwave_job_finished_timestamp_seconds": (GAUGE, JOB, "seconds"),
     "trainwave_job_expires_timestamp_seconds": (GAUGE, JOB, "seconds"),
     "trainwave_job_readings_timestamp_seconds": (GAUGE, f"{JOB} metric", "seconds"),
+    "trainwave_job_idle_since_timestamp_seconds": (GAUGE, JOB, "seconds"),
+    "trainwave_job_idle_gpu_hours": (GAUGE, JOB, "hours"),
     "trainwave_jobs": (GAUGE, "project_id state", ""),
     "trainwave_job_state_transitions_total": (COUNTER, "project_id from_state to_state", ""),
     "trainwave_job_queue_duration_seconds": (HISTOGRAM, "project_id", "seconds"),
@@ -48,6 +51,24 @@ CONTRACT = {
         "",
     ),
     "trainwave_organization_credit_balance_dollars": (GAUGE, "organization_id", "dollars"),
+    "trainwave_organization_credit_exhaustion_timestamp_seconds": (
+        GAUGE,
+        "organization_id",
+        "seconds",
+    ),
+    "trainwave_reconciliation_difference_dollars": (GAUGE, "organization_id", "dollars"),
+    "trainwave_project_cost_dollars_total": (COUNTER, SPENDER, "dollars"),
+    "trainwave_project_gpu_hours_total": (COUNTER, SPENDER, "hours"),
+    "trainwave_project_activity_gpu_hours_total": (COUNTER, f"{SPENDER} activity", "hours"),
+    "trainwave_waste_dollars_total": (COUNTER, f"{SPENDER} reason", "dollars"),
+    "trainwave_burn_dollars_per_hour": (GAUGE, SPENDER, "dollars_per_hour"),
+    "trainwave_cost_corrections_dollars_total": (COUNTER, "direction", "dollars"),
+    "trainwave_budget_limit_dollars": (GAUGE, "budget", "dollars"),
+    "trainwave_budget_spent_dollars": (GAUGE, "budget", "dollars"),
+    "trainwave_budget_forecast_dollars": (GAUGE, "budget", "dollars"),
+    "trainwave_budget_exhaustion_timestamp_seconds": (GAUGE, "budget", "seconds"),
+    "trainwave_budget_period_start_timestamp_seconds": (GAUGE, "budget", "seconds"),
+    "trainwave_budget_period_end_timestamp_seconds": (GAUGE, "budget", "seconds"),
     "trainwave_up": (GAUGE, "account", ""),
     "trainwave_account_last_success_timestamp_seconds": (GAUGE, "account", "seconds"),
     f"{OWN}build_info": (GAUGE, "version python_version", ""),
@@ -72,6 +93,11 @@ CONTRACT = {
     f"{OWN}scrape_duration_seconds": (HISTOGRAM, "format", "seconds"),
     f"{OWN}jobs_folded": (GAUGE, "", ""),
     f"{OWN}job_series_limit": (GAUGE, "", ""),
+    f"{OWN}ledger_writes_total": (COUNTER, "outcome", ""),
+    f"{OWN}ledger_last_success_timestamp_seconds": (GAUGE, "", "seconds"),
+    f"{OWN}ledger_write_duration_seconds": (GAUGE, "", "seconds"),
+    f"{OWN}ledger_waiting_jobs": (GAUGE, "", ""),
+    f"{OWN}ledger_size_bytes": (GAUGE, "", "bytes"),
     f"{OWN}config_last_reload_successful": (GAUGE, "", ""),
     f"{OWN}config_last_reload_success_timestamp_seconds": (GAUGE, "", "seconds"),
 }

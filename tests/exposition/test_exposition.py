@@ -17,7 +17,19 @@ from support.metrics import (
 )
 
 from trainwave_exporter.exposition import Exposition, Format, Telemetry
-from trainwave_exporter.model import AccountStatus, Organization, Project, ProjectTally, Record
+from trainwave_exporter.model import (
+    AccountStatus,
+    BudgetStatus,
+    Burn,
+    Bygone,
+    Corrections,
+    Funds,
+    Organization,
+    Project,
+    ProjectTally,
+    Record,
+    Spend,
+)
 
 FORMATS = pytest.mark.parametrize("form", Format)
 
@@ -28,6 +40,29 @@ FLEET: tuple[Record, ...] = (
     ProjectTally(project_id="p-1", jobs={"RUNNING": 2}, transitions={("LAUNCHING", "RUNNING"): 2}),
     make_job(id="j-2", cost_dollars=2.0),
     make_job(id="j-1", cost_dollars=1.0),
+)
+MONEY: tuple[Record, ...] = (
+    Spend(
+        project_id="p-1",
+        owner="ada",
+        gpu_type="H100",
+        cost_dollars=3.0,
+        gpu_hours=1.0,
+        waste_dollars={},
+        activity_gpu_hours={},
+    ),
+    Burn(project_id="p-1", owner="ada", gpu_type="H100", dollars_per_hour=2.5),
+    Corrections(up=0.0, down=0.5),
+    BudgetStatus(
+        name="all",
+        limit_dollars=10.0,
+        spent_dollars=3.0,
+        forecast_dollars=8.0,
+        exhausted_at=None,
+        begins_at=0.0,
+        ends_at=86_400.0,
+    ),
+    Funds(organization_id="o-1", exhausted_at=5000.0, difference_dollars=0.0),
 )
 
 
@@ -94,7 +129,7 @@ def test_nothing_known_yet_is_a_valid_answer() -> None:
     assert text_of(empty, Format.OPENMETRICS).endswith("# EOF\n")
 
 
-@pytest.mark.parametrize("record", FLEET)
+@pytest.mark.parametrize("record", [*FLEET, *MONEY])
 def test_what_departs_leaves_nothing_behind(record: Record) -> None:
     exposition = make_exposition()
     empty = text_of(exposition)
@@ -102,6 +137,12 @@ def test_what_departs_leaves_nothing_behind(record: Record) -> None:
     assert text_of(exposition) != empty
     exposition.apply(departed(record))
     assert text_of(exposition) == empty
+
+
+def test_what_is_over_for_too_long_is_in_no_answer(exposition: Exposition) -> None:
+    before = series_of(exposition, "trainwave_job")
+    exposition.apply([Bygone(make_job(id="j-1", cost_dollars=7.0)), Bygone(make_job(id="j-9"))])
+    assert series_of(exposition, "trainwave_job") == before
 
 
 def test_a_change_replaces_what_was_told_before(exposition: Exposition) -> None:

@@ -6,24 +6,32 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from platform import python_version
+from typing import get_args
 
 import pytest
 from support.metrics import appeared, make_exposition, make_job, make_reading, text_of
 from support.prometheus import parsed
+from support.tools import tool
 
 from trainwave_exporter.exposition import Exposition, Format, Telemetry, catalog
 from trainwave_exporter.model import (
     AccountStatus,
+    Activity,
+    BudgetStatus,
+    Burn,
     ClampedDuration,
     ClockSkew,
+    Corrections,
     Distribution,
     Exchange,
     Fact,
+    Funds,
+    Idleness,
     IllegalTransition,
+    LedgerRun,
     LoopRun,
     Metric,
     Organization,
@@ -34,8 +42,10 @@ from trainwave_exporter.model import (
     Quantity,
     RateLimit,
     Record,
+    Spend,
     UnknownState,
     Unreadable,
+    Waste,
 )
 
 GOLDEN = {
@@ -137,6 +147,49 @@ FLEET: tuple[Record, ...] = (
         queue_duration=Distribution.empty((30.0, 300.0)).observe(120.0),
         run_duration={"SUCCESS": Distribution.empty((600.0, 3600.0)).observe(900.0).observe(4e3)},
     ),
+    Spend(
+        project_id="p-vision",
+        owner="ada",
+        gpu_type="H100",
+        cost_dollars=1259.062501,
+        gpu_hours=493.75,
+        waste_dollars={Waste.GPU_IDLE: 12.75, Waste.STUCK_LAUNCHING: 0.425},
+        activity_gpu_hours={Activity.IDLE: 5.0, Activity.BUSY: 480.5, Activity.UNKNOWN: 8.25},
+    ),
+    Spend(
+        project_id="p-vision",
+        owner="",
+        gpu_type="",
+        cost_dollars=49.0,
+        gpu_hours=0.0,
+        waste_dollars={Waste.BILLED_AFTER_FINISH: 0.000001},
+        activity_gpu_hours={},
+    ),
+    Burn(project_id="p-vision", owner="ada", gpu_type="H100", dollars_per_hour=5.1),
+    Corrections(up=3.5, down=0.25),
+    BudgetStatus(
+        name="research",
+        limit_dollars=2500.0,
+        spent_dollars=2480.0,
+        forecast_dollars=2505.5,
+        exhausted_at=NOON + 14_117.647,
+        begins_at=NOON - 1_296_000,
+        ends_at=NOON + 1_296_000,
+    ),
+    BudgetStatus(
+        name="spare",
+        limit_dollars=100.0,
+        spent_dollars=0.0,
+        forecast_dollars=0.0,
+        exhausted_at=None,
+        begins_at=NOON - 43_200,
+        ends_at=NOON + 43_200,
+    ),
+    Funds(organization_id="o-lab", exhausted_at=NOON + 871_454.118, difference_dollars=-0.02),
+    Funds(organization_id="o-new", exhausted_at=None, difference_dollars=None),
+    Idleness(job_id="j-train", idle_since=None, gpu_hours=1.5),
+    Idleness(job_id="j-odd", idle_since=NOON - 1_800, gpu_hours=0.5),
+    *[Idleness(job_id=job.id, idle_since=None, gpu_hours=0.125) for job in FINISHED],
 )
 FACTS: tuple[Fact, ...] = (
     Exchange(account="vision", endpoint="jobs", outcome="ok", seconds=0.2),
@@ -150,6 +203,7 @@ FACTS: tuple[Fact, ...] = (
     IllegalTransition("vision", "SUCCESS", "RUNNING"),
     ClampedDuration("vision", "queue"),
     ClockSkew("vision", 0.75),
+    LedgerRun(succeeded=True, seconds=0.025, finished_at=NOON, waiting=0, size_bytes=1_048_576),
 )
 
 
@@ -185,18 +239,25 @@ def test_the_golden_exposition_shows_every_metric_but_those_of_the_process() -> 
     assert {name for name in missing if not name.startswith(("process_", "python_"))} == set()
 
 
+def test_the_golden_exposition_is_of_every_kind_of_record_and_fact() -> None:
+    assert {type(record) for record in FLEET} == {*get_args(Record)}
+    assert {type(fact) for fact in FACTS} == {*get_args(Fact)}
+
+
 def test_promtool_has_no_advice_but_on_the_unit_of_gpu_hours() -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        assert "CI" not in os.environ, "promtool is missing: install prometheus"
-        pytest.skip("promtool is not installed")
     checked = subprocess.run(
-        [promtool, "check", "metrics"],
+        [tool("sid", "promtool"), "check", "metrics"],
         input=GOLDEN[Format.TEXT].read_bytes(),
         capture_output=True,
         check=False,
         timeout=30,
     )
     assert checked.stderr.decode().splitlines() == [
-        'trainwave_job_gpu_hours use base unit "seconds" instead of "hours"'
+        f'{name} use base unit "seconds" instead of "hours"'
+        for name in (
+            "trainwave_job_gpu_hours",
+            "trainwave_job_idle_gpu_hours",
+            "trainwave_project_activity_gpu_hours_total",
+            "trainwave_project_gpu_hours_total",
+        )
     ]

@@ -25,6 +25,14 @@ def axis(point: Point) -> Mapping[LabelValues, float]:
     return {("x",): point[1], (None,): point[2]}
 
 
+nowhere = Families[Point](tuple, labels=(), identity=lambda _: ())
+
+
+@nowhere.gauge("way", "Both ways.", labels=("way",))
+def way(point: Point) -> Mapping[LabelValues, float]:
+    return {("x",): point[1], ("y",): point[2]}
+
+
 @pytest.fixture
 def table() -> Table[Point]:
     return new_table()
@@ -47,6 +55,12 @@ def test_a_column_holds_the_samples_of_one_family_in_order_of_keys(table: Table[
 def test_the_labels_of_a_family_follow_those_of_the_object(table: Table[Point]) -> None:
     put(table, ("a", 1, 2))
     assert table.column(1) == b'axis{point="a",way="x"} 1\naxis{point="a"} 2\n'
+
+
+def test_where_the_object_has_no_labels_those_of_a_family_stand_alone() -> None:
+    table = Table(nowhere, nowhere.labels, nowhere.identity)
+    put(table, ("a", 1, 2))
+    assert table.column(0) == b'way{way="x"} 1\nway{way="y"} 2\n'
 
 
 def test_a_column_that_did_not_change_stays_the_same_object(table: Table[Point]) -> None:

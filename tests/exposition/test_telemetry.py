@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 from platform import python_version
+from typing import get_args
 
 import pytest
 from support.prometheus import generated, parsed
 
 from trainwave_exporter.exposition import Format, Telemetry
+from trainwave_exporter.exposition.facts import KINDS
 from trainwave_exporter.model import (
     ClampedDuration,
     ClockSkew,
     Exchange,
     Fact,
     IllegalTransition,
+    LedgerRun,
     LoopRun,
     Plan,
     RateLimit,
@@ -38,6 +41,16 @@ def rate_limit(remaining: int | None) -> RateLimit:
 def loop_run(succeeded: bool, finished_at: float) -> LoopRun:
     return LoopRun(
         account="main", loop="sweep", succeeded=succeeded, seconds=1.5, finished_at=finished_at
+    )
+
+
+def ledger_run(succeeded: bool, finished_at: float, waiting: int) -> LedgerRun:
+    return LedgerRun(
+        succeeded=succeeded,
+        seconds=finished_at / 1000,
+        finished_at=finished_at,
+        waiting=waiting,
+        size_bytes=4096,
     )
 
 
@@ -121,6 +134,10 @@ def test_a_fact_is_in_the_metric_that_is_meant_for_it(
     assert series_of(telemetry, name) == series
 
 
+def test_every_kind_of_fact_is_counted_somewhere() -> None:
+    assert {*KINDS} == {*get_args(Fact)}
+
+
 def test_requests_are_counted_by_outcome_and_timed_all_the_same(telemetry: Telemetry) -> None:
     for outcome, seconds in (("ok", 0.2), ("ok", 0.2), ("timeout", 20.0)):
         fact = Exchange(account="main", endpoint="jobs", outcome=outcome, seconds=seconds)
@@ -159,6 +176,31 @@ def test_a_loop_that_never_failed_shows_zero_failures(telemetry: Telemetry) -> N
     telemetry.observe(loop_run(succeeded=True, finished_at=100.0))
     runs = series_of(telemetry, "loop_runs_total")
     assert runs['loop_runs_total{account="main",loop="sweep",outcome="error"}'] == 0
+
+
+def test_a_write_of_the_ledger_that_fails_moves_all_but_the_last_success(
+    telemetry: Telemetry,
+) -> None:
+    telemetry.observe(ledger_run(succeeded=True, finished_at=100.0, waiting=0))
+    assert series_of(telemetry, "ledger_writes")['ledger_writes_total{outcome="error"}'] == 0
+    telemetry.observe(ledger_run(succeeded=False, finished_at=130.0, waiting=7))
+    assert series_of(telemetry, "ledger_") == {
+        'ledger_writes_total{outcome="ok"}': 1,
+        'ledger_writes_total{outcome="error"}': 1,
+        "ledger_last_success_timestamp_seconds": 100,
+        "ledger_write_duration_seconds": 0.13,
+        "ledger_waiting_jobs": 7,
+        "ledger_size_bytes": 4096,
+    }
+
+
+def test_a_ledger_that_was_never_written_shows_no_time_of_success_but_zero(
+    telemetry: Telemetry,
+) -> None:
+    telemetry.observe(ledger_run(succeeded=False, finished_at=130.0, waiting=7))
+    assert series_of(telemetry, "ledger_last_success") == {
+        "ledger_last_success_timestamp_seconds": 0
+    }
 
 
 def test_strange_states_do_not_make_series_without_end(telemetry: Telemetry) -> None:

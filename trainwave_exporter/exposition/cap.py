@@ -23,6 +23,10 @@ class Pool:
     def __contains__(self, job_id: str) -> bool:
         return job_id in self.live or job_id in self.finished
 
+    def find(self, job_id: str) -> Job | None:
+        """Return a job as it was last put; None where there is none."""
+        return self.live.get(job_id) or self.finished.get(job_id)
+
     def put(self, job: Job) -> None:
         """Take a job in, or take over what it has become."""
         goes, stays = (self.live, self.finished) if job.finished else (self.finished, self.live)
@@ -50,6 +54,10 @@ class Cap:
 
     def __contains__(self, job_id: str) -> bool:
         return job_id in self._placed
+
+    def find(self, job_id: str) -> Job | None:
+        """Return a job as it was last put, with a place or without; None where there is none."""
+        return self._placed.find(job_id) or self._waiting.find(job_id)
 
     def put(self, job: Job) -> None:
         """Take a job in, to wait until places are settled, or take over what it has become."""

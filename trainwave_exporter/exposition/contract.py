@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
+from typing import TypeVar
 
 from msgspec import Struct
 
 from trainwave_exporter.exposition.families import FAMILIES
+from trainwave_exporter.exposition.family import Family
 from trainwave_exporter.exposition.telemetry import Telemetry
 from trainwave_exporter.exposition.text import Description
+
+R = TypeVar("R")
 
 INDISPENSABLE = frozenset({"trainwave_up", "trainwave_exporter_build_info"})
 """Metrics that cannot be denied: without them nothing else can be judged."""
@@ -44,3 +48,7 @@ class Selection(Struct, frozen=True):
             return True
         allowed = not self.allow or any(fnmatchcase(name, pattern) for pattern in self.allow)
         return allowed and not any(fnmatchcase(name, pattern) for pattern in self.deny)
+
+    def among(self, families: Iterable[Family[R]]) -> list[Family[R]]:
+        """Return the families that are exposed."""
+        return [family for family in families if self.keeps(family.name)]

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any, Protocol, assert_never
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, assert_never
 
 from trainwave_exporter.exposition.compression import Deflater, Member, deflate
 from trainwave_exporter.exposition.contract import Selection
-from trainwave_exporter.exposition.families import FAMILIES
-from trainwave_exporter.exposition.families import job as job_families
-from trainwave_exporter.exposition.family import Families, Family
+from trainwave_exporter.exposition.families import OTHERS
 from trainwave_exporter.exposition.formats import Format
 from trainwave_exporter.exposition.jobs import Jobs
 from trainwave_exporter.exposition.renderer import Table
 from trainwave_exporter.exposition.telemetry import Telemetry
 from trainwave_exporter.exposition.text import Description
-from trainwave_exporter.model import Appeared, Change, Changed, Departed
+from trainwave_exporter.model import Appeared, Bygone, Change, Changed, Departed, Idleness, Job
 
 _END = {Format.TEXT: b"", Format.OPENMETRICS: b"# EOF\n"}
 
 
-class Store(Protocol):
+class Store(NamedTuple):
     """Where records of one kind go."""
 
-    def put(self, key: str, record: Any, /) -> None:  # noqa: ANN401  one kind for each store
-        """Take a record in, in the place of the one with that key."""
-
-    def remove(self, key: str, /) -> None:
-        """Forget a record."""
+    put: Callable[[str, Any], None]
+    """Takes a record in, in the place of the one with that key."""
+    remove: Callable[[str], None]
+    """Forgets the record with that key, if there is one."""
 
 
 class Exposition:
@@ -45,14 +42,16 @@ class Exposition:
         self._deflater = Deflater()
         self._parts: dict[Format, list[bytes]] = {}
         self._members: dict[Format, Member] = {}
-        self._jobs = Jobs(self._kept(job_families), max_jobs)
+        self._jobs = Jobs(selection, max_jobs)
         self._others: list[Table[Any]] = []
-        self._stores: dict[type, Store] = {job_families.record: self._jobs}
-        for families in FAMILIES:
-            if families is not job_families:
-                table = Table(self._kept(families), families.labels, families.identity)
-                self._stores[families.record] = table
-                self._others.append(table)
+        self._stores: dict[type, Store] = {
+            Job: Store(self._jobs.put, self._jobs.remove),
+            Idleness: Store(self._jobs.put_idleness, self._jobs.remove_idleness),
+        }
+        for families in OTHERS:
+            table = Table(selection.among(families), families.labels, families.identity)
+            self._stores[families.record] = Store(table.put, table.remove)
+            self._others.append(table)
         telemetry.folded(self._jobs.folded, max_jobs)
 
     def apply(self, changes: Iterable[Change]) -> None:
@@ -63,6 +62,8 @@ class Exposition:
                     self._stores[type(record)].put(record.key, record)
                 case Departed(record=record):
                     self._stores[type(record)].remove(record.key)
+                case Bygone():
+                    pass  # not shown
                 case _:
                     assert_never(change)
         self._jobs.settle()
@@ -109,9 +110,6 @@ class Exposition:
         shown.sort(key=lambda metric: metric[0].name)
         lines = [description.header(form) + samples for description, samples in shown]
         return b"".join([*lines, _END[form]])
-
-    def _kept(self, families: Families[Any]) -> list[Family[Any]]:
-        return [family for family in families if self._selection.keeps(family.name)]
 
 
 def _name(description: Description) -> str:

@@ -2,24 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
 
 from trainwave_exporter.exposition.cap import Cap
+from trainwave_exporter.exposition.contract import Selection
+from trainwave_exporter.exposition.families import IdleJob, idle_job
 from trainwave_exporter.exposition.families import job as job_families
-from trainwave_exporter.exposition.family import Family
+from trainwave_exporter.exposition.family import Families
 from trainwave_exporter.exposition.fold import Fold, Folds
 from trainwave_exporter.exposition.renderer import Table
-from trainwave_exporter.model import Job
+from trainwave_exporter.model import Idleness, Job
+
+R = TypeVar("R")
+
+
+class Split(Generic[R]):
+    """Records of one kind, by the jobs they tell of, each shown by itself or folded."""
+
+    def __init__(self, families: Families[R], selection: Selection) -> None:
+        shown = selection.among(families)
+        self._own = Table(shown, families.labels, families.identity)
+        self._folds = Folds(shown, families.labels, families.identity)
+
+    def put(self, job_id: str, record: R, *, folded: bool) -> None:
+        """Show a record, in the place of what was shown of that job."""
+        goes, stays = (self._own, self._folds) if folded else (self._folds, self._own)
+        goes.remove(job_id)
+        stays.put(job_id, record)
+
+    def remove(self, job_id: str) -> None:
+        """Forget a job, known or not."""
+        self._own.remove(job_id)
+        self._folds.remove(job_id)
+
+    @property
+    def folded(self) -> int:
+        """How many jobs are folded."""
+        return len(self._folds)
+
+    @property
+    def tables(self) -> tuple[Table[R], Table[Fold[R]]]:
+        """What is rendered; a family that is in both has its samples in that order."""
+        return self._own, self._folds.table
 
 
 class Jobs:
-    """All jobs; at most ``limit`` of them (0: all) have series of their own."""
+    """All jobs; at most ``limit`` of them (0: all) have series of their own.
 
-    def __init__(self, families: Sequence[Family[Job]], limit: int) -> None:
+    How idle a job is comes from another room in its own time, at times before the job itself. It is
+    shown once both are known, and rendered apart: nothing else of the job need be for its sake.
+    """
+
+    def __init__(self, selection: Selection, limit: int) -> None:
         self._cap = Cap(limit)
         self._changed: dict[str, Job] = {}
-        self._own = Table(families, job_families.labels, job_families.identity)
-        self._folds = Folds(families)
+        self._jobs = Split(job_families, selection)
+        self._idleness: dict[str, Idleness] = {}
+        self._idleness_changed: set[str] = set()
+        self._idle_jobs = Split(idle_job, selection)
 
     def put(self, key: str, job: Job) -> None:
         """Take a job in, or take over what it has become."""
@@ -27,30 +67,43 @@ class Jobs:
         self._changed[key] = job
 
     def remove(self, key: str) -> None:
-        """Forget a job."""
+        """Forget a job, and how idle it was."""
         self._cap.remove(key)
         self._changed.pop(key, None)
-        self._own.remove(key)
-        self._folds.remove(key)
+        self._jobs.remove(key)
+        self.remove_idleness(key)
+
+    def put_idleness(self, key: str, idleness: Idleness) -> None:
+        """Take in how idle a job is, whether or not the job is known."""
+        self._idleness[key] = idleness
+        self._idleness_changed.add(key)
+
+    def remove_idleness(self, key: str) -> None:
+        """Forget how idle a job is."""
+        self._idleness.pop(key, None)
+        self._idle_jobs.remove(key)
 
     def settle(self) -> None:
         """Render what changed since the last time, each job in the place that it has now."""
         self._changed.update((job.id, job) for job in self._cap.settle())
         for key, job in self._changed.items():
-            if key in self._cap:
-                self._folds.remove(key)
-                self._own.put(key, job)
-            else:
-                self._own.remove(key)
-                self._folds.put(job)
+            self._jobs.put(key, job, folded=key not in self._cap)
+        for key in self._idleness_changed | self._changed.keys():
+            self._settle_idleness(key)
         self._changed.clear()
+        self._idleness_changed.clear()
+
+    def _settle_idleness(self, key: str) -> None:
+        job, idleness = self._cap.find(key), self._idleness.get(key)
+        if job is not None and idleness is not None:
+            self._idle_jobs.put(key, IdleJob(job, idleness), folded=key not in self._cap)
 
     @property
     def folded(self) -> int:
         """How many jobs have no series of their own."""
-        return len(self._folds)
+        return self._jobs.folded
 
     @property
-    def tables(self) -> tuple[Table[Job], Table[Fold]]:
-        """What is rendered; a family that is in both has its samples in that order."""
-        return self._own, self._folds.table
+    def tables(self) -> tuple[Table[Any], ...]:
+        """What is rendered; a family that is in two has its samples in that order."""
+        return *self._jobs.tables, *self._idle_jobs.tables

@@ -70,17 +70,18 @@ class Table(Generic[R]):
 
 
 def _rendered(family: Family[R], identity: str, record: R) -> bytes:
-    name = family.name
+    name, names = family.name, family.labels
+    comma = "," if identity else ""
     return text.encoded(
         [
-            f"{name}{suffix}{{{identity}{_further(family.labels, values)}}} {text.number(value)}\n"
+            f"{name}{suffix}{{{identity}{_further(comma, names, values)}}} {text.number(value)}\n"
             for suffix, values, value in family.samples(record)
         ]
     )
 
 
 @lru_cache(maxsize=1024)
-def _further(names: tuple[str, ...], values: LabelValues) -> str:
+def _further(comma: str, names: tuple[str, ...], values: LabelValues) -> str:
     """Return a family's own labels, to follow those of the identity; most repeat all the time."""
     further = text.labels(names, values) if values else ""
-    return f",{further}" if further else ""
+    return f"{comma}{further}" if further else ""

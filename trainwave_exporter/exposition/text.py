@@ -17,7 +17,15 @@ from trainwave_exporter.exposition.formats import Format
 LabelValues: TypeAlias = tuple[str | None, ...]
 """One value for each label name; ``None`` leaves the label out of that series."""
 
-_UNITS = ("bytes_per_second", "bytes", "dollars", "hours", "ratio", "seconds")
+_UNITS = (
+    "bytes_per_second",
+    "bytes",
+    "dollars_per_hour",
+    "dollars",
+    "hours",
+    "ratio",
+    "seconds",
+)
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _HELP = re.compile(r'[^\\"\n]+')
 _NOT_FINITE = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}

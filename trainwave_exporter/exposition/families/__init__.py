@@ -7,12 +7,30 @@ from typing import Any
 
 from trainwave_exporter.exposition.families import readings as readings  # declares on `job`
 from trainwave_exporter.exposition.families.account import account
+from trainwave_exporter.exposition.families.budget import budget
+from trainwave_exporter.exposition.families.burn import burn
+from trainwave_exporter.exposition.families.corrections import corrections
+from trainwave_exporter.exposition.families.funds import funds
+from trainwave_exporter.exposition.families.idleness import IdleJob, idle_job
 from trainwave_exporter.exposition.families.job import job
 from trainwave_exporter.exposition.families.organization import organization
 from trainwave_exporter.exposition.families.project import project
+from trainwave_exporter.exposition.families.spend import spend
 from trainwave_exporter.exposition.families.tally import tally
 from trainwave_exporter.exposition.family import Families
 
-FAMILIES: tuple[Families[Any], ...] = (account, job, organization, project, tally)
+OTHERS: tuple[Families[Any], ...] = (
+    account,
+    budget,
+    burn,
+    corrections,
+    funds,
+    organization,
+    project,
+    spend,
+    tally,
+)
+"""All that are not of single jobs."""
+FAMILIES: tuple[Families[Any], ...] = (job, idle_job, *OTHERS)
 
-__all__ = ["FAMILIES", "account", "job", "organization", "project", "tally"]
+__all__ = ["FAMILIES", "OTHERS", "IdleJob", "idle_job", "job"]

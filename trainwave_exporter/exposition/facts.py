@@ -1,0 +1,264 @@
+"""What is counted of the exporter's own work: for each kind of fact its metrics, declared and kept.
+
+Each function adds the metrics of one kind to the instruments, and returns what takes such facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import nan
+from typing import Any, TypeAlias
+
+from trainwave_exporter.exposition.instruments import Instruments
+from trainwave_exporter.model import (
+    ClampedDuration,
+    ClockSkew,
+    Exchange,
+    IllegalTransition,
+    LedgerRun,
+    LoopRun,
+    Plan,
+    RateLimit,
+    UnknownState,
+    Unreadable,
+)
+
+_API_SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_STRANGE = 50
+"""How many values that no source names a label may take before they are lumped together."""
+_OUTCOMES = {True: "ok", False: "error"}
+"""Of a run. Both are there from the first run on, so that a rate sees the first failure."""
+
+
+class Bounded:
+    """Lets the first values through as they are, and makes ``other`` of all that come later."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._seen: set[tuple[str, ...]] = set()
+
+    def __call__(self, *values: str) -> tuple[str, ...]:
+        """Return the values of some labels, or as many times ``other``."""
+        if len(self._seen) < self._limit:
+            self._seen.add(values)
+        return values if values in self._seen else ("other",) * len(values)
+
+
+def exchanges(own: Instruments) -> Callable[[Exchange], None]:
+    """Count requests and time them."""
+    requests = own.counter(
+        "api_requests_total",
+        "Requests to the API, by how they ended.",
+        "account",
+        "endpoint",
+        "outcome",
+    )
+    duration = own.histogram(
+        "api_request_duration_seconds",
+        "Time from sending a request to having its answer.",
+        "account",
+        "endpoint",
+        buckets=_API_SECONDS,
+    )
+
+    def observe(fact: Exchange) -> None:
+        requests(fact.account, fact.endpoint, fact.outcome).inc()
+        duration(fact.account, fact.endpoint).observe(fact.seconds)
+
+    return observe
+
+
+def rate_limits(own: Instruments) -> Callable[[RateLimit], None]:
+    """Show what an account may ask for."""
+    limit = own.gauge(
+        "rate_limit_requests", "Requests a minute that the API grants the key.", "account"
+    )
+    allowance = own.gauge(
+        "rate_limit_allowance_requests",
+        "Requests a minute, of those granted, that the exporter may use.",
+        "account",
+    )
+    remaining = own.gauge(
+        "rate_limit_remaining_requests",
+        "Requests left to all users of the key in its present window; NaN while not told.",
+        "account",
+    )
+    used = own.gauge(
+        "rate_limit_used_requests",
+        "Requests that the exporter sent in the last minute.",
+        "account",
+    )
+    blocked_until = own.gauge(
+        "rate_limit_blocked_until_timestamp_seconds",
+        "Until when nothing is sent after the API refused a request; 0 when free.",
+        "account",
+    )
+
+    def observe(fact: RateLimit) -> None:
+        limit(fact.account).set(fact.limit)
+        allowance(fact.account).set(fact.allowance)
+        remaining(fact.account).set(nan if fact.remaining is None else fact.remaining)
+        used(fact.account).set(fact.used)
+        blocked_until(fact.account).set(fact.blocked_until)
+
+    return observe
+
+
+def plans(own: Instruments) -> Callable[[Plan], None]:
+    """Show what the planner came to."""
+    requests = own.gauge(
+        "plan_requests",
+        "Requests that the last tick of the planner came to.",
+        "account",
+        "outcome",
+    )
+    round_seconds = own.gauge(
+        "readings_round_seconds",
+        "Time that one round of all readings takes at the present budget.",
+        "account",
+    )
+
+    def observe(fact: Plan) -> None:
+        requests(fact.account, "planned").set(fact.planned)
+        requests(fact.account, "deferred").set(fact.deferred)
+        round_seconds(fact.account).set(fact.round_seconds)
+
+    return observe
+
+
+def loop_runs(own: Instruments) -> Callable[[LoopRun], None]:
+    """Count runs of the polling loops; show when each last ended and how long it took."""
+    runs = own.counter(
+        "loop_runs_total",
+        "Runs of a polling loop, by how they ended.",
+        "account",
+        "loop",
+        "outcome",
+    )
+    finished = own.gauge(
+        "loop_last_finished_timestamp_seconds",
+        "When a polling loop last came to an end, good or bad.",
+        "account",
+        "loop",
+    )
+    success = own.gauge(
+        "loop_last_success_timestamp_seconds",
+        "When a polling loop last succeeded.",
+        "account",
+        "loop",
+    )
+    duration = own.gauge(
+        "loop_duration_seconds",
+        "Time that the last run of a polling loop took.",
+        "account",
+        "loop",
+    )
+
+    def observe(fact: LoopRun) -> None:
+        for succeeded, outcome in _OUTCOMES.items():
+            runs(fact.account, fact.loop, outcome).inc(succeeded is fact.succeeded)
+        finished(fact.account, fact.loop).set(fact.finished_at)
+        duration(fact.account, fact.loop).set(fact.seconds)
+        if fact.succeeded:
+            success(fact.account, fact.loop).set(fact.finished_at)
+
+    return observe
+
+
+def unreadables(own: Instruments) -> Callable[[Unreadable], None]:
+    """Count what could not be read."""
+    unreadable = own.counter(
+        "unreadable_total",
+        "What was left out of answers because it could not be read.",
+        "account",
+        "subject",
+        "reason",
+    )
+    return lambda fact: unreadable(fact.account, fact.subject, fact.reason).inc()
+
+
+def unknown_states(own: Instruments) -> Callable[[UnknownState], None]:
+    """Count states that no source names."""
+    unknown = own.counter(
+        "unknown_states_total", "Job states met that no source names.", "account", "state"
+    )
+    bounded = Bounded(_STRANGE)
+    return lambda fact: unknown(fact.account, *bounded(fact.state)).inc()
+
+
+def illegal_transitions(own: Instruments) -> Callable[[IllegalTransition], None]:
+    """Count state changes that the lifecycle does not know."""
+    illegal = own.counter(
+        "illegal_transitions_total",
+        "State changes met that a job's lifecycle does not know.",
+        "account",
+        "from_state",
+        "to_state",
+    )
+    bounded = Bounded(_STRANGE)
+    return lambda fact: illegal(fact.account, *bounded(fact.from_state, fact.to_state)).inc()
+
+
+def clamped_durations(own: Instruments) -> Callable[[ClampedDuration], None]:
+    """Count durations that came out negative."""
+    clamped = own.counter(
+        "clamped_durations_total",
+        "Durations that came out negative and were counted as zero.",
+        "account",
+        "duration",
+    )
+    return lambda fact: clamped(fact.account, fact.duration).inc()
+
+
+def clock_skews(own: Instruments) -> Callable[[ClockSkew], None]:
+    """Show by how much the clocks differ."""
+    skew = own.gauge("clock_skew_seconds", "How far the API's clock is ahead of ours.", "account")
+    return lambda fact: skew(fact.account).set(fact.seconds)
+
+
+def ledger_runs(own: Instruments) -> Callable[[LedgerRun], None]:
+    """Count attempts to write the ledger; show how the last one went and what it left."""
+    writes = own.counter(
+        "ledger_writes_total",
+        "Attempts to write down what was seen, by how they ended.",
+        "outcome",
+    )
+    success = own.gauge(
+        "ledger_last_success_timestamp_seconds", "When the ledger was last written."
+    )
+    duration = own.gauge(
+        "ledger_write_duration_seconds", "Time that the last attempt to write the ledger took."
+    )
+    waiting = own.gauge(
+        "ledger_waiting_jobs", "Jobs whose last sighting the ledger has not written down yet."
+    )
+    size = own.gauge("ledger_size_bytes", "Size of all that the ledger stores.")
+
+    def observe(fact: LedgerRun) -> None:
+        for succeeded, outcome in _OUTCOMES.items():
+            writes(outcome).inc(succeeded is fact.succeeded)
+        duration().set(fact.seconds)
+        waiting().set(fact.waiting)
+        size().set(fact.size_bytes)
+        if fact.succeeded:
+            success().set(fact.finished_at)
+
+    return observe
+
+
+Observe: TypeAlias = Callable[[Any], None]
+"""Takes facts of one kind."""
+
+KINDS: Mapping[type, Callable[[Instruments], Observe]] = {
+    Exchange: exchanges,
+    RateLimit: rate_limits,
+    LoopRun: loop_runs,
+    Plan: plans,
+    Unreadable: unreadables,
+    UnknownState: unknown_states,
+    IllegalTransition: illegal_transitions,
+    ClampedDuration: clamped_durations,
+    ClockSkew: clock_skews,
+    LedgerRun: ledger_runs,
+}
+"""Every kind of fact, and what makes its metrics."""
