@@ -20,7 +20,11 @@ LABEL org.opencontainers.image.title="trainwave-exporter" \
 COPY --from=build /opt/trainwave-exporter /opt/trainwave-exporter
 ENV PATH=/opt/trainwave-exporter/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    TRAINWAVE_STORAGE_PATH=/var/lib/trainwave-exporter
+# The ledger. A volume takes its owner from the folder that it covers.
+RUN install -d -o 65532 -g 65532 -m 0750 /var/lib/trainwave-exporter
+VOLUME /var/lib/trainwave-exporter
 # Numeric, so that Kubernetes can see that it is not root.
 USER 65532:65532
 EXPOSE 9877

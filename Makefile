@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test endurance lint format types docs lock locked clean
+.PHONY: help demo test endurance bench lint format types docs lock locked clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -27,6 +27,9 @@ test: $(VENV)/.dev ## run the whole test suite; fails below 95 % of branches, to
 
 endurance: $(VENV)/.dev ## ten minutes of every fault at once, in both dialects
 	@ENDURANCE_SECONDS=600 $(BIN)/python -m pytest -n 2 tests/end_to_end/test_endurance.py
+
+bench: $(VENV)/.dev ## measure what the ledger costs, against peers in the same run
+	@$(BIN)/python tests/benchmarks/bench_ledger.py
 
 lint: $(VENV)/.dev ## check style, YAML and Dockerfile
 	@$(BIN)/ruff check .

@@ -27,7 +27,8 @@ async def running(
 ) -> AsyncIterator[Daemon]:
     """Run a daemon on a free port; flags are spelled ``section__key``."""
     given = {path.replace("__", "."): text for path, text in flags.items()}
-    settings = load({"web.listen_address": "127.0.0.1:0", **given}, environ, file)
+    given = {"web.listen_address": "127.0.0.1:0", "storage.path": ":memory:", **given}
+    settings = load(given, environ, file)
     keys: dict[str, KeySource] = {
         account.name: key_source(account, environ) for account in settings.accounts
     }

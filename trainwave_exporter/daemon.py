@@ -6,6 +6,8 @@
                    │ observations
                    ▼
                  fleet ─changes─▶ exposition ─bytes─▶ web server
+                   │                 ▲
+                   └─changes─▶ ledger┘
 
 Only this room turns settings into constructor arguments, and only here does it show who listens to
 whom.
@@ -17,18 +19,31 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from random import Random
+from zoneinfo import ZoneInfo
 
 import structlog
 from msgspec.structs import asdict
 
 from trainwave_exporter import __version__
 from trainwave_exporter.api import Client, RateBudget
-from trainwave_exporter.config import Account, KeySource, Settings
+from trainwave_exporter.config import IN_MEMORY, Account, KeySource, Settings
 from trainwave_exporter.detached import DetachedExecutor
 from trainwave_exporter.exposition import Exposition, Selection, Telemetry
 from trainwave_exporter.fleet import Fleet, Observation, Policy, TimePassed
+from trainwave_exporter.ledger import (
+    Budget,
+    Ledger,
+    Period,
+    Rules,
+    Store,
+    Terms,
+    UnfitStoreError,
+    milliseconds,
+)
 from trainwave_exporter.model import ChangeListener, FactListener, RateLimit
 from trainwave_exporter.polling import AccountPoller, Intervals, Loop, Schedule, Scope
 from trainwave_exporter.web import (
@@ -84,6 +99,14 @@ class Daemon:
             observe=self.telemetry.observe,
             now=self._started_at,
         )
+        self._ledger = Ledger(
+            open_store=partial(Store.open, _ledger_folder(settings)),
+            terms=_terms(settings),
+            publish=self.exposition.apply,
+            observe=self.telemetry.observe,
+            clock=clock,
+            monotonic=monotonic,
+        )
         dice = random or Random()  # noqa: S311 - spreads retries, guards nothing
         self._watches = [
             _Watch(
@@ -92,6 +115,7 @@ class Daemon:
                 settings,
                 fleet=self._fleet,
                 report=self._report,
+                undescribed=partial(self._ledger.undescribed, account.name),
                 observe=self.telemetry.observe,
                 clock=clock,
                 monotonic=monotonic,
@@ -108,11 +132,22 @@ class Daemon:
             clock=clock,
             monotonic=monotonic,
         )
+        bookkeeping = Loop(
+            account="",
+            name="ledger",
+            interval=settings.storage.write_interval,
+            work=self._keep_books,
+            observe=self.telemetry.observe,
+            clock=clock,
+            monotonic=monotonic,
+        )
         pollers = [watch.poller for watch in self._watches]
-        self._loops = [loop for poller in pollers for loop in poller.loops] + [housekeeping]
+        loops = [loop for poller in pollers for loop in poller.loops]
+        self._loops = [*loops, housekeeping, bookkeeping]
         self._schedule = Schedule(self._loops, clock=clock, monotonic=monotonic)
         self._listeners: list[ChangeListener] = [
             self.exposition.apply,
+            self._ledger.apply,
             *(poller.forget for poller in pollers),
         ]
         self.web = WebServer(
@@ -133,6 +168,10 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         self.telemetry.config_loaded(succeeded=True, at=self._started_at)
+        try:
+            await self._ledger.open()
+        except UnfitStoreError as error:
+            raise StartError(str(error)) from error
         self.exposition.apply(self._fleet.introduce())
         try:
             await self.web.start(self._settings.web.listen_address)
@@ -152,6 +191,7 @@ class Daemon:
         finally:
             self._schedule.stop()
             await asyncio.gather(*(watch.poller.stop() for watch in self._watches))
+            await self._ledger.close()
             await self.web.stop()
             log.info("stopped")
 
@@ -205,6 +245,9 @@ class Daemon:
         for watch in self._watches:
             self.telemetry.observe(watch.rate_limit(self._clock()))
 
+    async def _keep_books(self, _step: Callable[[], None]) -> None:
+        await self._ledger.run()
+
 
 class _Watch:
     """One account's budget, client and poller."""
@@ -217,6 +260,7 @@ class _Watch:
         *,
         fleet: Fleet,
         report: Callable[[Observation], None],
+        undescribed: Callable[[], Sequence[str]],
         observe: FactListener,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
@@ -251,6 +295,7 @@ class _Watch:
                 directory=polling.directory_interval,
                 readings=polling.readings_interval,
             ),
+            undescribed=undescribed,
             clock=clock,
             monotonic=monotonic,
         )
@@ -319,6 +364,38 @@ def _policy(settings: Settings) -> Policy:
         directory_staleness=fleet.staleness + 2 * settings.polling.directory_interval,
         listed_at_least_every=2 * settings.polling.sweep_interval,
         vanish_after_sweeps=fleet.vanish_after_sweeps,
+    )
+
+
+def _ledger_folder(settings: Settings) -> Path | None:
+    path = settings.storage.path
+    return None if path == IN_MEMORY else Path(path)
+
+
+def _terms(settings: Settings) -> Terms:
+    waste = settings.waste
+    return Terms(
+        rules=Rules(
+            idle_threshold=waste.idle_threshold,
+            warm_up=milliseconds(waste.warm_up),
+            launch_bound=milliseconds(waste.launch_bound),
+            reading_gap=milliseconds(waste.reading_gap),
+        ),
+        budgets=tuple(
+            Budget(
+                name=budget.name,
+                limit_dollars=budget.limit_dollars,
+                period=Period(budget.period),
+                zone=ZoneInfo(budget.time_zone),
+                organizations=frozenset(budget.organizations),
+                projects=frozenset(budget.projects),
+                owners=frozenset(budget.owners),
+                gpu_types=frozenset(budget.gpu_types),
+            )
+            for budget in settings.budgets
+        ),
+        retention=milliseconds(settings.storage.retention),
+        accounts={account.name: account.project is None for account in settings.accounts},
     )
 
 

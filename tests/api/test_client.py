@@ -350,7 +350,12 @@ async def test_a_detail_or_reading_is_not_asked_for_again(make_client: MakeClien
 async def test_after_a_429_nobody_sends_until_the_api_allows_it(
     make_client: MakeClient, fake_time: FakeTime
 ) -> None:
-    budget = RateBudget(random=Random(1), clock=fake_time.clock, sleep=fake_time.sleep)
+    budget = RateBudget(
+        random=Random(1),
+        clock=fake_time.clock,
+        monotonic=fake_time.monotonic,
+        sleep=fake_time.sleep,
+    )
     limited = web.json_response(
         {"success": False, "error": {"code": "rate_limit_exceeded", "message": "Slow down."}},
         status=429,
@@ -376,7 +381,12 @@ async def test_after_a_success_a_429_is_waited_out_as_if_it_were_the_first(
         def uniform(self, a: float, b: float) -> float:  # noqa: ARG002 - as Random's
             return b
 
-    budget = RateBudget(random=Highest(), clock=fake_time.clock, sleep=fake_time.sleep)
+    budget = RateBudget(
+        random=Highest(),
+        clock=fake_time.clock,
+        monotonic=fake_time.monotonic,
+        sleep=fake_time.sleep,
+    )
     told = (web.Response(status=429), BARE_JOB, web.Response(status=429))
     async with serving(answers(*told)) as server:
         client = make_client(server.url, budget=budget, clock=fake_time.clock)
@@ -393,7 +403,12 @@ async def test_after_a_success_a_429_is_waited_out_as_if_it_were_the_first(
 async def test_the_headers_of_every_answer_teach_the_budget(
     make_client: MakeClient, fake_time: FakeTime, facts: list[Fact]
 ) -> None:
-    budget = RateBudget(random=Random(1), clock=fake_time.clock, sleep=fake_time.sleep)
+    budget = RateBudget(
+        random=Random(1),
+        clock=fake_time.clock,
+        monotonic=fake_time.monotonic,
+        sleep=fake_time.sleep,
+    )
     headers = {
         "X-RateLimit-Limit": "1000",
         "X-RateLimit-Remaining": "900",

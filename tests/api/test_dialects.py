@@ -162,6 +162,7 @@ def test_a_deployed_project_and_organization(fixture: Callable[[str], Any]) -> N
             rid="acme-1",
             name="Acme",
             credit_balance_dollars=1234.56,
+            confirmed_at=where.received_at,
         )
     assert notes == []
 

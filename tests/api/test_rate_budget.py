@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -75,7 +76,9 @@ async def test_the_most_urgent_goes_first_and_equals_in_the_order_of_asking(
 
 
 async def test_equally_urgent_requests_keep_their_order(fake_time: FakeTime) -> None:
-    budget = RateBudget(random=Random(1), max_in_flight=1, clock=fake_time.clock)
+    budget = RateBudget(
+        random=Random(1), max_in_flight=1, clock=fake_time.clock, monotonic=fake_time.monotonic
+    )
     order: list[int] = []
 
     async def send(number: int) -> None:
@@ -309,10 +312,7 @@ async def test_those_who_waited_out_a_429_do_not_all_go_at_once(sender: Sender) 
     sender.budget.back_off(10)
     sender.want(RUNNING, 30)
     await sender.time.advance(120)
-    gaps = [
-        later - earlier
-        for (earlier, _), (later, _) in zip(sender.sent, sender.sent[1:], strict=False)
-    ]
+    gaps = [later - earlier for (earlier, _), (later, _) in pairwise(sender.sent)]
     assert len(sender.sent) == 30
     assert min(gaps) > 0.7
     assert sender.budget.available(RUNNING, sender.time.now) == 80 - sum(
@@ -335,15 +335,22 @@ async def test_a_longer_order_to_wait_lengthens_the_block_and_none_shortens_it(
 async def test_without_a_sensible_order_the_wait_doubles_up_to_five_minutes(
     fake_time: FakeTime, retry_after: float | None
 ) -> None:
-    budget = RateBudget(random=Highest(), clock=fake_time.clock, sleep=fake_time.sleep)
+    budget = RateBudget(
+        random=Highest(),
+        clock=fake_time.clock,
+        monotonic=fake_time.monotonic,
+        sleep=fake_time.sleep,
+    )
     waits = []
     for _ in range(12):
         budget.back_off(retry_after)
         until = budget.snapshot(fake_time.now).blocked_until
         waits.append(until - fake_time.now)
         await fake_time.advance(waits[-1])
-    assert waits == [2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300, 300]
+    assert waits == pytest.approx([2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300, 300])
+    await budget.acquire(RUNNING)
     budget.succeed()
+    budget.release()
     budget.back_off(None)
     assert budget.snapshot(fake_time.now).blocked_until == fake_time.now + 2
 
@@ -353,14 +360,16 @@ async def test_the_wait_is_random_so_that_exporters_do_not_march_in_step(
 ) -> None:
     waits = set()
     for seed in range(5):
-        budget = RateBudget(random=Random(seed), clock=fake_time.clock)
+        budget = RateBudget(
+            random=Random(seed), clock=fake_time.clock, monotonic=fake_time.monotonic
+        )
         budget.back_off(None)
         waits.add(budget.snapshot(fake_time.now).blocked_until)
     assert len(waits) == 5
 
 
 async def test_several_429s_of_one_excess_count_once(fake_time: FakeTime) -> None:
-    budget = RateBudget(random=Highest(), clock=fake_time.clock)
+    budget = RateBudget(random=Highest(), clock=fake_time.clock, monotonic=fake_time.monotonic)
     for _ in range(16):
         budget.back_off(None)
     assert budget.snapshot(fake_time.now).blocked_until == fake_time.now + 2
@@ -369,18 +378,105 @@ async def test_several_429s_of_one_excess_count_once(fake_time: FakeTime) -> Non
 async def test_a_success_from_before_the_block_does_not_end_the_growth(
     fake_time: FakeTime,
 ) -> None:
-    budget = RateBudget(random=Highest(), clock=fake_time.clock)
+    budget = RateBudget(random=Highest(), clock=fake_time.clock, monotonic=fake_time.monotonic)
+    await budget.acquire(RUNNING)
     budget.back_off(None)
-    budget.succeed()
     await fake_time.advance(2)
+    budget.succeed()
     budget.back_off(None)
-    assert budget.snapshot(fake_time.now).blocked_until == fake_time.now + 4
+    assert budget.blocked_for == 4
 
 
-async def test_no_order_to_wait_holds_for_more_than_five_minutes(sender: Sender) -> None:
+async def test_an_order_to_wait_holds_for_an_hour_at_most(sender: Sender) -> None:
     sender.budget.back_off(86_400)
     sender.want(RUNNING)
-    await sender.time.advance(300)
+    await sender.time.advance(3_600)
+    assert sender.sent == []
+    await sender.time.advance(1)
+    assert len(sender.sent) == 1
+
+
+async def test_after_a_block_a_single_probe_goes_first_and_its_success_lets_the_rest_follow(
+    sender: Sender,
+) -> None:
+    sender.budget.back_off(10)
+    sender.want(RUNNING, hold=True)
+    sender.want(RUNNING, 5)
+    await sender.time.advance(40)
+    assert len(sender.sent) == 1
+    sender.budget.succeed()
+    sender.budget.release()
+    await sender.time.advance(3.9)
+    assert len(sender.sent) == 6
+    gaps = [later - earlier for (earlier, _), (later, _) in pairwise(sender.sent[1:])]
+    assert min(gaps) > 0.7
+
+
+async def test_a_probe_that_says_nothing_about_the_limit_is_followed_by_another(
+    sender: Sender,
+) -> None:
+    sender.budget.back_off(10)
+    sender.want(RUNNING, 2, hold=True)
+    sender.want(RUNNING, hold=True)
+    await sender.time.advance(90)  # beyond the minute of an even pace
+    sender.budget.release()
+    await sender.time.advance(90)
+    assert len(sender.sent) == 2
+
+
+async def test_the_probe_waits_for_answers_from_before_the_block(sender: Sender) -> None:
+    sender.want(RUNNING, hold=True)
+    await settle()
+    sender.budget.back_off(10)
+    sender.want(RUNNING, 2, hold=True)
+    await sender.time.advance(30)
+    assert len(sender.sent) == 1
+    sender.budget.succeed()  # which says nothing of what comes after the block
+    sender.budget.release()
+    await sender.time.advance(30)
+    assert len(sender.sent) == 2
+
+
+async def test_a_refused_probe_begins_the_next_block(sender: Sender) -> None:
+    sender.budget.back_off(10)
+    sender.want(RUNNING, 2, hold=True)
+    await sender.time.advance(11)
+    assert len(sender.sent) == 1
+    sender.budget.back_off(100)
+    sender.budget.release()
+    await sender.time.advance(99)
+    assert len(sender.sent) == 1
+    await sender.time.advance(2)
+    assert len(sender.sent) == 2
+
+
+async def test_time_spent_blocked_is_told(sender: Sender) -> None:
+    budget, time = sender.budget, sender.time
+    assert (budget.blocked_for, budget.blocked_seconds) == (0, 0)
+    budget.back_off(10)
+    await time.advance(4)
+    assert (budget.blocked_for, budget.blocked_seconds) == pytest.approx((6, 4))
+    budget.back_off(16)
+    await time.advance(60)
+    assert (budget.blocked_for, budget.blocked_seconds) == pytest.approx((0, 20))
+    budget.back_off(5)
+    await time.advance(2)
+    assert (budget.blocked_for, budget.blocked_seconds) == pytest.approx((3, 22))
+
+
+@pytest.mark.parametrize("seconds", [-86_400.0, -20.0, 20.0, 86_400.0])
+async def test_setting_the_clock_changes_nothing_about_a_block(
+    sender: Sender, seconds: float
+) -> None:
+    sender.budget.back_off(30)
+    sender.want(RUNNING)
+    await sender.time.advance(10)
+    sender.time.now += seconds
+    until = sender.time.now + 20
+    assert sender.budget.snapshot(sender.time.now).blocked_until == pytest.approx(until)
+    await sender.time.advance(19)
+    assert sender.sent == []
+    await sender.time.advance(2)
     assert len(sender.sent) == 1
 
 
@@ -421,14 +517,15 @@ async def test_a_turn_granted_to_one_cancelled_meanwhile_is_taken_back(
     assert len(sender.sent) == 2
 
 
+@pytest.mark.parametrize("priority", [RUNNING, READINGS])
 async def test_a_turn_granted_and_cancelled_before_its_owner_awoke_is_taken_back(
-    fake_time: FakeTime,
+    fake_time: FakeTime, priority: Priority
 ) -> None:
     sender = Sender(fake_time, max_in_flight=1)
     sender.want(RUNNING, hold=True)
     await settle()
     sender.learn(Remaining=50, Reset=fake_time.now + 30)
-    sender.want(READINGS)
+    sender.want(priority)
     await settle()
     sender.budget.release()
     sender.tasks[1].cancel()
@@ -501,5 +598,7 @@ async def test_the_snapshot_tells_limit_allowance_and_use(sender: Sender) -> Non
 
 
 async def test_a_share_is_not_lost_to_binary_fractions(fake_time: FakeTime) -> None:
-    budget = RateBudget(random=Random(1), share=0.29, clock=fake_time.clock)
+    budget = RateBudget(
+        random=Random(1), share=0.29, clock=fake_time.clock, monotonic=fake_time.monotonic
+    )
     assert budget.snapshot(fake_time.now).allowance == 29

@@ -14,11 +14,14 @@ from support.fake_time import FakeTime, settle
 from support.sender import Sender
 
 from trainwave_exporter.api import Priority
+from trainwave_exporter.api.gates import LONGEST_ORDER, LONGEST_WAIT, SPAN
 
 priorities = st.sampled_from(list(Priority))
 wishes = st.tuples(st.just("want"), priorities, st.integers(1, 60))
 waits = st.tuples(st.just("wait"), st.floats(0, 90), st.none())
 refusals = st.tuples(st.just("refuse"), st.none() | st.floats(-10, 1e6), st.none())
+disorders = st.tuples(st.just("refuse"), st.none() | st.floats(-10, 0), st.none())
+clock_settings = st.tuples(st.just("set"), st.floats(-1e6, 1e6), st.none())
 headers = st.tuples(
     st.just("tell"),
     st.one_of(st.integers(-5, 10**6).map(str), st.floats().map(str), st.text(max_size=5)),
@@ -52,35 +55,95 @@ def test_in_no_minute_more_than_the_share_of_the_limit_is_sent(
         assert later - earlier > 60
 
 
-@settings(max_examples=40, deadline=None)
-@given(steps=st.lists(st.one_of(wishes, waits, headers, refusals), max_size=20))
-def test_nothing_the_api_tells_stops_the_exporter_for_more_than_five_minutes(
+async def longest_wait(steps: list[tuple[str, object, object]], bound: float) -> None:
+    """Assert that after these steps one who wants to send need not wait beyond ``bound``."""
+    sender = Sender(FakeTime())
+    for kind, first, second in steps:
+        match kind:
+            case "want":
+                assert isinstance(second, int)
+                assert isinstance(first, Priority)
+                sender.want(first, second)
+            case "wait":
+                assert isinstance(first, float)
+                await sender.time.advance(first)
+            case "set":
+                assert isinstance(first, float)
+                sender.time.now += first
+            case "refuse":
+                assert first is None or isinstance(first, float)
+                sender.budget.back_off(first)
+            case "tell":
+                reset = sender.time.now + second if isinstance(second, float) else second
+                sender.learn(Limit=first, Remaining=first, Reset=reset)
+    await sender.stop()
+    before = len(sender.sent)
+    sender.want(Priority.RUNNING)
+    await sender.time.advance(bound + 0.001)
+    assert len(sender.sent) == before + 1
+    await sender.stop()
+    assert sender.time.sleeping == 0
+
+
+anything = st.one_of(wishes, waits, headers, clock_settings)
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=st.lists(st.one_of(anything, refusals), max_size=20))
+def test_nothing_the_api_tells_stops_the_exporter_for_more_than_an_hour_and_a_slot(
     steps: list[tuple[str, object, object]],
 ) -> None:
+    asyncio.run(longest_wait(steps, LONGEST_ORDER + SPAN))
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=st.lists(st.one_of(anything, disorders), max_size=20))
+def test_without_an_order_nothing_stops_the_exporter_for_more_than_five_minutes(
+    steps: list[tuple[str, object, object]],
+) -> None:
+    asyncio.run(longest_wait(steps, LONGEST_WAIT))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seconds=st.lists(st.floats(0.1, 5_000), min_size=1, max_size=5),
+    latency=st.floats(0.01, 30),
+    wanted=st.lists(priorities, min_size=1, max_size=30),
+)
+def test_after_each_refusal_one_request_goes_alone_until_the_api_serves_one(
+    seconds: list[float], latency: float, wanted: list[Priority]
+) -> None:
+    """The API refuses as often as there are orders to wait, then serves all."""
+
     async def scenario() -> None:
         sender = Sender(FakeTime())
-        for kind, first, second in steps:
-            match kind:
-                case "want":
-                    assert isinstance(second, int)
-                    assert isinstance(first, Priority)
-                    sender.want(first, second)
-                case "wait":
-                    assert isinstance(first, float)
-                    await sender.time.advance(first)
-                case "refuse":
-                    assert first is None or isinstance(first, float)
-                    sender.budget.back_off(first)
-                case "tell":
-                    reset = sender.time.now + second if isinstance(second, float) else second
-                    sender.learn(Limit=first, Remaining=first, Reset=reset)
-        await sender.stop()
-        before = len(sender.sent)
-        sender.want(Priority.RUNNING)
-        await sender.time.advance(300.001)
-        assert len(sender.sent) == before + 1
-        await sender.stop()
-        assert sender.time.sleeping == 0
+        time, budget, orders = sender.time, sender.budget, [*seconds]
+        free_at, under_way, served = time.now, 0, 0
+
+        async def send(priority: Priority) -> None:
+            nonlocal free_at, under_way, served
+            await budget.acquire(priority)
+            assert time.now >= free_at
+            under_way += 1
+            assert under_way == 1 or served
+            await time.sleep(latency)
+            under_way -= 1
+            if orders:
+                order = orders.pop()
+                free_at = max(free_at, time.now + min(order, LONGEST_ORDER))
+                budget.back_off(order)
+            else:
+                served += 1
+                budget.succeed()
+            budget.release()
+
+        first = asyncio.create_task(send(Priority.RUNNING))
+        await time.advance(latency)
+        tasks = [first, *(asyncio.create_task(send(priority)) for priority in wanted)]
+        await time.advance(
+            len(seconds) * (LONGEST_ORDER + latency + 1) + len(wanted) * (1 + latency)
+        )
+        assert [task.exception() for task in tasks if task.done()] == [None] * len(tasks)
 
     asyncio.run(scenario())
 

@@ -20,7 +20,7 @@ Start: TypeAlias = Callable[..., Process]
 def environment(**variables: str) -> dict[str, str]:
     """Return the test's own environment without settings of the exporter, and with these."""
     own = {name: text for name, text in os.environ.items() if not name.startswith("TRAINWAVE_")}
-    return {**own, **variables}
+    return {**own, "TRAINWAVE_STORAGE_PATH": ":memory:", **variables}
 
 
 @pytest.fixture

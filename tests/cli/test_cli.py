@@ -156,7 +156,8 @@ def test_a_taken_port_is_one_line(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         status = main(
-            [*command, f"--web.listen-address={address}"], {"TRAINWAVE_API_KEY": "demo-key"}
+            [*command, f"--web.listen-address={address}"],
+            {"TRAINWAVE_API_KEY": "demo-key", "TRAINWAVE_STORAGE_PATH": ":memory:"},
         )
     assert status == 1
     out, error = capsys.readouterr()

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
+import tomllib
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
 import pytest
 from cli.conftest import line_of
+from support.exporter import wait_for
 
+from trainwave_exporter.__main__ import run
 from trainwave_exporter.cli import main
 
 if TYPE_CHECKING:
-    from cli.conftest import Start
+    from cli.conftest import Process, Start
 
+ENDING = (signal.SIGTERM, signal.SIGINT)
 LISTENING = r"event=started .*listening=(\S+)"
 HERE = "--web.listen-address=127.0.0.1:0"
 
@@ -25,7 +32,7 @@ def body_of(url: str) -> str:
         return str(response.read(), "utf-8")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", ENDING)
 def test_the_exporter_serves_until_a_signal_and_ends_well_within_two_seconds(
     start: Start, api_url: str, number: signal.Signals
 ) -> None:
@@ -41,8 +48,62 @@ def test_the_exporter_serves_until_a_signal_and_ends_well_within_two_seconds(
     assert "demo-key" not in err
 
 
-def test_the_demo_tells_where_to_look_and_serves_a_fleet(start: Start) -> None:
-    process = start("demo", HERE, "--jobs=3", TRAINWAVE_ORGANIZATION="o-other")
+def signals(process: Process, which: str) -> set[int]:
+    """Return those that a process blocks (``SigBlk``) or catches (``SigCgt``), as Linux tells."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    mask = int(re.search(rf"{which}:\s*(\w+)", status)[1], 16)  # type: ignore[index]
+    return {number for number in ENDING if mask >> (number - 1) & 1}
+
+
+def held_back(process: Process) -> bool:
+    """Whether it is past its first line and before its last import."""
+    return signals(process, "SigBlk") == set(ENDING)
+
+
+def taken(process: Process) -> bool:
+    """Whether it is past its last import; its event loop may run by now, or not."""
+    return not signals(process, "SigBlk") and signals(process, "SigCgt") == set(ENDING)
+
+
+@pytest.mark.parametrize("command", [(HERE,), ("demo", HERE), ("simulator", "--port=0")])
+@pytest.mark.parametrize("number", ENDING)
+@pytest.mark.parametrize("moment", [held_back, taken])
+def test_a_signal_that_comes_early_ends_a_server_just_as_well(
+    start: Start,
+    command: tuple[str, ...],
+    number: signal.Signals,
+    moment: Callable[[Process], bool],
+) -> None:
+    process = start(*command, TRAINWAVE_API_KEY="demo-key")
+    wait_for(lambda: moment(process), "the moment", pause=0.001)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, "Traceback" in err) == (0, False)
+
+
+def test_the_installed_command_takes_the_same_way_in() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert EntryPoint("", project["scripts"]["trainwave-exporter"], "").load() is run
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, -15), (signal.SIGINT, 130)])
+def test_who_was_to_tell_something_does_not_end_well_when_told_to_stop_before(
+    start: Start, number: signal.Signals, status: int
+) -> None:
+    process = start("metrics")
+    wait_for(lambda: held_back(process), "the moment", pause=0.001)
+    process.send_signal(number)
+    assert process.communicate(timeout=30) == ("", "")
+    assert process.returncode == status
+
+
+def test_the_demo_tells_where_to_look_and_serves_a_fleet_and_leaves_no_ledger(
+    start: Start, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "ledger"
+    process = start(
+        f"--storage.path={ledger}", "demo", HERE, "--jobs=3", TRAINWAVE_ORGANIZATION="o-other"
+    )
     api = line_of(process, r"Simulated Trainwave: (\S+)")
     assert api.startswith("http://127.0.0.1:")
     metrics = line_of(process, r"Metrics: +(\S+)")
@@ -54,6 +115,7 @@ def test_the_demo_tells_where_to_look_and_serves_a_fleet(start: Start) -> None:
     process.send_signal(signal.SIGINT)
     process.communicate()
     assert process.returncode == 0
+    assert not ledger.exists()
 
 
 def test_the_simulator_tells_its_url_and_key_and_stops_on_a_signal(start: Start) -> None:

@@ -12,13 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainwave_exporter.config import (
+    IN_MEMORY,
     SETTINGS,
     ConfigError,
     Setting,
     Settings,
+    TimeZone,
     load,
     stray_variables,
 )
+from trainwave_exporter.config.settings import Budget
+from trainwave_exporter.config.values import BudgetPeriod, LabelText, Name
 from trainwave_exporter.model import CostUnit, Metric, Unit
 
 HERE = Path(__file__).parent
@@ -93,6 +97,44 @@ def test_an_account_takes_from_the_trainwave_section_what_it_does_not_say() -> N
 def test_a_path_in_the_file_counts_from_the_folder_of_the_file() -> None:
     settings = load({}, {}, HERE / "good" / "full.yml")
     assert settings.trainwave.api_key_file == str(HERE / "good" / "keys" / "default")
+
+
+def test_the_folder_of_the_ledger_counts_from_the_folder_of_the_file_unless_it_is_none(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "exporter.yml"
+    assert load({}, {}, HERE / "good" / "full.yml").storage.path == str(HERE / "good" / "ledger")
+    file.write_text("storage: {path: ':memory:'}")
+    assert load({}, {}, file).storage.path == IN_MEMORY
+    file.write_text("storage: {path: /var/lib/trainwave}")
+    assert load({}, {}, file).storage.path == "/var/lib/trainwave"
+    assert load({"storage.path": "here"}, {}, file).storage.path == "here"
+
+
+def test_without_any_in_the_file_there_are_no_budgets(tmp_path: Path) -> None:
+    file = tmp_path / "exporter.yml"
+    file.write_text("budgets:\n")
+    assert load({}, {}, file).budgets == load({}, {}, None).budgets == ()
+
+
+def test_a_budget_is_for_everything_but_where_it_says_for_what() -> None:
+    everything, research = load({}, {}, HERE / "good" / "full.yml").budgets
+    assert everything == Budget(
+        name=Name("everything"),
+        limit_dollars=0.5,
+        period=BudgetPeriod.DAY,
+        time_zone=TimeZone("UTC"),
+    )
+    assert research == Budget(
+        name=Name("research.2026"),
+        limit_dollars=25_000.0,
+        period=BudgetPeriod.MONTH,
+        time_zone=TimeZone("America/Argentina/Buenos_Aires"),
+        organizations=(LabelText("o-abc123"),),
+        projects=(LabelText("p-abc123"), LabelText("Große Sprachmodelle")),
+        owners=(LabelText("ada"), LabelText("grace")),
+        gpu_types=(LabelText("RTX A6000"),),
+    )
 
 
 def test_a_section_without_content_is_at_its_defaults() -> None:
@@ -218,7 +260,7 @@ JSON = st.recursive(
 )
 SECTION = st.dictionaries(st.sampled_from([s.key for s in SETTINGS]) | TEXT, JSON, max_size=2)
 DOCUMENT = st.dictionaries(
-    st.sampled_from(["trainwave", "accounts", "metrics", "web"]),
+    st.sampled_from(["trainwave", "accounts", "budgets", "metrics", "web"]),
     SECTION | st.lists(SECTION, max_size=2) | JSON,
     max_size=2,
 )

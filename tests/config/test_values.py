@@ -10,8 +10,11 @@ from trainwave_exporter.config.values import (
     ApiUrl,
     Duration,
     Interval,
+    LabelText,
     ListenAddress,
+    Retention,
     TelemetryPath,
+    TimeZone,
 )
 
 
@@ -43,6 +46,17 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 def test_an_interval_is_never_so_short_that_it_would_be_a_busy_loop(text: str) -> None:
     with pytest.raises(ValueError, match="100ms or more"):
         Interval.parse(text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("0", 0), ("32d", 32 * 86_400), ("2y", 63_072_000)])
+def test_detail_is_kept_for_more_than_a_month_or_for_ever(text: str, seconds: float) -> None:
+    assert Retention.parse(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["1ms", "31d", "4w", "-1y", ""])
+def test_detail_of_a_month_that_is_not_over_is_never_dropped(text: str) -> None:
+    with pytest.raises(ValueError, match="32d or more"):
+        Retention.parse(text)
 
 
 @given(st.integers(0, 10**13).map(lambda milliseconds: Duration(milliseconds / 1000)))
@@ -110,3 +124,38 @@ def test_a_plain_path_is_a_telemetry_path(text: str) -> None:
 def test_a_path_that_is_taken_or_ambiguous_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="a path"):
         TelemetryPath.parse(text)
+
+
+@pytest.mark.parametrize("text", ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires"])
+def test_a_time_zone_is_one_that_can_be_looked_up(text: str) -> None:
+    assert TimeZone.parse(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Mars/Olympus",
+        "Europe",
+        "/etc/localtime",
+        "../UTC",
+        "UTC\0",
+        "tzdata.zi",
+        "Z" * 300,
+        "é",
+    ],
+)
+def test_what_cannot_be_looked_up_is_no_time_zone(text: str) -> None:
+    with pytest.raises(ValueError, match="a time zone"):
+        TimeZone.parse(text)
+
+
+@pytest.mark.parametrize("text", ["ada", "RTX A6000", "Große Sprachmodelle", "=1+1"])
+def test_a_label_may_say_anything_that_can_be_read(text: str) -> None:
+    assert LabelText.parse(text) == text
+
+
+@pytest.mark.parametrize("text", ["", " ", " ada", "ada ", "\u00a0", "a\nb", "\x7f"])
+def test_what_looks_like_another_label_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match="names or ids"):
+        LabelText.parse(text)

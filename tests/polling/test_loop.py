@@ -16,6 +16,7 @@ from trainwave_exporter.polling.loop import SUMMARY_SECONDS, Loop, Work
 class Clocks:
     def __init__(self) -> None:
         self.now = 0.0
+        self.excused = 0.0
         self.facts: list[Fact] = []
 
     def loop(self, work: Work, interval: float = 30.0) -> Loop:
@@ -27,6 +28,7 @@ class Clocks:
             observe=self.facts.append,
             clock=lambda: 1000.0 + self.now,
             monotonic=lambda: self.now,
+            excused=lambda: self.excused,
         )
 
 
@@ -101,6 +103,23 @@ async def test_a_loop_without_a_step_for_long_has_stopped() -> None:
         stopped.append(loop.stopped)
     await loop.run()
     assert [*stopped, loop.stopped] == [False, True, False]
+
+
+async def test_time_that_is_excused_does_not_count_and_all_other_does() -> None:
+    clocks = Clocks()
+
+    async def work(_step: Callable[[], None]) -> None:
+        pass
+
+    loop = clocks.loop(work)
+    stopped = []
+    clocks.excused = 3_600.0
+    for clocks.now in (3_600.0, 4_020.0, 4_021.0):
+        stopped.append(loop.stopped)
+    await loop.run()
+    for clocks.now in (4_441.0, 4_442.0):  # what was excused before does not count again
+        stopped.append(loop.stopped)
+    assert stopped == [False, False, True, False, True]
 
 
 async def test_a_long_run_that_gets_on_has_not_stopped() -> None:

@@ -175,6 +175,17 @@ def test_details_of_a_finished_job_that_nobody_saw_alive_are_asked_for_too() -> 
     assert calls(job(state="SUCCESS", name=None)) == [Question("j-1")]
 
 
+def test_what_a_finished_job_was_is_asked_for_before_any_reading_is_asked_for_again() -> None:
+    """Without its details nobody knows what its money was spent on."""
+    agenda = Agenda(pause=60)
+    answered(agenda, "j-1", NOW - 3600)
+    finished = job("j-2", state="SUCCESS", name=None, hourly_cost_dollars=None)
+    fresh = job("j-3", started_at=None)
+    asked = calls(job(hourly_cost_dollars=100.0), finished, fresh, agenda=agenda, slots=7)
+    assert asked[6] == Question("j-2")
+    assert {question.job_id for question in asked[:6]} == {"j-3"}
+
+
 def test_the_state_of_a_waiting_job_that_no_list_confirms_is_asked_for() -> None:
     waiting = job(state="LAUNCHING", confirmed_at=NOW - 31, started_at=None)
     assert calls(waiting) == [Question("j-1")]

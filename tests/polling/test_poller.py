@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import structlog
@@ -231,6 +232,7 @@ async def test_many_jobs_that_go_missing_at_once_cost_one_list_instead_of_many_d
 
 async def test_a_broken_filter_leaves_no_state_older_than_a_walk(api: Api, watch: Watches) -> None:
     api.filter = "broken"
+    api.page_cap = 2  # so that the whole list takes half as many requests as all details
     for n in range(10):
         api.add(f"j-{n}")
     it = watch()
@@ -243,6 +245,18 @@ async def test_a_broken_filter_leaves_no_state_older_than_a_walk(api: Api, watch
     assert "status_filter_not_usable" in [entry["event"] for entry in logs]
 
 
+async def test_the_whole_list_is_reckoned_with_as_soon_as_a_sweep_shows_what_the_filter_hides(
+    api: Api, watch: Watches
+) -> None:
+    api.filter = "broken"
+    api.page_cap = 5
+    for n in range(20):
+        api.add(f"j-{n}")
+    it = watch(limit=70)
+    await it.run("running", "readings")
+    assert it.poller.round_seconds == 120.0  # 120 readings, and 10 of 70 kept for 5 pages at a time
+
+
 async def test_a_filter_that_the_api_refuses_is_not_used_any_more(api: Api, watch: Watches) -> None:
     api.filter = "refused"
     api.add("j-1")
@@ -252,6 +266,19 @@ async def test_a_filter_that_the_api_refuses_is_not_used_any_more(api: Api, watc
     await it.run("running")
     assert it.error("running") is None
     assert it.states() == {"j-1": "RUNNING"}
+
+
+async def test_a_list_that_is_refused_without_the_filter_says_nothing_about_the_filter(
+    api: Api, watch: Watches
+) -> None:
+    api.filter = "refused"
+    it = watch()
+    await it.run("running")
+    api.failing["jobs"] = 400
+    with structlog.testing.capture_logs() as logs:
+        await it.run("running")
+    assert it.error("running") is not None
+    assert "status_filter_not_usable" not in [entry["event"] for entry in logs]
 
 
 async def test_an_incomplete_list_is_told_once_and_so_is_its_end(api: Api, watch: Watches) -> None:
@@ -455,6 +482,56 @@ async def test_after_a_429_readings_wait_for_the_budget_and_are_not_given_up(
             await it.run("readings")
 
 
+async def test_a_long_block_is_told_at_once_excuses_the_loops_and_ends_by_itself(
+    api: Api, watch: Watches
+) -> None:
+    api.add("j-1")
+    it = watch()
+    await it.run("running")
+    asked = api.asked["jobs"]
+    it.budget.back_off(3_600)
+    it.shift += 40
+    await it.run("running")
+    assert not it.fleet.status("a").up
+    assert it.error("running") == (
+        "the API refused a request; the next one goes out in 3560 s (not sent)"
+    )
+    assert api.asked["jobs"] == asked
+    it.shift += 300
+    it.fleet.apply(TimePassed({"a": 60.0}), it.clock())
+    assert it.states() == {}
+    it.shift += 3_300
+    assert it.stopped() == set()
+    await it.run("running", "sweep", "readings", "directory")
+    assert it.states() == {"j-1": "RUNNING"}
+    assert it.fleet.status("a").up
+    assert it.error("running") is None
+
+
+async def test_a_loop_that_is_dead_is_told_although_there_was_a_block(watch: Watches) -> None:
+    it = watch()
+    await it.run("running", "sweep", "directory", "readings")
+    it.budget.back_off(300)
+    it.shift += 300 + 3 * 30 + 300
+    await it.run("readings")
+    assert it.stopped() == set()
+    it.shift += 40
+    await it.run("readings")
+    assert it.stopped() == {"running"}
+
+
+async def test_during_the_end_of_a_block_the_running_list_waits_and_goes_first(
+    api: Api, watch: Watches
+) -> None:
+    api.add("j-1")
+    it = watch()
+    it.budget.back_off(0.2)
+    async with asyncio.timeout(10):
+        await it.run("running")
+    assert it.error("running") is None
+    assert it.states() == {"j-1": "RUNNING"}
+
+
 async def test_readings_leave_alone_what_the_lists_need(api: Api, watch: Watches) -> None:
     for n in range(20):
         api.add(f"j-{n}")
@@ -534,6 +611,35 @@ async def test_an_account_that_was_gone_for_long_comes_back_whole(api: Api, watc
     it.shift += 40
     await it.run("running")
     assert it.states() == {"j-1": "RUNNING", "j-2": "COMPLETED"}
+
+
+async def test_history_without_details_is_asked_for_once_and_is_not_shown(
+    api: Api, watch: Watches
+) -> None:
+    long_ago = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 7 * 86_400))
+    for job_id in ("j-old-1", "j-old-2"):
+        api.add(job_id, "SUCCESS", created_at=long_ago, finished_at=long_ago)
+    it = watch()
+    await it.run("running")
+    it.undescribed = ["j-old-1", "j-old-2", "j-unknown"]
+    await it.run("readings", "readings")
+    assert api.asked["job"] == 3
+    told = [page.jobs[0].id for page in it.pages() if page.details]
+    assert told == ["j-old-1", "j-old-2"]
+    assert it.states() == {}
+
+
+async def test_history_gets_a_share_even_where_there_is_nothing_to_spare(
+    api: Api, watch: Watches
+) -> None:
+    for number in range(9):
+        api.add(f"j-{number}")
+    it = watch(limit=30)
+    it.undescribed = [f"j-old-{number}" for number in range(9)]
+    await it.run("running")
+    await it.run("readings")
+    assert api.asked["job"] == 1
+    assert api.asked["metrics"] > 1
 
 
 async def test_stopping_gives_up_what_is_under_way(api: Api, watch: Watches) -> None:

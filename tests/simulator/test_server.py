@@ -110,6 +110,13 @@ async def test_a_server_that_ignores_filters_answers_with_everything(dialect: Di
 
 
 @BOTH
+async def test_a_server_whose_filter_is_broken_knows_no_job_of_any_status(dialect: Dialect) -> None:
+    async with serving(dialect=dialect, filter_empty=True) as (simulator, client):
+        assert page_of(await client.ask("/jobs/?status=running"))["count"] == 0
+        assert page_of(await client.ask("/jobs/"))["count"] == len(simulator.world.jobs)
+
+
+@BOTH
 async def test_a_status_that_does_not_exist_is_refused(dialect: Dialect) -> None:
     async with serving(dialect=dialect) as (_, client):
         answer = await client.ask("/jobs/?status=asleep")

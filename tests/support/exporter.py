@@ -23,13 +23,18 @@ PATIENCE_SECONDS = 30.0
 _POLL_SECONDS = 0.05
 
 
-def wait_for(condition: Callable[[], T | None], what: str, seconds: float = PATIENCE_SECONDS) -> T:
+def wait_for(
+    condition: Callable[[], T | None],
+    what: str,
+    seconds: float = PATIENCE_SECONDS,
+    pause: float = _POLL_SECONDS,
+) -> T:
     """Return the first true result of ``condition``; fail, saying ``what`` was waited for."""
     deadline = time.monotonic() + seconds
-    pause = threading.Event()
+    never = threading.Event()
     while not (result := condition()):
         assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
-        pause.wait(_POLL_SECONDS)
+        never.wait(pause)
     return result
 
 
@@ -70,6 +75,8 @@ class Exporter:
         command = [sys.executable, "-m", "trainwave_exporter", *flags]
         if not any(flag.startswith("--web.listen-address") for flag in flags):
             command.append("--web.listen-address=127.0.0.1:0")
+        if not any(flag.startswith("--storage.path") for flag in flags):
+            command.append("--storage.path=:memory:")
         clean = {k: v for k, v in os.environ.items() if not k.startswith("TRAINWAVE_")}
         self.process = subprocess.Popen(
             [*command, "--log.format=json"],

@@ -11,31 +11,46 @@ START = 1_711_011_600.0
 
 
 class FakeTime:
-    """Stands still until it is advanced; sleepers wake in the order of their times."""
+    """Stands still until it is advanced; sleepers wake in the order of their times.
+
+    Setting `now` sets the wall clock, which the monotonic one and sleepers do not go by.
+    """
 
     def __init__(self, now: float = START) -> None:
-        self.now = now
+        self._elapsed = now
+        self._set_by = 0.0
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._order = count()
+
+    @property
+    def now(self) -> float:
+        return self._elapsed + self._set_by
+
+    @now.setter
+    def now(self, now: float) -> None:
+        self._set_by = now - self._elapsed
 
     def clock(self) -> float:
         return self.now
 
+    def monotonic(self) -> float:
+        return self._elapsed
+
     async def sleep(self, seconds: float) -> None:
         woken = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self.now + seconds, next(self._order), woken))
+        heapq.heappush(self._sleepers, (self._elapsed + seconds, next(self._order), woken))
         await woken
 
     async def advance(self, seconds: float) -> None:
-        end = self.now + seconds
+        end = self._elapsed + seconds
         await settle()
         while self._sleepers and self._sleepers[0][0] <= end:
             due, _, woken = heapq.heappop(self._sleepers)
             if not woken.done():
-                self.now = max(self.now, due)
+                self._elapsed = max(self._elapsed, due)
                 woken.set_result(None)
                 await settle()
-        self.now = end
+        self._elapsed = end
         await settle()
 
     @property

@@ -150,7 +150,11 @@ class Watch:
         self.observations: list[Observation] = []
         share, limit = options.pop("share", 1.0), options.pop("limit", 100_000)
         self.budget = RateBudget(
-            share=share, initial_limit=limit, random=Random(1), max_in_flight=16
+            share=share,
+            initial_limit=limit,
+            random=Random(1),
+            max_in_flight=16,
+            monotonic=self.clock,
         )
         self.client = Client(
             account="a",
@@ -174,6 +178,7 @@ class Watch:
             observe=self.facts.append,
             now=self.clock(),
         )
+        self.undescribed: list[str] = []
         self.poller = AccountPoller(
             account="a",
             client=self.client,
@@ -183,6 +188,7 @@ class Watch:
             observe=self.facts.append,
             scope=Scope(**options),
             intervals=Intervals(running=30, sweep=600, directory=300, readings=60),
+            undescribed=lambda: self.undescribed,
             clock=self.clock,
             monotonic=self.clock,
         )
@@ -207,6 +213,9 @@ class Watch:
     def error(self, name: str) -> str | None:
         (loop,) = (loop for loop in self.poller.loops if loop.name == name)
         return loop.last_error
+
+    def stopped(self) -> set[str]:
+        return {loop.name for loop in self.poller.loops if loop.stopped}
 
     def states(self) -> dict[str, str]:
         return {job.id: job.state for job in self.fleet.jobs("a")}

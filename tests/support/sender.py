@@ -27,6 +27,7 @@ class Sender:
             initial_limit=limit,
             max_in_flight=max_in_flight,
             clock=time.clock,
+            monotonic=time.monotonic,
             sleep=time.sleep,
         )
         self.sent: list[tuple[float, Priority]] = []

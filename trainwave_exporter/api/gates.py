@@ -3,7 +3,7 @@
 * `SlidingWindow`: our allowance within any minute;
 * `ServerWindow`: what the API says is left for all users of the key, less the people's part;
 * `Pace`: an even spread of what can wait (sweeps and readings);
-* `Block`: silence after a 429, and a careful start after it.
+* `Block`: silence after a 429, then a single probe, and a careful start after it.
 
 A gate answers two questions: how many requests it would let through at once (`room`), and when it
 will let the next one through (`opens`, Unix seconds, meant for when there is no room). ``low``
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from random import Random
 from typing import Final, Protocol
 
@@ -30,7 +31,10 @@ SPAN: Final = WINDOW + 1.0
 minute apart, the earlier may have been slower on it, and they would meet within its minute."""
 
 LONGEST_WAIT: Final = 300.0
-"""Seconds; no header stops the exporter for longer."""
+"""Seconds of our own choosing, or until the end of a window, that nothing is sent at most."""
+
+LONGEST_ORDER: Final = 3600.0
+"""Seconds that ``Retry-After`` is obeyed at most: no header may silence the exporter for ever."""
 
 HIGHEST_LIMIT: Final = 100_000
 """Requests a minute; a larger limit is taken for this one, as no exporter needs it."""
@@ -264,59 +268,80 @@ class Pace:
 
 
 class Block:
-    """Nothing until a 429's time is over; then, for a minute, one at a time at an even pace."""
+    """Nothing until a 429's time is over; then one at a time, at an even pace for a minute.
+
+    The first one after it is a probe: while it is under way nothing else is (`on_trial`), and so on
+    until the API serves one. All goes by the monotonic clock, which nobody sets.
+    """
 
     _FIRST_WAIT = 2.0
     _MOST_DOUBLINGS = 8
 
-    def __init__(self, terms: Terms, random: Random) -> None:
+    def __init__(self, terms: Terms, random: Random, monotonic: Callable[[], float]) -> None:
         self._terms = terms
         self._random = random
+        self._monotonic = monotonic
         self._failures = 0
+        self._probed = False
         self._until = -math.inf
         self._next_slot = -math.inf
+        self._seconds = 0.0
 
-    def begin(self, retry_after: float | None, now: float) -> None:
+    def begin(self, retry_after: float | None) -> None:
         """Block for as long as the API says, else for twice as long (at most) as last time."""
-        if not self.until(now):  # several answers may tell of the same excess: one step for all
+        now = self._monotonic()
+        ordered = retry_after is not None and 0 < retry_after < math.inf
+        if now >= self._until:
             self._failures += 1
-        elif retry_after is None:
-            return
-        if retry_after is not None and 0 < retry_after < math.inf:
-            seconds = min(retry_after, LONGEST_WAIT)
+        elif not ordered:
+            return  # several answers may tell of the same excess: one step for all
+        if retry_after is not None and ordered:
+            until = now + min(retry_after, LONGEST_ORDER)
+            slot = until + self._random.uniform(0, self._spacing)
         else:
             doublings = min(self._failures - 1, self._MOST_DOUBLINGS)
-            seconds = self._random.uniform(0, min(self._FIRST_WAIT * 2**doublings, LONGEST_WAIT))
-        self._until = max(self._until, now + seconds)
-        jitter = self._random.uniform(0, self._spacing)
-        self._next_slot = min(self._until + jitter, now + LONGEST_WAIT)
+            longest = min(self._FIRST_WAIT * 2**doublings, LONGEST_WAIT)
+            slot = until = now + self._random.uniform(0, longest)
+        self._seconds += max(0.0, until - max(now, self._until))
+        self._until = max(self._until, until)
+        self._next_slot = max(self._next_slot, slot)
+        self._probed = False
 
-    def succeed(self, now: float) -> None:
-        """Start from the shortest wait next time, if this success came after the block."""
-        if not self.until(now):
+    def succeed(self) -> None:
+        """End the trial, if this is the probe's success and not one from before the block."""
+        if self._probed:
             self._failures = 0
 
-    def until(self, now: float) -> float:
-        """Return when the block ends; 0 when there is none."""
-        self._until = min(self._until, now + LONGEST_WAIT)
-        self._next_slot = min(self._next_slot, now + LONGEST_WAIT)
-        return self._until if now < self._until else 0.0
+    @property
+    def on_trial(self) -> bool:
+        """Whether the API refused a request and has served none since."""
+        return self._failures > 0
 
-    def spend(self, now: float) -> None:
+    @property
+    def left(self) -> float:
+        """Seconds until the block ends; 0 when there is none."""
+        return max(0.0, self._until - self._monotonic())
+
+    @property
+    def seconds(self) -> float:
+        """Seconds spent blocked so far, all blocks together."""
+        return self._seconds - self.left
+
+    def spend(self) -> None:
         """Count one request."""
-        self._next_slot = now + self._spacing
+        self._probed = True
+        self._next_slot = self._monotonic() + self._spacing
 
     def room(self, now: float, *, low: bool) -> float:  # noqa: ARG002 - all are alike here
         """Return 0 while blocked, 1 at each slot for a minute after."""
-        if self.until(now):
-            return 0
-        if now >= self._until + SPAN:
+        since = self._monotonic() - self._until
+        if since >= SPAN:
             return math.inf
-        return 1 if now >= self._next_slot else 0
+        return 1 if since >= 0 and self._monotonic() >= self._next_slot else 0
 
     def opens(self, now: float, *, low: bool) -> float:  # noqa: ARG002 - all are alike here
-        """Return when the block, or the wait for the next slot, is over."""
-        return max(self.until(now), self._next_slot)
+        """Return when the block, and the wait for the next slot, are over."""
+        return now + max(self.left, self._next_slot - self._monotonic())
 
     @property
     def _spacing(self) -> float:

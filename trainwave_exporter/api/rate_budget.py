@@ -53,7 +53,8 @@ class RateBudget:
 
     ``share`` of the limit is ours to use, the rest is for people and their other programs.
     ``initial_limit`` (requests a minute) holds until the API tells its own. ``max_in_flight``
-    bounds the exchanges under way. ``clock`` gives Unix seconds; ``sleep`` waits in its seconds.
+    bounds the exchanges under way. ``clock`` gives Unix seconds, ``monotonic`` those that ``sleep``
+    waits in.
     """
 
     def __init__(
@@ -64,17 +65,19 @@ class RateBudget:
         initial_limit: int = 100,
         max_in_flight: int = 16,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._terms = Terms(share=share, limit=initial_limit)
         self._window = SlidingWindow(self._terms)
         self._server = ServerWindow(self._terms)
         self._pace = Pace(self._terms, self._window)
-        self._block = Block(self._terms, random)
+        self._block = Block(self._terms, random, monotonic)
         self._gates: tuple[Gate, ...] = (self._block, self._window, self._server, self._pace)
         self._max_in_flight = max_in_flight
         self._in_flight = 0
         self._clock = clock
+        self._monotonic = monotonic
         self._sleep = sleep
         self._waiting: dict[Priority, dict[asyncio.Future[None], None]] = {p: {} for p in Priority}
         self._alarm: asyncio.Task[None] | None = None
@@ -129,11 +132,24 @@ class RateBudget:
 
     def back_off(self, retry_after: float | None) -> None:
         """Send nothing for so many seconds; ``None``: for a random time that grows each time."""
-        self._block.begin(retry_after, self._clock())
+        self._block.begin(retry_after)
 
     def succeed(self) -> None:
-        """Note that the API served a request: the next `back_off` starts small again."""
-        self._block.succeed(self._clock())
+        """Note that the API served a request not yet released.
+
+        After a block, requests go out side by side again, and the next `back_off` starts small.
+        """
+        self._block.succeed()
+
+    @property
+    def blocked_for(self) -> float:
+        """Seconds until something may be sent again after a 429; 0 when it may now."""
+        return self._block.left
+
+    @property
+    def blocked_seconds(self) -> float:
+        """Seconds spent blocked so far: who waited for a turn in them did not hang."""
+        return self._block.seconds
 
     def snapshot(self, now: float) -> BudgetSnapshot:
         """Return what the budget looks like at ``now``."""
@@ -142,12 +158,12 @@ class RateBudget:
             allowance=self._terms.allowance,
             remaining=self._server.remaining(now),
             used=self._window.used(now),
-            blocked_until=self._block.until(now),
+            blocked_until=now + self._block.left if self._block.left else 0.0,
         )
 
     def _serve(self) -> None:
         """Let go all whose turn it is; set the alarm for the next one, if any."""
-        while self._in_flight < self._max_in_flight:
+        while self._in_flight < (1 if self._block.on_trial else self._max_in_flight):
             priority = next((p for p, turns in self._waiting.items() if turns), None)
             if priority is None:
                 break
@@ -155,7 +171,7 @@ class RateBudget:
             closed = [gate for gate in self._gates if gate.room(now, low=priority.low) < 1]
             if closed:
                 opens = max(gate.opens(now, low=priority.low) for gate in closed)
-                self._set_alarm(max(opens, now + _SHORTEST_SLEEP), now)
+                self._set_alarm(max(opens - now, _SHORTEST_SLEEP))
                 return
             turn = next(iter(self._waiting[priority]))
             del self._waiting[priority][turn]
@@ -169,7 +185,7 @@ class RateBudget:
         self._window.spend(now, low=priority.low)
         self._server.spend()
         self._pace.spend(now, low=priority.low)
-        self._block.spend(now)
+        self._block.spend()
 
     def _take_back(self, priority: Priority) -> None:
         """Undo the turn of one who was cancelled before it could use it."""
@@ -178,13 +194,14 @@ class RateBudget:
         self._server.refund()
         self._pace.refund(low=priority.low)
 
-    def _set_alarm(self, at: float, now: float) -> None:
-        """See to it that `_serve` runs at ``at``; an earlier alarm will set the next one."""
+    def _set_alarm(self, seconds: float) -> None:
+        """See to it that `_serve` runs in so many seconds; an earlier alarm will set the next."""
+        at = self._monotonic() + seconds
         if self._alarm is not None and self._alarm_at <= at:
             return
         self._clear_alarm()
         self._alarm_at = at
-        self._alarm = asyncio.get_running_loop().create_task(self._ring(at - now))
+        self._alarm = asyncio.get_running_loop().create_task(self._ring(seconds))
 
     def _clear_alarm(self) -> None:
         if self._alarm is not None:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import structlog
 
 from trainwave_exporter import check as trial
 from trainwave_exporter import logs
+from trainwave_exporter.cli.chargeback import FORMATS, Sheet
 from trainwave_exporter.cli.options import Options, flags_of
 from trainwave_exporter.cli.table import as_markdown, as_text
 from trainwave_exporter.config import (
     CONFIG_FILE,
+    IN_MEMORY,
     ConfigError,
     KeySource,
     Settings,
@@ -27,6 +31,9 @@ from trainwave_exporter.config import (
 )
 from trainwave_exporter.daemon import Daemon, StartError
 from trainwave_exporter.exposition import Selection, catalog
+from trainwave_exporter.ledger import Period, milliseconds
+from trainwave_exporter.ledger import report as ledger_report
+from trainwave_exporter.ledger.periods import Span, parse_span, span_of
 from trainwave_exporter.simulator import Simulator, World
 
 log = structlog.get_logger()
@@ -59,6 +66,29 @@ def metrics(options: Options, _environ: Mapping[str, str]) -> int:
     return 0
 
 
+def report(options: Options, environ: Mapping[str, str]) -> int:
+    """Print what was spent in a period, from the ledger as it is now."""
+    folder, zone = _settings(options, environ).storage.path, options.time_zone
+    if folder == IN_MEMORY:
+        raise ConfigError(None, "storage.path", f"{IN_MEMORY} keeps nothing to report")
+    span = _span(options.period, zone)
+    rows = ledger_report.read(Path(folder), span, zone, options.by)
+    columns = ledger_report.columns(options.by)
+    sheet = Sheet(span=span, zone=zone, columns=columns, rows=rows)
+    sys.stdout.write(FORMATS[options.format](sheet))
+    return 0
+
+
+def _span(period: str | None, zone: ZoneInfo) -> Span:
+    """Return the period that is asked for; None: this month."""
+    if period is None:
+        return span_of(Period.MONTH, zone, milliseconds(time.time()))
+    try:
+        return parse_span(period, zone)
+    except ValueError as error:
+        raise ConfigError("--period", None, str(error)) from None
+
+
 def simulate(options: Options, _environ: Mapping[str, str]) -> int:
     """Run a simulated Trainwave until it is told to stop."""
 
@@ -79,7 +109,7 @@ def demo(options: Options, _environ: Mapping[str, str]) -> int:
 
     Neither the environment nor a file counts: a real key or organization would spoil the demo.
     """
-    flags = flags_of(options)
+    flags = {**flags_of(options), "storage.path": IN_MEMORY}
 
     async def run() -> None:
         async with _simulation(options) as url:

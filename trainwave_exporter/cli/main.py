@@ -15,27 +15,38 @@ from trainwave_exporter.cli import commands
 from trainwave_exporter.cli.options import PROGRAM, Options, new_parser
 from trainwave_exporter.config import ConfigError
 from trainwave_exporter.daemon import StartError
+from trainwave_exporter.ledger import StoreError
 
 COMMANDS: Mapping[str | None, Callable[[Options, Mapping[str, str]], int]] = {
     None: commands.serve,
     "check": commands.check,
     "demo": commands.demo,
     "metrics": commands.metrics,
+    "report": commands.report,
     "simulator": commands.simulate,
 }
 
+SERVING = frozenset({None, "demo", "simulator"})
+"""Commands that go on until a signal ends them."""
 
-def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
+
+def main(
+    arguments: Sequence[str] | None = None,
+    environ: Mapping[str, str] = os.environ,
+    begin: Callable[[bool], None] = lambda _: None,
+) -> int:
     """Do what the arguments ask for and return the exit status.
 
-    Wrong usage, ``--help`` and ``--version`` raise `SystemExit`, as argparse does.
+    ``begin`` is told beforehand whether that goes on until a signal ends it. Wrong usage,
+    ``--help`` and ``--version`` raise `SystemExit`, as argparse does.
     """
     options = new_parser().parse_args(arguments)
     try:
+        begin(options.command in SERVING)
         return COMMANDS[options.command](options, environ)
     except ConfigError as error:
         return _fail(error, 2)
-    except StartError as error:
+    except (StartError, StoreError) as error:
         return _fail(error, 1)
     except KeyboardInterrupt:  # before a loop could take the signal
         return 128 + signal.SIGINT

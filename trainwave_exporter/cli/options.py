@@ -9,9 +9,12 @@ from inspect import cleandoc
 from math import inf
 from platform import python_version
 from typing import Any, TypeAlias
+from zoneinfo import ZoneInfo
 
 from trainwave_exporter import __version__
-from trainwave_exporter.config import CONFIG_FILE, SECTIONS, SETTINGS, Setting
+from trainwave_exporter.cli.chargeback import FORMATS
+from trainwave_exporter.config import CONFIG_FILE, SECTIONS, SETTINGS, Setting, TimeZone
+from trainwave_exporter.ledger.report import Dimension
 from trainwave_exporter.simulator import (
     FAULT_NAMES,
     Dialect,
@@ -23,7 +26,7 @@ from trainwave_exporter.simulator import (
 
 PROGRAM = "trainwave-exporter"
 DEMO_KEY = "demo-key"
-DEMO_SECTIONS = ("polling", "fleet", "metrics", "web", "log")
+DEMO_SECTIONS = ("polling", "fleet", "waste", "metrics", "web", "log")
 """Settings that make sense where the API is the demo's own."""
 
 Options: TypeAlias = argparse.Namespace
@@ -66,6 +69,9 @@ def new_parser() -> argparse.ArgumentParser:
     _add_settings(demo, DEMO_SECTIONS, alone=True)
     metrics = command("metrics", "print the table of all metrics")
     metrics.add_argument("--format", choices=("text", "markdown"), default="text")
+    report = command("report", "print what was spent in a period, and by whom")
+    _add_report(report)
+    _add_settings(report, ("storage",), alone=False)
     simulator = command("simulator", "run a simulated Trainwave")
     _add_simulator(simulator, port=9880, rate_limit=100)
     return parser
@@ -99,6 +105,32 @@ def _add_setting(group: argparse._ArgumentGroup, setting: Setting, *, alone: boo
         default=argparse.SUPPRESS,
         metavar=setting.placeholder,
         help=text.replace("%", "%%"),
+    )
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--period",
+        help="Year, month, day or ISO week, as 2026, 2026-11, 2026-11-23 or 2026-W47"
+        " (default: this month).",
+        metavar="PERIOD",
+    )
+    parser.add_argument(
+        "--by",
+        help=f"What spend is told apart by, some of {', '.join(Dimension)} (default: %(default)s).",
+        type=_dimensions,
+        default="project,owner,gpu_type",
+        metavar="DIMENSIONS",
+    )
+    parser.add_argument(
+        "--format", help="Form of the report (default: table).", choices=FORMATS, default="table"
+    )
+    parser.add_argument(
+        "--time-zone",
+        help="Where days begin at midnight, such as Europe/Berlin (default: %(default)s).",
+        type=_time_zone,
+        default="UTC",
+        metavar="ZONE",
     )
 
 
@@ -175,6 +207,21 @@ def _positive(text: str) -> float:
     if not 0 < number < inf:
         raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
     return number
+
+
+def _dimensions(text: str) -> tuple[Dimension, ...]:
+    names = [name.strip() for name in text.split(",")]
+    if not set(names) <= set(Dimension) or len(set(names)) < len(names):
+        known = ", ".join(Dimension)
+        raise argparse.ArgumentTypeError(f"expected some of {known}, each once, got {text}")
+    return tuple(map(Dimension, names))
+
+
+def _time_zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(TimeZone.parse(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected {error}, got {text}") from None
 
 
 def _faults(text: str) -> Faults:

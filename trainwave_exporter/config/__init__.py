@@ -5,9 +5,11 @@ from trainwave_exporter.config.errors import ConfigError
 from trainwave_exporter.config.loading import load, stray_variables
 from trainwave_exporter.config.secrets import KeySource, Secret, key_source, redactor
 from trainwave_exporter.config.settings import Account, Settings, Trainwave
+from trainwave_exporter.config.values import IN_MEMORY, TimeZone
 
 __all__ = [
     "CONFIG_FILE",
+    "IN_MEMORY",
     "SECTIONS",
     "SETTINGS",
     "Account",
@@ -16,6 +18,7 @@ __all__ = [
     "Secret",
     "Setting",
     "Settings",
+    "TimeZone",
     "Trainwave",
     "key_source",
     "load",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import NODEFAULT, Struct, ValidationError, convert, inspect
+from msgspec import Struct, ValidationError, convert, inspect
 from msgspec.structs import fields
 
 from trainwave_exporter.config.settings import Settings
@@ -28,6 +28,8 @@ class Setting(Struct, frozen=True, kw_only=True):
     """What a value of it looks like, in words."""
     type: Any
     default: Any = None
+    required: bool = False
+    """It has no default and must be given."""
     choices: tuple[str, ...] = ()
     """The values that are allowed, where they are few."""
     file_only: bool = False
@@ -111,7 +113,8 @@ def declared(section: str, struct: type[Struct]) -> tuple[Setting, ...]:
                 doc=doc,
                 expected=f"one of {', '.join(choices)}" if choices else expectation(info),
                 type=field.type,
-                default=None if field.default is NODEFAULT else field.default,
+                default=None if field.required else field.default,
+                required=field.required,
                 choices=choices,
                 file_only="file_only" in marks,
                 unspoken="unspoken" in marks,
@@ -121,8 +124,13 @@ def declared(section: str, struct: type[Struct]) -> tuple[Setting, ...]:
 
 
 SECTIONS: dict[str, type[Struct]] = {
-    field.name: field.type for field in fields(Settings) if field.name != "accounts"
+    field.name: field.type for field in fields(Settings) if isinstance(field.type, type)
 }
+
+LISTS: tuple[str, ...] = tuple(
+    field.name for field in fields(Settings) if field.name not in SECTIONS
+)
+"""What stands in the file only, as a list of items that have a name each."""
 
 SETTINGS: tuple[Setting, ...] = tuple(
     setting for name, struct in SECTIONS.items() for setting in declared(name, struct)

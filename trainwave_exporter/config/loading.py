@@ -7,15 +7,17 @@ the file, the file over the default. An account takes what it does not say itsel
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import asdict
 
 from trainwave_exporter.config.declared import (
     CONFIG_FILE,
+    LISTS,
     PREFIX,
     SECTIONS,
     SETTINGS,
@@ -24,7 +26,7 @@ from trainwave_exporter.config.declared import (
 )
 from trainwave_exporter.config.document import read_document
 from trainwave_exporter.config.errors import ConfigError
-from trainwave_exporter.config.settings import Account, Settings, Trainwave
+from trainwave_exporter.config.settings import Account, Budget, Settings, Trainwave
 from trainwave_exporter.config.values import FilePath, Name
 from trainwave_exporter.config.wording import spell
 
@@ -38,7 +40,7 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], file: Path | None
     """
     document = read_document(file) if file else {}
     source = file or Path()
-    _refuse_unknown(source, "", document, [*SECTIONS, "accounts"])
+    _refuse_unknown(source, "", document, [*SECTIONS, *LISTS])
     values = {
         section: _read_mapping(source, section, document.get(section), _settings_of(section))
         for section in SECTIONS
@@ -53,7 +55,8 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], file: Path | None
             given[setting.key] = _read_text(setting.flag, setting, text)
     sections: dict[str, Any] = {name: SECTIONS[name](**given) for name, given in values.items()}
     accounts = _read_accounts(source, document.get("accounts"), sections["trainwave"])
-    return Settings(**sections, accounts=accounts)
+    budgets = _read_budgets(source, document.get("budgets"))
+    return Settings(**sections, accounts=accounts, budgets=budgets)
 
 
 def stray_variables(environ: Mapping[str, str], settings: Settings) -> list[str]:
@@ -81,7 +84,7 @@ def _read_text(source: str, setting: Setting, text: str) -> object:
 def _read_mapping(
     file: Path, place: str, given: object, settings: Collection[Setting]
 ) -> dict[str, Any]:
-    """Return the values of one section, or of one account; nothing given is an empty section."""
+    """Return the values of one section, or of one item of a list; nothing given: none."""
     mapping = {} if given is None else given
     if not isinstance(mapping, dict):
         raise ConfigError(str(file), place, f"expected a mapping, got {spell(mapping)}")
@@ -100,34 +103,53 @@ def _read_value(file: Path, setting: Setting, value: object) -> object:
         typed = setting.read(value)
     except ValueError as error:
         raise ConfigError(str(file), setting.path, str(error)) from None
-    return FilePath(file.parent / typed) if isinstance(typed, FilePath) else typed
+    return typed.counted_from(file.parent) if isinstance(typed, FilePath) else typed
+
+
+def _read_items(
+    file: Path, key: str, given: object, struct: type[Struct]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the place and the values of each item of a list; each has a name of its own."""
+    if not isinstance(given, list) or not given:
+        raise ConfigError(str(file), key, f"expected a list of {key}, got {spell(given)}")
+    names: set[str] = set()
+    for number, item in enumerate(given):
+        place = f"{key}[{number}]"
+        settings = declared(place, struct)
+        values = _read_mapping(file, place, item, settings)
+        for setting in settings:
+            if setting.required and setting.key not in values:
+                problem = f"is missing; expected {setting.expected}"
+                raise ConfigError(str(file), setting.path, problem)
+        if values["name"] in names:
+            problem = f"expected a name of its own, got {spell(values['name'])} twice"
+            raise ConfigError(str(file), f"{place}.name", problem)
+        names.add(values["name"])
+        yield place, values
 
 
 def _read_accounts(file: Path, given: object, base: Trainwave) -> tuple[Account, ...]:
     """Return the accounts; without any in the file there is one, made of ``base`` alone."""
     if given is None:
         return (Account(**asdict(base), name=Name("default")),)
-    if not isinstance(given, list) or not given:
-        raise ConfigError(str(file), "accounts", f"expected a list of accounts, got {spell(given)}")
     accounts: list[Account] = []
-    for number, item in enumerate(given):
-        place = f"accounts[{number}]"
-        values = _read_mapping(file, place, item, declared(place, Account))
-        if "name" not in values:
-            raise ConfigError(str(file), f"{place}.name", "is missing; every account needs a name")
+    for place, values in _read_items(file, "accounts", given, Account):
         inherited = asdict(base)
         if "api_key_env" in values:
             inherited["api_key_file"] = None
         account = Account(**{**inherited, **values})
         for other in accounts:
-            if account.name == other.name:
-                problem = f"expected a name of its own, got {spell(account.name)} twice"
-                raise ConfigError(str(file), f"{place}.name", problem)
             if _key_of(account) == _key_of(other):
                 problem = f"has the key of {other.name}; one key is one account, for its rate limit"
                 raise ConfigError(str(file), place, problem)
         accounts.append(account)
     return tuple(accounts)
+
+
+def _read_budgets(file: Path, given: object) -> tuple[Budget, ...]:
+    if given is None:
+        return ()
+    return tuple(Budget(**values) for _, values in _read_items(file, "budgets", given, Budget))
 
 
 def _key_of(account: Account) -> str:

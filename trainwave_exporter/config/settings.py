@@ -16,16 +16,21 @@ from msgspec.structs import asdict
 
 from trainwave_exporter.config.values import (
     ApiUrl,
+    BudgetPeriod,
     Duration,
     FilePath,
     Identifier,
     Interval,
+    LabelText,
     ListenAddress,
     LogFormat,
     LogLevel,
     MetricPattern,
     Name,
+    Retention,
+    StoragePath,
     TelemetryPath,
+    TimeZone,
     Variable,
 )
 from trainwave_exporter.model import CostUnit, Metric, Unit
@@ -156,6 +161,68 @@ class Readings(Struct, frozen=True, kw_only=True):
         }
 
 
+class Storage(Struct, frozen=True, kw_only=True):
+    """Where the ledger is: what was spent, kept beyond jobs and restarts."""
+
+    path: Annotated[
+        StoragePath,
+        Meta(description="Folder of the ledger; :memory: for one that ends with the exporter."),
+    ] = StoragePath("data")
+    retention: Annotated[
+        Retention,
+        Meta(
+            description="How long the detail of spend is kept, for reports; 0 for ever."
+            " Totals stay for ever."
+        ),
+    ] = Retention(0)
+    write_interval: Annotated[
+        Interval, Meta(description="Time from one write of the ledger to the next.")
+    ] = Interval(5)
+
+
+class Waste(Struct, frozen=True, kw_only=True):
+    """What counts as money spent to no use."""
+
+    idle_threshold: Annotated[
+        float, Meta(gt=0, le=1, description="Utilization below which a GPU is idle, 0 to 1.")
+    ] = 0.05
+    warm_up: Annotated[
+        Duration, Meta(description="How long after its start a job counts as busy in any case.")
+    ] = Duration(600)
+    launch_bound: Annotated[
+        Duration, Meta(description="How long a job may be billed before it runs.")
+    ] = Duration(900)
+    reading_gap: Annotated[
+        Duration,
+        Meta(description="Time between two readings beyond which nobody knows what was between."),
+    ] = Duration(300)
+
+
+class Budget(Struct, frozen=True, kw_only=True):
+    """What may be spent in a period. A job counts if each of the lists given names it."""
+
+    name: Annotated[Name, Meta(description="Name of the budget in metrics.")]
+    limit_dollars: Annotated[
+        float, Meta(gt=0, le=1_000_000_000, description="What may be spent in one period.")
+    ]
+    period: Annotated[
+        BudgetPeriod, Meta(description="What the limit is for; weeks begin on Monday.")
+    ]
+    time_zone: Annotated[TimeZone, Meta(description="Where the period begins at midnight.")]
+    organizations: Annotated[
+        tuple[LabelText, ...], Meta(description="Ids of organizations; none given: all.")
+    ] = ()
+    projects: Annotated[
+        tuple[LabelText, ...], Meta(description="Ids or names of projects; none given: all.")
+    ] = ()
+    owners: Annotated[
+        tuple[LabelText, ...], Meta(description="User names of owners; none given: all.")
+    ] = ()
+    gpu_types: Annotated[
+        tuple[LabelText, ...], Meta(description="Types of GPU; none given: all.")
+    ] = ()
+
+
 class Metrics(Struct, frozen=True, kw_only=True):
     """Which metrics are served, and for how many jobs."""
 
@@ -199,6 +266,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     polling: Polling = Polling()
     fleet: Fleet = Fleet()
     readings: Readings = Readings()
+    storage: Storage = Storage()
+    waste: Waste = Waste()
+    budgets: tuple[Budget, ...] = ()
     metrics: Metrics = Metrics()
     web: Web = Web()
     log: Log = Log()

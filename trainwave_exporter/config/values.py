@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import ClassVar, Protocol, Self
+from pathlib import Path
+from typing import ClassVar, Final, Protocol, Self
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+IN_MEMORY: Final = ":memory:"
+"""Stands for a store that is in no file."""
 
 
 class Parsed(Protocol):
@@ -65,6 +70,23 @@ class Interval(Duration):
 
     expected: ClassVar[str] = "a duration of 100ms or more, such as 30s"
     shortest: ClassVar[float] = 0.1
+
+
+class Retention(Duration):
+    """How long detail is kept: never less than the longest period of a budget; 0 for ever."""
+
+    __slots__ = ()
+
+    expected: ClassVar[str] = "a duration of 32d or more, such as 2y, or 0 for no end"
+    least: ClassVar[float] = 32 * 86_400
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Check that it outlasts a month, where it ends at all."""
+        retention = super().parse(text)
+        if 0 < retention < cls.least:
+            raise ValueError(cls.expected)
+        return retention
 
 
 class _Text(str):
@@ -171,6 +193,48 @@ class FilePath(_Text):
     expected: ClassVar[str] = "the path of a file"
     form: ClassVar[re.Pattern[str]] = re.compile(r"[^\x00]+")
 
+    def counted_from(self, folder: Path) -> Self:
+        """Return the path as it is for who stands in the folder; an absolute one stays."""
+        return type(self)(folder / self)
+
+
+class StoragePath(FilePath):
+    """The folder of the ledger, or ``:memory:`` for none."""
+
+    __slots__ = ()
+
+    expected: ClassVar[str] = f"the path of a folder, or {IN_MEMORY}"
+
+    def counted_from(self, folder: Path) -> Self:
+        """Return the path likewise; what is in no file is in no folder."""
+        return self if self == IN_MEMORY else super().counted_from(folder)
+
+
+class LabelText(_Text):
+    """What a label of a metric says, such as a user name or a type of GPU."""
+
+    __slots__ = ()
+
+    expected: ClassVar[str] = "names or ids, as the labels of metrics show them"
+    form: ClassVar[re.Pattern[str]] = re.compile(r"(?!\s)[^\x00-\x1f\x7f]+(?<!\s)")
+
+
+class TimeZone(_Text):
+    """The name of a time zone, which says when a day begins."""
+
+    __slots__ = ()
+
+    expected: ClassVar[str] = "a time zone of the IANA database, such as UTC or Europe/Berlin"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Look it up."""
+        try:
+            ZoneInfo(text)
+        except (KeyError, ValueError, OSError):  # names none, no path below the database, a folder
+            raise ValueError(cls.expected) from None
+        return cls(text)
+
 
 class Variable(_Text):
     """The name of an environment variable."""
@@ -179,6 +243,14 @@ class Variable(_Text):
 
     expected: ClassVar[str] = "the name of an environment variable, such as TRAINWAVE_API_KEY"
     form: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class BudgetPeriod(StrEnum):
+    """What a budget is for."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
 
 
 class LogLevel(StrEnum):

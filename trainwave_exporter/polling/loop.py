@@ -18,7 +18,8 @@ Work: TypeAlias = Callable[[Callable[[], None]], Awaitable[None]]
 SUMMARY_SECONDS = 300.0
 """How often a loop that goes on failing says so."""
 _GRACE_SECONDS = 330.0
-"""How long a loop may be silent beyond its intervals: a little more than the longest block."""
+"""How long a loop may be silent beyond its intervals: a little more than the longest wait for a
+turn, but for blocks, which do not count."""
 
 
 class Loop:
@@ -34,7 +35,9 @@ class Loop:
         observe: FactListener,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
+        excused: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        """``excused`` tells the seconds so far that do not count against it when it is silent."""
         self.account = account
         self.name = name
         self.interval = interval
@@ -42,7 +45,8 @@ class Loop:
         self._observe = observe
         self._clock = clock
         self._monotonic = monotonic
-        self._stirred_at = monotonic()
+        self._excused = excused
+        self._stir()
         self._failing_since: float | None = None
         self._failures = 0
         self._summarized_at = 0.0
@@ -53,7 +57,8 @@ class Loop:
     @property
     def stopped(self) -> bool:
         """Whether it has not got a step further for much longer than it should take."""
-        return self._monotonic() - self._stirred_at > 3 * self.interval + _GRACE_SECONDS
+        silent = self._monotonic() - self._excused() - self._stirred_at
+        return silent > 3 * self.interval + _GRACE_SECONDS
 
     async def run(self) -> None:
         """Do the work once, unless it is being done. Never raises: trouble is logged and kept."""
@@ -87,7 +92,7 @@ class Loop:
         self._observe(self.last_run)
 
     def _stir(self) -> None:
-        self._stirred_at = self._monotonic()
+        self._stirred_at = self._monotonic() - self._excused()
 
     def _log_failure(self, error: str, bug: Exception | None = None) -> None:
         """Log that it began to fail, and from time to time that it goes on: not every failure."""

@@ -8,9 +8,10 @@ The lists of jobs bring state and cost by themselves; what is planned here is th
    state; and, as often as a share of the budget allows, those of jobs that the running list never
    names because they wait to run or are being wound up: nothing else confirms their state;
 3. everything else that ages: the readings of running jobs, and the missing details of finished
-   ones. Oldest and dearest first: what counts is the age in units of the ideal interval, weighted
-   with the square root of the job's price, and doubled for GPU utilization, which tells idle GPUs.
-   An age grows without bound, so nothing starves.
+   ones, without which nobody knows what their money was spent on. Oldest and dearest first: what
+   counts is the age in units of the ideal interval, weighted with the square root of the job's
+   price, and doubled for GPU utilization, which tells idle GPUs. An age grows without bound, so
+   nothing starves.
 """
 
 from __future__ import annotations
@@ -85,8 +86,9 @@ def _needs(job: Job, agenda: Agenda, situation: Situation) -> Iterator[_Need]:
     if _may_be_asked(asked, now):
         rank = _details_rank(job, asked.answered_in_state, situation)
         if rank is not None:
+            asked_before = asked.answered_at is not None or not job.finished
             age = _age(now, job.confirmed_at) / situation.state_interval
-            yield _Need(rank, age * _weight(job), details)
+            yield _Need(rank, (age if asked_before else _NEVER_READ) * _weight(job), details)
     if job.running:
         for metric in Metric:
             yield from _reading_needs(job, metric, agenda, situation)

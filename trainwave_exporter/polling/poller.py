@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 
 import structlog
 from msgspec import Struct
@@ -39,6 +39,7 @@ from trainwave_exporter.model import (
     Plan,
 )
 from trainwave_exporter.polling.agenda import Agenda, Question
+from trainwave_exporter.polling.archive import Archive
 from trainwave_exporter.polling.filter_trust import FilterTrust
 from trainwave_exporter.polling.loop import SUMMARY_SECONDS, Loop, Work
 from trainwave_exporter.polling.pace import requests_per_minute, round_seconds
@@ -79,11 +80,15 @@ class AccountPoller:
         observe: FactListener,
         scope: Scope,
         intervals: Intervals,
+        undescribed: Callable[[], Sequence[str]],
         clock: Callable[[], float],
         monotonic: Callable[[], float],
         max_in_flight: int = 16,
     ) -> None:
-        """``report`` hands an observation to the fleet and its listeners."""
+        """``report`` hands an observation to the fleet and its listeners.
+
+        ``undescribed`` names jobs that are history and whose details nobody told yet.
+        """
         self.account = account
         self._client = client
         self._budget = budget
@@ -96,6 +101,7 @@ class AccountPoller:
         self._max_in_flight = max_in_flight
         self._sweeper = Sweeper(client, scope, report=self._jobs_seen, clock=clock)
         self._agenda = Agenda(pause=intervals.readings)
+        self._archive = Archive(undescribed)
         self._trust = FilterTrust()
         self._details_answered = False
         self._listed: Sweep | None = None
@@ -119,6 +125,7 @@ class AccountPoller:
                 observe=observe,
                 clock=clock,
                 monotonic=monotonic,
+                excused=lambda: budget.blocked_seconds,
             )
 
         self._sweep_loop = loop("sweep", intervals.sweep, self._walk_all)
@@ -174,6 +181,7 @@ class AccountPoller:
         """Confirm the running jobs."""
         if not self._running_walk_is_due():
             return
+        self._check_block()
         filtered = self._trust.usable(self._clock())
         status = "running" if filtered else None
         try:
@@ -186,9 +194,20 @@ class AccountPoller:
             self._distrust(refused=False)
         self._listed = listed
         await self._look_for_missing(step)
-        self._reserve("running", listed.requests, self._running_interval(listed))
+        self._reserve_running(listed)
         if not self._fleet.counted(self.account):
             self._spawn(self._sweep_loop.run())
+
+    def _check_block(self) -> None:
+        """Fail at once where a block outlasts the interval: who waits in silence looks well.
+
+        The last run before its end waits, and is the first to go.
+        """
+        seconds = self._budget.blocked_for
+        if seconds > self._intervals.running:
+            self._report(SweepFailed(self.account))
+            message = f"the API refused a request; the next one goes out in {seconds:.0f} s"
+            raise RateLimited(None, None, message, seconds)
 
     async def _look_for_missing(self, step: Callable[[], None]) -> None:
         """Ask for everything where that is cheaper than asking for each job that went missing."""
@@ -198,7 +217,7 @@ class AccountPoller:
             for job in self._fleet.jobs(self.account)
             if job.running and job.confirmed_at < listed_at
         ]
-        if self._full_requests is None or len(missing) <= 2 * self._full_requests:
+        if self._full_requests is None or len(missing) <= self._full_requests:
             return
         await self._walk(status=None, priority=Priority.RUNNING, step=step)
         for job_id in missing:
@@ -222,6 +241,8 @@ class AccountPoller:
             if 0 <= age < self._intervals.sweep - self._intervals.running:
                 return  # the running list is not filtered, so it was a full one just now
         await self._walk(status=None, priority=Priority.SWEEP, step=step)
+        if self._listed is not None:
+            self._reserve_running(self._listed)
 
     async def _walk(
         self, *, status: str | None, priority: Priority, step: Callable[[], None]
@@ -264,6 +285,16 @@ class AccountPoller:
         """How often the running jobs can be walked within the share of the lists."""
         affordable = 60.0 * listed.requests / (LISTS_SHARE * self._allowance)
         return max(self._intervals.running, affordable)
+
+    def _reserve_running(self, listed: Sweep) -> None:
+        """Keep what the next walk takes: with the whole list, where it will be asked for again."""
+        requests, interval = listed.requests, self._running_interval(listed)
+        unnamed = sum(
+            job.running and job.id not in listed.seen for job in self._fleet.jobs(self.account)
+        )
+        if self._full_requests is not None and unnamed > self._full_requests:
+            requests += self._full_requests
+        self._reserve("running", requests, interval)
 
     def _reserve(self, name: str, requests: int, interval: float) -> None:
         """Keep what a list will need in a minute out of the reach of readings."""
@@ -314,6 +345,8 @@ class AccountPoller:
             return
         now = self._clock()
         free = self._max_in_flight - len(self._tasks)
+        slots = max(0, min(free, self._budget.available(Priority.READINGS, now)))
+        history = self._archive.take(min(slots, 1), now) if self._archive.due(now) else []
         choice = plan(
             self._fleet.jobs(self.account),
             self._agenda,
@@ -324,20 +357,33 @@ class AccountPoller:
                 readings_interval=self._intervals.readings,
                 requests_per_minute=self._rate,
             ),
-            slots=max(0, min(free, self._budget.available(Priority.READINGS, now))),
+            slots=slots - len(history),
         )
+        history += self._archive.take(slots - len(history) - len(choice.questions), now)
         for question in choice.questions:
             self._agenda.begin(question)
             self._spawn(self._ask(question))
+        for job_id in history:
+            self._spawn(self._ask_history(job_id))
         self._readings_in_a_round = choice.readings
         self._observe(
             Plan(
                 account=self.account,
-                planned=len(choice.questions),
+                planned=len(choice.questions) + len(history),
                 deferred=choice.due - len(choice.questions),
                 round_seconds=self.round_seconds,
             )
         )
+
+    async def _ask_history(self, job_id: str) -> None:
+        """Ask for the details of a job that is not shown."""
+        asked_at = self._clock()
+        try:
+            job = await self._details(job_id)
+        except TrainwaveError as failure:
+            self._troubles[failure.outcome] += 1
+        else:
+            self._report(JobsSeen(self.account, (job,), asked_at, details=True))
 
     async def _ask(self, question: Question) -> None:
         try:
@@ -380,18 +426,22 @@ class AccountPoller:
             and known.confirmed_at < self._listed.began_at
         )
         try:
-            job = await self._client.get_job(job_id)
+            job = await self._details(job_id)
         except NotFound:
             # Where details have been told before, this one is missing, not the whole endpoint.
             if unlisted and self._details_answered:
                 self._report(JobMissing(self.account, job_id))
             raise
-        if job.id != job_id:
-            raise UnexpectedShape(f"asked for job {job_id}, told of {job.id}")
         self._details_answered = True
         if unlisted and known is not None and known.running:
             self._trust.unlisted_answered(running=job.running)
         self._report(JobsSeen(self.account, (job,), asked_at, details=True))
+
+    async def _details(self, job_id: str) -> Job:
+        job = await self._client.get_job(job_id)
+        if job.id != job_id:
+            raise UnexpectedShape(f"asked for job {job_id}, told of {job.id}")
+        return job
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

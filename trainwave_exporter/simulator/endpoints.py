@@ -52,7 +52,8 @@ class Endpoints:
     """All of them, for one world in one dialect.
 
     ``page_cap`` is the most that a page holds, whatever ``limit`` says. With ``filter_ignored``
-    lists have everything, whatever ``org``, ``project`` and ``status`` say.
+    lists have everything, whatever ``org``, ``project`` and ``status`` say; with ``filter_empty``
+    a list of jobs has nothing where ``status`` says anything.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Endpoints:
         *,
         page_cap: int,
         filter_ignored: bool,
+        filter_empty: bool,
         shape: Shape,
         random: Random,
     ) -> None:
@@ -69,6 +71,7 @@ class Endpoints:
         self._renderer = renderer
         self._page_cap = page_cap
         self._filter_ignored = filter_ignored
+        self._filter_empty = filter_empty
         self._shape = shape
         self._random = random
 
@@ -181,6 +184,8 @@ class Endpoints:
                 raise ProblemError(
                     400, "validation_error", f"status: choose one of {', '.join(Status)}."
                 ) from None
+            if self._filter_empty:
+                return ()
         scope: Organization | Project | None = None
         if asked := _organization_asked_for(query):
             scope = self._find_organization(asked)

@@ -63,6 +63,7 @@ class Simulator:
         faults: Faults | None = None,
         page_cap: int = 100,
         filter_ignored: bool = False,
+        filter_empty: bool = False,
         metric_shape: Shape | str = Shape.MIXED,
         random: Random | None = None,
         wall: Callable[[], float] = time.time,
@@ -90,6 +91,7 @@ class Simulator:
             self._renderer,
             page_cap=page_cap,
             filter_ignored=filter_ignored,
+            filter_empty=filter_empty,
             shape=Shape(metric_shape),
             random=self._random,
         )

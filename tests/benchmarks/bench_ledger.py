@@ -1,0 +1,199 @@
+"""What the ledger costs: 10,000 jobs that all changed, swept every 30 seconds.
+
+Run by ``make bench``. Milliseconds depend on the machine; what counts is the share of one core at a
+sweep every 30 seconds, and the ratios to peers measured in the same run: the bare SQLite statement
+that upserts as many rows, and the exposition of the same changes.
+"""
+
+# ruff: noqa: T201  it prints what it measured
+
+from __future__ import annotations
+
+import platform
+import sqlite3
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from trainwave_exporter.exposition import Exposition, Format, Selection, Telemetry
+from trainwave_exporter.ledger import Store, Terms
+from trainwave_exporter.ledger.book import Seen
+from trainwave_exporter.ledger.keeper import Keeper, Sightings
+from trainwave_exporter.ledger.units import milliseconds
+from trainwave_exporter.model import (
+    AccountStatus,
+    Appeared,
+    Changed,
+    Job,
+    Metric,
+    Point,
+    Quantity,
+    Reading,
+)
+
+JOBS = 10_000
+SWEEPS = 8
+SWEEP_SECONDS = 30.0
+START = 1_700_000_000.0
+
+
+def fleet(sweep: int) -> list[Job]:
+    """Return all jobs as a sweep sees them: every cost, GPU time and reading is new."""
+    now = START + SWEEP_SECONDS * sweep
+    return [
+        Job(
+            account="main",
+            id=f"j-{number:05}",
+            state="RUNNING",
+            confirmed_at=now,
+            project_id=f"p-{number % 40}",
+            owner=f"owner-{number % 25}",
+            gpu_type=("H100", "L40S", "A100 80GB")[number % 3],
+            gpus=8.0,
+            hourly_cost_dollars=3.6,
+            cost_dollars=3.6 * (now - START + number) / 3600,
+            gpu_hours=8 * (now - START + number) / 3600,
+            created_at=START - number,
+            started_at=START - number,
+            readings={
+                Metric.GPU_UTILIZATION: Reading(
+                    Metric.GPU_UTILIZATION, Quantity.RATIO, (Point(0.02 * (number % 50)),), now
+                )
+            },
+        )
+        for number in range(JOBS)
+    ]
+
+
+def cpu_of(work: Callable[[], object]) -> float:
+    """Return the CPU seconds that work takes, in all threads."""
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def bare_sqlite(folder: Path) -> float:
+    """Return the CPU seconds of one transaction that upserts as many rows of four numbers."""
+    connection = sqlite3.connect(folder / "peer.sqlite3", isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("CREATE TABLE peer (id TEXT PRIMARY KEY, a, b, c, d) WITHOUT ROWID")
+    upsert = (
+        "INSERT INTO peer VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE"
+        " SET a = excluded.a, b = excluded.b, c = excluded.c, d = excluded.d"
+    )
+
+    def write(sweep: int) -> None:
+        connection.execute("BEGIN")
+        rows = [(f"j-{number:05}", sweep, sweep, sweep, sweep) for number in range(JOBS)]
+        connection.executemany(upsert, rows)
+        connection.execute("COMMIT")
+
+    figures = [cpu_of(partial(write, sweep)) for sweep in range(SWEEPS)]
+    connection.close()
+    return statistics.median(figures[1:])
+
+
+def main() -> None:
+    """Measure and print."""
+    sweeps = [fleet(sweep) for sweep in range(SWEEPS)]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        peer = bare_sqlite(folder)
+        keeper = Keeper(lambda: Store.open(folder), Terms(accounts={"main": True}))
+        exposition = Exposition(
+            selection=Selection(), max_jobs=0, telemetry=Telemetry(version="bench")
+        )
+
+        def write(sweep: int) -> None:
+            seen = Sightings(
+                jobs={job.id: Seen(job, shown=True) for job in sweeps[sweep]},
+                accounts={"main": AccountStatus(name="main", counted=True)},
+            )
+            now = milliseconds(START + SWEEP_SECONDS * sweep)
+            keeper.note(seen, now)
+            keeper.write(seen, now)
+            keeper.reckon(now)
+            exposition.apply(keeper.changes())
+
+        def show(sweep: int) -> None:
+            changes = (
+                [Appeared(job) for job in sweeps[0]]
+                if not sweep
+                else [Changed(a, b) for a, b in zip(sweeps[sweep - 1], sweeps[sweep], strict=True)]
+            )
+            exposition.apply(changes)
+            exposition.compressed(Format.TEXT)
+
+        written, shown = [], []
+        for sweep in range(SWEEPS):
+            shown.append(cpu_of(partial(show, sweep)))
+            written.append(cpu_of(partial(write, sweep)))
+        ledger = statistics.median(written[1:])
+        size = keeper.size_bytes
+        idle, busy = scrapes(exposition, keeper, sweeps[-1])
+        keeper.close()
+    exposed = statistics.median(shown[1:])
+    print(
+        f"CPython {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {JOBS:,} jobs, "
+        "all changed"
+    )
+    print(
+        f"ledger: {1000 * ledger:.0f} ms CPU a sweep, {100 * ledger / SWEEP_SECONDS:.2f} % of a "
+        f"core at one every {SWEEP_SECONDS:.0f} s; first sweep {1000 * written[0]:.0f} ms"
+    )
+    print(
+        f"  {ledger / peer:.1f} times a bare SQLite upsert ({1000 * peer:.0f} ms), "
+        f"{ledger / exposed:.2f} times the exposition of the same sweep ({1000 * exposed:.0f} ms)"
+    )
+    print(f"  {size / JOBS:.0f} bytes a job")
+    print(
+        f"scrape (all is ready): p50 {1000 * idle[0]:.1f} ms, p99 {1000 * idle[1]:.1f} ms; while "
+        f"the ledger writes without a pause: p50 {1000 * busy[0]:.1f} ms, "
+        f"p99 {1000 * busy[1]:.1f} ms"
+    )
+
+
+def scrapes(
+    exposition: Exposition, keeper: Keeper, jobs: list[Job]
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return p50 and p99 of a scrape's time alone, and beside a ledger that writes all the time."""
+    exposition.compressed(Format.TEXT)
+
+    def measure() -> tuple[float, float]:
+        times = []
+        for _ in range(300):
+            began = time.perf_counter()
+            exposition.compressed(Format.TEXT)
+            times.append(time.perf_counter() - began)
+        times.sort()
+        return times[150], times[297]
+
+    alone = measure()
+    done = threading.Event()
+
+    def write() -> None:
+        later = 0
+        while not done.is_set():
+            later += 30
+            now = START + SWEEP_SECONDS * SWEEPS + later
+            moved = [replace(job, confirmed_at=now, cost_dollars=now - START) for job in jobs]
+            seen = Sightings(jobs={job.id: Seen(job, shown=True) for job in moved})
+            keeper.write(seen, milliseconds(now))
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    beside = measure()
+    done.set()
+    thread.join()
+    return alone, beside
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,249 @@
+"""The chargeback as it is printed, and what stands there instead when it cannot be."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.ledger_world import LedgerWorld
+
+from trainwave_exporter.cli import main
+from trainwave_exporter.cli.chargeback import Sheet, as_csv, as_json, as_table
+from trainwave_exporter.ledger.periods import parse_span
+from trainwave_exporter.ledger.report import Row
+from trainwave_exporter.ledger.units import HOUR, MICRO
+
+BERLIN = ZoneInfo("Europe/Berlin")
+NOVEMBER = datetime(2026, 11, 23, 22, 0, tzinfo=UTC).timestamp()
+
+
+def sheet(*rows: Row, columns: tuple[str, ...] = ("owner", "gpu_type")) -> Sheet:
+    return Sheet(span=parse_span("2026-10", BERLIN), zone=BERLIN, columns=columns, rows=rows)
+
+
+SOME = sheet(
+    Row(("ada", "H100"), 1_234_565_432, 7 * HOUR + HOUR // 3),
+    Row(("", "RTX 4090"), 20_000, HOUR // 2),
+    Row(("grace", "H100"), -1_005_000, 0),
+)
+
+
+def test_the_table_is_for_people() -> None:
+    assert as_table(SOME) == (
+        "2026-10-01 00:00 to 2026-11-01 00:00, Europe/Berlin\n"
+        "owner  gpu_type  cost_dollars  gpu_hours\n"
+        "ada    H100           1234.57       7.33\n"
+        "-      RTX 4090          0.02       0.50\n"
+        "grace  H100             -1.01       0.00\n"
+        "total                 1233.58       7.83\n"
+    )
+
+
+def test_a_table_of_nothing_has_a_total_of_nothing() -> None:
+    assert as_table(sheet()) == (
+        "2026-10-01 00:00 to 2026-11-01 00:00, Europe/Berlin\n"
+        "owner  gpu_type  cost_dollars  gpu_hours\n"
+        "total                    0.00       0.00\n"
+    )
+
+
+amounts = st.integers(-(10**12), 10**12)
+
+
+@given(st.lists(st.tuples(amounts, amounts), max_size=8))
+def test_the_cents_of_a_table_are_off_by_less_than_one_and_add_up_to_the_rounded_total(
+    spent: list[tuple[int, int]],
+) -> None:
+    told = sheet(*(Row((str(n), "-"), *both) for n, both in enumerate(spent)))
+    lines = [line.split() for line in as_table(told).splitlines()[2:]]
+    for column, unit, place in ((-2, MICRO // 100, 0), (-1, HOUR // 100, 1)):
+        *cells, total = (round(float(line[column]) * 100) for line in lines)
+        assert sum(cells) == total
+        assert abs(total * unit - sum(both[place] for both in spent)) * 2 <= unit
+        for cell, both in zip(cells, spent, strict=True):
+            assert abs(cell * unit - both[place]) < unit
+
+
+def test_spreadsheets_get_micro_dollars_and_the_total_in_the_last_row() -> None:
+    assert as_csv(SOME) == (
+        "owner,gpu_type,cost_dollars,gpu_hours\n"
+        "ada,H100,1234.565432,7.333333\n"
+        ",RTX 4090,0.020000,0.500000\n"
+        "grace,H100,-1.005000,0.000000\n"
+        "total,,1233.580432,7.833333\n"
+    )
+
+
+def test_programs_get_numbers_and_the_period_with_its_time_zone() -> None:
+    assert json.loads(as_json(SOME)) == {
+        "period": {"begin": "2026-10-01T00:00:00+02:00", "end": "2026-11-01T00:00:00+01:00"},
+        "time_zone": "Europe/Berlin",
+        "rows": [
+            {
+                "owner": "ada",
+                "gpu_type": "H100",
+                "cost_dollars": 1234.565432,
+                "gpu_hours": 7.333333,
+            },
+            {"owner": "", "gpu_type": "RTX 4090", "cost_dollars": 0.02, "gpu_hours": 0.5},
+            {"owner": "grace", "gpu_type": "H100", "cost_dollars": -1.005, "gpu_hours": 0.0},
+        ],
+        "total": {"cost_dollars": 1233.580432, "gpu_hours": 7.833333},
+    }
+
+
+def test_a_name_does_nothing_to_a_terminal() -> None:
+    told = sheet(Row(("a\x1b[2J\nb", "Météo"), 0, HOUR))
+    assert "\na [2J b  Météo " in as_table(told)
+    assert "a [2J b,Météo," in as_csv(told)
+    assert as_json(told).isascii()
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("a","b")'])
+def test_a_name_is_no_formula_in_a_spreadsheet(name: str) -> None:
+    told = sheet(Row((name, "H100"), 0, HOUR))
+    assert list(csv.reader(as_csv(told).splitlines()))[1][0] == f"'{name}"
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    """The folder of a ledger with a job of 23 November 2026, 22 h to 24 h UTC, at 3.60 an hour."""
+    world = LedgerWorld(tmp_path / "ledger", now=NOVEMBER)
+    world.open()
+    for hours in (0, 2):
+        world.now = NOVEMBER + hours * 3600
+        cost, gpu_hours = 3.6 * hours, float(hours)
+        job = world.job(created_at=NOVEMBER, cost_dollars=cost, gpu_hours=gpu_hours)
+        world.see(job)
+    world.keeper.close()
+    return tmp_path / "ledger"
+
+
+def printed(capsys: pytest.CaptureFixture[str], ledger: Path, *arguments: str) -> str:
+    """Return what a report that succeeds prints."""
+    assert main(["report", f"--storage.path={ledger}", *arguments], {}) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+def failure(capsys: pytest.CaptureFixture[str], *arguments: str, **environ: str) -> tuple[int, str]:
+    """Return status and text of a report that fails."""
+    status = main(["report", *arguments], environ)
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    return status, err.removeprefix("trainwave-exporter: error: ").removesuffix("\n")
+
+
+def test_the_report_is_by_project_owner_and_gpu_type_unless_told_otherwise(
+    capsys: pytest.CaptureFixture[str], ledger: Path
+) -> None:
+    assert printed(capsys, ledger, "--period=2026-11") == (
+        "2026-11-01 00:00 to 2026-12-01 00:00, UTC\n"
+        "project_id  project_name  owner  gpu_type  cost_dollars  gpu_hours\n"
+        "p-1         -             ada    H100              7.20       2.00\n"
+        "total                                              7.20       2.00\n"
+    )
+
+
+@pytest.mark.parametrize("period", ["2026", "2026-11", "2026-11-23", "2026-W48"])
+def test_a_period_is_a_year_month_day_or_week(
+    capsys: pytest.CaptureFixture[str], ledger: Path, period: str
+) -> None:
+    out = printed(capsys, ledger, f"--period={period}", "--format=csv", "--by=owner")
+    assert out == "owner,cost_dollars,gpu_hours\nada,7.200000,2.000000\ntotal,7.200000,2.000000\n"
+
+
+def test_the_days_are_those_of_the_time_zone(
+    capsys: pytest.CaptureFixture[str], ledger: Path
+) -> None:
+    by_day = ["--period=2026-11", "--by=day, owner", "--format=csv"]
+    assert printed(capsys, ledger, *by_day, "--time-zone=Europe/Berlin").splitlines()[1:] == [
+        "2026-11-23,ada,3.600000,1.000000",
+        "2026-11-24,ada,3.600000,1.000000",
+        "total,,7.200000,2.000000",
+    ]
+
+
+def test_without_a_period_it_is_the_present_month_of_the_time_zone(
+    capsys: pytest.CaptureFixture[str], ledger: Path
+) -> None:
+    zone = ZoneInfo("Pacific/Kiritimati")
+    before = time.time()
+    out: dict[str, Any] = json.loads(
+        printed(capsys, ledger, "--format=json", f"--time-zone={zone.key}")
+    )
+    begin, end = (datetime.fromisoformat(out["period"][name]) for name in ("begin", "end"))
+    assert begin.timestamp() <= time.time()
+    assert end.timestamp() > before
+    assert (begin.day, begin.hour, end.day, end.hour) == (1, 0, 1, 0)
+    assert 28 <= (end - begin).days <= 31
+    assert begin.utcoffset() == datetime.now(zone).utcoffset()
+
+
+def test_the_ledger_is_found_by_variable_or_file_and_no_key_is_needed(
+    capsys: pytest.CaptureFixture[str], ledger: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "exporter.yml"
+    file.write_text("storage: {path: ledger}\n")
+    period = "--period=2026-11"
+    expected = printed(capsys, ledger, period)
+    assert main(["report", period], {"TRAINWAVE_STORAGE_PATH": str(ledger)}) == 0
+    assert capsys.readouterr().out == expected
+    assert main(["report", period, f"--config.file={file}"], {}) == 0
+    assert capsys.readouterr().out == expected
+
+
+def test_without_a_ledger_there_is_nothing_to_report(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    expected = (1, f"{tmp_path}: there is no ledger")
+    assert failure(capsys, TRAINWAVE_STORAGE_PATH=str(tmp_path)) == expected
+
+
+def test_a_ledger_in_memory_is_another_processs(capsys: pytest.CaptureFixture[str]) -> None:
+    expected = (2, "storage.path: :memory: keeps nothing to report")
+    assert failure(capsys, "--storage.path=:memory:") == expected
+
+
+def test_a_period_that_is_none_is_wrong_usage(
+    capsys: pytest.CaptureFixture[str], ledger: Path
+) -> None:
+    path = f"--storage.path={ledger}"
+    status, line = failure(capsys, path, "--period=2026-13")
+    assert status == 2
+    assert line.startswith("--period: expected a year, month, day or ISO week, ")
+
+
+DIMENSIONS = "project, owner, gpu_type, organization, job, day"
+ZONES = "a time zone of the IANA database, such as UTC or Europe/Berlin"
+
+
+@pytest.mark.parametrize(
+    ("argument", "line"),
+    [
+        (
+            "--by=owner,team",
+            f"argument --by: expected some of {DIMENSIONS}, each once, got owner,team",
+        ),
+        ("--by=day,day", f"argument --by: expected some of {DIMENSIONS}, each once, got day,day"),
+        ("--by=", f"argument --by: expected some of {DIMENSIONS}, each once, got "),
+        ("--time-zone=Berlin", f"argument --time-zone: expected {ZONES}, got Berlin"),
+        ("--format=xml", "argument --format: invalid choice: 'xml'"),
+    ],
+)
+def test_what_nobody_can_report_by_is_wrong_usage(
+    capsys: pytest.CaptureFixture[str], argument: str, line: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["report", argument], {})
+    assert caught.value.code == 2
+    assert line in capsys.readouterr().err

@@ -1,0 +1,144 @@
+"""Jobs for the store's tests, and processes that write until they are killed.
+
+``python -m ledger.store_rig write FOLDER`` goes on with the ledger in a folder, ``make FOLDER``
+makes one after the other in folders within it, and ``read FOLDER`` tells which batch was the last.
+Whatever was done is told as a number on the standard output.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from trainwave_exporter.ledger.entry import (
+    Curve,
+    JobEntry,
+    Labels,
+    Life,
+    Meter,
+    SeriesEntry,
+    Sighting,
+    Totals,
+)
+from trainwave_exporter.ledger.store import Balance, Batch, Point, ProjectEntry, State, Store
+
+DAY = 86_400_000
+NOW = 20_000 * DAY
+MINUTE = 60_000
+LABELS = Labels("p-1", "ada", "H100")
+JOBS = 100
+KEPT = 5
+"""How many points of each job and meter stand in the ledger that the process writes."""
+
+
+def sighting(at: int, told: int, *, over: bool = False) -> Sighting:
+    """Return a sighting of a meter that grows by a unit in a millisecond."""
+    return Sighting(at, told, 3_600_000, over)
+
+
+def job(job_id: str = "j-1", **fields: Any) -> JobEntry:
+    """Return a running job that was just seen for the first time."""
+    described: dict[str, Any] = {
+        "account": "research",
+        "labels": LABELS,
+        "organization_id": None,
+        "name": None,
+        "life": Life(),
+        "first_seen": NOW,
+        "last_seen": NOW,
+        "series": LABELS,
+    }
+    return JobEntry(id=job_id, **{**described, **fields})
+
+
+def seen(job_id: str, *sightings: Sighting, **fields: Any) -> Batch:
+    """Return the batch of a job whose cost was seen so, each sighting kept."""
+    curve = Curve(sightings[-1], sightings[-1])
+    described = {
+        "first_seen": sightings[0].at,
+        "last_seen": sightings[-1].at,
+        "over_seen": next((s.at for s in sightings if s.over), None),
+    }
+    entry = job(job_id, cost=curve, **{**described, **fields})
+    return Batch(jobs=[entry], points=[Point(job_id, Meter.COST, s) for s in sightings])
+
+
+def numbered(number: int) -> Batch:
+    """Return the batch of this number, counted from one."""
+    at = NOW + number * MINUTE
+    shown = sighting(at, number * MINUTE)
+    curve = Curve(shown, shown)
+    jobs = [
+        job(f"j-{i}", last_seen=at, cost=curve, gpu=curve, totals=Totals(cost=number))
+        for i in range(JOBS)
+    ]
+    old = number - KEPT
+    return Batch(
+        jobs=jobs,
+        points=[Point(entry.id, meter, shown) for entry in jobs for meter in Meter],
+        dropped=[
+            (entry.id, meter, NOW + old * MINUTE) for entry in jobs for meter in Meter if old > 0
+        ],
+        series=[SeriesEntry(labels=LABELS, totals=Totals(cost=number * JOBS), opened_at=0)],
+        corrections=(number, number * 2),
+        opened=[("research", number)],
+        projects=[ProjectEntry("p-1", None, f"project {number}")],
+        balances=[Balance("o-1", NOW, number)],
+    )
+
+
+def state_after(number: int) -> State:
+    """Return what a store has to load after the batches up to this one."""
+    batch = numbered(number)
+    assert batch.corrections is not None
+    return State(
+        series=tuple(batch.series),
+        live=tuple(batch.jobs),
+        corrections=batch.corrections,
+        opened=dict(batch.opened),
+        projects=tuple(batch.projects),
+        balances=tuple(batch.balances),
+    )
+
+
+def points_after(number: int) -> tuple[Sighting, ...]:
+    """Return what has to be kept of each job's meters after the batches up to this one."""
+    return tuple(
+        sighting(NOW + n * MINUTE, n * MINUTE) for n in range(max(1, number - KEPT + 1), number + 1)
+    )
+
+
+def process(task: str, folder: Path) -> subprocess.Popen[str]:
+    """Start a process that does this to a folder, or to the ledger in it."""
+    command = [sys.executable, "-m", "ledger.store_rig", task, str(folder)]
+    return subprocess.Popen(
+        command, cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, text=True
+    )
+
+
+def _write(folder: Path) -> None:
+    store = Store.open(folder)
+    written = store.load().corrections[0]
+    for number in count(written + 1):
+        store.write(numbered(number))
+        print(number, flush=True)  # noqa: T201 - to whom kills it
+
+
+def _make(folder: Path) -> None:
+    for number in count(1):
+        print(number, flush=True)  # noqa: T201 - to whom kills it
+        Store.open(folder / str(number)).close()
+
+
+def _read(folder: Path) -> None:
+    state = Store.open_for_reading(folder).load()
+    number = state.corrections[0]
+    assert state == state_after(number)
+    print(number)  # noqa: T201 - to whom started it
+
+
+if __name__ == "__main__":
+    {"write": _write, "make": _make, "read": _read}[sys.argv[1]](Path(sys.argv[2]))

@@ -1,0 +1,89 @@
+"""What the API tells of a job after its cost: price, end, type of GPU."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.ledger_world import START, LedgerWorld
+
+from trainwave_exporter.ledger import Store
+from trainwave_exporter.ledger.book import OPENING, PATIENCE
+from trainwave_exporter.ledger.history import spent_before
+from trainwave_exporter.ledger.units import dollars, milliseconds
+
+HOUR = 3600.0
+HELD = OPENING / 1000
+PATIENT = PATIENCE / 1000
+
+
+def spent(folder: Path, at: float) -> float:
+    """Return what the job had cost by then, as far as is known now."""
+    with closing(Store.open_for_reading(folder)) as store:
+        story = store.story("j-1")
+    assert story is not None
+    return dollars(spent_before(story, milliseconds(at)))
+
+
+def test_a_price_told_late_says_since_when_a_finished_job_was_billed(tmp_path: Path) -> None:
+    world = LedgerWorld(tmp_path)
+    ended = {"cost_dollars": 3.6, "created_at": START - 5 * HOUR}
+    world.open(world.job(state="SUCCESS", hourly_cost_dollars=None, **ended))
+    world.see(world.job(state="SUCCESS", finished_at=START - HOUR, **ended))
+    assert spent(tmp_path, START - 2 * HOUR) == 0
+    assert spent(tmp_path, START - 1.5 * HOUR) == pytest.approx(1.8)
+
+
+def test_a_price_told_late_says_since_when_a_running_job_was_billed(tmp_path: Path) -> None:
+    world = LedgerWorld(tmp_path)
+    world.open(world.job(cost_dollars=3.6, created_at=START - 5 * HOUR, hourly_cost_dollars=None))
+    world.now += 60
+    world.see(world.job(cost_dollars=3.66))
+    world.now += 60
+    world.see(world.job(cost_dollars=3.72))
+    assert spent(tmp_path, START - HOUR) == 0
+    assert spent(tmp_path, START - HOUR / 2) == pytest.approx(1.8)
+
+
+def test_an_end_that_details_told_stays_where_lists_alone_tell_of_the_job(tmp_path: Path) -> None:
+    world = LedgerWorld(tmp_path)
+    ended = {"cost_dollars": 3.6, "gpu_hours": 4.0, "created_at": START - 5 * HOUR}
+    world.open(world.job(state="SUCCESS", finished_at=START - 3 * HOUR, **ended))
+    world.now += HOUR
+    world.see(world.job(state="SUCCESS", hourly_cost_dollars=None, **ended), shown=False)
+    assert spent(tmp_path, START - 3.5 * HOUR) == pytest.approx(1.8)
+
+
+def test_an_end_that_was_guessed_gives_way_to_the_one_that_details_tell(tmp_path: Path) -> None:
+    world = LedgerWorld(tmp_path)
+    ended = {"cost_dollars": 3.6, "gpu_hours": 4.0, "created_at": START - 5 * HOUR}
+    world.open(world.job(state="SUCCESS", hourly_cost_dollars=None, **ended))
+    world.see(world.job(state="SUCCESS", finished_at=START - 3 * HOUR, **ended))
+    assert spent(tmp_path, START - 3.5 * HOUR) == pytest.approx(1.8)
+
+
+def test_a_restart_waits_for_the_gpu_type_anew(tmp_path: Path) -> None:
+    before = LedgerWorld(tmp_path)
+    before.open()
+    before.see(before.job(gpu_type=None, cost_dollars=1.0))
+    before.keeper.close()
+    after = LedgerWorld(tmp_path, now=START + 2 * PATIENT)
+    after.tick(PATIENT)  # the API does not answer yet
+    after.open(after.job(gpu_type=None, cost_dollars=1.0))
+    after.tick(PATIENT / 2)
+    after.see(after.job(cost_dollars=1.0))
+    after.tick(HELD)
+    assert after.cost() == 1
+    assert after.cost("") is None
+
+
+def test_a_restart_counts_at_once_what_nobody_can_ask_about_any_more(tmp_path: Path) -> None:
+    before = LedgerWorld(tmp_path)
+    before.open()
+    before.see(before.job(gpu_type=None, cost_dollars=1.0))
+    before.keeper.close()
+    after = LedgerWorld(tmp_path, accounts=("b",), now=START + 60)
+    after.tick(0)
+    after.tick(HELD)
+    assert after.cost("") == 1

@@ -1,0 +1,234 @@
+"""The ledger within an event loop: a thread writes, the loop publishes, trouble is told once."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+from support.ledger_world import START, LedgerWorld
+
+from trainwave_exporter.ledger import Ledger, Store, StoreError, Terms, UnfitStoreError
+from trainwave_exporter.ledger.ledger import LAST_WORD_SECONDS, RETRY_SECONDS, SUMMARY_SECONDS
+from trainwave_exporter.model import (
+    AccountStatus,
+    Appeared,
+    Bygone,
+    Change,
+    Changed,
+    Departed,
+    Departure,
+    Fact,
+    Funds,
+    Job,
+    LedgerRun,
+    Organization,
+    Project,
+    Record,
+    Spend,
+)
+
+
+class Desk:
+    """A ledger, what it published, and a store that can be made to fail."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.now = START
+        self.facts: list[Fact] = []
+        self.shown: dict[str, Record] = {}
+        self.trouble: StoreError | None = None
+        self.gate = threading.Event()
+        self.gate.set()
+        self._folder = folder
+        self.ledger = Ledger(
+            open_store=self._open,
+            terms=Terms(accounts={"a": True}),
+            publish=self._publish,
+            observe=self.facts.append,
+            clock=lambda: self.now,
+            monotonic=lambda: self.now,
+        )
+
+    def _open(self) -> Store:
+        assert self.gate.wait(30)
+        if self.trouble is not None:
+            raise self.trouble
+        return Store.open(self._folder)
+
+    def _publish(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            match change:
+                case Appeared(record) | Changed(_, record):
+                    self.shown[type(record).__name__ + record.key] = record
+                case Departed(record):
+                    del self.shown[type(record).__name__ + record.key]
+
+    def see(self, *records: Record) -> None:
+        self.ledger.apply([Appeared(record) for record in records])
+
+    def cost(self) -> float | None:
+        found = [record for record in self.shown.values() if isinstance(record, Spend)]
+        return found[0].cost_dollars if found else None
+
+    @property
+    def runs(self) -> list[LedgerRun]:
+        return [fact for fact in self.facts if isinstance(fact, LedgerRun)]
+
+
+def job(job_id: str = "j-1", **fields: Any) -> Job:
+    return LedgerWorld().job(job_id, **fields)
+
+
+COUNTED = AccountStatus(name="a", counted=True)
+
+
+async def test_what_is_seen_is_written_and_published() -> None:
+    desk = Desk()
+    await desk.ledger.open()
+    desk.see(COUNTED, job(cost_dollars=2.0))
+    assert desk.cost() is None
+    await desk.ledger.run()
+    assert desk.cost() == 2
+    assert [(run.succeeded, run.waiting) for run in desk.runs] == [(True, 0)]
+    await desk.ledger.run()
+    assert len(desk.runs) == 1  # nothing was seen, so nothing was written
+    await desk.ledger.close()
+
+
+async def test_history_that_is_not_shown_counts_and_what_has_no_money_in_it_does_not() -> None:
+    desk = Desk()
+    desk.see(COUNTED, job("j-1", cost_dollars=2.0))
+    old = job("j-2", state="SUCCESS", cost_dollars=3.0)
+    desk.ledger.apply(
+        [
+            Bygone(old),
+            Departed(job("j-1", cost_dollars=2.5), Departure.RETENTION),
+            Departed(Project(account="a", id="p-1"), Departure.VANISHED),
+        ]
+    )
+    await desk.ledger.run()
+    assert desk.cost() == 5.5
+
+
+async def test_an_organization_that_nobody_tells_of_any_more_has_no_funds() -> None:
+    desk = Desk()
+    rich = Organization(account="a", id="o-1", credit_balance_dollars=9.0, confirmed_at=START)
+    desk.see(COUNTED, rich)
+    desk.see(rich)
+    await desk.ledger.run()
+    assert any(isinstance(record, Funds) for record in desk.shown.values())
+    desk.ledger.apply([Departed(rich, Departure.EXPIRED)])
+    desk.now += 60
+    await desk.ledger.run()
+    assert not any(isinstance(record, Funds) for record in desk.shown.values())
+
+
+async def test_a_store_that_must_not_be_used_stops_the_start() -> None:
+    desk = Desk()
+    desk.trouble = UnfitStoreError("damaged")
+    with pytest.raises(UnfitStoreError, match="damaged"):
+        await desk.ledger.open()
+
+
+async def test_trouble_is_told_once_tried_again_and_costs_nothing() -> None:
+    desk = Desk()
+    desk.trouble = StoreError("the disk is full")
+    with capture_logs() as logs:
+        await desk.ledger.open()
+        desk.see(COUNTED, job(cost_dollars=2.0))
+        await desk.ledger.run()
+        assert desk.cost() is None
+        assert desk.runs == []  # too soon to try again
+        desk.see(job("j-2", cost_dollars=1.0))
+        for _ in range(3):
+            desk.now += RETRY_SECONDS
+            await desk.ledger.run()
+        assert [(run.succeeded, run.waiting) for run in desk.runs] == [(False, 2)] * 3
+        desk.now += SUMMARY_SECONDS
+        await desk.ledger.run()
+        desk.trouble = None
+        desk.see(job("j-2", cost_dollars=1.5))
+        desk.now += RETRY_SECONDS
+        await desk.ledger.run()
+    assert desk.cost() == 3.5
+    assert [(line["event"], line["log_level"]) for line in logs] == [
+        ("ledger_failing", "error"),
+        ("ledger_still_failing", "error"),
+        ("ledger_recovered", "info"),
+    ]
+    assert logs[0]["error"] == "the disk is full"
+
+
+async def test_a_write_that_is_given_up_on_loses_nothing(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    await desk.ledger.open()
+    desk.see(COUNTED, job(cost_dollars=2.0))
+    await desk.ledger.run()
+    other = sqlite3.connect(tmp_path / "ledger.sqlite3", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    desk.see(job(cost_dollars=5.0))
+    await desk.ledger.run()
+    assert desk.cost() == 2
+    other.execute("ROLLBACK")
+    other.close()
+    desk.now += RETRY_SECONDS
+    await desk.ledger.run()
+    assert desk.cost() == 5
+    await desk.ledger.close()
+
+
+async def test_a_run_that_is_cancelled_goes_on_in_its_thread_and_is_not_doubled() -> None:
+    desk = Desk()
+    desk.gate.clear()
+    desk.see(COUNTED, job(cost_dollars=2.0))
+    run = asyncio.create_task(desk.ledger.run())
+    await asyncio.sleep(0)
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    await desk.ledger.run()  # returns at once: the thread is not done
+    assert desk.cost() is None
+    desk.gate.set()
+    await desk.ledger.close()
+    assert desk.cost() == 2
+
+
+async def test_the_last_sightings_are_written_when_it_closes(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    await desk.ledger.open()
+    desk.see(COUNTED, job(cost_dollars=2.0))
+    await desk.ledger.close()
+    again = Desk(tmp_path)
+    await again.ledger.open()
+    await again.ledger.run()
+    assert again.cost() == 2
+    await again.ledger.close()
+
+
+async def test_a_disk_that_hangs_does_not_hold_up_the_end_for_long() -> None:
+    desk = Desk()
+    desk.gate.clear()
+    desk.see(COUNTED, job(cost_dollars=2.0))
+    began = asyncio.get_running_loop().time()
+    with capture_logs() as logs:
+        await desk.ledger.close()
+    assert asyncio.get_running_loop().time() - began < LAST_WORD_SECONDS + 5
+    assert [line["event"] for line in logs] == ["ledger_not_closed"]
+    desk.gate.set()
+
+
+async def test_a_bug_loses_no_sighting() -> None:
+    desk = Desk()
+    await desk.ledger.open()
+    broken = job(cost_dollars=float("nan"))
+    desk.see(COUNTED, broken)
+    with pytest.raises(ValueError, match="NaN"):
+        await desk.ledger.run()
+    desk.see(job(cost_dollars=2.0))
+    await desk.ledger.run()
+    assert desk.cost() == 2

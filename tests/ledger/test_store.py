@@ -1,0 +1,430 @@
+"""What is written is read back, whole and exact, and old detail goes without a trace in sums."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ledger.store_rig import (
+    DAY,
+    LABELS,
+    MINUTE,
+    NOW,
+    job,
+    numbered,
+    points_after,
+    seen,
+    sighting,
+    state_after,
+)
+from msgspec.structs import replace
+
+from trainwave_exporter.ledger import curve, file
+from trainwave_exporter.ledger.entry import (
+    Curve,
+    JobEntry,
+    Judgement,
+    Labels,
+    Life,
+    Meter,
+    SeriesEntry,
+    Sighting,
+    Totals,
+)
+from trainwave_exporter.ledger.store import (
+    BALANCES_KEPT,
+    Balance,
+    Batch,
+    Point,
+    ProjectEntry,
+    State,
+    Store,
+    Story,
+)
+
+numbers = st.integers(-(2**63), 2**63 - 1)
+maybe = st.none() | numbers
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+labels = st.builds(Labels, texts, texts, texts)
+sightings = st.builds(Sighting, numbers, numbers, maybe, st.booleans())
+curves = st.none() | st.builds(Curve, sightings, sightings)
+totals = st.builds(Totals, *[numbers] * 8)
+jobs = st.builds(
+    JobEntry,
+    id=texts,
+    account=texts,
+    labels=labels,
+    organization_id=st.none() | texts,
+    name=st.none() | texts,
+    life=st.builds(Life, maybe, maybe, maybe),
+    first_seen=numbers,
+    last_seen=numbers,
+    over_seen=maybe,
+    running_since=maybe,
+    cost=curves,
+    gpu=curves,
+    totals=totals,
+    judgement=st.builds(Judgement, maybe, numbers, maybe, numbers, numbers),
+    series=st.none() | labels,
+)
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    with closing(Store.open(None)) as store:
+        yield store
+
+
+def kept(store: Store, job_id: str = "j-1") -> list[int]:
+    """Return the times of what is kept of a job's cost."""
+    story = store.story(job_id)
+    assert story is not None
+    return [sighting.at - NOW for sighting in story.cost]
+
+
+# Writing and reading
+
+
+def test_a_new_ledger_holds_nothing(store: Store) -> None:
+    assert store.load() == State((), (), (0, 0), {}, (), ())
+    assert store.pruned_before is None
+    assert store.jobs(["j-1"]) == {}
+    assert store.story("j-1") is None
+    assert list(store.stories(0, NOW)) == []
+
+
+@given(first=jobs, then=jobs)
+def test_a_job_is_read_back_as_it_was_written_last(first: JobEntry, then: JobEntry) -> None:
+    then = replace(then, id=first.id)
+    with closing(Store.open(None)) as store:
+        for entry in (first, then):
+            store.write(Batch(jobs=[entry]))
+            assert store.jobs([entry.id, "other" + entry.id]) == {entry.id: entry}
+            assert store.story(entry.id) == Story(entry, (), ())
+
+
+@given(st.builds(SeriesEntry, labels=labels, totals=totals, opened_at=maybe), totals)
+def test_sums_are_read_back_as_they_were_written_last(entry: SeriesEntry, more: Totals) -> None:
+    with closing(Store.open(None)) as store:
+        store.write(Batch(series=[entry]))
+        assert store.load().series == (entry,)
+        entry = replace(entry, totals=more, opened_at=NOW)
+        store.write(Batch(series=[entry]))
+        assert store.load().series == (entry,)
+
+
+def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
+    folder = tmp_path / "made" / "here"
+    with closing(Store.open(folder)) as store:
+        for number in range(1, 9):
+            store.write(numbered(number))
+    assert [path.name for path in folder.iterdir()] == [file.NAME]
+    with closing(Store.open(folder)) as store:
+        assert store.load() == state_after(8)
+        assert store.story("j-7") == Story(
+            numbered(8).jobs[7], cost=points_after(8), gpu=points_after(8)
+        )
+
+
+def test_a_batch_changes_only_what_it_names(store: Store) -> None:
+    store.write(numbered(1))
+    store.write(Batch())
+    assert store.load() == state_after(1)
+    store.write(Batch(corrections=(5, 6), opened=[("other", 7)]))
+    state = store.load()
+    assert state.corrections == (5, 6)
+    assert state.opened == {"research": 1, "other": 7}
+    assert replace(state, corrections=(1, 2), opened={"research": 1}) == state_after(1)
+
+
+def test_loaded_are_the_jobs_that_are_not_over_or_not_counted(store: Store) -> None:
+    running = job("running")
+    uncounted = job("uncounted", over_seen=NOW, series=None)
+    nameless = job("nameless", over_seen=NOW, series=Labels("", "", ""))
+    store.write(Batch(jobs=[running, uncounted, nameless, job("over", over_seen=NOW)]))
+    assert set(store.load().live) == {running, uncounted}
+
+
+def test_any_number_of_jobs_can_be_asked_for_at_once(store: Store) -> None:
+    entries = {f"j-{i}": job(f"j-{i}") for i in range(1201)}
+    store.write(Batch(jobs=list(entries.values())))
+    assert store.jobs({*entries, "j-x"}) == entries
+    assert store.jobs(["j-3", "j-5"]) == {"j-3": entries["j-3"], "j-5": entries["j-5"]}
+    assert store.jobs([]) == {}
+
+
+def test_kept_sightings_come_in_order_of_time_each_with_its_meter(store: Store) -> None:
+    store.write(Batch(jobs=[job(), job("j-2")]))
+    early, late = Sighting(NOW, 1, None, False), sighting(NOW + 1, 2, over=True)
+    store.write(
+        Batch(
+            points=[
+                Point("j-1", Meter.COST, late),
+                Point("j-1", Meter.GPU, sighting(NOW, 9)),
+                Point("j-2", Meter.COST, sighting(NOW, 7)),
+            ]
+        )
+    )
+    store.write(Batch(points=[Point("j-1", Meter.COST, early)]))
+    assert store.story("j-1") == Story(job(), cost=(early, late), gpu=(sighting(NOW, 9),))
+
+
+def test_a_kept_sighting_can_be_dropped_and_another_take_its_place(store: Store) -> None:
+    store.write(seen("j-1", sighting(NOW, 1), sighting(NOW + 1, 2), sighting(NOW + 2, 3)))
+    other = sighting(NOW + 1, 5)
+    dropped = [("j-1", Meter.COST, NOW + 1), ("j-1", Meter.COST, NOW + 2)]
+    store.write(Batch(points=[Point("j-1", Meter.COST, other)], dropped=dropped))
+    corrected = sighting(NOW, 4)
+    store.write(
+        Batch(
+            points=[Point("j-1", Meter.COST, corrected)],
+            dropped=[("j-1", Meter.GPU, NOW), ("j-2", Meter.COST, NOW + 1)],
+        )
+    )
+    story = store.story("j-1")
+    assert story is not None
+    assert story.cost == (corrected, other)
+
+
+def test_balances_are_loaded_in_order_of_time_and_kept_for_days_only(store: Store) -> None:
+    oldest, newer = Balance("o-2", NOW, 5), Balance("o-1", NOW + 1, 7)
+    store.write(Batch(balances=[newer]))
+    store.write(Batch(balances=[oldest]))
+    latest = Balance("o-1", NOW + BALANCES_KEPT, -9)
+    store.write(Batch(balances=[latest]))
+    assert store.load().balances == (oldest, newer, latest)
+    evenlater = Balance("o-3", NOW + BALANCES_KEPT + 1, 1)
+    store.write(Batch(balances=[evenlater]))
+    assert store.load().balances == (newer, latest, evenlater)
+
+
+def test_a_project_is_known_as_it_was_told_last(store: Store) -> None:
+    store.write(Batch(projects=[ProjectEntry("p-1", None, "old"), ProjectEntry("p-2", "o-1", "")]))
+    store.write(Batch(projects=[ProjectEntry("p-1", "o-1", None)]))
+    assert set(store.load().projects) == {
+        ProjectEntry("p-1", "o-1", None),
+        ProjectEntry("p-2", "o-1", ""),
+    }
+
+
+def test_a_store_may_be_used_from_one_thread_after_the_other(tmp_path: Path) -> None:
+    opened: list[Store] = []
+    thread = threading.Thread(target=lambda: opened.append(Store.open(tmp_path)))
+    thread.start()
+    thread.join()
+    (store,) = opened
+    store.write(numbered(1))
+    assert store.load() == state_after(1)
+    store.close()
+
+
+def test_its_size_is_that_of_its_files(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    empty = store.size_bytes
+    store.write(numbered(1))
+    database, log = tmp_path / file.NAME, tmp_path / f"{file.NAME}-wal"
+    assert store.size_bytes == database.stat().st_size + log.stat().st_size > empty > 0
+    store.close()
+    assert store.size_bytes == database.stat().st_size
+
+
+def test_the_size_of_a_ledger_in_memory_grows_too(store: Store) -> None:
+    empty = store.size_bytes
+    store.write(numbered(1))
+    assert store.size_bytes > empty > 0
+
+
+# Stories
+
+
+def test_stories_are_told_of_the_jobs_that_moved_within_the_time(store: Store) -> None:
+    begin, end = NOW, NOW + DAY
+    moved = {
+        "until the begin": (NOW - DAY, NOW),
+        "before the end": (NOW + DAY - 1, NOW + 9 * DAY),
+        "all along": (NOW - DAY, NOW + 9 * DAY),
+    }
+    still = {"over before": (NOW - DAY, NOW - 1), "new after": (NOW + DAY, NOW + 2 * DAY)}
+    for job_id, (first, last) in (moved | still).items():
+        store.write(seen(job_id, sighting(first, 0), sighting(last, 5), life=Life(created=first)))
+    store.write(Batch(jobs=[job("never told of", life=Life(created=NOW))]))
+    stories = {story.entry.id: story for story in store.stories(begin, end)}
+    assert stories.keys() == moved.keys()
+    assert stories["all along"] == store.story("all along")
+
+
+def test_the_meter_of_gpu_time_alone_makes_a_story(store: Store) -> None:
+    shown = sighting(NOW, 3)
+    store.write(
+        Batch(
+            jobs=[job(gpu=Curve(shown, shown), life=Life(created=NOW))],
+            points=[Point("j-1", Meter.GPU, shown)],
+        )
+    )
+    (story,) = store.stories(NOW, NOW + 1)
+    assert (story.cost, story.gpu) == ((), (shown,))
+
+
+@st.composite
+def told(draw: st.DrawFn) -> Batch:
+    """Draw a job as it stands after some sightings of its cost, in small numbers."""
+    at = sorted(draw(st.lists(st.integers(1, 200), min_size=1, max_size=8, unique=True)))
+    rates = st.sampled_from([None, 0, 3_600_000, 7_200_000])
+    told = [
+        Sighting(
+            at * MINUTE * 5,
+            draw(st.integers(0, 40)) * MINUTE * 5,
+            draw(rates),
+            draw(st.booleans()),
+        )
+        for at in at
+    ]
+    step = curve.begin(told[0])
+    points = {step.kept.at: step.kept} if step.kept else {}
+    for new in told[1:]:
+        step = curve.extend(step.curve, new)
+        points.pop(step.dropped or -1, None)
+        points |= {step.kept.at: step.kept} if step.kept else {}
+    times = st.none() | st.integers(0, 200 * MINUTE * 5)
+    life = Life(draw(times), draw(times), draw(times))
+    entry = job(first_seen=told[0].at, last_seen=told[-1].at, life=life, cost=step.curve)
+    if told[-1].over:
+        entry = replace(entry, over_seen=told[-1].at)
+    return Batch(jobs=[entry], points=[Point("j-1", Meter.COST, s) for s in points.values()])
+
+
+instants = st.integers(0, 1100 * MINUTE)
+
+
+def value(story: Story, at: int) -> int:
+    assert story.entry.cost is not None
+    return curve.value_at(story.cost, story.entry.cost.last, story.entry.life, at)
+
+
+@given(told(), instants, instants)
+def test_no_job_that_moved_is_without_a_story(batch: Batch, a: int, b: int) -> None:
+    begin, end = min(a, b), max(a, b)
+    with closing(Store.open(None)) as store:
+        store.write(batch)
+        story = store.story("j-1")
+        assert story is not None
+        if value(story, begin) != value(story, end):
+            assert list(store.stories(begin, end)) == [story]
+
+
+# Retention
+
+
+@given(told(), instants, st.lists(instants, min_size=1, max_size=9))
+def test_pruning_changes_no_value_from_then_on(batch: Batch, before: int, later: list[int]) -> None:
+    with closing(Store.open(None)) as store:
+        store.write(batch)
+        story = store.story("j-1")
+        store.prune(before)
+        pruned = store.story("j-1")
+        assert story is not None
+        if pruned is not None:
+            for at in [before, *(before + more for more in later)]:
+                assert value(pruned, at) == value(story, at)
+        else:
+            assert story.entry.last_seen < before
+            assert value(story, before) == value(story, 2 * before + 1)
+
+
+def test_pruning_drops_what_tells_of_earlier_times_only(store: Store) -> None:
+    times = [0, 10, 20, 30, 40, 50]
+    store.write(seen("j-1", *(sighting(NOW + at, at) for at in times)))
+    assert store.prune(NOW + 40) == 2
+    assert kept(store) == [20, 30, 40, 50]
+    assert store.prune(NOW + 40) == 0
+    assert store.prune(NOW + 41) == 1
+    assert kept(store) == [30, 40, 50]
+
+
+def test_pruning_leaves_each_meter_of_each_job_its_own(store: Store) -> None:
+    for job_id in ("j-1", "j-2"):
+        store.write(seen(job_id, sighting(NOW, 1), sighting(NOW + 1, 2)))
+    gpu = [Point("j-1", Meter.GPU, sighting(NOW + at, at)) for at in (2, 3)]
+    store.write(Batch(points=gpu))
+    assert store.prune(NOW + DAY - 1) == 0
+    assert kept(store, "j-1") == kept(store, "j-2") == [0, 1]
+
+
+def test_a_job_is_forgotten_with_its_sightings_when_it_was_not_named_for_so_long(
+    store: Store,
+) -> None:
+    for job_id, named in (("gone", NOW - 1), ("named", NOW)):
+        shown = sighting(NOW - DAY, 1, over=True)
+        store.write(seen(job_id, shown, last_seen=named))
+    store.write(Batch(series=[SeriesEntry(labels=LABELS, totals=Totals(cost=2))]))
+    assert store.prune(NOW) == 2  # the job and its sighting
+    assert store.jobs(["gone", "named"]).keys() == {"named"}
+    assert store.load().series == (SeriesEntry(labels=LABELS, totals=Totals(cost=2)),)
+    store.write(Batch(jobs=[job("gone")]))
+    assert kept(store, "gone") == []
+
+
+def test_a_job_that_was_named_on_the_same_day_is_not_forgotten(store: Store) -> None:
+    store.write(seen("j-1", sighting(NOW, 1, over=True)))  # its day has begun at NOW
+    store.prune(NOW + DAY - 1)
+    assert store.jobs(["j-1"])
+    store.prune(NOW + DAY)
+    assert not store.jobs(["j-1"])
+
+
+def test_a_job_that_was_never_counted_is_not_forgotten(store: Store) -> None:
+    store.write(seen("j-1", sighting(NOW, 1, over=True), series=None))
+    store.prune(NOW + 9 * DAY)
+    assert store.jobs(["j-1"])
+
+
+def test_it_stays_known_before_when_detail_is_missing(tmp_path: Path) -> None:
+    with closing(Store.open(tmp_path)) as store:
+        store.prune(NOW)
+        assert store.pruned_before == NOW
+        store.prune(NOW - DAY)
+    with closing(Store.open(tmp_path)) as store:
+        assert store.pruned_before == NOW
+        store.prune(NOW + 1)
+        assert store.pruned_before == NOW + 1
+
+
+def test_pruning_gives_its_room_back(tmp_path: Path) -> None:
+    with closing(Store.open(tmp_path)) as store:
+        store.write(Batch(jobs=[job(f"j-{i}") for i in range(3000)]))
+    size = (tmp_path / file.NAME).stat().st_size
+    with closing(Store.open(tmp_path)) as store:
+        assert store.prune(NOW + DAY) == 3000
+    assert (tmp_path / file.NAME).stat().st_size < size / 4
+
+
+# Speed
+
+
+def test_ten_thousand_changed_jobs_take_little_of_a_sweep(tmp_path: Path) -> None:
+    shown = sighting(NOW, 1)
+    entries = [
+        job(f"j-{i:012x}", name=f"run {i}", cost=Curve(shown, shown), gpu=Curve(shown, shown))
+        for i in range(10_000)
+    ]
+    with closing(Store.open(tmp_path)) as store:
+        store.write(Batch(jobs=entries))
+        began = time.process_time()
+        store.write(Batch(jobs=[replace(entry, last_seen=NOW + MINUTE) for entry in entries]))
+        taken = time.process_time() - began
+    assert taken < 0.05 * 30
+
+
+def test_the_file_is_an_ordinary_database_for_those_who_ask(tmp_path: Path) -> None:
+    with closing(Store.open(tmp_path)) as store:
+        store.write(numbered(1))
+    with closing(sqlite3.connect(tmp_path / file.NAME)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert connection.execute("SELECT corrected_up FROM ledger").fetchone() == (1,)

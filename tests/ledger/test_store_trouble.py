@@ -1,0 +1,459 @@
+"""Files that are no ledger, disks that fail, folders that are held: nothing is lost or overwritten.
+
+Unfit files must stay byte for byte as they are; other trouble must pass without a trace.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import cache, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ledger.store_rig import NOW, job, numbered, process, sighting, state_after
+
+from trainwave_exporter.ledger.entry import Meter
+from trainwave_exporter.ledger.errors import StoreError, UnfitStoreError
+from trainwave_exporter.ledger.file import NAME
+from trainwave_exporter.ledger.schema import STEPS
+from trainwave_exporter.ledger.store import Batch, Point, Store
+
+REMEDY = "; move ledger.sqlite3* away, to begin a new ledger or to restore a copy"
+NOBODY = 65534
+
+
+def filled(folder: Path) -> Path:
+    """Make a ledger of some hundred pages, and return its file."""
+    with closing(Store.open(folder)) as store:
+        store.write(numbered(1))
+        store.write(Batch(jobs=[job(f"more-{i}", over_seen=NOW) for i in range(2000)]))
+    return folder / NAME
+
+
+@cache
+def whole() -> bytes:
+    """Return the bytes of such a file."""
+    with TemporaryDirectory() as name:
+        return filled(Path(name)).read_bytes()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the ledger's files in a folder, but the one that SQLite makes up anew of the log."""
+    return {p.name: p.read_bytes() for p in folder.glob(f"{NAME}*") if not p.name.endswith("-shm")}
+
+
+def damage(path: Path, at: int, length: int, seed: int = 0) -> None:
+    """Overwrite some bytes in the middle of a file."""
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(random.Random(seed).randbytes(length))
+
+
+def unfit(attempt: Callable[[Path], Store], folder: Path) -> str:
+    """Return why the ledger in a folder must not be used."""
+    with pytest.raises(UnfitStoreError) as caught:
+        attempt(folder)
+    message = str(caught.value)
+    assert message.startswith(str(folder))
+    assert "\n" not in message
+    return message
+
+
+def refused(folder: Path) -> str:
+    """Return why a ledger is unfit; neither to write nor to read it may touch a byte of it."""
+    before = contents(folder)
+    messages = [
+        unfit(attempt, folder) for attempt in (Store.open, Store.open_for_reading, Store.open)
+    ]
+    after = contents(folder)
+    assert {name: after.pop(name, None) for name in before} == before
+    assert all(not content for content in after.values())
+    assert len(set(messages)) == 1
+    return messages[0]
+
+
+def failing(attempt: Callable[[], object], match: str) -> None:
+    """Expect trouble that may pass, told in one line."""
+    with pytest.raises(StoreError, match=match) as caught:
+        attempt()
+    assert type(caught.value) is StoreError
+    assert "\n" not in str(caught.value)
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Make a folder read-only, and be someone for whom that counts."""
+    folder.chmod(0o555)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        folder.chmod(0o755)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Return a folder that everybody can come to."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@contextmanager
+def room_up_to(size: int) -> Iterator[None]:
+    """Let no file grow beyond this, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+# Files that are no ledger
+
+
+@pytest.mark.parametrize("text", ["dear diary,\n" * 500, "x", "SQLite format 3\0", "\0" * 4096])
+def test_a_file_of_something_else_is_no_ledger(tmp_path: Path, text: str) -> None:
+    (tmp_path / NAME).write_text(text)
+    assert refused(tmp_path).endswith(REMEDY)
+
+
+def test_an_empty_file_may_have_been_a_ledger(tmp_path: Path) -> None:
+    (tmp_path / NAME).touch()
+    assert refused(tmp_path) == f"{tmp_path / NAME} is empty{REMEDY}"
+
+
+def test_the_database_of_another_program_is_no_ledger(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / NAME)) as connection:
+        connection.executescript("PRAGMA journal_mode = WAL; CREATE TABLE jobs (key); ")
+        assert "is no ledger" in refused(tmp_path)
+    assert refused(tmp_path) == f"{tmp_path / NAME} is no ledger{REMEDY}"
+
+
+def test_a_ledger_of_a_newer_exporter_is_left_to_that(tmp_path: Path) -> None:
+    newer = len(STEPS) + 1
+    with closing(sqlite3.connect(filled(tmp_path))) as connection:
+        connection.execute(f"PRAGMA user_version = {newer}")
+        assert f"of version {newer}, and" in refused(tmp_path)
+    assert f"of version {newer}, and this exporter knows none after" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("version", [-1, 0])
+def test_a_ledger_has_a_version(tmp_path: Path, version: int) -> None:
+    with closing(sqlite3.connect(filled(tmp_path))) as connection:
+        connection.execute(f"PRAGMA user_version = {version}")
+    assert f"is damaged (of version {version}); move" in refused(tmp_path)
+
+
+def test_a_damaged_header_is_found_at_the_start(tmp_path: Path) -> None:
+    damage(filled(tmp_path), 47, 1)  # the format of the schema
+    assert "is damaged (unsupported file format)" in refused(tmp_path)
+
+
+def test_damage_is_found_at_the_start(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    damage(path, path.stat().st_size // 2, 4096)
+    message = refused(tmp_path)
+    assert message.startswith(f"{path} is damaged (")
+    assert message.endswith(f"){REMEDY}")
+
+
+def test_half_a_ledger_is_damaged(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    os.truncate(path, path.stat().st_size // 2)
+    assert "is damaged" in refused(tmp_path)
+
+
+def test_a_damaged_ledger_with_a_log_keeps_both(tmp_path: Path) -> None:
+    lived, copied = tmp_path / "lived", tmp_path / "copied"
+    filled(lived)
+    copied.mkdir()
+    with closing(Store.open(lived)) as store:
+        store.write(numbered(2))
+        for name, content in contents(lived).items():
+            (copied / name).write_bytes(content)
+    damage(copied / NAME, (copied / NAME).stat().st_size // 2, 20_000)
+    assert "is damaged" in refused(copied)
+
+
+@given(part=st.floats(0, 1), length=st.integers(1, 9000), seed=st.integers(0, 99))
+def test_whatever_is_damaged_is_refused_or_can_be_read(part: float, length: int, seed: int) -> None:
+    """Whatever goes wrong is a `StoreError`."""
+    with TemporaryDirectory() as name:
+        folder, path = Path(name), Path(name) / NAME
+        path.write_bytes(whole())
+        damage(path, round(part * (path.stat().st_size - length)), length, seed)
+        before = path.read_bytes()
+        try:
+            store = Store.open(folder)
+        except StoreError:
+            assert path.read_bytes() == before
+            return
+        with closing(store), suppress(StoreError):
+            store.load()
+            store.jobs(["j-1", "more-1"])
+            store.write(numbered(2))
+
+
+def test_damage_that_comes_later_is_an_error_then_and_unfit_at_the_next_start(
+    tmp_path: Path,
+) -> None:
+    path = filled(tmp_path)
+    with closing(Store.open(tmp_path)) as store:
+        damage(path, 4096, path.stat().st_size - 4096)
+        failing(store.load, rf"^{path}: .*malformed$")
+        failing(lambda: store.write(Batch(jobs=[job("more-7")])), r"malformed$")
+        failing(lambda: list(store.stories(0, NOW)), r"malformed$")
+        failing(lambda: store.story("more-7"), r"malformed$")
+        failing(lambda: store.jobs(["more-7"]), r"malformed$")
+    assert "is damaged" in refused(tmp_path)
+
+
+def test_a_log_without_its_ledger_is_not_mixed_into_a_new_one(tmp_path: Path) -> None:
+    log = tmp_path / f"{NAME}-wal"
+    log.write_bytes(b"committed")
+    assert "is part of a ledger whose ledger.sqlite3 is gone" in unfit(Store.open, tmp_path)
+    assert contents(tmp_path) == {log.name: b"committed"}
+    log.write_bytes(b"")
+    Store.open(tmp_path).close()
+
+
+def test_a_copy_restored_from_a_backup_is_as_good_as_before(tmp_path: Path) -> None:
+    with closing(Store.open(tmp_path / "lived")) as store:
+        store.write(numbered(1))
+        (tmp_path / "copied").mkdir()
+        with (
+            closing(sqlite3.connect(tmp_path / "lived" / NAME)) as source,
+            closing(sqlite3.connect(tmp_path / "copied" / NAME)) as target,
+        ):
+            source.backup(target)
+            target.execute("PRAGMA journal_mode = DELETE")
+    with closing(Store.open(tmp_path / "copied")) as store:
+        assert store.load() == state_after(1)
+        store.write(numbered(2))
+        with closing(Store.open_for_reading(tmp_path / "copied")) as reader:
+            assert reader.load() == state_after(2)
+
+
+# Folders
+
+
+def test_two_exporters_do_not_share_a_folder(tmp_path: Path) -> None:
+    with closing(Store.open(tmp_path)) as store:
+        message = unfit(Store.open, tmp_path)
+        assert message == f"{tmp_path} is in use by another exporter; give each a folder of its own"
+        store.write(numbered(1))
+    with closing(Store.open(tmp_path)) as store:
+        assert store.load() == state_after(1)
+
+
+def test_a_store_that_is_dropped_holds_its_folder_no_longer(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    store.write(numbered(1))
+    del store
+    Store.open(tmp_path).close()
+
+
+def test_a_ledger_may_be_a_link_to_where_it_is(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+    (here / NAME).symlink_to(there / NAME)
+    with closing(Store.open(here)) as store:
+        store.write(numbered(1))
+        assert "in use" in unfit(Store.open, there)
+        assert store.size_bytes == sum(len(content) for content in contents(there).values())
+    assert (here / NAME).is_symlink()
+    with closing(Store.open(there)) as store:
+        assert store.load() == state_after(1)
+
+
+def test_a_folder_that_cannot_be_made_can_be_tried_again(open_folder: Path) -> None:
+    folder = open_folder / "ledger"
+    with read_only(open_folder):
+        failing(lambda: Store.open(folder), "Permission denied")
+    Store.open(folder).close()
+
+
+def test_a_folder_that_cannot_be_written_can_be_tried_again(open_folder: Path) -> None:
+    with read_only(open_folder):
+        failing(lambda: Store.open(open_folder), "unable to open database file")
+    path = filled(open_folder)
+    with read_only(open_folder):
+        before = contents(open_folder)
+        failing(lambda: Store.open(open_folder), "unable to open|readonly")
+        assert contents(open_folder) == before
+    log = open_folder / f"{NAME}-wal"
+    log.write_bytes(b"not to be had without a place for what goes with it")
+    with read_only(open_folder):
+        failing(lambda: Store.open(open_folder), "unable to open database file")
+        failing(lambda: Store.open_for_reading(open_folder), "unable to open database file")
+    log.unlink()
+    path.chmod(0)
+    with read_only(open_folder):
+        failing(lambda: Store.open(open_folder), "unable to open database file")
+        failing(lambda: Store.open_for_reading(open_folder), "unable to open database file")
+    path.chmod(0o644)
+    with closing(Store.open(open_folder)) as store:
+        assert store.load() == state_after(1)
+
+
+def test_a_file_where_the_folder_should_be_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    failing(lambda: Store.open(tmp_path / "file"), "File exists")
+    failing(lambda: Store.open(tmp_path / "file" / "below"), "Not a directory")
+
+
+def test_a_closed_store_says_so(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    store.close()
+    store.close()
+    failing(store.load, "closed database")
+    failing(lambda: store.write(Batch()), "closed database")
+
+
+# Disks that are full, and locks
+
+
+def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path) -> None:
+    with closing(Store.open(tmp_path)) as store:
+        store.write(numbered(1))
+        with room_up_to((tmp_path / f"{NAME}-wal").stat().st_size + 1000):
+            for _ in range(3):
+                failing(lambda: store.write(numbered(2)), "disk I/O error|full")
+                assert store.load() == state_after(1)
+            failing(lambda: store.prune(NOW), "disk I/O error|full")
+        assert store.load() == state_after(1)
+        store.write(numbered(2))
+    with closing(Store.open(tmp_path)) as store:
+        assert store.load() == state_after(2)
+
+
+def test_what_is_written_to_a_full_disk_is_gone_when_the_process_dies(tmp_path: Path) -> None:
+    """A copy of the files is what a process leaves that is killed."""
+    left = tmp_path / "left"
+    left.mkdir()
+    with closing(Store.open(tmp_path)) as store:
+        store.write(numbered(1))
+        with room_up_to((tmp_path / f"{NAME}-wal").stat().st_size + 5000):
+            failing(lambda: store.write(numbered(2)), "disk I/O error|full")
+        for name, content in contents(tmp_path).items():
+            (left / name).write_bytes(content)
+    with closing(Store.open(left)) as store:
+        assert store.load() == state_after(1)
+
+
+def test_a_new_ledger_on_a_full_disk_can_be_tried_again(tmp_path: Path) -> None:
+    for size in (0, 1, 5000):
+        with room_up_to(size):
+            failing(lambda: Store.open(tmp_path), "disk I/O error|full")
+        assert not (tmp_path / NAME).exists()
+    Store.open(tmp_path).close()
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
+def test_a_database_that_may_not_grow_loses_nothing_either() -> None:
+    with closing(Store.open(None)) as store:
+        store.write(numbered(1))
+        pages = store._number("PRAGMA page_count")
+        assert store._number(f"PRAGMA max_page_count = {pages}") == pages
+        failing(lambda: store.write(numbered(2)), "ledger in memory: database or disk is full")
+        assert store.load() == state_after(1)
+        store._number(f"PRAGMA max_page_count = {pages * 2}")
+        store.write(numbered(2))
+        assert store.load() == state_after(2)
+
+
+def test_another_connection_that_holds_the_database_is_waited_out(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        failing(lambda: Store.open(tmp_path), "database is locked")
+        other.execute("ROLLBACK")
+        with closing(Store.open(tmp_path)) as store:
+            other.execute("BEGIN IMMEDIATE")
+            failing(lambda: store.write(numbered(2)), "database is locked")
+            assert store.load() == state_after(1)
+            other.execute("ROLLBACK")
+            store.write(numbered(2))
+            assert store.load() == state_after(2)
+
+
+# Batches that cannot be stored
+
+
+def test_a_batch_is_written_whole_or_not_at_all() -> None:
+    stray = Point("never heard of", Meter.COST, sighting(NOW, 1))
+    huge = sighting(NOW, 2**63)
+    with closing(Store.open(None)) as store:
+        store.write(numbered(1))
+        for batch, reason in (
+            (Batch(jobs=[job("new")], points=[stray], corrections=(7, 7)), "NOT NULL"),
+            (Batch(jobs=[job("new")], points=[Point("new", Meter.COST, huge)]), "too large"),
+            (Batch(jobs=[job("new"), job("newer", name="\ud800")]), "surrogates not allowed"),
+        ):
+            failing(partial(store.write, batch), reason)
+            assert store.load() == state_after(1)
+            assert not store.jobs(["new"])
+
+
+# Reading beside a writer
+
+
+def test_a_reader_sees_the_ledger_as_it_was_and_does_not_stop_the_writer(tmp_path: Path) -> None:
+    with closing(Store.open(tmp_path)) as store:
+        store.write(numbered(1))
+        with closing(Store.open_for_reading(tmp_path)) as reader:
+            store.write(numbered(2))
+            assert reader.load() == state_after(1)
+            assert store.load() == state_after(2)
+            with closing(Store.open_for_reading(tmp_path)) as later:
+                assert later.load() == state_after(2)
+                assert list(later.stories(0, 2 * NOW)) == list(store.stories(0, 2 * NOW)) != []
+            failing(lambda: reader.write(numbered(3)), "transaction")
+            assert reader.size_bytes == store.size_bytes
+            assert reader.pruned_before is None
+
+
+def test_a_reader_in_another_process_sees_what_was_written(tmp_path: Path) -> None:
+    with closing(Store.open(tmp_path)) as store:
+        for number in range(1, 4):
+            store.write(numbered(number))
+            assert process("read", tmp_path).communicate()[0] == f"{number}\n"
+        store.write(numbered(4))
+    assert process("read", tmp_path).communicate()[0] == "4\n"
+
+
+def test_the_ledger_of_an_exporter_that_was_killed_can_be_read(tmp_path: Path) -> None:
+    """A copy of file and log is what a process leaves that is killed."""
+    left = tmp_path / "left"
+    left.mkdir()
+    with closing(Store.open(tmp_path)) as store:
+        store.write(numbered(1))
+        for name, content in contents(tmp_path).items():
+            (left / name).write_bytes(content)
+    for _ in range(2):
+        with closing(Store.open_for_reading(left)) as reader:
+            assert reader.load() == state_after(1)
+    with closing(Store.open(left)) as store:
+        assert store.load() == state_after(1)
+    assert contents(left).keys() == {NAME}
+
+
+def test_there_has_to_be_a_ledger_to_be_read(tmp_path: Path) -> None:
+    failing(lambda: Store.open_for_reading(tmp_path), "there is no ledger$")
+    failing(lambda: Store.open_for_reading(tmp_path / "nowhere"), "there is no ledger$")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,167 @@
+"""A ledger on a clock that tests turn by hand, fed with what the fleet would tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from trainwave_exporter.ledger import Budget, Rules, Store, Terms
+from trainwave_exporter.ledger.book import Seen
+from trainwave_exporter.ledger.keeper import Keeper, Sightings
+from trainwave_exporter.ledger.units import milliseconds
+from trainwave_exporter.model import (
+    AccountStatus,
+    Appeared,
+    Burn,
+    Changed,
+    Corrections,
+    Departed,
+    Idleness,
+    Job,
+    Metric,
+    Organization,
+    Point,
+    Project,
+    Quantity,
+    Reading,
+    Record,
+    Spend,
+)
+
+START = 1_700_000_000.0
+R = TypeVar("R", bound=Record)
+
+
+class LedgerWorld:
+    """A keeper, what is shown of it, and short words for what it is told."""
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        accounts: Iterable[str] = ("a",),
+        budgets: tuple[Budget, ...] = (),
+        rules: Rules = Rules(),  # noqa: B008 - it is frozen
+        retention: int = 0,
+        now: float = START,
+        open_store: Callable[[], Store] | None = None,
+    ) -> None:
+        self.now = now
+        self.folder = folder
+        terms = Terms(
+            rules=rules,
+            budgets=budgets,
+            retention=retention,
+            accounts=dict.fromkeys(accounts, True),
+        )
+        self.keeper = Keeper(open_store or (lambda: Store.open(folder)), terms)
+        self.shown: dict[tuple[type, str], Record] = {}
+        self.told = 0
+
+    def job(self, job_id: str = "j-1", state: str = "RUNNING", **fields: Any) -> Job:
+        """Return a job that is seen now, on one H100 at 3.60 dollars an hour."""
+        described = {
+            "account": "a",
+            "project_id": "p-1",
+            "owner": "ada",
+            "gpu_type": "H100",
+            "gpus": 1.0,
+            "hourly_cost_dollars": 3.6,
+            "confirmed_at": self.now,
+        }
+        return Job(id=job_id, state=state, **{**described, **fields})
+
+    def busy(self, ratio: float, at: float | None = None) -> dict[Metric, Reading]:
+        """Return the readings of a job whose GPU is used so much."""
+        reading = Reading(
+            Metric.GPU_UTILIZATION,
+            Quantity.RATIO,
+            (Point(ratio),),
+            self.now if at is None else at,
+        )
+        return {Metric.GPU_UTILIZATION: reading}
+
+    def see(self, *jobs: Job, shown: bool = True, counted: bool | None = None) -> None:
+        """Tell of jobs, and whether all of the account's are known by now."""
+        sightings = Sightings(jobs={job.id: Seen(job, shown) for job in jobs})
+        if counted is not None:
+            sightings.accounts["a"] = AccountStatus(name="a", counted=counted)
+        self.take(sightings)
+
+    def open(self, *history: Job) -> None:
+        """List all jobs for the first time."""
+        self.see(*history, counted=True)
+
+    def directory(self, *records: Project | Organization) -> None:
+        """Tell of projects and organizations."""
+        sightings = Sightings()
+        for record in records:
+            if isinstance(record, Project):
+                sightings.projects[record.id] = record
+            else:
+                sightings.organizations[record.id] = record
+        self.take(sightings)
+
+    def take(self, sightings: Sightings) -> None:
+        """Have the keeper take a turn."""
+        now = milliseconds(self.now)
+        self.keeper.note(sightings, now)
+        try:
+            self.keeper.write(sightings, now)
+        finally:
+            self.keeper.reckon(now)
+            self._show()
+
+    def tick(self, seconds: float) -> None:
+        """Let time pass with nothing to be seen."""
+        self.now += seconds
+        self.take(Sightings())
+
+    def _show(self) -> None:
+        """Mirror what is shown, and insist that the changes fit together."""
+        for change in self.keeper.changes():
+            self.told += 1
+            match change:
+                case Appeared(record):
+                    assert (type(record), record.key) not in self.shown
+                    self.shown[type(record), record.key] = record
+                case Changed(before, after):
+                    assert self.shown[type(after), after.key] == before != after
+                    self.shown[type(after), after.key] = after
+                case Departed(record):
+                    assert self.shown.pop((type(record), record.key)) == record
+
+    def all(self, kind: type[R]) -> list[R]:
+        """Return all records of a kind that are shown."""
+        return [record for record in self.shown.values() if isinstance(record, kind)]
+
+    def one(self, kind: type[R]) -> R:
+        """Return the only record of a kind that is shown."""
+        (record,) = self.all(kind)
+        return record
+
+    def spend(self, gpu_type: str = "H100", owner: str = "ada") -> Spend | None:
+        """Return what is shown of one set of labels."""
+        found = [s for s in self.all(Spend) if (s.gpu_type, s.owner) == (gpu_type, owner)]
+        return found[0] if found else None
+
+    def cost(self, gpu_type: str = "H100", owner: str = "ada") -> float | None:
+        """Return the cost counter of one set of labels."""
+        found = self.spend(gpu_type, owner)
+        return None if found is None else found.cost_dollars
+
+    def burn(self) -> dict[str, float]:
+        """Return what is burnt, by GPU type."""
+        return {burn.gpu_type: burn.dollars_per_hour for burn in self.all(Burn)}
+
+    def corrections(self) -> tuple[float, float]:
+        """Return what was corrected up and down."""
+        record = self.one(Corrections)
+        return record.up, record.down
+
+    def idleness(self, job_id: str = "j-1") -> Idleness | None:
+        """Return how idle a job is shown to be."""
+        record = self.shown.get((Idleness, job_id))
+        assert record is None or isinstance(record, Idleness)
+        return record

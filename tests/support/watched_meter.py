@@ -1,0 +1,38 @@
+"""A meter that is watched as the ledger watches one: what it keeps, and what it says afterwards."""
+
+from __future__ import annotations
+
+from trainwave_exporter.ledger import curve
+from trainwave_exporter.ledger.curve import Step, value_at
+from trainwave_exporter.ledger.entry import Curve, Life, Sighting
+
+NOON = 1_711_022_400_000
+"""2024-03-21T12:00:00Z, in milliseconds."""
+
+
+class WatchedMeter:
+    """Holds what the store would hold of it."""
+
+    def __init__(self, life: Life | None = None) -> None:
+        self.life = life or Life()
+        self.curve: Curve | None = None
+        self.kept: list[Sighting] = []
+        self.corrections: list[int] = []
+
+    def see(self, at: int, told: int, rate: int | None, *, over: bool = False) -> None:
+        new = Sighting(at, told, rate, over)
+        step: Step = curve.begin(new) if self.curve is None else curve.extend(self.curve, new)
+        self.curve = step.curve
+        if step.kept is not None:
+            self.kept.append(step.kept)
+        if step.correction:
+            self.corrections.append(step.correction)
+
+    @property
+    def last(self) -> Sighting:
+        assert self.curve is not None
+        return self.curve.last
+
+    def at(self, at: int) -> int:
+        """Return what it showed just before an instant."""
+        return value_at(self.kept, self.last, self.life, at)

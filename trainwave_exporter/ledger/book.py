@@ -1,0 +1,210 @@
+"""The books in memory: what the store holds of the jobs that are watched, and of all sums.
+
+`Book.plan` turns what was seen into one batch for the store, and changes nothing; when the batch is
+written, `Book.adopt` takes it over. So a write that fails leaves the book as the store is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from trainwave_exporter.ledger.entry import JobEntry, Labels, SeriesEntry, Totals
+from trainwave_exporter.ledger.observe import observe
+from trainwave_exporter.ledger.rules import Rules
+from trainwave_exporter.ledger.store import Batch, State
+from trainwave_exporter.ledger.units import milliseconds
+from trainwave_exporter.model import Job
+
+PATIENCE: Final = milliseconds(900)
+"""How long it is waited for a job's GPU type before its money is counted without one."""
+
+
+OPENING: Final = milliseconds(150)
+"""How long a new series is shown as zero, so that every scraper sees it begin there."""
+
+
+class Seen(Struct, frozen=True):
+    """A job as the API last told of it."""
+
+    job: Job
+    shown: bool
+    """It is on show, so its details are asked for, and it will be told of again soon."""
+
+
+class Book:
+    """What is watched, and all sums. ``accounts``: the names of those that are polled."""
+
+    def __init__(self, state: State, accounts: Iterable[str], rules: Rules) -> None:
+        self._rules = rules
+        self._accounts = frozenset(accounts)
+        self._entries = {entry.id: entry for entry in state.live}
+        self._uncounted = {entry.id for entry in state.live if entry.series is None}
+        self.series = {entry.labels: entry for entry in state.series}
+        self.corrections = state.corrections
+        self._opened = dict(state.opened)
+        self._hidden = {
+            labels: self.unopened
+            for labels, entry in self.series.items()
+            if entry.opened_at is None
+        }
+        """Series not shown yet, and the accounts that have to be opened first."""
+        self._opening = {labels for labels, entry in self.series.items() if entry.opened_at}
+        """Series shown as zero."""
+
+    def unknown(self, job_ids: Iterable[str]) -> list[str]:
+        """Return those of the jobs that only the store may know."""
+        return [job_id for job_id in job_ids if job_id not in self._entries]
+
+    def entry(self, job_id: str) -> JobEntry | None:
+        """Return what is kept of a job that is watched."""
+        return self._entries.get(job_id)
+
+    @property
+    def unopened(self) -> frozenset[str]:
+        """The accounts whose history has not been read as a whole yet."""
+        return self._accounts - self._opened.keys()
+
+    def plan(
+        self,
+        seen: Mapping[str, Seen],
+        stored: Mapping[str, JobEntry],
+        counted: Mapping[str, int],
+        now: int,
+    ) -> Batch:
+        """Return what is to be written after these jobs were seen.
+
+        ``stored``: what the store knows of the `unknown` among them. ``counted``: the accounts all
+        of whose jobs are listed, and since when. Times are milliseconds.
+        """
+        outcomes = [
+            observe(self._entries.get(job_id) or stored.get(job_id), item.job, self._rules)
+            for job_id, item in seen.items()
+        ]
+        up, down = self.corrections
+        for outcome in outcomes:
+            up += max(0, outcome.correction)
+            down += max(0, -outcome.correction)
+        count = _Count(self.series)
+        jobs: dict[str, JobEntry] = {}
+        entries = [self._entries[job_id] for job_id in self._uncounted - seen.keys()]
+        for entry in [outcome.entry for outcome in outcomes] + entries:
+            before = self._entries.get(entry.id) or stored.get(entry.id)
+            # Of a job that is not shown, or of an account not polled, nobody asks the details.
+            asked = entry.id not in seen or seen[entry.id].shown
+            asked_since = max(entry.first_seen, counted.get(entry.account, now))
+            patient = (
+                asked and entry.account in self._accounts and 0 <= now - asked_since < PATIENCE
+            )
+            counted_entry = count.entered(before, entry, patient=patient)
+            if counted_entry != before:
+                jobs[entry.id] = counted_entry
+        opened = self._whole(jobs, counted, now)
+        return Batch(
+            jobs=tuple(jobs.values()),
+            points=tuple(point for outcome in outcomes for point in outcome.points),
+            dropped=tuple(drop for outcome in outcomes for drop in outcome.dropped),
+            series=self._opened_series(count.series, jobs, opened, now),
+            corrections=(up, down) if (up, down) != self.corrections else None,
+            opened=tuple(opened.items()),
+        )
+
+    def adopt(self, batch: Batch, seen: Mapping[str, Seen]) -> None:
+        """Take over a batch that was written."""
+        for entry in batch.jobs:
+            self._entries[entry.id] = entry
+            if entry.series is None:
+                self._uncounted.add(entry.id)
+            else:
+                self._uncounted.discard(entry.id)
+        for job_id, item in seen.items():
+            if not item.shown:
+                self._entries.pop(job_id, None)
+        tellers = {entry.series: entry.account for entry in batch.jobs}
+        for series in batch.series:
+            self.series[series.labels] = series
+            if series.opened_at is None:
+                account = tellers.get(series.labels, "")
+                self._hidden.setdefault(series.labels, frozenset({account}))
+                continue
+            self._hidden.pop(series.labels, None)
+            if series.opened_at:
+                self._opening.add(series.labels)
+            else:
+                self._opening.discard(series.labels)
+        self.corrections = batch.corrections or self.corrections
+        self._opened.update(batch.opened)
+
+    def _whole(
+        self, jobs: Mapping[str, JobEntry], counted: Mapping[str, int], now: int
+    ) -> dict[str, int]:
+        """Return the accounts whose whole history is counted with this batch, each with the time.
+
+        Jobs that came after the first list of all may still wait to be counted.
+        """
+        waited_for = {
+            entry.account
+            for job_id in self._uncounted | jobs.keys()
+            if (entry := jobs.get(job_id) or self._entries[job_id]).series is None
+            and entry.first_seen <= counted.get(entry.account, now)
+        }
+        return {
+            account: now
+            for account in self.unopened
+            if account in counted and account not in waited_for
+        }
+
+    def _opened_series(
+        self,
+        grown: Mapping[Labels, SeriesEntry],
+        jobs: Mapping[str, JobEntry],
+        opened: Mapping[str, int],
+        now: int,
+    ) -> tuple[SeriesEntry, ...]:
+        """Return the series to be written, with those opened whose time has come.
+
+        What is found before an account is opened is history, and opens as a whole; what comes later
+        begins at zero, and stays there until it was seen.
+        """
+        tellers = {entry.series: entry.account for entry in jobs.values()}
+        unopened = self.unopened - opened.keys()
+        waiting = self._hidden.keys() | self._opening
+        series = {labels: self.series[labels] for labels in waiting} | dict(grown)
+        for labels, entry in series.items():
+            if entry.opened_at:
+                if not 0 <= now - entry.opened_at < OPENING:
+                    series[labels] = replace(entry, opened_at=0)
+            elif entry.opened_at is None:
+                awaited = self._hidden.get(labels, frozenset({tellers.get(labels, "")}))
+                if awaited.isdisjoint(unopened):
+                    history = labels in self._hidden or not awaited.isdisjoint(opened)
+                    series[labels] = replace(entry, opened_at=0 if history else now)
+        return tuple(entry for labels, entry in series.items() if entry != self.series.get(labels))
+
+
+class _Count:
+    """Adds what jobs have grown by to the sums of their labels."""
+
+    def __init__(self, known: Mapping[Labels, SeriesEntry]) -> None:
+        self._known = known
+        self.series: dict[Labels, SeriesEntry] = {}
+        """Those that changed."""
+
+    def entered(self, before: JobEntry | None, entry: JobEntry, *, patient: bool) -> JobEntry:
+        """Return the entry as it is once it is counted, if its labels are known by now."""
+        if entry.series is None:
+            if patient and not entry.labels.gpu_type:
+                return entry
+            growth = entry.totals
+        elif before is not None and before.totals != entry.totals:
+            growth = entry.totals - before.totals
+        else:
+            return entry
+        labels = entry.labels
+        known = self.series.get(labels) or self._known.get(labels) or SeriesEntry(labels=labels)
+        if growth != Totals() or labels not in self._known:
+            self.series[labels] = replace(known, totals=known.totals + growth)
+        return entry if entry.series == labels else replace(entry, series=labels)

@@ -1,0 +1,257 @@
+"""Keeps the books: writes down what was seen, and says what follows from it.
+
+Nothing here knows of threads or of the event loop; all calls come one after the other. What comes
+of running jobs alone (burn, credit runway) needs no store, and goes on when that fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from trainwave_exporter.ledger import records
+from trainwave_exporter.ledger.book import Book, Seen
+from trainwave_exporter.ledger.budget import Budget
+from trainwave_exporter.ledger.entry import SeriesEntry
+from trainwave_exporter.ledger.live import Live
+from trainwave_exporter.ledger.outlook import Outlook
+from trainwave_exporter.ledger.records import Showcase
+from trainwave_exporter.ledger.rules import Rules
+from trainwave_exporter.ledger.store import Balance, Batch, ProjectEntry, Store
+from trainwave_exporter.ledger.units import dollars, microdollars, milliseconds
+from trainwave_exporter.model import (
+    AccountStatus,
+    Burn,
+    Change,
+    Corrections,
+    Funds,
+    Idleness,
+    Organization,
+    Project,
+)
+
+OUTLOOK: Final = milliseconds(10)
+"""How often budgets and credit are reckoned anew."""
+UNDESCRIBED: Final = 1000
+"""How many jobs without details are named at once."""
+PRUNING: Final = milliseconds(86_400)
+"""How often detail that is too old is dropped."""
+
+
+class Sightings(Struct, kw_only=True):
+    """What was seen since the last time; of each thing the newest."""
+
+    jobs: dict[str, Seen] = field(default_factory=dict)
+    projects: dict[str, Project] = field(default_factory=dict)
+    organizations: dict[str, Organization] = field(default_factory=dict)
+    accounts: dict[str, AccountStatus] = field(default_factory=dict)
+    hidden: set[str] = field(default_factory=set)
+    """Jobs that are not shown while their account cannot be read; most of them will be again."""
+    gone: set[str] = field(default_factory=set)
+    """Organizations that nobody tells of any more."""
+
+    def __bool__(self) -> bool:
+        """Whether there is anything."""
+        return any(getattr(self, name) for name in self.__struct_fields__)
+
+    def after(self, older: Sightings) -> Sightings:
+        """Return these together with older ones that could not be written."""
+        return Sightings(
+            jobs=older.jobs | self.jobs,
+            projects=older.projects | self.projects,
+            organizations=older.organizations | self.organizations,
+            accounts=older.accounts | self.accounts,
+            hidden=self.hidden,
+            gone=self.gone,
+        )
+
+
+class Terms(Struct, frozen=True, kw_only=True):
+    """What the operator wants of the ledger."""
+
+    rules: Rules = Rules()
+    budgets: tuple[Budget, ...] = ()
+    retention: int = 0
+    """How long detail is kept, milliseconds; 0: for ever."""
+    accounts: Mapping[str, bool]
+    """The names of the accounts, and whether each is watched as a whole."""
+
+
+class Keeper:
+    """The books, and what is shown of them."""
+
+    def __init__(self, open_store: Callable[[], Store], terms: Terms) -> None:
+        """``open_store`` may be called again and again, until the store can be opened."""
+        self._open_store = open_store
+        self._terms = terms
+        self._store: Store | None = None
+        self._book: Book | None = None
+        self._outlook = Outlook(terms.budgets)
+        self._live = Live()
+        self._showcase = Showcase()
+        self._counted: dict[str, int] = {}
+        self._projects: dict[str, ProjectEntry] = {}
+        self._organizations: dict[str, str] = {}
+        """Which account tells of each."""
+        self._undescribed: dict[str, list[str]] = {}
+        self._reckoned_at = 0
+        self._pruned_at = 0
+
+    @property
+    def undescribed(self) -> Mapping[str, Sequence[str]]:
+        """Jobs by account that are over, and of which only lists ever told."""
+        return self._undescribed
+
+    @property
+    def size_bytes(self) -> int:
+        """What the store takes; 0 while it cannot be opened."""
+        return 0 if self._store is None else self._store.size_bytes
+
+    def open(self) -> None:
+        """Open the store, if it is not. Raises `StoreError`, or `UnfitStoreError`."""
+        if self._store is not None:
+            return
+        store = self._open_store()
+        state = store.load()
+        self._store = store
+        self._book = Book(state, self._terms.accounts, self._terms.rules)
+        self._projects = {project.id: project for project in state.projects} | self._projects
+        for balance in state.balances:
+            self._outlook.balance(balance)
+        for series in state.series:
+            self._show_series(series)
+        self._show_corrections(*self._book.corrections)
+
+    def close(self) -> None:
+        """Close the store."""
+        if self._store is not None:
+            self._store.close()
+
+    def note(self, seen: Sightings, now: int) -> None:
+        """Take over what is true now, and needs no store. ``now`` is in milliseconds."""
+        for name, status in seen.accounts.items():
+            if status.counted:
+                self._counted.setdefault(name, now)
+            else:
+                self._counted.pop(name, None)
+        for organization in seen.organizations.values():
+            self._organizations[organization.id] = organization.account
+            if (balance := _balance(organization)) is not None:
+                self._outlook.balance(balance)
+        for organization_id in seen.gone:
+            self._organizations.pop(organization_id, None)
+        for job_id in seen.hidden:
+            self._live.remove(job_id)
+            self._showcase.hide(Idleness, job_id)
+        for item in seen.jobs.values():
+            if item.job.id in seen.hidden:
+                continue
+            if item.shown:
+                self._live.put(item.job)
+            else:
+                self._live.remove(item.job.id)
+
+    def write(self, seen: Sightings, now: int) -> None:
+        """Write down what was seen. Raises `StoreError` when that cannot be done now."""
+        self.open()
+        book, store = self._book, self._store
+        assert book is not None and store is not None  # noqa: S101, PT018 - it is open
+        stored = store.jobs(book.unknown(seen.jobs))
+        batch = book.plan(seen.jobs, stored, self._counted, now)
+        projects = {p.id: _project(p) for p in seen.projects.values()}
+        balances = [_balance(organization) for organization in seen.organizations.values()]
+        batch = replace(
+            batch,
+            projects=tuple(p for p in projects.values() if p != self._projects.get(p.id)),
+            balances=tuple(balance for balance in balances if balance is not None),
+        )
+        if batch != Batch():
+            store.write(batch)
+        book.adopt(batch, seen.jobs)
+        self._projects |= projects
+        self._outlook.seen(batch.jobs, store)
+        self._show_books(batch, seen.jobs, seen.hidden)
+        if self._terms.retention and not 0 <= now - self._pruned_at < PRUNING:
+            self._pruned_at = now
+            store.prune(now - self._terms.retention)
+
+    def reckon(self, now: int) -> None:
+        """Work out what follows from the books. Raises `StoreError` when they cannot be read."""
+        self._show_burn()
+        if not 0 <= now - self._reckoned_at < OUTLOOK:
+            self._reckoned_at = now
+            self._show_outlook(now)
+
+    def changes(self) -> tuple[Change, ...]:
+        """Return what has to be shown otherwise since the last call."""
+        return self._showcase.take()
+
+    def _show_books(self, batch: Batch, seen: Mapping[str, Seen], hidden: Collection[str]) -> None:
+        for series in batch.series:
+            self._show_series(series)
+        if batch.corrections is not None:
+            self._show_corrections(*batch.corrections)
+        for entry in batch.jobs:
+            if entry.id not in hidden and (entry.id not in seen or seen[entry.id].shown):
+                idleness = records.idleness(entry, self._terms.rules)
+                if idleness is not None:
+                    self._showcase.show(idleness)
+        for job_id, item in seen.items():
+            if not item.shown:
+                self._showcase.hide(Idleness, job_id)
+
+    def _show_series(self, series: SeriesEntry) -> None:
+        if series.opened_at is not None:
+            self._showcase.show(records.spend(series))
+
+    def _show_corrections(self, up: int, down: int) -> None:
+        self._showcase.show(Corrections(up=dollars(up), down=dollars(down)))
+
+    def _show_burn(self) -> None:
+        silent = self._terms.accounts.keys() - self._counted.keys()
+        known = self._book.series if self._book is not None else {}
+        shown = set()
+        for labels, rate in self._live.burn(silent):
+            if rate or labels in known:
+                burn = records.burn(labels, rate)
+                shown.add(burn.key)
+                self._showcase.show(burn)
+        self._showcase.retain(Burn, shown)
+
+    def _look_up_undescribed(self, store: Store) -> None:
+        found: dict[str, list[str]] = {}
+        for account, job_id in store.undescribed(UNDESCRIBED):
+            found.setdefault(account, []).append(job_id)
+        self._undescribed = found
+
+    def _show_outlook(self, now: int) -> None:
+        watched = {
+            organization_id: self._terms.accounts.get(account, False)
+            for organization_id, account in self._organizations.items()
+            if account in self._counted
+        }
+        shown = list(self._outlook.funds(self._store, self._live, self._projects, watched, now))
+        for fund in shown:
+            self._showcase.show(fund)
+        self._showcase.retain(Funds, {fund.key for fund in shown})
+        if self._store is None or self._book is None:
+            return
+        self._look_up_undescribed(self._store)
+        if self._book.unopened:
+            return  # what was spent is not known as a whole yet
+        for status in self._outlook.budgets(self._store, self._live, self._projects, now):
+            self._showcase.show(status)
+
+
+def _balance(organization: Organization) -> Balance | None:
+    told, at = organization.credit_balance_dollars, organization.confirmed_at
+    if told is None or at is None:
+        return None
+    return Balance(organization.id, milliseconds(at), microdollars(told))
+
+
+def _project(project: Project) -> ProjectEntry:
+    return ProjectEntry(project.id, project.organization_id, project.name)

@@ -1,0 +1,221 @@
+"""The façade of this room: changes of the fleet go in, changes of the books come out.
+
+`Ledger.apply` only notes what was seen; `Ledger.run`, called again and again, has it written down
+in a thread, so that neither a slow disk nor the reckoning holds up a scrape. What cannot be written
+stays noted (of each job the newest is enough, for costs are totals) and is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import assert_never
+
+import structlog
+from msgspec import Struct
+
+from trainwave_exporter.ledger.book import Seen
+from trainwave_exporter.ledger.errors import StoreError, UnfitStoreError
+from trainwave_exporter.ledger.keeper import Keeper, Sightings, Terms
+from trainwave_exporter.ledger.store import Store
+from trainwave_exporter.ledger.units import milliseconds
+from trainwave_exporter.model import (
+    AccountStatus,
+    Appeared,
+    Bygone,
+    Change,
+    Changed,
+    ChangeListener,
+    Departed,
+    Departure,
+    FactListener,
+    Job,
+    LedgerRun,
+    Organization,
+    Project,
+    Record,
+)
+
+log = structlog.get_logger()
+
+RETRY_SECONDS = 5.0
+"""How long after a failure the store is tried again."""
+SUMMARY_SECONDS = 300.0
+"""How often a ledger that goes on failing says so."""
+LAST_WORD_SECONDS = 1.5
+"""How long a shutdown waits for the last sightings to be written."""
+
+
+class _Done(Struct, frozen=True):
+    """What a turn of the thread came to."""
+
+    changes: tuple[Change, ...]
+    written: bool
+    error: StoreError | None
+    seconds: float
+    size_bytes: int
+
+
+class Ledger:
+    """A listener to the fleet that keeps the books of money and GPU time."""
+
+    def __init__(
+        self,
+        *,
+        open_store: Callable[[], Store],
+        terms: Terms,
+        publish: ChangeListener,
+        observe: FactListener,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
+        """``publish`` is handed what the books show, within the event loop."""
+        self._keeper = Keeper(open_store, terms)
+        self._publish = publish
+        self._observe = observe
+        self._clock = clock
+        self._monotonic = monotonic
+        self._seen = Sightings()
+        self._turn: asyncio.Future[_Done] | None = None
+        self._not_before = monotonic()
+        self._failing_since: float | None = None
+        self._told_at = monotonic()
+
+    async def open(self) -> None:
+        """Open the store; raise `UnfitStoreError` if it must not be used.
+
+        Other trouble (a full disk, say) is no reason not to start: `run` tries again.
+        """
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, self._keeper.open)
+        except UnfitStoreError:
+            raise
+        except StoreError as error:
+            self._failed(error)
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        """Note what changed; a `trainwave_exporter.model.ChangeListener`."""
+        for change in changes:
+            match change:
+                case Appeared(record=record) | Changed(after=record):
+                    self._note(record, shown=True)
+                case Departed(record=Job() as job, reason=Departure.EXPIRED):
+                    self._seen.hidden.add(job.id)
+                case Departed(record=record) | Bygone(record=record):
+                    self._note(record, shown=False)
+                case _:
+                    assert_never(change)
+
+    def _note(self, record: Record, *, shown: bool) -> None:
+        seen = self._seen
+        match record:
+            case Job():
+                seen.jobs[record.id] = Seen(record, shown)
+                seen.hidden.discard(record.id)
+            case AccountStatus():
+                seen.accounts[record.name] = record
+            case Project() if shown:
+                seen.projects[record.id] = record
+            case Organization() if shown:
+                seen.organizations[record.id] = record
+                seen.gone.discard(record.id)
+            case Organization():
+                seen.organizations.pop(record.id, None)
+                seen.gone.add(record.id)
+            case _:
+                pass  # no money in it
+
+    def undescribed(self, account: str) -> Sequence[str]:
+        """Return jobs of an account that are over, and of which only lists ever told."""
+        return self._keeper.undescribed.get(account, ())
+
+    async def run(self) -> None:
+        """Have what was noted written down, and publish what follows. One call at a time.
+
+        Never raises `StoreError`: trouble with the store is logged, counted and tried again.
+        """
+        if self._turn is not None:  # a turn that was cancelled is still under way
+            return
+        seen, self._seen = self._seen, Sightings()
+        now, writing = milliseconds(self._clock()), self._monotonic() >= self._not_before
+        turn = asyncio.get_running_loop().run_in_executor(None, self._work, seen, now, writing)
+        turn.add_done_callback(lambda turn: self._finish(turn, seen))
+        self._turn = turn
+        await asyncio.shield(turn)
+
+    async def close(self) -> None:
+        """Write down what is noted, if that is quickly done, and close the store."""
+        try:
+            async with asyncio.timeout(LAST_WORD_SECONDS):
+                if self._turn is not None:
+                    await asyncio.wait([self._turn])
+                await self.run()
+                await asyncio.get_running_loop().run_in_executor(None, self._keeper.close)
+        except TimeoutError:
+            log.warning("ledger_not_closed", waiting=len(self._seen.jobs))
+
+    def _work(self, seen: Sightings, now: int, writing: bool) -> _Done:
+        """Do a turn's work; in a thread."""
+        began = self._monotonic()
+        error = None
+        self._keeper.note(seen, now)
+        try:
+            if writing:
+                self._keeper.write(seen, now)
+        except StoreError as failure:
+            error = failure
+        try:
+            self._keeper.reckon(now)
+        except StoreError as failure:
+            error = error or failure
+        return _Done(
+            changes=self._keeper.changes(),
+            written=writing and error is None,
+            error=error,
+            seconds=self._monotonic() - began,
+            size_bytes=self._keeper.size_bytes,
+        )
+
+    def _finish(self, turn: asyncio.Future[_Done], seen: Sightings) -> None:
+        """Publish what a turn brought; note again what it could not write."""
+        self._turn = None
+        if turn.cancelled() or turn.exception() is not None:
+            self._seen = self._seen.after(seen)
+            return
+        done = turn.result()
+        if not done.written:
+            self._seen = self._seen.after(seen)
+        if done.error is not None:
+            self._failed(done.error)
+        elif done.written:
+            self._recovered()
+        if done.changes:
+            self._publish(done.changes)
+        if done.error is not None or (done.written and seen):
+            self._observe(
+                LedgerRun(
+                    succeeded=done.written,
+                    seconds=done.seconds,
+                    finished_at=self._clock(),
+                    waiting=len(self._seen.jobs),
+                    size_bytes=done.size_bytes,
+                )
+            )
+
+    def _failed(self, error: StoreError) -> None:
+        """Log that the store began to fail, and from time to time that it goes on."""
+        now = self._monotonic()
+        self._not_before = now + RETRY_SECONDS
+        if self._failing_since is None:
+            self._failing_since = self._told_at = now
+            log.error("ledger_failing", error=str(error))
+        elif now - self._told_at >= SUMMARY_SECONDS:
+            self._told_at = now
+            seconds = round(now - self._failing_since)
+            log.error("ledger_still_failing", seconds=seconds, error=str(error))
+
+    def _recovered(self) -> None:
+        if self._failing_since is not None:
+            seconds = round(self._monotonic() - self._failing_since)
+            log.info("ledger_recovered", seconds=seconds)
+        self._failing_since = None

@@ -1,0 +1,103 @@
+"""What runs now and what it costs: burn, forecasts, and when money runs out.
+
+Kept in memory only: after a restart the lists bring it back.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+
+from msgspec import Struct
+
+from trainwave_exporter.ledger.entry import Labels
+from trainwave_exporter.ledger.units import HOUR, microdollars, milliseconds
+from trainwave_exporter.model import Job
+
+
+class Runner(Struct, frozen=True):
+    """A running job."""
+
+    account: str
+    organization_id: str | None
+    labels: Labels
+    rate: int
+    """Micro-dollars an hour; 0 where the price is not told."""
+    expires_at: int | None
+    """When the service ends it, in milliseconds."""
+
+
+class Live:
+    """The jobs that run now, and what they burn by labels."""
+
+    def __init__(self) -> None:
+        self._runners: dict[str, Runner] = {}
+        self._burn: defaultdict[Labels, int] = defaultdict(int)
+        self._accounts: defaultdict[Labels, set[str]] = defaultdict(set)
+
+    def put(self, job: Job) -> None:
+        """Take over what a job that is shown has become."""
+        self.remove(job.id)
+        labels = Labels.of(job)
+        self._accounts[labels].add(job.account)
+        if job.running:
+            expires = job.expires_at
+            runner = Runner(
+                job.account,
+                job.organization_id,
+                labels,
+                microdollars(job.hourly_cost_dollars or 0.0),
+                None if expires is None else milliseconds(expires),
+            )
+            self._runners[job.id] = runner
+            self._burn[labels] += runner.rate
+
+    def remove(self, job_id: str) -> None:
+        """Forget a job, known or not."""
+        runner = self._runners.pop(job_id, None)
+        if runner is not None:
+            self._burn[runner.labels] -= runner.rate
+
+    def burn(self, silent: Collection[str]) -> Iterator[tuple[Labels, int]]:
+        """Yield the micro-dollars an hour for all labels met, zero included.
+
+        ``silent``: accounts not all of whose jobs are known. What they have a part in is left out:
+        an error is not an empty fleet.
+        """
+        for labels, accounts in self._accounts.items():
+            if accounts.isdisjoint(silent):
+                yield labels, self._burn[labels]
+
+    def runners(self) -> list[Runner]:
+        """Return all running jobs."""
+        return list(self._runners.values())
+
+
+def spent_by(runners: Iterable[Runner], now: int, until: int) -> int:
+    """Return what running jobs will cost from ``now`` until then, or until they expire."""
+    return sum(
+        runner.rate * max(0, min(until, runner.expires_at or until) - now) // HOUR
+        for runner in runners
+    )
+
+
+def lasts_until(money: int, runners: Iterable[Runner], now: int) -> int | None:
+    """Return when running jobs will have used up so many micro-dollars; None: never.
+
+    ``now`` where there is nothing left.
+    """
+    if money <= 0:
+        return now
+    runners = [runner for runner in runners if runner.rate > 0]
+    ends = sorted((r.expires_at, r.rate) for r in runners if r.expires_at is not None)
+    rate = sum(runner.rate for runner in runners)
+    at = now
+    for expires_at, less in ends:
+        if expires_at > at:
+            cost = rate * (expires_at - at) // HOUR
+            if cost >= money:
+                break
+            money -= cost
+            at = expires_at
+        rate -= less
+    return at + money * HOUR // rate if rate > 0 else None

@@ -1,0 +1,160 @@
+"""Where the money goes: budgets in their periods, and what becomes of credit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from zoneinfo import ZoneInfo
+
+from trainwave_exporter.ledger import budget as budgets
+from trainwave_exporter.ledger import funds
+from trainwave_exporter.ledger.budget import Budget
+from trainwave_exporter.ledger.entry import JobEntry
+from trainwave_exporter.ledger.history import PeriodSpend, booked, spent_before
+from trainwave_exporter.ledger.live import Live, lasts_until
+from trainwave_exporter.ledger.organization import organization_of
+from trainwave_exporter.ledger.periods import Period, Span, span_of
+from trainwave_exporter.ledger.store import Balance, ProjectEntry, Store, Story
+from trainwave_exporter.ledger.units import dollars, milliseconds, seconds
+from trainwave_exporter.model import BudgetStatus, Funds
+
+_PRECISION = milliseconds(60)
+"""How exactly it is told when a budget was used up."""
+
+
+class Outlook:
+    """Keeps what budgets and funds are reckoned from."""
+
+    def __init__(self, budgets: Sequence[Budget]) -> None:
+        self._budgets = budgets
+        self._spends: dict[tuple[Period, ZoneInfo], PeriodSpend] = {}
+        self._exhausted: dict[str, tuple[Span, int, int]] = {}
+        """By budget: the period, the limit, and when it was reached."""
+        self._balances: dict[str, list[Balance]] = {}
+        self._differences: dict[str, tuple[Sequence[Balance], int | None]] = {}
+
+    def balance(self, told: Balance) -> None:
+        """Take in what credit an organization has."""
+        known = self._balances.setdefault(told.organization_id, [])
+        oldest = told.at - funds.WINDOW
+        known[:] = [b for b in known if oldest <= b.at < told.at] + [told]
+
+    def seen(self, entries: Iterable[JobEntry], store: Store) -> None:
+        """Take over what has become of jobs."""
+        for entry in entries:
+            for spend in self._spends.values():
+                spend.update(entry, partial(store.story, entry.id))
+
+    def budgets(
+        self, store: Store, live: Live, projects: Mapping[str, ProjectEntry], now: int
+    ) -> Iterator[BudgetStatus]:
+        """Yield how each budget stands now (milliseconds)."""
+        runners = live.runners()
+        for budget in self._budgets:
+            spend = self._spend(budget, store, now)
+            yield budgets.status(
+                budget,
+                spend,
+                runners,
+                projects,
+                now,
+                partial(self._exhausted_at, budget, spend.span, store, projects, now),
+            )
+
+    def _spend(self, budget: Budget, store: Store, now: int) -> PeriodSpend:
+        """Return what was spent in the present period; periods that are the same are shared."""
+        place = budget.period, budget.zone
+        spend = self._spends.get(place)
+        span = span_of(budget.period, budget.zone, now)
+        if spend is None or spend.span != span:
+            spend = self._spends[place] = PeriodSpend(span, store.stories(span.begin, span.end))
+        return spend
+
+    def _exhausted_at(
+        self,
+        budget: Budget,
+        span: Span,
+        store: Store,
+        projects: Mapping[str, ProjectEntry],
+        now: int,
+        limit: int,
+    ) -> int:
+        """Return when a budget that is used up had been spent; found once in a period."""
+        known = self._exhausted.get(budget.name)
+        if known is not None and known[:2] == (span, limit):
+            return known[2]
+        stories = [
+            story
+            for story in store.stories(span.begin, now)
+            if budget.covers(story.entry.organization_id, story.entry.labels, projects)
+        ]
+        reached = _reached(stories, span.begin, now, limit)
+        self._exhausted[budget.name] = span, limit, reached
+        return reached
+
+    def funds(
+        self,
+        store: Store | None,
+        live: Live,
+        projects: Mapping[str, ProjectEntry],
+        watched: Mapping[str, bool],
+        now: int,
+    ) -> Iterator[Funds]:
+        """Yield what becomes of the credit of each organization that is ``watched``.
+
+        Its value: whether all its jobs are seen, so that credit and books can be compared.
+        """
+        runners = live.runners()
+        for organization_id, whole in watched.items():
+            balances = self._balances.get(organization_id)
+            if not balances:
+                continue
+            own = [
+                runner
+                for runner in runners
+                if organization_of(runner.organization_id, runner.labels.project_id, projects)
+                == organization_id
+            ]
+            lasts = lasts_until(balances[-1].micro, own, now)
+            compared = None
+            if whole and store is not None:
+                compared = self._difference(organization_id, store, projects, now)
+            yield Funds(
+                organization_id=organization_id,
+                exhausted_at=None if lasts is None else seconds(lasts),
+                difference_dollars=None if compared is None else dollars(compared),
+            )
+
+    def _difference(
+        self, organization_id: str, store: Store, projects: Mapping[str, ProjectEntry], now: int
+    ) -> int | None:
+        """Return `funds.difference`, reckoned anew only when there is another balance."""
+        balances = funds.settled(self._balances[organization_id], now)
+        known = self._differences.get(organization_id)
+        if known is not None and known[0] == balances:
+            return known[1]
+
+        def spent(begin: int, end: int) -> int:
+            return sum(
+                cost
+                for entry, cost in booked(store.stories(begin, end), begin, end)
+                if organization_of(entry.organization_id, entry.labels.project_id, projects)
+                == organization_id
+            )
+
+        found = funds.difference(balances, spent)
+        self._differences[organization_id] = balances, found
+        return found
+
+
+def _reached(stories: Sequence[Story], begin: int, now: int, limit: int) -> int:
+    """Return when so many micro-dollars had been spent since ``begin``, by bisection."""
+    at_begin = sum(spent_before(story, begin) for story in stories)
+    low, high = begin, now
+    while high - low > _PRECISION:
+        middle = (low + high) // 2
+        if sum(spent_before(story, middle) for story in stories) - at_begin >= limit:
+            high = middle
+        else:
+            low = middle
+    return high

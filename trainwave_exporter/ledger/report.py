@@ -1,0 +1,159 @@
+"""The chargeback of a period: what was spent within it, by whom, on what.
+
+Costs are net of corrections, which belong to the time at which they were seen.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, assert_never
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from trainwave_exporter.ledger.curve import value_at
+from trainwave_exporter.ledger.entry import Curve, JobEntry, Sighting
+from trainwave_exporter.ledger.errors import StoreError
+from trainwave_exporter.ledger.organization import organization_of
+from trainwave_exporter.ledger.periods import Span, days
+from trainwave_exporter.ledger.store import ProjectEntry, Store, Story
+from trainwave_exporter.ledger.units import seconds
+
+
+class Dimension(StrEnum):
+    """What spend can be told apart by."""
+
+    PROJECT = "project"
+    OWNER = "owner"
+    GPU_TYPE = "gpu_type"
+    ORGANIZATION = "organization"
+    JOB = "job"
+    DAY = "day"
+
+
+_COLUMNS: Final[Mapping[Dimension, tuple[str, ...]]] = {
+    Dimension.PROJECT: ("project_id", "project_name"),
+    Dimension.OWNER: ("owner",),
+    Dimension.GPU_TYPE: ("gpu_type",),
+    Dimension.ORGANIZATION: ("organization_id",),
+    Dimension.JOB: ("job_id", "job_name"),
+    Dimension.DAY: ("day",),
+}
+
+
+class Row(Struct, frozen=True):
+    """What was spent by those who have their keys in common."""
+
+    keys: tuple[str, ...]
+    """What `columns` name, in that order; empty where it is not known."""
+    cost: int
+    """Micro-dollars."""
+    gpu: int
+    """GPU milliseconds."""
+
+
+def columns(by: Sequence[Dimension]) -> tuple[str, ...]:
+    """Return the names of what a row's keys are."""
+    return tuple(name for dimension in by for name in _COLUMNS[dimension])
+
+
+def read(folder: Path, span: Span, zone: ZoneInfo, by: Sequence[Dimension]) -> list[Row]:
+    """Return the chargeback of a span from the ledger in a folder, as `chargeback` does.
+
+    Raises `StoreError` where there is no ledger, it cannot be read, or it has no detail any more
+    of a part of the span.
+    """
+    with closing(Store.open_for_reading(folder)) as store:
+        since = store.pruned_before
+        if since is not None and span.begin < since:
+            told = datetime.fromtimestamp(seconds(since), zone).isoformat(" ", "minutes")
+            raise StoreError(f"{folder}: of the time before {told} only totals are kept")
+        projects = {project.id: project for project in store.load().projects}
+        return chargeback(store.stories(span.begin, span.end), projects, span, zone, by)
+
+
+def chargeback(
+    stories: Iterable[Story],
+    projects: Mapping[str, ProjectEntry],
+    span: Span,
+    zone: ZoneInfo,
+    by: Sequence[Dimension],
+) -> list[Row]:
+    """Return what was spent within a span, told apart by some dimensions, the dearest first.
+
+    By day, if that is one of them, the days of the zone come one after the other.
+    """
+    parts = list(days(span, zone)) if Dimension.DAY in by else [("", span)]
+    sums: defaultdict[tuple[str, tuple[str, ...]], tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for story in stories:
+        for day, cost, gpu in _spent(story, parts):
+            keys = tuple(key for d in by for key in _keys(d, story.entry, day, projects))
+            known = sums[day, keys]
+            sums[day, keys] = known[0] + cost, known[1] + gpu
+    ordered = sorted(sums.items(), key=lambda item: (item[0][0], -item[1][0], item[0][1]))
+    return [Row(keys, cost, gpu) for (_, keys), (cost, gpu) in ordered if cost or gpu]
+
+
+def _keys(
+    dimension: Dimension, entry: JobEntry, day: str, projects: Mapping[str, ProjectEntry]
+) -> tuple[str, ...]:
+    """Return what a job says in the columns of a dimension."""
+    labels = entry.labels
+    match dimension:
+        case Dimension.PROJECT:
+            project = projects.get(labels.project_id)
+            return labels.project_id, (project.name if project is not None else None) or ""
+        case Dimension.OWNER:
+            return (labels.owner,)
+        case Dimension.GPU_TYPE:
+            return (labels.gpu_type,)
+        case Dimension.ORGANIZATION:
+            payer = organization_of(entry.organization_id, labels.project_id, projects)
+            return (payer or "",)
+        case Dimension.JOB:
+            return entry.id, entry.name or ""
+        case Dimension.DAY:
+            return (day,)
+        case _:
+            assert_never(dimension)
+
+
+def _spent(story: Story, parts: Sequence[tuple[str, Span]]) -> Iterator[tuple[str, int, int]]:
+    """Yield what a job cost, and its GPU time, within each of the parts in which it lived."""
+    entry = story.entry
+    told = [curve.last.at for curve in (entry.cost, entry.gpu) if curve is not None]
+    begin, end = _earliest(entry), max(told, default=0)
+    lived = [
+        (day, part)
+        for day, part in parts
+        if part.begin <= end and (begin is None or begin < part.end)
+    ]
+    if not lived:
+        return
+    cost, gpu = _values(story, lived[0][1].begin)
+    for day, part in lived:
+        then = _values(story, part.end)
+        yield day, then[0] - cost, then[1] - gpu
+        cost, gpu = then
+
+
+def _earliest(entry: JobEntry) -> int | None:
+    """Return when a job may have begun to cost anything; None: it may be any time."""
+    if entry.life.created is None:
+        return None
+    told = (entry.life.created, entry.life.started, entry.life.finished, entry.first_seen)
+    return min(at for at in told if at is not None)  # in whichever order they are told
+
+
+def _values(story: Story, at: int) -> tuple[int, int]:
+    """Return what the meters of a job showed just before an instant: cost and GPU time."""
+
+    def value(kept: Sequence[Sighting], curve: Curve | None) -> int:
+        return 0 if curve is None else value_at(kept, curve.last, story.entry.life, at)
+
+    return value(story.cost, story.entry.cost), value(story.gpu, story.entry.gpu)

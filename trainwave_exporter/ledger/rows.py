@@ -1,0 +1,164 @@
+"""Between the ledger's records and rows of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from trainwave_exporter.ledger.entry import (
+    Curve,
+    JobEntry,
+    Judgement,
+    Labels,
+    Life,
+    SeriesEntry,
+    Sighting,
+    Totals,
+)
+
+_LABELS = ("project_id", "owner", "gpu_type")
+_TOTALS = (
+    "cost",
+    "gpu",
+    "idle",
+    "busy",
+    "unknown",
+    "waste_idle",
+    "waste_launching",
+    "waste_after_finish",
+)
+SIGHTING: Final = ("at", "told", "rate", "over")
+"""Columns of a sighting."""
+SERIES: Final = (*_LABELS, *_TOTALS, "opened_at")
+"""Columns of a series, in the order of `series_row`."""
+JOB: Final = (
+    "id",
+    "account",
+    *_LABELS,
+    "organization_id",
+    "name",
+    "created",
+    "started",
+    "finished",
+    "first_seen",
+    "last_seen",
+    "over_seen",
+    "running_since",
+    *(f"cost_anchor_{column}" for column in SIGHTING),
+    *(f"cost_last_{column}" for column in SIGHTING),
+    *(f"gpu_anchor_{column}" for column in SIGHTING),
+    *(f"gpu_last_{column}" for column in SIGHTING),
+    *_TOTALS,
+    "read_at",
+    "idle_millionths",
+    "idle_since",
+    "owed_idle",
+    "owed_busy",
+    *(f"series_{column}" for column in _LABELS),
+)
+"""Columns of a job, in the order of `job_row`."""
+
+Row = Sequence[Any]
+"""Values as SQLite takes and gives them: whole numbers, texts and None."""
+
+_NO_CURVE = (None,) * (2 * len(SIGHTING))
+_NO_LABELS = (None,) * len(_LABELS)
+
+
+def job_row(entry: JobEntry) -> Row:
+    """Return the row of a job."""
+    life, judgement = entry.life, entry.judgement
+    return (
+        entry.id,
+        entry.account,
+        *_labels_row(entry.labels),
+        entry.organization_id,
+        entry.name,
+        life.created,
+        life.started,
+        life.finished,
+        entry.first_seen,
+        entry.last_seen,
+        entry.over_seen,
+        entry.running_since,
+        *_curve_row(entry.cost),
+        *_curve_row(entry.gpu),
+        *_totals_row(entry.totals),
+        judgement.read_at,
+        judgement.idle_millionths,
+        judgement.idle_since,
+        judgement.owed_idle,
+        judgement.owed_busy,
+        *(_NO_LABELS if entry.series is None else _labels_row(entry.series)),
+    )
+
+
+def job_entry(row: Row) -> JobEntry:
+    """Return the job of a row."""
+    return JobEntry(
+        id=row[0],
+        account=row[1],
+        labels=Labels(*row[2:5]),
+        organization_id=row[5],
+        name=row[6],
+        life=Life(*row[7:10]),
+        first_seen=row[10],
+        last_seen=row[11],
+        over_seen=row[12],
+        running_since=row[13],
+        cost=_curve(row[14:22]),
+        gpu=_curve(row[22:30]),
+        totals=Totals(*row[30:38]),
+        judgement=Judgement(*row[38:43]),
+        series=None if row[43] is None else Labels(*row[43:46]),
+    )
+
+
+def series_row(entry: SeriesEntry) -> Row:
+    """Return the row of a series."""
+    return (*_labels_row(entry.labels), *_totals_row(entry.totals), entry.opened_at)
+
+
+def series_entry(row: Row) -> SeriesEntry:
+    """Return the series of a row."""
+    return SeriesEntry(labels=Labels(*row[:3]), totals=Totals(*row[3:11]), opened_at=row[11])
+
+
+def sighting_row(sighting: Sighting) -> Row:
+    """Return the columns of a sighting."""
+    return (sighting.at, sighting.told, sighting.rate, sighting.over)
+
+
+def sighting(row: Row) -> Sighting:
+    """Return the sighting of such columns."""
+    at, told, rate, over = row
+    return Sighting(at, told, rate, bool(over))
+
+
+def _curve_row(curve: Curve | None) -> Row:
+    if curve is None:
+        return _NO_CURVE
+    return (*sighting_row(curve.anchor), *sighting_row(curve.last))
+
+
+def _curve(row: Row) -> Curve | None:
+    if row[0] is None:
+        return None
+    return Curve(sighting(row[:4]), sighting(row[4:]))
+
+
+def _labels_row(labels: Labels) -> Row:
+    return (labels.project_id, labels.owner, labels.gpu_type)
+
+
+def _totals_row(totals: Totals) -> Row:
+    return (
+        totals.cost,
+        totals.gpu,
+        totals.idle,
+        totals.busy,
+        totals.unknown,
+        totals.waste_idle,
+        totals.waste_launching,
+        totals.waste_after_finish,
+    )

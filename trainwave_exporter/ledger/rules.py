@@ -1,0 +1,20 @@
+"""What an operator decides about waste, in the ledger's units."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from trainwave_exporter.ledger.units import milliseconds
+
+
+class Rules(Struct, frozen=True, kw_only=True):
+    """When GPU time and money count as wasted. Times are milliseconds."""
+
+    idle_threshold: float = 0.05
+    """A GPU that is used less than this part of it is idle."""
+    warm_up: int = milliseconds(600)
+    """A job is not idle so soon after its start."""
+    launch_bound: int = milliseconds(900)
+    """For so long a job may be billed before it runs."""
+    reading_gap: int = milliseconds(300)
+    """What lies between two readings farther apart is not known."""

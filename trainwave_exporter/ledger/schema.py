@@ -1,0 +1,126 @@
+"""The tables of the ledger's file, as steps from each version to the next.
+
+Steps are only ever added: a file of any earlier version is brought up to date by those it lacks.
+Its version is its ``user_version``, the number of steps taken.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+APPLICATION_ID: Final = 0x54574C47
+"""By which a file is known as a ledger, whatever it is called ("TWLG")."""
+
+STEPS: Final = (
+    # Numbers are whole: micro-dollars, milliseconds, GPU milliseconds. What a column means is told
+    # in `trainwave_exporter.ledger.entry`, at the field of its name.
+    """
+    CREATE TABLE jobs (
+        key INTEGER PRIMARY KEY,  -- stands for the id in `points`, where that would be long
+        id TEXT NOT NULL UNIQUE,
+        account TEXT NOT NULL,
+        project_id TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        gpu_type TEXT NOT NULL,
+        organization_id TEXT,
+        name TEXT,
+        created INTEGER,
+        started INTEGER,
+        finished INTEGER,
+        first_seen INTEGER NOT NULL,
+        last_seen INTEGER NOT NULL,
+        over_seen INTEGER,
+        running_since INTEGER,
+        cost_anchor_at INTEGER,
+        cost_anchor_told INTEGER,
+        cost_anchor_rate INTEGER,
+        cost_anchor_over INTEGER,
+        cost_last_at INTEGER,
+        cost_last_told INTEGER,
+        cost_last_rate INTEGER,
+        cost_last_over INTEGER,
+        gpu_anchor_at INTEGER,
+        gpu_anchor_told INTEGER,
+        gpu_anchor_rate INTEGER,
+        gpu_anchor_over INTEGER,
+        gpu_last_at INTEGER,
+        gpu_last_told INTEGER,
+        gpu_last_rate INTEGER,
+        gpu_last_over INTEGER,
+        cost INTEGER NOT NULL,
+        gpu INTEGER NOT NULL,
+        idle INTEGER NOT NULL,
+        busy INTEGER NOT NULL,
+        unknown INTEGER NOT NULL,
+        waste_idle INTEGER NOT NULL,
+        waste_launching INTEGER NOT NULL,
+        waste_after_finish INTEGER NOT NULL,
+        read_at INTEGER,
+        idle_millionths INTEGER NOT NULL,
+        idle_since INTEGER,
+        owed_idle INTEGER NOT NULL,
+        owed_busy INTEGER NOT NULL,
+        series_project_id TEXT,
+        series_owner TEXT,
+        series_gpu_type TEXT
+    );
+    CREATE TABLE points (
+        job INTEGER NOT NULL REFERENCES jobs (key) ON DELETE CASCADE,
+        meter INTEGER NOT NULL CHECK (meter IN (0, 1)),
+        at INTEGER NOT NULL,
+        told INTEGER NOT NULL,
+        rate INTEGER,
+        over INTEGER NOT NULL,
+        PRIMARY KEY (job, meter, at)
+    ) WITHOUT ROWID;
+    CREATE TABLE series (
+        project_id TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        gpu_type TEXT NOT NULL,
+        cost INTEGER NOT NULL,
+        gpu INTEGER NOT NULL,
+        idle INTEGER NOT NULL,
+        busy INTEGER NOT NULL,
+        unknown INTEGER NOT NULL,
+        waste_idle INTEGER NOT NULL,
+        waste_launching INTEGER NOT NULL,
+        waste_after_finish INTEGER NOT NULL,
+        opened_at INTEGER,
+        PRIMARY KEY (project_id, owner, gpu_type)
+    ) WITHOUT ROWID;
+    CREATE TABLE accounts (name TEXT PRIMARY KEY, opened INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE projects (id TEXT PRIMARY KEY, organization_id TEXT, name TEXT) WITHOUT ROWID;
+    CREATE TABLE balances (
+        organization_id TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        micro INTEGER NOT NULL,
+        PRIMARY KEY (organization_id, at)
+    ) WITHOUT ROWID;
+    CREATE TABLE ledger (  -- what there is one of; always one row
+        corrected_up INTEGER NOT NULL,
+        corrected_down INTEGER NOT NULL,
+        pruned_before INTEGER
+    );
+    INSERT INTO ledger VALUES (0, 0, NULL);
+    """,
+)
+
+
+def is_ledger(connection: sqlite3.Connection) -> bool:
+    """Return whether a database says that it is a ledger."""
+    return bool(connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID)
+
+
+def version(connection: sqlite3.Connection) -> int:
+    """Return how many steps were taken in a database."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def migrate(connection: sqlite3.Connection, steps: Sequence[str] = STEPS) -> None:
+    """Take the steps that a database lacks, each in a transaction of its own."""
+    for number in range(version(connection), len(steps)):
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {steps[number]}; PRAGMA user_version = {number + 1}; COMMIT;"
+        )

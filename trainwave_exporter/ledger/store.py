@@ -1,0 +1,334 @@
+"""What survives of the ledger, in SQLite: jobs with what their meters showed, and all sums.
+
+Calls come one after the other, from whichever thread; meanwhile other processes may read. Whatever
+goes wrong is a `StoreError` and changes nothing; the store can go on being used when the trouble is
+over.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, Self
+from weakref import finalize
+
+from msgspec import Struct
+
+from trainwave_exporter.ledger import file, rows
+from trainwave_exporter.ledger.entry import JobEntry, Meter, SeriesEntry, Sighting
+from trainwave_exporter.ledger.units import HOUR
+
+DAY: Final = 24 * HOUR
+BALANCES_KEPT: Final = 3 * DAY
+"""For how long told balances are kept."""
+_CHUNK: Final = 500
+"""Ids in one query; SQLite takes no more than 999 in its older versions."""
+
+
+class Point(Struct, frozen=True):
+    """A sighting that is kept."""
+
+    job_id: str
+    meter: Meter
+    sighting: Sighting
+
+
+class ProjectEntry(Struct, frozen=True):
+    """What is kept of a project, for reports on jobs that have long been over."""
+
+    id: str
+    organization_id: str | None
+    name: str | None
+
+
+class Balance(Struct, frozen=True):
+    """What credit an organization was said to have."""
+
+    organization_id: str
+    at: int
+    """Milliseconds since 1970."""
+    micro: int
+    """Micro-dollars."""
+
+
+class Batch(Struct, frozen=True):
+    """What is written at once: all of it or nothing."""
+
+    jobs: Sequence[JobEntry] = ()
+    points: Sequence[Point] = ()
+    dropped: Sequence[tuple[str, Meter, int]] = ()
+    """Kept sightings that are not needed any more: job, meter, time."""
+    series: Sequence[SeriesEntry] = ()
+    corrections: tuple[int, int] | None = None
+    """By how many micro-dollars costs were corrected in all, upwards and downwards."""
+    opened: Sequence[tuple[str, int]] = ()
+    """Accounts whose history is counted as a whole, and since when."""
+    projects: Sequence[ProjectEntry] = ()
+    balances: Sequence[Balance] = ()
+
+
+class State(Struct, frozen=True):
+    """What an exporter has to know when it starts."""
+
+    series: tuple[SeriesEntry, ...]
+    live: tuple[JobEntry, ...]
+    """Jobs that are not over, or not counted yet."""
+    corrections: tuple[int, int]
+    opened: dict[str, int]
+    projects: tuple[ProjectEntry, ...]
+    balances: tuple[Balance, ...]
+    """In order of time."""
+
+
+class Story(Struct, frozen=True):
+    """A job with all sightings that are kept of its meters, in order of time."""
+
+    entry: JobEntry
+    cost: tuple[Sighting, ...]
+    gpu: tuple[Sighting, ...]
+
+
+def _upsert(table: str, columns: Sequence[str], keys: Collection[str]) -> str:
+    changes = ", ".join(f"{column} = excluded.{column}" for column in columns if column not in keys)
+    marks = ", ".join("?" * len(columns))
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 - our own names
+        f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changes}"
+    )
+
+
+_PUT_JOB: Final = _upsert("jobs", rows.JOB, ("id",))
+_PUT_SERIES: Final = _upsert("series", rows.SERIES, rows.SERIES[:3])
+_PUT_ACCOUNT: Final = _upsert("accounts", ("name", "opened"), ("name",))
+_PUT_PROJECT: Final = _upsert("projects", ("id", "organization_id", "name"), ("id",))
+_PUT_BALANCE: Final = _upsert(
+    "balances", ("organization_id", "at", "micro"), ("organization_id", "at")
+)
+_DROP_POINT: Final = (
+    "DELETE FROM points WHERE job = (SELECT key FROM jobs WHERE id = ?) AND meter = ? AND at = ?"
+)
+_PUT_POINT: Final = (
+    "INSERT OR REPLACE INTO points (meter, at, told, rate, over, job)"
+    " VALUES (?, ?, ?, ?, ?, (SELECT key FROM jobs WHERE id = ?))"
+)
+_DROP_OLD_POINTS: Final = """
+    DELETE FROM points WHERE at < :before AND EXISTS (
+        SELECT * FROM points AS later
+        WHERE later.job = points.job AND later.meter = points.meter
+            AND later.at > points.at AND later.at < :before
+        LIMIT 1 OFFSET 1
+    )"""
+"""All but the last two of each meter: these tell how it was billed when ``before`` came."""
+_DROP_OLD_JOBS: Final = "DELETE FROM jobs WHERE last_seen < :named AND series_owner IS NOT NULL"
+_MOVED: Final = """
+    WHERE max(ifnull(cost_last_at, 0), ifnull(gpu_last_at, 0)) >= ? AND (
+        created IS NULL  -- it may have run long before it was seen
+        OR min(created, first_seen, ifnull(started, created), ifnull(finished, created)) < ?
+    )"""
+_UNDESCRIBED: Final = """
+    SELECT account, id FROM jobs
+    WHERE over_seen IS NOT NULL AND name IS NULL AND gpu_type = ''
+    ORDER BY created DESC LIMIT ?"""
+_JOBS: Final = f"SELECT key, {', '.join(rows.JOB)} FROM jobs"  # noqa: S608 - our own names
+_SERIES: Final = f"SELECT {', '.join(rows.SERIES)} FROM series"  # noqa: S608 - our own names
+
+
+class Store:
+    """The ledger's database; opened with `open` or `open_for_reading`."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path | None = None, held: int | None = None
+    ) -> None:
+        """``path``: None in memory. ``held`` is let go of at the end (`file.hold`)."""
+        self._connection = connection
+        self._path = path
+        # A store that is dropped without being closed must not hold its folder, either.
+        self._let_go = None if held is None else finalize(self, os.close, held)
+
+    @classmethod
+    def open(cls, folder: Path | None) -> Self:
+        """Open the ledger in a folder, which is made if there is none; None: in memory.
+
+        Raises `UnfitStoreError` if it must not be used, `StoreError` if it cannot be now.
+        """
+        if folder is None:
+            return cls(file.open_in_memory())
+        path = file.place_in(folder)
+        with file.trouble_with(path):
+            held = file.hold(path.parent)
+            with file.undone_on_failure(partial(os.close, held)):
+                return cls(file.open_to_write(path), path, held)
+
+    @classmethod
+    def open_for_reading(cls, folder: Path) -> Self:
+        """Open the ledger in a folder as it is now, while an exporter may go on writing it.
+
+        Raises `UnfitStoreError` if it must not be used, `StoreError` if there is none, or it cannot
+        be read now.
+        """
+        path = file.place_in(folder)
+        with file.trouble_with(path):
+            return cls(file.open_to_read(path), path)
+
+    @property
+    def size_bytes(self) -> int:
+        """What the database and its write-ahead log take."""
+        if self._path is None:
+            with self._trouble():
+                return self._number("PRAGMA page_count") * self._number("PRAGMA page_size")
+        return sum(_size(part) for part in (self._path, file.wal_of(self._path)))
+
+    @property
+    def pruned_before(self) -> int | None:
+        """Since when all detail is there, milliseconds; None: from the first."""
+        with self._trouble():
+            (before,) = self._connection.execute("SELECT pruned_before FROM ledger").fetchone()
+        return None if before is None else int(before)
+
+    def load(self) -> State:
+        """Return what an exporter has to know when it starts."""
+        with self._trouble():
+            select = self._connection.execute
+            up, down = select("SELECT corrected_up, corrected_down FROM ledger").fetchone()
+            return State(
+                series=tuple(map(rows.series_entry, select(_SERIES))),
+                live=tuple(
+                    rows.job_entry(row[1:])
+                    for row in select(f"{_JOBS} WHERE over_seen IS NULL OR series_owner IS NULL")
+                ),
+                corrections=(up, down),
+                opened=dict(select("SELECT name, opened FROM accounts")),
+                projects=tuple(
+                    ProjectEntry(*row)
+                    for row in select("SELECT id, organization_id, name FROM projects")
+                ),
+                balances=tuple(
+                    Balance(*row)
+                    for row in select("SELECT organization_id, at, micro FROM balances ORDER BY at")
+                ),
+            )
+
+    def jobs(self, ids: Collection[str]) -> dict[str, JobEntry]:
+        """Return those of the jobs that are known."""
+        found = {}
+        rest = iter(ids)
+        with self._trouble():
+            while chunk := list(islice(rest, _CHUNK)):
+                marks = ", ".join("?" * len(chunk))
+                for row in self._connection.execute(f"{_JOBS} WHERE id IN ({marks})", chunk):
+                    entry = rows.job_entry(row[1:])
+                    found[entry.id] = entry
+        return found
+
+    def undescribed(self, most: int) -> list[tuple[str, str]]:
+        """Return account and id of jobs that are over and whose details were never told.
+
+        The latest come first, and at most so many.
+        """
+        with self._trouble():
+            return self._connection.execute(_UNDESCRIBED, (most,)).fetchall()
+
+    def stories(self, begin: int, end: int) -> Iterator[Story]:
+        """Yield the jobs whose meters may have moved within [begin, end), milliseconds.
+
+        Nothing may be written until all are taken. What moved before `pruned_before` is told in
+        part only.
+        """
+        return self._stories(_MOVED, (begin, end))
+
+    def story(self, job_id: str) -> Story | None:
+        """Return a job with its sightings; None if it is not known."""
+        return next(self._stories("WHERE id = ?", (job_id,)), None)
+
+    def _stories(self, condition: str, values: Sequence[Any]) -> Iterator[Story]:
+        with self._trouble():
+            for key, *row in self._connection.execute(f"{_JOBS} {condition}", values):
+                kept: tuple[list[Sighting], list[Sighting]] = ([], [])
+                for meter, *sighting in self._connection.execute(
+                    "SELECT meter, at, told, rate, over FROM points WHERE job = ?"
+                    " ORDER BY meter, at",
+                    (key,),
+                ):
+                    kept[meter].append(rows.sighting(sighting))
+                yield Story(rows.job_entry(row), tuple(kept[Meter.COST]), tuple(kept[Meter.GPU]))
+
+    def write(self, batch: Batch) -> None:
+        """Write a batch; when this returns, not even a power cut loses it."""
+        with self._transaction() as connection:
+            many = connection.executemany
+            many(_PUT_JOB, map(rows.job_row, batch.jobs))
+            many(_DROP_POINT, batch.dropped)
+            many(_PUT_POINT, map(_point_row, batch.points))
+            many(_PUT_SERIES, map(rows.series_row, batch.series))
+            many(_PUT_ACCOUNT, batch.opened)
+            many(_PUT_PROJECT, [(p.id, p.organization_id, p.name) for p in batch.projects])
+            many(_PUT_BALANCE, [(b.organization_id, b.at, b.micro) for b in batch.balances])
+            if batch.balances:
+                latest = max(balance.at for balance in batch.balances)
+                connection.execute("DELETE FROM balances WHERE at < ?", (latest - BALANCES_KEPT,))
+            if batch.corrections is not None:
+                connection.execute(
+                    "UPDATE ledger SET corrected_up = ?, corrected_down = ?", batch.corrections
+                )
+
+    def prune(self, before: int) -> int:
+        """Drop what tells only of times before ``before``; return how many rows went.
+
+        From ``before`` on, each job's story stays the same to the unit; earlier it is not told any
+        more. Jobs that the API has not named since then are forgotten, sums are kept. A job that it
+        still names must be known, or it would be counted again.
+        """
+        with self._transaction() as connection:
+            changes = connection.total_changes
+            connection.execute(_DROP_OLD_POINTS, {"before": before})
+            # To the day, as `JobEntry.last_seen` may be.
+            connection.execute(_DROP_OLD_JOBS, {"named": before // DAY * DAY})
+            dropped = connection.total_changes - changes
+            connection.execute(
+                "UPDATE ledger SET pruned_before = max(ifnull(pruned_before, ?1), ?1)", (before,)
+            )
+            for _ in range(self._number("PRAGMA freelist_count")):
+                connection.execute("PRAGMA incremental_vacuum")  # one page, whatever is asked for
+        return dropped
+
+    def close(self) -> None:
+        """Close the store, for good. Calls after the first do nothing."""
+        self._connection.close()
+        if self._let_go is not None:
+            self._let_go()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Have all of what is written within committed, or nothing."""
+        connection = self._connection
+        with self._trouble():
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:  # some errors end it by themselves
+                    connection.execute("ROLLBACK")
+                raise
+
+    def _trouble(self) -> AbstractContextManager[None]:
+        return file.trouble_with(self._path or "ledger in memory")
+
+    def _number(self, query: str) -> int:
+        return int(self._connection.execute(query).fetchone()[0])
+
+
+def _point_row(point: Point) -> rows.Row:
+    return (point.meter, *rows.sighting_row(point.sighting), point.job_id)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
