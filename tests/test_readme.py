@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 from support.readme import README, rewritten
+
+from trainwave_exporter.config import load
 
 TEXT = README.read_text(encoding="utf-8")
 ROOT = README.parent
@@ -30,12 +33,22 @@ def test_every_flag_and_command_in_it_exists() -> None:
             text=True,
             check=True,
         ).stdout
-        for command in ((), ("simulator",), ("demo",), ("check",), ("metrics",))
+        for command in ((), ("simulator",), ("demo",), ("check",), ("metrics",), ("report",))
     )
-    ours = re.sub(r"^\$ docker .*$", "", TEXT, flags=re.MULTILINE)
+    ours = re.sub(r"^\$ docker (?:.*\\\n)*.*$", "", TEXT, flags=re.MULTILINE)
     flags = set(re.findall(r"(?<![\w-])--[a-z][a-z.-]*[a-z]", ours))
     unknown = {flag for flag in flags if flag not in helps}
     assert unknown == set()
+
+
+def test_every_example_of_settings_in_it_is_valid(tmp_path: Path) -> None:
+    examples = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    examples = [example for example in examples if not example.startswith("scrape_configs:")]
+    assert any("budgets:" in example for example in examples)
+    for example in examples:
+        file = tmp_path / "exporter.yml"
+        file.write_text(example, encoding="utf-8")
+        load({}, {}, file)
 
 
 def test_every_file_it_links_to_exists() -> None:

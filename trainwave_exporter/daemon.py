@@ -42,6 +42,7 @@ from trainwave_exporter.ledger import (
     Store,
     Terms,
     UnfitStoreError,
+    Watched,
     milliseconds,
 )
 from trainwave_exporter.model import ChangeListener, FactListener, RateLimit
@@ -395,7 +396,10 @@ def _terms(settings: Settings) -> Terms:
             for budget in settings.budgets
         ),
         retention=milliseconds(settings.storage.retention),
-        accounts={account.name: account.project is None for account in settings.accounts},
+        accounts={
+            account.name: Watched(organization=account.organization, project=account.project)
+            for account in settings.accounts
+        },
     )
 
 

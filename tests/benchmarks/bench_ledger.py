@@ -22,7 +22,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from trainwave_exporter.exposition import Exposition, Format, Selection, Telemetry
-from trainwave_exporter.ledger import Store, Terms
+from trainwave_exporter.ledger import Store, Terms, Watched
 from trainwave_exporter.ledger.book import Seen
 from trainwave_exporter.ledger.keeper import Keeper, Sightings
 from trainwave_exporter.ledger.units import milliseconds
@@ -106,7 +106,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         peer = bare_sqlite(folder)
-        keeper = Keeper(lambda: Store.open(folder), Terms(accounts={"main": True}))
+        keeper = Keeper(lambda: Store.open(folder), Terms(accounts={"main": Watched()}))
         exposition = Exposition(
             selection=Selection(), max_jobs=0, telemetry=Telemetry(version="bench")
         )

@@ -17,19 +17,25 @@ OLDEST = 45
 
 @pytest.mark.timeout(SECONDS + 60)
 @pytest.mark.parametrize(
-    ("dialect", "page_cap", "filter_ignored"),
-    [("documented", 100, False), ("deployed", 20, True)],
+    ("dialect", "page_cap", "history", "quirk"),
+    [
+        ("documented", 100, 150, None),
+        ("deployed", 20, 150, "filter_ignored"),
+        ("documented", 100, 150, "filter_empty"),
+        ("deployed", 20, 300, "filter_empty"),
+    ],
 )
 def test_the_limit_is_kept_and_states_and_costs_stay_fresh(
-    dialect: str, page_cap: int, filter_ignored: bool
+    dialect: str, page_cap: int, history: int, quirk: str | None
 ) -> None:
-    world = World(seed=7, jobs=66)
+    world = World(seed=7, jobs=75, history=history)  # a few of the jobs always wait to run
     simulator = Simulator(
         world,
         dialect=dialect,
         rate_limit=100,
         page_cap=page_cap,
-        filter_ignored=filter_ignored,
+        filter_ignored=quirk == "filter_ignored",
+        filter_empty=quirk == "filter_empty",
     )
     began = time.monotonic()
     readings: list[tuple[dict[str, str], float]] = []
@@ -47,7 +53,7 @@ def test_the_limit_is_kept_and_states_and_costs_stay_fresh(
                 for labels, value in metrics.all("trainwave_job_state", state="RUNNING")
                 if value
             }
-            assert len(running) >= 50
+            assert len(running) >= 60
             confirmed = metrics.by(
                 "job_id", "trainwave_job_readings_timestamp_seconds", metric="job"
             )

@@ -31,7 +31,7 @@ MINUTE = 60_000
 LABELS = Labels("p-1", "ada", "H100")
 JOBS = 100
 KEPT = 5
-"""How many points of each job and meter stand in the ledger that the process writes."""
+"""After so many batches the points of each job and meter are dropped, and others begin."""
 
 
 def sighting(at: int, told: int, *, over: bool = False) -> Sighting:
@@ -75,13 +75,10 @@ def numbered(number: int) -> Batch:
         job(f"j-{i}", last_seen=at, cost=curve, gpu=curve, totals=Totals(cost=number))
         for i in range(JOBS)
     ]
-    old = number - KEPT
     return Batch(
         jobs=jobs,
         points=[Point(entry.id, meter, shown) for entry in jobs for meter in Meter],
-        dropped=[
-            (entry.id, meter, NOW + old * MINUTE) for entry in jobs for meter in Meter if old > 0
-        ],
+        dropped=[(entry.id, meter, NOW) for entry in jobs for meter in Meter if number % KEPT == 0],
         series=[SeriesEntry(labels=LABELS, totals=Totals(cost=number * JOBS), opened_at=0)],
         corrections=(number, number * 2),
         opened=[("research", number)],
@@ -107,7 +104,8 @@ def state_after(number: int) -> State:
 def points_after(number: int) -> tuple[Sighting, ...]:
     """Return what has to be kept of each job's meters after the batches up to this one."""
     return tuple(
-        sighting(NOW + n * MINUTE, n * MINUTE) for n in range(max(1, number - KEPT + 1), number + 1)
+        sighting(NOW + n * MINUTE, n * MINUTE)
+        for n in range(max(1, number // KEPT * KEPT), number + 1)
     )
 
 

@@ -284,6 +284,20 @@ def test_a_lump_that_comes_late_is_none_the_less_one() -> None:
     assert meter.corrections == []
 
 
+@pytest.mark.parametrize("length", [2, 5, 15, 60, 1440])
+def test_lumps_of_any_length_are_no_corrections(length: int) -> None:
+    jitter = [0, 0.4, -0.3, 0.1, -0.4]
+    seen = [n + jitter[n % 5] for n in range(5000)]
+    meter = watched(*[(at, billed(at // length * length + 60)) for at in seen])
+    assert meter.corrections == []
+
+
+def test_what_stood_still_and_is_billed_again_is_behind_no_more() -> None:
+    pause = [(n, billed(130)) for n in range(30, 600, 30)]
+    meter = watched((0, billed(100)), *pause, (600, billed(160)), (630, billed(290)))
+    assert meter.corrections == [billed(100)]
+
+
 def test_of_lumps_only_the_ends_are_kept() -> None:
     meter = watched(*[(n, billed(60 * (n // 60) + 60)) for n in range(0, 6000, 7)])
     assert meter.corrections == []
@@ -302,10 +316,10 @@ def test_what_a_lump_has_beyond_the_time_gone_by_was_corrected() -> None:
 
 
 def test_what_is_billed_late_after_a_pause_is_no_correction() -> None:
-    pause = [(n, billed(130)) for n in range(30, 600, 30)]
-    meter = watched((0, billed(100)), *pause, (580, billed(150)), (600, billed(170)))
+    pause = [(n, billed(130)) for n in range(30, 200, 30)]
+    meter = watched((0, billed(100)), *pause, (190, billed(150)), (210, billed(170)))
     assert meter.corrections == []
-    assert shown(meter, 570, 580, 581) == [130, 140, 151]
+    assert shown(meter, 180, 190, 191) == [130, 140, 151]
 
 
 # --- when the job is over ---------------------------------------------------------------------
@@ -484,8 +498,28 @@ def test_a_clock_set_back_loses_nothing_that_was_told() -> None:
     meter = watched((0, billed(100)), (30, billed(130)), (-30, billed(131)), (-29, billed(132)))
     assert meter.last.told == billed(132)
     assert [sighting.at for sighting in meter.kept] == sorted({s.at for s in meter.kept})
-    assert meter.at(after(30)) == billed(130)
-    assert meter.at(after(31)) == billed(132)
+    assert meter.at(after(-29)) >= billed(130)
+    assert meter.at(after(-28)) == billed(132)
+
+
+def test_a_clock_set_back_corrects_nothing_and_what_follows_is_told_by_the_new_clock() -> None:
+    """The hour that is lived twice is told once, as a step when the clock was set."""
+    meter = watched(*((minute, billed(100 + minute)) for minute in range(61)))
+    for minute in range(1, 121):
+        meter.see(after(minute), billed(160 + minute), PRICE)
+    assert meter.corrections == []
+    assert meter.at(after(120)) - meter.at(after(60)) == pytest.approx(billed(60), abs=billed(1))
+    assert [sighting.at for sighting in meter.kept] == sorted({s.at for s in meter.kept})
+
+
+def test_an_end_that_is_told_again_after_the_clock_was_set_back_moves_nothing() -> None:
+    meter = watched((0, billed(100)))
+    meter.see(after(60), billed(160), PRICE, over=True)
+    kept = list(meter.kept)
+    meter.see(after(10), billed(160), PRICE, over=True)
+    assert (meter.kept, meter.last.at) == (kept, after(60))
+    meter.see(after(20), billed(150), PRICE, over=True)
+    assert meter.corrections == [billed(150) - billed(160)]
 
 
 def test_two_answers_of_one_instant_follow_each_other() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.ledger_world import START, LedgerWorld
@@ -28,7 +30,7 @@ def spent(folder: Path, at: float) -> float:
 
 def test_a_price_told_late_says_since_when_a_finished_job_was_billed(tmp_path: Path) -> None:
     world = LedgerWorld(tmp_path)
-    ended = {"cost_dollars": 3.6, "created_at": START - 5 * HOUR}
+    ended: Mapping[str, Any] = {"cost_dollars": 3.6, "created_at": START - 5 * HOUR}
     world.open(world.job(state="SUCCESS", hourly_cost_dollars=None, **ended))
     world.see(world.job(state="SUCCESS", finished_at=START - HOUR, **ended))
     assert spent(tmp_path, START - 2 * HOUR) == 0
@@ -48,7 +50,11 @@ def test_a_price_told_late_says_since_when_a_running_job_was_billed(tmp_path: Pa
 
 def test_an_end_that_details_told_stays_where_lists_alone_tell_of_the_job(tmp_path: Path) -> None:
     world = LedgerWorld(tmp_path)
-    ended = {"cost_dollars": 3.6, "gpu_hours": 4.0, "created_at": START - 5 * HOUR}
+    ended: Mapping[str, Any] = {
+        "cost_dollars": 3.6,
+        "gpu_hours": 4.0,
+        "created_at": START - 5 * HOUR,
+    }
     world.open(world.job(state="SUCCESS", finished_at=START - 3 * HOUR, **ended))
     world.now += HOUR
     world.see(world.job(state="SUCCESS", hourly_cost_dollars=None, **ended), shown=False)
@@ -57,7 +63,11 @@ def test_an_end_that_details_told_stays_where_lists_alone_tell_of_the_job(tmp_pa
 
 def test_an_end_that_was_guessed_gives_way_to_the_one_that_details_tell(tmp_path: Path) -> None:
     world = LedgerWorld(tmp_path)
-    ended = {"cost_dollars": 3.6, "gpu_hours": 4.0, "created_at": START - 5 * HOUR}
+    ended: Mapping[str, Any] = {
+        "cost_dollars": 3.6,
+        "gpu_hours": 4.0,
+        "created_at": START - 5 * HOUR,
+    }
     world.open(world.job(state="SUCCESS", hourly_cost_dollars=None, **ended))
     world.see(world.job(state="SUCCESS", finished_at=START - 3 * HOUR, **ended))
     assert spent(tmp_path, START - 3.5 * HOUR) == pytest.approx(1.8)

@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 from support.ledger_world import START, LedgerWorld
 
-from trainwave_exporter.ledger import Ledger, Store, StoreError, Terms, UnfitStoreError
+from trainwave_exporter.ledger import Ledger, Store, StoreError, Terms, UnfitStoreError, Watched
 from trainwave_exporter.ledger.ledger import LAST_WORD_SECONDS, RETRY_SECONDS, SUMMARY_SECONDS
 from trainwave_exporter.model import (
     AccountStatus,
@@ -47,7 +47,7 @@ class Desk:
         self._folder = folder
         self.ledger = Ledger(
             open_store=self._open,
-            terms=Terms(accounts={"a": True}),
+            terms=Terms(accounts={"a": Watched()}),
             publish=self._publish,
             observe=self.facts.append,
             clock=lambda: self.now,

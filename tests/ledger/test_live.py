@@ -64,6 +64,16 @@ def test_what_a_silent_account_has_a_part_in_is_left_out() -> None:
     assert dict(live.burn({"third"})) == {LABELS: 5_000_000}
 
 
+def test_another_account_that_takes_a_job_over_answers_for_its_burn() -> None:
+    live = Live()
+    live.put(job())
+    live.put(job(account="other"))
+    assert dict(live.burn({"main"})) == {LABELS: 2_500_000}
+    live.remove("j-1")
+    assert dict(live.burn({"third"})) == {LABELS: 0}
+    assert dict(live.burn({"other"})) == {}
+
+
 def test_a_price_that_is_not_told_burns_nothing() -> None:
     live = Live()
     live.put(job(price=None))
@@ -71,8 +81,14 @@ def test_a_price_that_is_not_told_burns_nothing() -> None:
 
 
 def test_a_job_spends_until_it_expires_and_nothing_after() -> None:
-    runners = [runner(1), runner(2, expires_at=HOUR), runner(4, expires_at=-HOUR)]
+    runners = [runner(1), runner(2, expires_at=HOUR)]
     assert spent_by(runners, 0, 3 * HOUR) == 5 * MICRO
+
+
+def test_a_job_that_should_have_expired_and_still_runs_goes_on() -> None:
+    late = runner(4, expires_at=-HOUR)
+    assert spent_by([late], 0, 3 * HOUR) == 12 * MICRO
+    assert lasts_until(8 * MICRO, [late], 0) == 2 * HOUR
 
 
 def test_money_lasts_as_long_as_the_burn_and_known_expiries_let_it() -> None:
@@ -86,10 +102,6 @@ def test_money_lasts_for_ever_when_all_that_runs_expires_first_or_is_free() -> N
     assert lasts_until(10 * MICRO, [runner(2, HOUR), runner(1, HOUR)], 0) is None
     assert lasts_until(1, [], 0) is None
     assert lasts_until(1, [runner(0)], 0) is None
-
-
-def test_what_has_expired_by_the_clock_burns_no_more() -> None:
-    assert lasts_until(2 * MICRO, [runner(5, -HOUR), runner(1)], 0) == 2 * HOUR
 
 
 def test_money_that_is_gone_lasts_until_now() -> None:

@@ -158,6 +158,13 @@ def test_a_new_file_takes_all_steps(tmp_path: Path) -> None:
         assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
 
 
+def test_a_new_file_uses_a_log_before_it_has_its_name(tmp_path: Path) -> None:
+    path = tmp_path / file.NAME
+    file._make(path, STEPS)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
 def test_a_step_that_fails_leaves_the_version_before_it(tmp_path: Path) -> None:
     path = tmp_path / file.NAME
     file.open_to_write(path, [ONE]).close()

@@ -50,6 +50,13 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in folder.glob(f"{NAME}*") if not p.name.endswith("-shm")}
 
 
+def leave(folder: Path, left: Path) -> None:
+    """Make another folder as it would be if the exporter that uses this one were killed now."""
+    left.mkdir()
+    for name, content in contents(folder).items():
+        (left / name).write_bytes(content)
+
+
 def damage(path: Path, at: int, length: int, seed: int = 0) -> None:
     """Overwrite some bytes in the middle of a file."""
     with path.open("r+b") as file:
@@ -171,6 +178,16 @@ def test_damage_is_found_at_the_start(tmp_path: Path) -> None:
     assert message.endswith(f"){REMEDY}")
 
 
+def test_nothing_is_laid_beside_a_file_that_is_not_used(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    damage(path, path.stat().st_size // 2, 4096)
+    unfit(Store.open, tmp_path)
+    path.write_bytes(whole())
+    damage(path, 68, 4)  # whose it is
+    unfit(Store.open, tmp_path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_half_a_ledger_is_damaged(tmp_path: Path) -> None:
     path = filled(tmp_path)
     os.truncate(path, path.stat().st_size // 2)
@@ -180,11 +197,9 @@ def test_half_a_ledger_is_damaged(tmp_path: Path) -> None:
 def test_a_damaged_ledger_with_a_log_keeps_both(tmp_path: Path) -> None:
     lived, copied = tmp_path / "lived", tmp_path / "copied"
     filled(lived)
-    copied.mkdir()
     with closing(Store.open(lived)) as store:
         store.write(numbered(2))
-        for name, content in contents(lived).items():
-            (copied / name).write_bytes(content)
+        leave(lived, copied)
     damage(copied / NAME, (copied / NAME).stat().st_size // 2, 20_000)
     assert "is damaged" in refused(copied)
 
@@ -244,6 +259,7 @@ def test_a_copy_restored_from_a_backup_is_as_good_as_before(tmp_path: Path) -> N
     with closing(Store.open(tmp_path / "copied")) as store:
         assert store.load() == state_after(1)
         store.write(numbered(2))
+        assert (tmp_path / "copied" / f"{NAME}-wal").stat().st_size > 0
         with closing(Store.open_for_reading(tmp_path / "copied")) as reader:
             assert reader.load() == state_after(2)
 
@@ -284,7 +300,7 @@ def test_a_ledger_may_be_a_link_to_where_it_is(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_can_be_tried_again(open_folder: Path) -> None:
     folder = open_folder / "ledger"
     with read_only(open_folder):
-        failing(lambda: Store.open(folder), "Permission denied")
+        failing(lambda: Store.open(folder), rf"^{folder / NAME}: Permission denied$")
     Store.open(folder).close()
 
 
@@ -343,15 +359,12 @@ def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path) -> None:
 
 
 def test_what_is_written_to_a_full_disk_is_gone_when_the_process_dies(tmp_path: Path) -> None:
-    """A copy of the files is what a process leaves that is killed."""
     left = tmp_path / "left"
-    left.mkdir()
     with closing(Store.open(tmp_path)) as store:
         store.write(numbered(1))
         with room_up_to((tmp_path / f"{NAME}-wal").stat().st_size + 5000):
             failing(lambda: store.write(numbered(2)), "disk I/O error|full")
-        for name, content in contents(tmp_path).items():
-            (left / name).write_bytes(content)
+        leave(tmp_path, left)
     with closing(Store.open(left)) as store:
         assert store.load() == state_after(1)
 
@@ -375,6 +388,25 @@ def test_a_database_that_may_not_grow_loses_nothing_either() -> None:
         store._number(f"PRAGMA max_page_count = {pages * 2}")
         store.write(numbered(2))
         assert store.load() == state_after(2)
+
+
+def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
+    left = tmp_path / "left"
+    with closing(Store.open(tmp_path)) as store:
+        store.write(numbered(1))
+        leave(tmp_path, left)
+    with room_up_to(0):  # a log that was left is read with the help of another file
+        failing(lambda: Store.open(left), "disk I/O error|full")
+        failing(lambda: Store.open_for_reading(left), "disk I/O error|full")
+    with closing(Store.open(left)) as store:
+        assert store.load() == state_after(1)
+
+
+def test_what_an_attempt_to_make_a_ledger_left_is_cleared_away(tmp_path: Path) -> None:
+    for end in ("", "-journal", "-wal"):
+        (tmp_path / f"{NAME}.new{end}").write_text("half of it")
+    Store.open(tmp_path).close()
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
 def test_another_connection_that_holds_the_database_is_waited_out(tmp_path: Path) -> None:
@@ -438,13 +470,10 @@ def test_a_reader_in_another_process_sees_what_was_written(tmp_path: Path) -> No
 
 
 def test_the_ledger_of_an_exporter_that_was_killed_can_be_read(tmp_path: Path) -> None:
-    """A copy of file and log is what a process leaves that is killed."""
     left = tmp_path / "left"
-    left.mkdir()
     with closing(Store.open(tmp_path)) as store:
         store.write(numbered(1))
-        for name, content in contents(tmp_path).items():
-            (left / name).write_bytes(content)
+        leave(tmp_path, left)
     for _ in range(2):
         with closing(Store.open_for_reading(left)) as reader:
             assert reader.load() == state_after(1)

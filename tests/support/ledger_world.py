@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from trainwave_exporter.ledger import Budget, Rules, Store, Terms
+from trainwave_exporter.ledger import Budget, Rules, Store, Terms, Watched
 from trainwave_exporter.ledger.book import Seen
 from trainwave_exporter.ledger.keeper import Keeper, Sightings
 from trainwave_exporter.ledger.units import milliseconds
@@ -53,7 +53,7 @@ class LedgerWorld:
             rules=rules,
             budgets=budgets,
             retention=retention,
-            accounts=dict.fromkeys(accounts, True),
+            accounts=dict.fromkeys(accounts, Watched()),
         )
         self.keeper = Keeper(open_store or (lambda: Store.open(folder)), terms)
         self.shown: dict[tuple[type, str], Record] = {}

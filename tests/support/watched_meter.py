@@ -23,6 +23,8 @@ class WatchedMeter:
         new = Sighting(at, told, rate, over)
         step: Step = curve.begin(new) if self.curve is None else curve.extend(self.curve, new)
         self.curve = step.curve
+        if step.dropped is not None:
+            self.kept = [sighting for sighting in self.kept if sighting.at < step.dropped]
         if step.kept is not None:
             self.kept.append(step.kept)
         if step.correction:

@@ -17,7 +17,7 @@ never fall.
 
 from trainwave_exporter.ledger.budget import Budget
 from trainwave_exporter.ledger.errors import StoreError, UnfitStoreError
-from trainwave_exporter.ledger.keeper import Terms
+from trainwave_exporter.ledger.keeper import Terms, Watched
 from trainwave_exporter.ledger.ledger import Ledger
 from trainwave_exporter.ledger.periods import Period
 from trainwave_exporter.ledger.rules import Rules
@@ -33,5 +33,6 @@ __all__ = [
     "StoreError",
     "Terms",
     "UnfitStoreError",
+    "Watched",
     "milliseconds",
 ]

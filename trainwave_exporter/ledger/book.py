@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger.entry import JobEntry, Labels, SeriesEntry, Totals
-from trainwave_exporter.ledger.observe import observe
+from trainwave_exporter.ledger.observe import abandoned, observe
 from trainwave_exporter.ledger.rules import Rules
 from trainwave_exporter.ledger.store import Batch, State
 from trainwave_exporter.ledger.units import milliseconds
@@ -63,6 +63,17 @@ class Book:
         """Return what is kept of a job that is watched."""
         return self._entries.get(job_id)
 
+    def forget(self, before: int) -> None:
+        """Forget jobs that nobody has told of since, but for those that still have to be counted.
+
+        The store knows them, should they be told of again.
+        """
+        self._entries = {
+            entry.id: entry
+            for entry in self._entries.values()
+            if entry.last_seen >= before or entry.series is None
+        }
+
     @property
     def unopened(self) -> frozenset[str]:
         """The accounts whose history has not been read as a whole yet."""
@@ -97,9 +108,10 @@ class Book:
             asked = entry.id not in seen or seen[entry.id].shown
             asked_since = max(entry.first_seen, counted.get(entry.account, now))
             patient = (
-                asked and entry.account in self._accounts and 0 <= now - asked_since < PATIENCE
+                asked and entry.account in self._accounts and abs(now - asked_since) < PATIENCE
             )
-            counted_entry = count.entered(before, entry, patient=patient)
+            left = entry if asked else abandoned(entry)
+            counted_entry = count.entered(before, left, patient=patient)
             if counted_entry != before:
                 jobs[entry.id] = counted_entry
         opened = self._whole(jobs, counted, now)
@@ -123,12 +135,12 @@ class Book:
         for job_id, item in seen.items():
             if not item.shown:
                 self._entries.pop(job_id, None)
-        tellers = {entry.series: entry.account for entry in batch.jobs}
+        tellers = _tellers(batch.jobs)
         for series in batch.series:
             self.series[series.labels] = series
             if series.opened_at is None:
-                account = tellers.get(series.labels, "")
-                self._hidden.setdefault(series.labels, frozenset({account}))
+                known = self._hidden.get(series.labels, frozenset())
+                self._hidden[series.labels] = known | tellers.get(series.labels, frozenset())
                 continue
             self._hidden.pop(series.labels, None)
             if series.opened_at:
@@ -169,7 +181,7 @@ class Book:
         What is found before an account is opened is history, and opens as a whole; what comes later
         begins at zero, and stays there until it was seen.
         """
-        tellers = {entry.series: entry.account for entry in jobs.values()}
+        tellers = _tellers(jobs.values())
         unopened = self.unopened - opened.keys()
         waiting = self._hidden.keys() | self._opening
         series = {labels: self.series[labels] for labels in waiting} | dict(grown)
@@ -178,11 +190,21 @@ class Book:
                 if not 0 <= now - entry.opened_at < OPENING:
                     series[labels] = replace(entry, opened_at=0)
             elif entry.opened_at is None:
-                awaited = self._hidden.get(labels, frozenset({tellers.get(labels, "")}))
+                awaited = self._hidden.get(labels, frozenset()) | tellers.get(labels, frozenset())
                 if awaited.isdisjoint(unopened):
                     history = labels in self._hidden or not awaited.isdisjoint(opened)
                     series[labels] = replace(entry, opened_at=0 if history else now)
         return tuple(entry for labels, entry in series.items() if entry != self.series.get(labels))
+
+
+def _tellers(entries: Iterable[JobEntry]) -> dict[Labels, frozenset[str]]:
+    """Return which accounts tell of jobs that are counted under the same labels."""
+    tellers: dict[Labels, frozenset[str]] = {}
+    for entry in entries:
+        if entry.series is not None:
+            known = tellers.get(entry.series, frozenset())
+            tellers[entry.series] = known | {entry.account}
+    return tellers
 
 
 class _Count:

@@ -51,29 +51,31 @@ class Budget(Struct, frozen=True, kw_only=True):
 def status(
     budget: Budget,
     spend: PeriodSpend,
-    runners: Iterable[Runner],
+    runners: Iterable[Runner] | None,
     projects: Mapping[str, ProjectEntry],
     now: int,
     exhausted_at: Callable[[int], int],
 ) -> BudgetStatus:
     """Return how a budget stands ``now`` (milliseconds).
 
-    ``spend``: that of the period. ``runners``: what runs now. ``exhausted_at`` tells when so many
-    micro-dollars had been spent, for a budget that is used up.
+    ``spend``: that of the period. ``runners``: what runs now; None: not all of it is known, and so
+    neither is what will be. ``exhausted_at`` tells when so many micro-dollars had been spent, for a
+    budget that is used up.
     """
     limit = microdollars(budget.limit_dollars)
     spent = spend.spent(lambda payer: budget.covers(payer.organization_id, payer.labels, projects))
-    covered = [r for r in runners if budget.covers(r.organization_id, r.labels, projects)]
-    end = spend.span.end
-    if spent >= limit:
-        reached: int | None = exhausted_at(limit)
-    else:
+    end, forecast, reached = spend.span.end, None, None
+    if runners is not None:
+        covered = [r for r in runners if budget.covers(r.organization_id, r.labels, projects)]
+        forecast = dollars(spent + spent_by(covered, now, end))
         reached = lasts_until(limit - spent, covered, now)
+    if spent >= limit:
+        reached = exhausted_at(limit)
     return BudgetStatus(
         name=budget.name,
         limit_dollars=budget.limit_dollars,
         spent_dollars=dollars(spent),
-        forecast_dollars=dollars(spent + spent_by(covered, now, end)),
+        forecast_dollars=forecast,
         exhausted_at=None if reached is None or reached >= end else seconds(reached),
         begins_at=seconds(spend.span.begin),
         ends_at=seconds(end),

@@ -51,7 +51,7 @@ class Step(Struct, frozen=True):
     kept: Sighting | None = None
     """One more sighting to be kept, the new anchor; None: there is none."""
     dropped: int | None = None
-    """When the kept sighting was made that is not needed any more."""
+    """From when on kept sightings are not to be kept any more; None: all stay."""
     correction: int = 0
     """By how much the meter changed otherwise than by its rate; negative when downwards."""
 
@@ -62,23 +62,20 @@ def begin(new: Sighting) -> Step:
 
 
 def extend(curve: Curve, new: Sighting) -> Step:
-    """Return what one more sighting does to a story.
-
-    The clock may have been set back: a sighting follows the one before it in any case.
-    """
+    """Return what one more sighting does to a story; it follows the one before it in any case."""
     anchor, last = curve.anchor, curve.last
+    if new.at < last.at - _LATENCY and not (last.over and new.over and new.told == last.told):
+        return _set_back(curve, new)
     if new.at <= last.at:
         new = replace(new, at=last.at + 1)
     if last.over and new.over:
         return _after_end(curve, new)
-    if new.told == last.told == anchor.told or _one_line(anchor, new):
-        return Step(Curve(anchor, new))
-    rates = _rates(last, new)
-    if rates is None:
-        return _corner(curve, new, min(new.told - last.told, 0))
-    if _one_lump(anchor, last, new, rates):
-        return Step(Curve(anchor, new))
-    return _corner(curve, new, _correction(anchor, last, new, rates))
+    correction, behind = _unexplained(curve, new)
+    late = correction == 0 and _one_lump(anchor, last, new)
+    if late or new.told == last.told == anchor.told or _one_line(anchor, new):
+        return Step(Curve(anchor, new, behind), correction=correction)
+    step = _corner(curve, new, correction)
+    return replace(step, curve=replace(step.curve, behind=behind))
 
 
 def value_at(kept: Sequence[Sighting], last: Sighting, life: Life, at: int) -> int:
@@ -99,6 +96,21 @@ def value_at(kept: Sequence[Sighting], last: Sighting, life: Life, at: int) -> i
     before = kept[place - 1]
     billed = _billed(kept[place - 2] if place > 1 else before, before)
     return _between(before, after, life, at, billed=billed)
+
+
+def _set_back(curve: Curve, new: Sighting) -> Step:
+    """Return what a sighting does that was made, by the clock, before the last.
+
+    The clock was set back. What was told before counts as told just now: the hour that is lived
+    twice is told once, and what is told from now on is compared with now.
+    """
+    anchor, last = curve.anchor, curve.last
+    moved = replace(last, at=new.at - 1)
+    rise = new.told - last.told
+    correction = rise if last.over and new.over else min(rise, 0)
+    one_quarter = anchor.at // _QUARTER == moved.at // _QUARTER
+    dropped = min(anchor.at, moved.at) if one_quarter else moved.at
+    return Step(Curve(moved, new), kept=moved, dropped=dropped, correction=correction)
 
 
 def _after_end(curve: Curve, new: Sighting) -> Step:
@@ -142,44 +154,45 @@ def _one_line(anchor: Sighting, new: Sighting) -> bool:
     )
 
 
-def _one_lump(anchor: Sighting, last: Sighting, new: Sighting, rates: tuple[int, int]) -> bool:
-    """Return whether a meter fell behind only as its rise was told late, in one lump."""
-    whole = _rates(anchor, new)
-    rise, time = new.told - anchor.told, new.at - anchor.at
-    return (
-        whole is not None
-        and _exceeds(new.told - last.told, rates[1], new.at - last.at)
-        and _overdue(anchor, last, new, rates)
-        and (anchor.told == 0 or not _falls_short(rise, whole[0], time - (new.at - last.at)))
-    )
+def _one_lump(anchor: Sighting, last: Sighting, new: Sighting) -> bool:
+    """Return whether a meter leapt onto the line that its price draws from the anchor.
 
-
-def _correction(anchor: Sighting, last: Sighting, new: Sighting, rates: tuple[int, int]) -> int:
-    """Return what neither the rate nor a begin or an end of billing explains."""
-    low, high = rates
-    rise, time = new.told - last.told, new.at - last.at
-    if _exceeds(rise, high, time):
-        return 0 if _overdue(anchor, last, new, rates) else rise - high * time // HOUR
-    if rise == 0 or not _falls_short(rise, low, time):
-        return 0
-    if new.over or not _billed(anchor, last):
-        return min(rise, 0)
-    return rise - low * time // HOUR
-
-
-def _overdue(anchor: Sighting, last: Sighting, new: Sighting, rates: tuple[int, int]) -> bool:
-    """Return whether a rise makes up for what the meter had fallen behind since the anchor.
-
-    Lumps come at any time between two sightings, hence the time from the last counts twice.
+    A lump comes at any time between two sightings.
     """
-    low, high = rates
-    time = new.at - anchor.at + new.at - last.at
+    rates = _rates(anchor, new)
+    rise, time, gap = new.told - anchor.told, new.at - anchor.at, new.at - last.at
     return (
-        (anchor.told > 0 or last.told == 0)
-        and not anchor.over
-        and _falls_short(last.told - anchor.told, low, last.at - anchor.at)
-        and not _exceeds(new.told - anchor.told, high, time)
+        rates is not None
+        and _exceeds(new.told - last.told, rates[1], gap)
+        and not _exceeds(rise, rates[1], time + gap)
+        and (anchor.told == 0 or not _falls_short(rise, rates[0], time - gap))
     )
+
+
+def _unexplained(curve: Curve, new: Sighting) -> tuple[int, int]:
+    """Return the correction that a sighting tells of, and how far it is behind its rate then.
+
+    That is what neither the rate nor a begin or an end of billing explains, nor a lump that makes
+    up for time in which the meter stood still.
+    """
+    last = curve.last
+    rates = _rates(last, new)
+    rise, time = new.told - last.told, new.at - last.at
+    if rates is None:
+        return min(rise, 0), 0
+    low, high = rates
+    if rise == 0:
+        return 0, curve.behind + low * time // HOUR
+    if _exceeds(rise, high, time):
+        excess = rise - high * time // HOUR
+        if curve.behind and not _exceeds(excess - curve.behind, high, time):
+            return 0, max(0, curve.behind - excess)
+        return excess, 0
+    if not _falls_short(rise, low, time):
+        return 0, 0
+    if new.over or not _billed(curve.anchor, last):
+        return min(rise, 0), 0
+    return rise - low * time // HOUR, 0
 
 
 def _before_first(first: Sighting, life: Life, at: int) -> int:

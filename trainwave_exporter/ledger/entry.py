@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from trainwave_exporter.model import Job
 
@@ -41,6 +42,8 @@ class Curve(Struct, frozen=True, gc=False):
 
     anchor: Sighting
     last: Sighting
+    behind: int = 0
+    """By how much the last was behind what the rate explains, because the meter stood still."""
 
 
 class Life(Struct, frozen=True, gc=False):
@@ -80,24 +83,11 @@ class Totals(Struct, frozen=True, gc=False):
 
     def __add__(self, other: Totals) -> Totals:
         """Return both together."""
-        return Totals(*[a + b for a, b in zip(_numbers(self), _numbers(other), strict=True)])
+        return Totals(*[a + b for a, b in zip(astuple(self), astuple(other), strict=True)])
 
     def __sub__(self, other: Totals) -> Totals:
         """Return what this has more than the other."""
-        return Totals(*[a - b for a, b in zip(_numbers(self), _numbers(other), strict=True)])
-
-
-def _numbers(totals: Totals) -> tuple[int, ...]:
-    return (
-        totals.cost,
-        totals.gpu,
-        totals.idle,
-        totals.busy,
-        totals.unknown,
-        totals.waste_idle,
-        totals.waste_launching,
-        totals.waste_after_finish,
-    )
+        return Totals(*[a - b for a, b in zip(astuple(self), astuple(other), strict=True)])
 
 
 class Judgement(Struct, frozen=True, gc=False):

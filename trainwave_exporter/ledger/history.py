@@ -35,12 +35,12 @@ class PeriodSpend:
 
     def update(self, entry: JobEntry, story: Callable[[], Story | None]) -> None:
         """Take over what has become of a job; its story is asked for only where it is needed."""
-        payer, known = self._of_jobs.pop(entry.id, (None, 0))
-        if payer is not None:
-            self._sums[payer] -= known
         if entry.cost is None:
             return
         spent = entry.cost.last.told - self._spent_before(entry, entry.cost.last, story)
+        before, known = self._of_jobs.get(entry.id, (None, 0))
+        if before is not None:
+            self._sums[before] -= known
         payer = Payer(entry.organization_id, entry.labels)
         self._of_jobs[entry.id] = (payer, spent)
         self._sums[payer] += spent

@@ -13,15 +13,16 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger import records
-from trainwave_exporter.ledger.book import Book, Seen
+from trainwave_exporter.ledger.book import PATIENCE, Book, Seen
 from trainwave_exporter.ledger.budget import Budget
 from trainwave_exporter.ledger.entry import SeriesEntry
+from trainwave_exporter.ledger.errors import StoreError
 from trainwave_exporter.ledger.live import Live
 from trainwave_exporter.ledger.outlook import Outlook
 from trainwave_exporter.ledger.records import Showcase
 from trainwave_exporter.ledger.rules import Rules
 from trainwave_exporter.ledger.store import Balance, Batch, ProjectEntry, Store
-from trainwave_exporter.ledger.units import dollars, microdollars, milliseconds
+from trainwave_exporter.ledger.units import DAY, HOUR, dollars, microdollars, milliseconds
 from trainwave_exporter.model import (
     AccountStatus,
     Burn,
@@ -37,8 +38,10 @@ OUTLOOK: Final = milliseconds(10)
 """How often budgets and credit are reckoned anew."""
 UNDESCRIBED: Final = 1000
 """How many jobs without details are named at once."""
-PRUNING: Final = milliseconds(86_400)
-"""How often detail that is too old is dropped."""
+TIDYING: Final = HOUR
+"""How often what is too old is dropped."""
+FORGETTING: Final = 2 * DAY
+"""For how long jobs that nobody tells of any more are remembered outside the store."""
 
 
 class Sightings(Struct, kw_only=True):
@@ -64,9 +67,23 @@ class Sightings(Struct, kw_only=True):
             projects=older.projects | self.projects,
             organizations=older.organizations | self.organizations,
             accounts=older.accounts | self.accounts,
-            hidden=self.hidden,
-            gone=self.gone,
+            hidden=self.hidden | (older.hidden - self.jobs.keys()),
+            gone=self.gone | (older.gone - self.organizations.keys()),
         )
+
+
+class Watched(Struct, frozen=True, kw_only=True):
+    """Which part of what a key sees is watched."""
+
+    organization: str | None = None
+    """Only this organization, by id or rid; None: all."""
+    project: str | None = None
+    """Only this project; None: all."""
+
+    def whole(self, organization: Organization) -> bool:
+        """Whether all jobs of an organization are watched."""
+        names = (None, organization.id, organization.rid)
+        return self.project is None and self.organization in names
 
 
 class Terms(Struct, frozen=True, kw_only=True):
@@ -76,8 +93,8 @@ class Terms(Struct, frozen=True, kw_only=True):
     budgets: tuple[Budget, ...] = ()
     retention: int = 0
     """How long detail is kept, milliseconds; 0: for ever."""
-    accounts: Mapping[str, bool]
-    """The names of the accounts, and whether each is watched as a whole."""
+    accounts: Mapping[str, Watched]
+    """What is watched, by the names of the accounts."""
 
 
 class Keeper:
@@ -94,11 +111,11 @@ class Keeper:
         self._showcase = Showcase()
         self._counted: dict[str, int] = {}
         self._projects: dict[str, ProjectEntry] = {}
-        self._organizations: dict[str, str] = {}
-        """Which account tells of each."""
+        self._organizations: dict[str, Organization] = {}
         self._undescribed: dict[str, list[str]] = {}
+        self._started_at: int | None = None
         self._reckoned_at = 0
-        self._pruned_at = 0
+        self._tidied_at: int | None = None
 
     @property
     def undescribed(self) -> Mapping[str, Sequence[str]]:
@@ -115,7 +132,11 @@ class Keeper:
         if self._store is not None:
             return
         store = self._open_store()
-        state = store.load()
+        try:
+            state = store.load()
+        except StoreError:
+            store.close()
+            raise
         self._store = store
         self._book = Book(state, self._terms.accounts, self._terms.rules)
         self._projects = {project.id: project for project in state.projects} | self._projects
@@ -138,7 +159,7 @@ class Keeper:
             else:
                 self._counted.pop(name, None)
         for organization in seen.organizations.values():
-            self._organizations[organization.id] = organization.account
+            self._organizations[organization.id] = organization
             if (balance := _balance(organization)) is not None:
                 self._outlook.balance(balance)
         for organization_id in seen.gone:
@@ -172,11 +193,20 @@ class Keeper:
             store.write(batch)
         book.adopt(batch, seen.jobs)
         self._projects |= projects
-        self._outlook.seen(batch.jobs, store)
         self._show_books(batch, seen.jobs, seen.hidden)
-        if self._terms.retention and not 0 <= now - self._pruned_at < PRUNING:
-            self._pruned_at = now
-            store.prune(now - self._terms.retention)
+        self._outlook.seen(batch.jobs, store)
+        self._tidy(book, store, now)
+
+    def _tidy(self, book: Book, store: Store, now: int) -> None:
+        """Drop what is too old, now and then; not by a clock that was just set."""
+        since = now - (now if self._tidied_at is None else self._tidied_at)
+        if self._tidied_at is None or not 0 <= since < 2 * TIDYING:
+            self._tidied_at = now
+        elif since >= TIDYING:
+            self._tidied_at = now
+            book.forget(now - FORGETTING)
+            if self._terms.retention:
+                store.prune(now - self._terms.retention)
 
     def reckon(self, now: int) -> None:
         """Work out what follows from the books. Raises `StoreError` when they cannot be read."""
@@ -229,9 +259,9 @@ class Keeper:
 
     def _show_outlook(self, now: int) -> None:
         watched = {
-            organization_id: self._terms.accounts.get(account, False)
-            for organization_id, account in self._organizations.items()
-            if account in self._counted
+            organization.id: self._terms.accounts[organization.account].whole(organization)
+            for organization in self._organizations.values()
+            if organization.account in self._counted
         }
         shown = list(self._outlook.funds(self._store, self._live, self._projects, watched, now))
         for fund in shown:
@@ -240,9 +270,13 @@ class Keeper:
         if self._store is None or self._book is None:
             return
         self._look_up_undescribed(self._store)
-        if self._book.unopened:
+        self._started_at = min(self._started_at or now, now)
+        opening = self._book.unopened
+        if opening & self._counted.keys() or (opening and now - self._started_at < PATIENCE):
             return  # what was spent is not known as a whole yet
-        for status in self._outlook.budgets(self._store, self._live, self._projects, now):
+        known = self._terms.accounts.keys() <= self._counted.keys()
+        runners = self._live.runners() if known else None
+        for status in self._outlook.budgets(self._store, runners, self._projects, now):
             self._showcase.show(status)
 
 

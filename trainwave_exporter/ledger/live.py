@@ -5,7 +5,7 @@ Kept in memory only: after a restart the lists bring it back.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
 
 from msgspec import Struct
@@ -26,6 +26,10 @@ class Runner(Struct, frozen=True):
     expires_at: int | None
     """When the service ends it, in milliseconds."""
 
+    def expires_after(self, now: int) -> int | None:
+        """Return when it will be ended; None: never, or it should have been and still runs."""
+        return self.expires_at if self.expires_at is not None and self.expires_at > now else None
+
 
 class Live:
     """The jobs that run now, and what they burn by labels."""
@@ -33,13 +37,16 @@ class Live:
     def __init__(self) -> None:
         self._runners: dict[str, Runner] = {}
         self._burn: defaultdict[Labels, int] = defaultdict(int)
-        self._accounts: defaultdict[Labels, set[str]] = defaultdict(set)
+        self._tellers: dict[str, tuple[Labels, str]] = {}
+        self._accounts: defaultdict[Labels, Counter[str]] = defaultdict(Counter)
+        """How many of the jobs each account tells of."""
 
     def put(self, job: Job) -> None:
         """Take over what a job that is shown has become."""
         self.remove(job.id)
         labels = Labels.of(job)
-        self._accounts[labels].add(job.account)
+        self._tellers[job.id] = labels, job.account
+        self._accounts[labels][job.account] += 1
         if job.running:
             expires = job.expires_at
             runner = Runner(
@@ -54,6 +61,9 @@ class Live:
 
     def remove(self, job_id: str) -> None:
         """Forget a job, known or not."""
+        labels, account = self._tellers.pop(job_id, (None, ""))
+        if labels is not None:
+            self._accounts[labels][account] -= 1
         runner = self._runners.pop(job_id, None)
         if runner is not None:
             self._burn[runner.labels] -= runner.rate
@@ -65,7 +75,9 @@ class Live:
         an error is not an empty fleet.
         """
         for labels, accounts in self._accounts.items():
-            if accounts.isdisjoint(silent):
+            # Where none of the jobs is left, whoever told of one might tell of another.
+            telling = {account for account, jobs in accounts.items() if jobs} or accounts.keys()
+            if telling.isdisjoint(silent):
                 yield labels, self._burn[labels]
 
     def runners(self) -> list[Runner]:
@@ -76,7 +88,7 @@ class Live:
 def spent_by(runners: Iterable[Runner], now: int, until: int) -> int:
     """Return what running jobs will cost from ``now`` until then, or until they expire."""
     return sum(
-        runner.rate * max(0, min(until, runner.expires_at or until) - now) // HOUR
+        runner.rate * (min(until, runner.expires_after(now) or until) - now) // HOUR
         for runner in runners
     )
 
@@ -89,15 +101,14 @@ def lasts_until(money: int, runners: Iterable[Runner], now: int) -> int | None:
     if money <= 0:
         return now
     runners = [runner for runner in runners if runner.rate > 0]
-    ends = sorted((r.expires_at, r.rate) for r in runners if r.expires_at is not None)
+    ends = sorted((end, r.rate) for r in runners if (end := r.expires_after(now)) is not None)
     rate = sum(runner.rate for runner in runners)
     at = now
     for expires_at, less in ends:
-        if expires_at > at:
-            cost = rate * (expires_at - at) // HOUR
-            if cost >= money:
-                break
-            money -= cost
-            at = expires_at
+        cost = rate * (expires_at - at) // HOUR
+        if cost >= money:
+            break
+        money -= cost
+        at = expires_at
         rate -= less
     return at + money * HOUR // rate if rate > 0 else None

@@ -22,10 +22,11 @@ from trainwave_exporter.ledger.entry import (
 )
 from trainwave_exporter.ledger.rules import Rules
 from trainwave_exporter.ledger.store import Point
-from trainwave_exporter.ledger.units import HOUR, gpu_milliseconds, microdollars, milliseconds
+from trainwave_exporter.ledger.units import DAY, HOUR, gpu_milliseconds, microdollars, milliseconds
 from trainwave_exporter.model import Job, JobState, Metric
 
-DAY: Final = 24 * HOUR
+ABSURD: Final = 10**15
+"""A thousand million dollars, or 30,000 years."""
 
 _WAITING: Final = frozenset({JobState.SUBMIT_CODE, JobState.LAUNCHING})
 
@@ -37,7 +38,7 @@ class Observed(Struct, frozen=True):
     points: tuple[Point, ...] = ()
     """Sightings to be kept besides the last."""
     dropped: tuple[tuple[str, Meter, int], ...] = ()
-    """Kept sightings that are not needed any more: job, meter, time."""
+    """From when on kept sightings are not to be kept any more: job, meter, time."""
     correction: int = 0
     """Micro-dollars by which the cost changed otherwise than by time going by."""
 
@@ -76,6 +77,12 @@ def observe(known: JobEntry | None, job: Job, rules: Rules) -> Observed:
     )
 
 
+def abandoned(entry: JobEntry) -> JobEntry:
+    """Return the entry of a job that is watched no longer: nothing more will judge its GPU time."""
+    totals, _ = waste.settled(entry.totals, entry.judgement)
+    return replace(entry, totals=waste.given_up(totals), judgement=Judgement())
+
+
 def _described(known: JobEntry | None, job: Job, at: int) -> JobEntry:
     """Return the entry with what the API tells of the job, all but meters and verdicts."""
     told = Life(
@@ -83,10 +90,7 @@ def _described(known: JobEntry | None, job: Job, at: int) -> JobEntry:
         started=_rounded(job.started_at, milliseconds),
         finished=_rounded(job.finished_at, milliseconds),
     )
-    finished = told.finished or (None if known is None else known.life.finished)
-    history = job.finished and (known is None or known.over_seen == known.first_seen)
-    if history and finished is None:
-        told = replace(told, finished=_latest_end(job, told.created, at))
+    told = replace(told, finished=_finished(known, job, told, at))
     if known is None:
         return JobEntry(
             id=job.id,
@@ -104,7 +108,8 @@ def _described(known: JobEntry | None, job: Job, at: int) -> JobEntry:
     running_since = told.started or known.running_since or (at if job.running else None)
     return replace(
         known,
-        account=job.account,
+        # Of what is over, two keys that tell of it need not take turns.
+        account=known.account if known.over and job.finished else job.account,
         # A job that is not shown is told by lists alone, which leave out what its details told.
         labels=Labels(
             job.project_id or known.labels.project_id,
@@ -116,21 +121,31 @@ def _described(known: JobEntry | None, job: Job, at: int) -> JobEntry:
         life=Life(
             created=told.created or known.life.created,
             started=told.started or known.life.started,
-            finished=(told.finished or known.life.finished) if job.finished else None,
+            finished=told.finished,
         ),
         over_seen=over_seen,
         running_since=running_since,
     )
 
 
-def _latest_end(job: Job, created: int | None, at: int) -> int | None:
-    """Return when a job ended at the latest that nobody saw alive, by its GPU hours on one GPU.
+def _finished(known: JobEntry | None, job: Job, told: Life, at: int) -> int | None:
+    """Return when a job finished, as told now or before.
 
-    None where its price tells better, or nothing does.
+    Where nobody saw it alive and nothing tells, it ended at the latest when its GPU hours were used
+    on one GPU; once its price is told, that says better how long it ran.
     """
-    if created is None or job.gpu_hours is None or job.hourly_cost_dollars is not None:
-        return None
-    return min(at, created + gpu_milliseconds(job.gpu_hours))
+    if not job.finished or told.finished is not None:
+        return told.finished
+    priced, before = job.hourly_cost_dollars is not None, None
+    if known is not None:
+        before = known.life.finished
+        if known.over_seen != known.first_seen:
+            return before
+        if priced and (known.cost is None or known.cost.last.rate is None):
+            return None
+    if before is None and not priced and told.created is not None and job.gpu_hours is not None:
+        return min(at, told.created + gpu_milliseconds(job.gpu_hours))
+    return before
 
 
 class _Read(Struct, frozen=True):
@@ -227,4 +242,7 @@ def _gpu_rate(job: Job) -> int | None:
 
 
 def _rounded(value: float | None, convert: Callable[[float], int]) -> int | None:
-    return None if value is None else convert(value)
+    """Return a whole number; None for one that no job can have, and no database could hold."""
+    if value is None or (whole := convert(value)) > ABSURD:
+        return None
+    return whole

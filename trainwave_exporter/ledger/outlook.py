@@ -10,8 +10,9 @@ from trainwave_exporter.ledger import budget as budgets
 from trainwave_exporter.ledger import funds
 from trainwave_exporter.ledger.budget import Budget
 from trainwave_exporter.ledger.entry import JobEntry
+from trainwave_exporter.ledger.errors import StoreError
 from trainwave_exporter.ledger.history import PeriodSpend, booked, spent_before
-from trainwave_exporter.ledger.live import Live, lasts_until
+from trainwave_exporter.ledger.live import Live, Runner, lasts_until
 from trainwave_exporter.ledger.organization import organization_of
 from trainwave_exporter.ledger.periods import Period, Span, span_of
 from trainwave_exporter.ledger.store import Balance, ProjectEntry, Store, Story
@@ -28,8 +29,8 @@ class Outlook:
     def __init__(self, budgets: Sequence[Budget]) -> None:
         self._budgets = budgets
         self._spends: dict[tuple[Period, ZoneInfo], PeriodSpend] = {}
-        self._exhausted: dict[str, tuple[Span, int, int]] = {}
-        """By budget: the period, the limit, and when it was reached."""
+        self._exhausted: dict[str, tuple[Span, int]] = {}
+        """By budget that is used up: the period, and when the limit was reached in it."""
         self._balances: dict[str, list[Balance]] = {}
         self._differences: dict[str, tuple[Sequence[Balance], int | None]] = {}
 
@@ -40,19 +41,26 @@ class Outlook:
         known[:] = [b for b in known if oldest <= b.at < told.at] + [told]
 
     def seen(self, entries: Iterable[JobEntry], store: Store) -> None:
-        """Take over what has become of jobs."""
-        for entry in entries:
-            for spend in self._spends.values():
-                spend.update(entry, partial(store.story, entry.id))
+        """Take over what has become of jobs. Raises `StoreError` when they cannot be read."""
+        try:
+            for entry in entries:
+                for spend in self._spends.values():
+                    spend.update(entry, partial(store.story, entry.id))
+        except StoreError:
+            self._spends.clear()  # to be read anew as a whole
+            raise
 
     def budgets(
-        self, store: Store, live: Live, projects: Mapping[str, ProjectEntry], now: int
+        self,
+        store: Store,
+        runners: Sequence[Runner] | None,
+        projects: Mapping[str, ProjectEntry],
+        now: int,
     ) -> Iterator[BudgetStatus]:
-        """Yield how each budget stands now (milliseconds)."""
-        runners = live.runners()
+        """Yield how each budget stands now (milliseconds); ``runners``: see `budgets.status`."""
         for budget in self._budgets:
             spend = self._spend(budget, store, now)
-            yield budgets.status(
+            status = budgets.status(
                 budget,
                 spend,
                 runners,
@@ -60,6 +68,9 @@ class Outlook:
                 now,
                 partial(self._exhausted_at, budget, spend.span, store, projects, now),
             )
+            if status.spent_dollars < status.limit_dollars:
+                self._exhausted.pop(budget.name, None)  # a correction may have made room again
+            yield status
 
     def _spend(self, budget: Budget, store: Store, now: int) -> PeriodSpend:
         """Return what was spent in the present period; periods that are the same are shared."""
@@ -81,15 +92,15 @@ class Outlook:
     ) -> int:
         """Return when a budget that is used up had been spent; found once in a period."""
         known = self._exhausted.get(budget.name)
-        if known is not None and known[:2] == (span, limit):
-            return known[2]
+        if known is not None and known[0] == span:
+            return known[1]
         stories = [
             story
             for story in store.stories(span.begin, now)
             if budget.covers(story.entry.organization_id, story.entry.labels, projects)
         ]
         reached = _reached(stories, span.begin, now, limit)
-        self._exhausted[budget.name] = span, limit, reached
+        self._exhausted[budget.name] = span, reached
         return reached
 
     def funds(

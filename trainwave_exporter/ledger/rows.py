@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from msgspec.structs import astuple
+
 from trainwave_exporter.ledger.entry import (
     Curve,
     JobEntry,
@@ -46,8 +48,10 @@ JOB: Final = (
     "running_since",
     *(f"cost_anchor_{column}" for column in SIGHTING),
     *(f"cost_last_{column}" for column in SIGHTING),
+    "cost_behind",
     *(f"gpu_anchor_{column}" for column in SIGHTING),
     *(f"gpu_last_{column}" for column in SIGHTING),
+    "gpu_behind",
     *_TOTALS,
     "read_at",
     "idle_millionths",
@@ -61,7 +65,7 @@ JOB: Final = (
 Row = Sequence[Any]
 """Values as SQLite takes and gives them: whole numbers, texts and None."""
 
-_NO_CURVE = (None,) * (2 * len(SIGHTING))
+_NO_CURVE = (*(None,) * (2 * len(SIGHTING)), 0)
 _NO_LABELS = (None,) * len(_LABELS)
 
 
@@ -83,7 +87,7 @@ def job_row(entry: JobEntry) -> Row:
         entry.running_since,
         *_curve_row(entry.cost),
         *_curve_row(entry.gpu),
-        *_totals_row(entry.totals),
+        *astuple(entry.totals),
         judgement.read_at,
         judgement.idle_millionths,
         judgement.idle_since,
@@ -106,17 +110,17 @@ def job_entry(row: Row) -> JobEntry:
         last_seen=row[11],
         over_seen=row[12],
         running_since=row[13],
-        cost=_curve(row[14:22]),
-        gpu=_curve(row[22:30]),
-        totals=Totals(*row[30:38]),
-        judgement=Judgement(*row[38:43]),
-        series=None if row[43] is None else Labels(*row[43:46]),
+        cost=_curve(row[14:23]),
+        gpu=_curve(row[23:32]),
+        totals=Totals(*row[32:40]),
+        judgement=Judgement(*row[40:45]),
+        series=None if row[45] is None else Labels(*row[45:48]),
     )
 
 
 def series_row(entry: SeriesEntry) -> Row:
     """Return the row of a series."""
-    return (*_labels_row(entry.labels), *_totals_row(entry.totals), entry.opened_at)
+    return (*_labels_row(entry.labels), *astuple(entry.totals), entry.opened_at)
 
 
 def series_entry(row: Row) -> SeriesEntry:
@@ -138,27 +142,14 @@ def sighting(row: Row) -> Sighting:
 def _curve_row(curve: Curve | None) -> Row:
     if curve is None:
         return _NO_CURVE
-    return (*sighting_row(curve.anchor), *sighting_row(curve.last))
+    return (*sighting_row(curve.anchor), *sighting_row(curve.last), curve.behind)
 
 
 def _curve(row: Row) -> Curve | None:
     if row[0] is None:
         return None
-    return Curve(sighting(row[:4]), sighting(row[4:]))
+    return Curve(sighting(row[:4]), sighting(row[4:8]), row[8])
 
 
 def _labels_row(labels: Labels) -> Row:
     return (labels.project_id, labels.owner, labels.gpu_type)
-
-
-def _totals_row(totals: Totals) -> Row:
-    return (
-        totals.cost,
-        totals.gpu,
-        totals.idle,
-        totals.busy,
-        totals.unknown,
-        totals.waste_idle,
-        totals.waste_launching,
-        totals.waste_after_finish,
-    )

@@ -105,6 +105,10 @@ STEPS: Final = (
     );
     INSERT INTO ledger VALUES (0, 0, NULL);
     """,
+    """
+    ALTER TABLE jobs ADD COLUMN cost_behind INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN gpu_behind INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 

@@ -21,9 +21,8 @@ from msgspec import Struct
 
 from trainwave_exporter.ledger import file, rows
 from trainwave_exporter.ledger.entry import JobEntry, Meter, SeriesEntry, Sighting
-from trainwave_exporter.ledger.units import HOUR
+from trainwave_exporter.ledger.units import DAY
 
-DAY: Final = 24 * HOUR
 BALANCES_KEPT: Final = 3 * DAY
 """For how long told balances are kept."""
 _CHUNK: Final = 500
@@ -62,7 +61,7 @@ class Batch(Struct, frozen=True):
     jobs: Sequence[JobEntry] = ()
     points: Sequence[Point] = ()
     dropped: Sequence[tuple[str, Meter, int]] = ()
-    """Kept sightings that are not needed any more: job, meter, time."""
+    """From when on kept sightings of a job's meter are dropped, before ``points`` are added."""
     series: Sequence[SeriesEntry] = ()
     corrections: tuple[int, int] | None = None
     """By how many micro-dollars costs were corrected in all, upwards and downwards."""
@@ -110,7 +109,7 @@ _PUT_BALANCE: Final = _upsert(
     "balances", ("organization_id", "at", "micro"), ("organization_id", "at")
 )
 _DROP_POINT: Final = (
-    "DELETE FROM points WHERE job = (SELECT key FROM jobs WHERE id = ?) AND meter = ? AND at = ?"
+    "DELETE FROM points WHERE job = (SELECT key FROM jobs WHERE id = ?) AND meter = ? AND at >= ?"
 )
 _PUT_POINT: Final = (
     "INSERT OR REPLACE INTO points (meter, at, told, rate, over, job)"
@@ -124,7 +123,6 @@ _DROP_OLD_POINTS: Final = """
         LIMIT 1 OFFSET 1
     )"""
 """All but the last two of each meter: these tell how it was billed when ``before`` came."""
-_DROP_OLD_JOBS: Final = "DELETE FROM jobs WHERE last_seen < :named AND series_owner IS NOT NULL"
 _MOVED: Final = """
     WHERE max(ifnull(cost_last_at, 0), ifnull(gpu_last_at, 0)) >= ? AND (
         created IS NULL  -- it may have run long before it was seen
@@ -277,17 +275,15 @@ class Store:
                 )
 
     def prune(self, before: int) -> int:
-        """Drop what tells only of times before ``before``; return how many rows went.
+        """Drop what tells only of times before ``before``; return how many sightings went.
 
         From ``before`` on, each job's story stays the same to the unit; earlier it is not told any
-        more. Jobs that the API has not named since then are forgotten, sums are kept. A job that it
-        still names must be known, or it would be counted again.
+        more. The jobs themselves are kept, as are all sums: whatever the API still names, or names
+        again after a long silence, must be known, or it would be counted once more.
         """
         with self._transaction() as connection:
             changes = connection.total_changes
             connection.execute(_DROP_OLD_POINTS, {"before": before})
-            # To the day, as `JobEntry.last_seen` may be.
-            connection.execute(_DROP_OLD_JOBS, {"named": before // DAY * DAY})
             dropped = connection.total_changes - changes
             connection.execute(
                 "UPDATE ledger SET pruned_before = max(ifnull(pruned_before, ?1), ?1)", (before,)

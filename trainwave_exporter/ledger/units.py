@@ -10,6 +10,8 @@ MICRO = 1_000_000
 """Micro-dollars in a dollar."""
 HOUR = 3_600_000
 """Milliseconds in an hour."""
+DAY = 24 * HOUR
+"""Milliseconds in a day."""
 
 
 def microdollars(dollars: float) -> int:

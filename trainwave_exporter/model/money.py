@@ -82,8 +82,9 @@ class BudgetStatus(Struct, frozen=True, kw_only=True):
     name: str
     limit_dollars: float
     spent_dollars: float
-    forecast_dollars: float
-    """At the end of the period, if what runs now runs on until it expires."""
+    forecast_dollars: float | None
+    """At the end of the period, if what runs now runs on until it expires; None while not all that
+    runs is known."""
     exhausted_at: float | None
     """When the limit was or will be reached; None when the budget will last."""
     begins_at: float
