@@ -192,8 +192,10 @@ class Daemon:
         finally:
             self._schedule.stop()
             await asyncio.gather(*(watch.poller.stop() for watch in self._watches))
-            await self._ledger.close()
-            await self.web.stop()
+            try:
+                await self._ledger.close()
+            finally:
+                await self.web.stop()
             log.info("stopped")
 
     def stop(self) -> None:

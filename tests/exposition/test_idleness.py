@@ -69,11 +69,16 @@ def test_what_is_told_of_a_job_that_is_not_shown_is_in_no_answer() -> None:
     assert series_of(exposition, IDLE) == {}
 
 
-def test_the_idleness_of_a_job_goes_with_it_and_does_not_come_back_with_it() -> None:
+def test_the_idleness_of_a_job_goes_and_comes_with_it_until_it_is_taken_back() -> None:
+    """The ledger tells later than the fleet: a job may be back before it heard that it left."""
     exposition = make_exposition()
     exposition.apply(appeared(make_job(), idleness()))
     exposition.apply(departed(make_job()))
     assert series_of(exposition, IDLE) == {}
+    exposition.apply(appeared(make_job()))
+    assert series_of(exposition, IDLE) == {f"{HOURS}{{{IDENTITY}}}": "0.5"}
+    exposition.apply(departed(make_job()))
+    exposition.apply(departed(idleness()))
     exposition.apply(appeared(make_job()))
     assert series_of(exposition, IDLE) == {}
 
@@ -177,7 +182,6 @@ def test_whatever_happens_idle_gpu_hours_are_those_of_the_jobs_shown(
                     idle[step.job_id] = step
                 case (kind, job_id) if kind is Job:
                     changes += departed(known.pop(job_id, make_job(id=job_id)))
-                    idle.pop(job_id, None)
                 case (_, job_id):
                     changes += departed(idle.pop(job_id, idleness(job_id)))
         exposition.apply(changes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,7 +11,15 @@ import pytest
 from msgspec.structs import replace
 from support.ledger_world import START, LedgerWorld
 
-from trainwave_exporter.ledger import Budget, Period, Rules, Store, StoreError
+from trainwave_exporter.ledger import (
+    Budget,
+    Period,
+    Rules,
+    Store,
+    StoreError,
+    Watched,
+    milliseconds,
+)
 from trainwave_exporter.ledger.book import OPENING, PATIENCE
 from trainwave_exporter.ledger.keeper import OUTLOOK, Sightings
 from trainwave_exporter.model import (
@@ -357,7 +366,7 @@ def test_history_of_which_only_lists_told_is_named_until_its_details_are_known(
     world.see(old("j-2", 2.0, name="mnist", gpu_type="H100"), shown=False)
     world.see(old("j-1", 1.0, name="without a GPU"), shown=False)
     world.tick(OUTLOOK / 1000)
-    assert world.keeper.undescribed == {}
+    assert world.keeper.undescribed == {"a": []}
 
 
 # Budgets
@@ -470,6 +479,44 @@ def test_budgets_are_absent_until_all_history_was_read_once() -> None:
     assert world.all(BudgetStatus) == []
 
 
+def test_a_forecast_is_absent_while_not_all_that_runs_is_known() -> None:
+    """An outage is no idle fleet: a budget must not look as if it would last."""
+    world = LedgerWorld(budgets=(budget(limit_dollars=40.0),), now=NOON)
+    world.open(world.job(created_at=NOON - 3600, cost_dollars=3.6))
+    assert world.one(BudgetStatus).exhausted_at is not None
+    world.take(Sightings(hidden={"j-1"}, accounts={"a": AccountStatus(name="a", expired=True)}))
+    world.tick(OUTLOOK / 1000)
+    status = world.one(BudgetStatus)
+    assert status.spent_dollars == pytest.approx(3.6)
+    assert (status.forecast_dollars, status.exhausted_at) == (None, None)
+
+
+def test_budgets_do_not_wait_for_ever_for_an_account_that_cannot_be_read() -> None:
+    world = LedgerWorld(accounts=("a", "dead"), budgets=(budget(),), now=NOON)
+    world.open(world.job(created_at=NOON - 3600, cost_dollars=3.6))
+    world.tick(PATIENT - 1)
+    assert world.all(BudgetStatus) == []
+    world.tick(1 + OUTLOOK / 1000)
+    assert world.one(BudgetStatus).spent_dollars == pytest.approx(3.6)
+
+
+def test_a_budget_used_up_once_more_after_a_correction_tells_the_later_time() -> None:
+    world = LedgerWorld(budgets=(budget(limit_dollars=7.2),), now=NOON)
+    job = world.job(created_at=NOON - 3 * 3600, cost_dollars=10.8)
+    world.open(job)
+    first = world.one(BudgetStatus).exhausted_at
+    assert first is not None
+    world.now += 60
+    world.see(replace(job, cost_dollars=1.0, confirmed_at=world.now))
+    assert world.one(BudgetStatus).spent_dollars == pytest.approx(1)
+    world.now += 3 * 3600
+    world.see(replace(job, cost_dollars=11.8, confirmed_at=world.now))
+    world.tick(OUTLOOK / 1000)
+    again = world.one(BudgetStatus).exhausted_at
+    assert again is not None
+    assert again > first
+
+
 # Credit
 
 
@@ -514,6 +561,115 @@ def test_reconciliation_tells_what_the_credit_lost_beyond_the_books(world: Ledge
     assert world.one(Funds).difference_dollars == pytest.approx(10, abs=0.01)
 
 
+def test_only_organizations_that_are_watched_as_a_whole_are_compared() -> None:
+    own = Organization(account="a", id="o-1", rid="own")
+    other = Organization(account="a", id="o-2")
+    assert Watched().whole(own)
+    assert Watched(organization="own").whole(own)
+    assert Watched(organization="o-1").whole(own)
+    assert not Watched(organization="own").whole(other)
+    assert not Watched(project="p-1").whole(own)
+
+
+# Trouble
+
+
+def test_a_clock_that_jumps_ahead_for_a_moment_drops_nothing(tmp_path: Path) -> None:
+    day = 86_400
+    world = LedgerWorld(tmp_path, retention=32 * day * 1000)
+    world.open(world.job("j-1", "SUCCESS", cost_dollars=5.0, finished_at=START))
+    world.tick(400 * day)
+    world.now -= 400 * day
+    world.tick(3600)
+    world.tick(3600)
+    with closing(Store.open_for_reading(tmp_path)) as store:
+        assert store.pruned_before == milliseconds(world.now - 32 * day)
+
+
+def test_history_beyond_retention_is_not_counted_again_after_a_long_pause(tmp_path: Path) -> None:
+    day = 86_400
+    old = {"cost_dollars": 5.0, "finished_at": START, "created_at": START - 60}
+    before = LedgerWorld(tmp_path, retention=32 * day * 1000)
+    before.open(before.job("j-1", "SUCCESS", **old))
+    before.keeper.close()
+    after = LedgerWorld(tmp_path, retention=32 * day * 1000, now=START + 99 * day)
+    for _ in range(3):
+        after.tick(3600)
+    after.see(after.job("j-1", "SUCCESS", **old), shown=False, counted=True)
+    assert after.cost() == 5
+
+
+def test_a_failed_reading_after_a_good_write_costs_nothing_on_show() -> None:
+    store = Store.open(None)
+
+    class Failing:
+        failing = False
+
+        def __getattr__(self, name: str) -> object:
+            if name == "story" and self.failing:
+                raise StoreError("disk I/O error")
+            return getattr(store, name)
+
+    failing = Failing()
+    world = LedgerWorld(budgets=(budget(),), now=NOON, open_store=lambda: failing)  # type: ignore[arg-type,return-value]  # all but one call go through
+    running = world.job(created_at=NOON - 2 * 86_400, cost_dollars=10.0)
+    world.open(running)
+    failing.failing = True
+    world.now += 60
+    over = replace(running, state="SUCCESS", cost_dollars=10.06, confirmed_at=world.now)
+    with pytest.raises(StoreError):
+        world.see(over)
+    failing.failing = False
+    world.now += 60
+    world.see(over)
+    world.tick(OUTLOOK / 1000)
+    assert world.cost() == 10.06
+    assert world.one(BudgetStatus).spent_dollars > 0
+
+
+def test_a_value_that_no_job_can_have_stops_nothing(world: LedgerWorld) -> None:
+    world.open(
+        world.job("j-1", cost_dollars=9.99e14, gpu_hours=9e14, hourly_cost_dollars=9e14),
+        world.job("j-2", cost_dollars=2.0),
+    )
+    assert world.cost() == 2
+
+
+def test_labels_of_two_accounts_open_when_both_are_read() -> None:
+    world = LedgerWorld(accounts=("a", "b"))
+    world.open(world.job("j-1", cost_dollars=3.0))
+    assert world.cost() == 3
+    fresh = LedgerWorld(accounts=("a", "b"))
+    fresh.see(
+        fresh.job("j-1", cost_dollars=3.0),
+        fresh.job("j-2", account="b", cost_dollars=5.0),
+        counted=True,
+    )
+    assert fresh.cost() is None
+    fresh.see(fresh.job("j-3", account="b", cost_dollars=2.0))
+    fresh.take(Sightings(accounts={"b": AccountStatus(name="b", counted=True)}))
+    assert fresh.cost() == 10
+
+
+def test_a_job_that_vanishes_leaves_no_gpu_time_unjudged(world: LedgerWorld) -> None:
+    world.open(world.job(gpu_hours=1.0, cost_dollars=1.0, readings=world.busy(0.9)))
+    world.now += 60
+    late = world.job(gpu_hours=1.05, cost_dollars=1.1, readings=world.busy(0.9, at=world.now - 30))
+    world.see(late, shown=False)
+    spend = world.spend()
+    assert spend is not None
+    assert sum(spend.activity_gpu_hours.values()) == pytest.approx(spend.gpu_hours)
+
+
+def test_a_job_that_nobody_tells_of_any_more_is_kept_in_the_store_only(tmp_path: Path) -> None:
+    world = LedgerWorld(tmp_path)
+    world.open(world.job(cost_dollars=1.0))
+    for _ in range(50):
+        world.tick(3600)
+    world.see(world.job(cost_dollars=1.5))
+    assert world.cost() == 1.5
+
+
 # Retention
 
 
@@ -521,7 +677,11 @@ def test_detail_beyond_its_retention_goes_and_totals_stay(tmp_path: Path) -> Non
     day = 86_400
     world = LedgerWorld(tmp_path, retention=30 * day * 1000)
     world.open(world.job("j-1", "SUCCESS", cost_dollars=5.0, finished_at=START))
-    world.tick(40 * day)
+    for _ in range(2):
+        world.tick(3600)
+    world.now += 40 * day
+    for _ in range(3):
+        world.tick(3600)
     assert world.cost() == 5
     world.keeper.close()
     again = LedgerWorld(tmp_path, now=world.now)

@@ -67,11 +67,11 @@ class Jobs:
         self._changed[key] = job
 
     def remove(self, key: str) -> None:
-        """Forget a job, and how idle it was."""
+        """Forget a job; how idle it was is kept until that is taken back, too."""
         self._cap.remove(key)
         self._changed.pop(key, None)
         self._jobs.remove(key)
-        self.remove_idleness(key)
+        self._idle_jobs.remove(key)
 
     def put_idleness(self, key: str, idleness: Idleness) -> None:
         """Take in how idle a job is, whether or not the job is known."""

@@ -36,8 +36,8 @@ from trainwave_exporter.model import (
 
 OUTLOOK: Final = milliseconds(10)
 """How often budgets and credit are reckoned anew."""
-UNDESCRIBED: Final = 1000
-"""How many jobs without details are named at once."""
+UNDESCRIBED: Final = 10_000
+"""How many jobs without details are named at once, of each account."""
 TIDYING: Final = HOUR
 """How often what is too old is dropped."""
 FORGETTING: Final = 2 * DAY
@@ -252,10 +252,9 @@ class Keeper:
         self._showcase.retain(Burn, shown)
 
     def _look_up_undescribed(self, store: Store) -> None:
-        found: dict[str, list[str]] = {}
-        for account, job_id in store.undescribed(UNDESCRIBED):
-            found.setdefault(account, []).append(job_id)
-        self._undescribed = found
+        self._undescribed = {
+            account: store.undescribed(account, UNDESCRIBED) for account in self._terms.accounts
+        }
 
     def _show_outlook(self, now: int) -> None:
         watched = {

@@ -129,8 +129,8 @@ _MOVED: Final = """
         OR min(created, first_seen, ifnull(started, created), ifnull(finished, created)) < ?
     )"""
 _UNDESCRIBED: Final = """
-    SELECT account, id FROM jobs
-    WHERE over_seen IS NOT NULL AND name IS NULL AND gpu_type = ''
+    SELECT id FROM jobs
+    WHERE account = ? AND over_seen IS NOT NULL AND name IS NULL AND gpu_type = ''
     ORDER BY created DESC LIMIT ?"""
 _JOBS: Final = f"SELECT key, {', '.join(rows.JOB)} FROM jobs"  # noqa: S608 - our own names
 _SERIES: Final = f"SELECT {', '.join(rows.SERIES)} FROM series"  # noqa: S608 - our own names
@@ -223,13 +223,13 @@ class Store:
                     found[entry.id] = entry
         return found
 
-    def undescribed(self, most: int) -> list[tuple[str, str]]:
-        """Return account and id of jobs that are over and whose details were never told.
+    def undescribed(self, account: str, most: int) -> list[str]:
+        """Return the ids of an account's jobs that are over and whose details were never told.
 
         The latest come first, and at most so many.
         """
         with self._trouble():
-            return self._connection.execute(_UNDESCRIBED, (most,)).fetchall()
+            return [job_id for (job_id,) in self._connection.execute(_UNDESCRIBED, (account, most))]
 
     def stories(self, begin: int, end: int) -> Iterator[Story]:
         """Yield the jobs whose meters may have moved within [begin, end), milliseconds.

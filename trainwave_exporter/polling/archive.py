@@ -1,8 +1,8 @@
 """History that lists tell too little of, and how much of the budget goes into learning the rest.
 
 What is over for long is not shown, so nothing but its money matters: what it was spent on, and
-when. One answer tells, so each such job is asked for once; what nobody else needs of the budget
-goes there, and a small share in any case.
+when. One answer tells; what nobody else needs of the budget goes there, and a small share in any
+case.
 """
 
 from __future__ import annotations
