@@ -11,7 +11,7 @@ from support.simulated import serving
 
 from trainwave_exporter.simulator import Simulator, World
 
-SECONDS = 150
+SECONDS = 110
 OLDEST = 45
 
 

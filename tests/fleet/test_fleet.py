@@ -498,7 +498,16 @@ def test_gpu_hours_are_derived_only_where_the_api_never_told_them(world: World) 
     assert world.shown().gpu_hours == 1.5
     world.now += 1
     world.see(world.job())
-    assert world.shown().gpu_hours == pytest.approx(2 + 600 / 1800)
+    assert world.shown().gpu_hours is None
+    world.see(world.job(gpu_hours=1.75))
+    assert world.shown().gpu_hours == 1.75
+
+
+def test_a_job_that_waits_to_run_has_used_no_gpu_hours_whatever_it_is_billed_for(
+    world: World,
+) -> None:
+    world.see(world.job(state="LAUNCHING", gpus=8.0, cost_dollars=50.0, hourly_cost_dollars=2.5))
+    assert world.shown().gpu_hours == 0
 
 
 def test_a_cost_that_is_not_told_any_more_is_kept_for_a_bounded_time(world: World) -> None:

@@ -166,15 +166,20 @@ def test_a_restart_in_the_middle_of_the_first_list_still_opens_as_a_whole(tmp_pa
     assert after.cost() == 3
 
 
-def test_a_restart_while_a_series_opens_keeps_it_at_zero_for_the_rest(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pause", [0, HELD / 2, 10 * HELD])
+def test_a_restart_while_a_series_opens_has_it_begin_at_zero_anew(
+    tmp_path: Path, pause: float
+) -> None:
     before = LedgerWorld(tmp_path)
     before.open()
     before.see(before.job(cost_dollars=1.0))
     before.keeper.close()
-    after = LedgerWorld(tmp_path, now=START + HELD / 2)
+    after = LedgerWorld(tmp_path, now=START + pause)
     after.tick(0)
     assert after.cost() == 0
-    after.tick(HELD / 2)
+    after.tick(HELD - 1)
+    assert after.cost() == 0
+    after.tick(1)
     assert after.cost() == 1
 
 

@@ -280,7 +280,6 @@ class Fleet:
         if told.gpu_hours is not None:
             entry.gpu_hours_told_at = now
         elif _outdated(entry.gpu_hours_told_at, now, self._policy.listed_at_least_every):
-            entry.gpu_hours_told_at = None
             job = replace(job, gpu_hours=None)
         return job
 

@@ -22,6 +22,7 @@ _STATIONS = {
     JobState.RUNNING: 2,
     JobState.UPLOADING: 3,
 } | dict.fromkeys(TERMINAL_STATES, 4)
+_WAITING = frozenset({JobState.SUBMIT_CODE, JobState.LAUNCHING})
 _STATION_OF: dict[str, int] = {state.value: station for state, station in _STATIONS.items()}
 
 
@@ -75,6 +76,8 @@ def gpu_hours(
     """
     if job.gpus is None:
         return None
+    if started_at is None and job.state in _WAITING:
+        return 0.0  # whatever it is billed for
     if started_at is not None:
         end = finished_at if job.finished else now
         if end is not None:

@@ -54,6 +54,8 @@ class Book:
         """Series not shown yet, and the accounts that have to be opened first."""
         self._opening = {labels for labels, entry in self.series.items() if entry.opened_at}
         """Series shown as zero."""
+        self._interrupted = set(self._opening)
+        """Those of them that nobody may have seen at zero before the exporter stopped."""
 
     def unknown(self, job_ids: Iterable[str]) -> list[str]:
         """Return those of the jobs that only the store may know."""
@@ -147,6 +149,7 @@ class Book:
                 self._opening.add(series.labels)
             else:
                 self._opening.discard(series.labels)
+        self._interrupted.clear()
         self.corrections = batch.corrections or self.corrections
         self._opened.update(batch.opened)
 
@@ -179,14 +182,17 @@ class Book:
         """Return the series to be written, with those opened whose time has come.
 
         What is found before an account is opened is history, and opens as a whole; what comes later
-        begins at zero, and stays there until it was seen.
+        begins at zero, and stays there until it was seen; where the exporter stopped meanwhile, it
+        begins anew.
         """
         tellers = _tellers(jobs.values())
         unopened = self.unopened - opened.keys()
         waiting = self._hidden.keys() | self._opening
         series = {labels: self.series[labels] for labels in waiting} | dict(grown)
         for labels, entry in series.items():
-            if entry.opened_at:
+            if labels in self._interrupted:
+                series[labels] = replace(entry, opened_at=now)
+            elif entry.opened_at:
                 if not 0 <= now - entry.opened_at < OPENING:
                     series[labels] = replace(entry, opened_at=0)
             elif entry.opened_at is None:
