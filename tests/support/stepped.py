@@ -1,0 +1,188 @@
+"""An exporter whose clock a test steps, and that the test may kill at any instant.
+
+As a program (``python -m support.stepped CLOCK_FILE FLAGS``) it is a launcher: for each line that
+it reads it forks an exporter, which then need not import anything, and tells the process id; when
+that process is gone, it says so. The exporter's clock is what the file says, and stands still in
+between; only what it waits for passes in real time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import mmap
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from ctypes import c_double, sizeof
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+from support.exporter import Metrics, wait_for
+from trainwave_exporter import logs
+from trainwave_exporter.cli.options import flags_of, new_parser
+from trainwave_exporter.config import KeySource, key_source, load, redactor
+from trainwave_exporter.daemon import Daemon
+from trainwave_exporter.polling import poller
+
+PLANNING_SECONDS = 0.1
+"""How often the planner looks for details to ask for; once a second would make each step last."""
+
+
+class StepClock:
+    """A clock in a file, which stands still until it is set. Unix seconds."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("r+b") as file:
+            self._now = c_double.from_buffer(mmap.mmap(file.fileno(), sizeof(c_double)))
+
+    @classmethod
+    def create(cls, path: Path, now: float) -> Self:
+        """Make the file, with a clock that shows ``now``."""
+        path.write_bytes(bytes(c_double(now)))
+        return cls(path)
+
+    def __call__(self) -> float:
+        """Return what it shows."""
+        return self._now.value
+
+    def set(self, now: float) -> None:
+        """Let it show ``now``, to all who have it."""
+        self._now.value = now
+
+
+class Exposition(Metrics):
+    """An exposition of which only that is parsed which is asked for; much never is."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("")
+        self._lines: defaultdict[str, list[str]] = defaultdict(list)
+        for line in text.splitlines():
+            if not line.startswith("#"):
+                self._lines[line[: line.find("{")] if "{" in line else line.split()[0]].append(line)
+
+    def all(self, name: str, **labels: str) -> list[tuple[dict[str, str], float]]:
+        """Return all samples of a name that carry these labels."""
+        if name not in self._samples:
+            text = "\n".join(self._lines.get(name, ()))
+            self._samples[name] = Metrics(text + "\n")._samples.get(name, [])
+        return super().all(name, **labels)
+
+    def series(self, name: str) -> Iterator[tuple[str, float]]:
+        """Yield the samples of a name, each with its name and labels as one text."""
+        for line in self._lines.get(name, ()):
+            series, _, value = line.rpartition(" ")
+            yield series, float(value)
+
+
+class SteppedExporter:
+    """The test's handle on the exporter: starts it, looks at it, kills it."""
+
+    def __init__(
+        self, clock_file: Path, log_file: Path, *flags: str, env: Mapping[str, str]
+    ) -> None:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("TRAINWAVE_")}
+        self._log_file = log_file
+        self._log = log_file.open("wb")
+        self._launcher = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "support.stepped", str(clock_file)),
+                *flags,
+                *("--web.listen-address=127.0.0.1:0", "--log.format=json"),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            env={**clean, **env, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        self._starts = 0
+        self._pid: int | None = None
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if self._pid is not None:
+            self.kill()
+        self._launcher.communicate()  # at the end of its input it ends
+        self._log.close()
+        if error is not None:
+            print("".join(self._log_file.read_text()[-20_000:]))  # noqa: T201 - pytest shows it
+
+    def ensure_running(self) -> None:
+        """Start it, if it does not run; return when it can be scraped."""
+        if self._pid is not None:
+            return
+        self._starts += 1
+        self._tell("start")
+        self._pid = int(self._answer())
+        started = wait_for(self._started, "the exporter to start")
+        self.url = f"http://{started['listening']}"
+
+    def kill(self) -> None:
+        """Kill it with SIGKILL, and wait until it is gone."""
+        assert self._pid is not None
+        os.kill(self._pid, signal.SIGKILL)
+        assert self._answer() == str(-signal.SIGKILL)
+        self._pid = None
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Return the log lines of one event so far, of all its lives."""
+        lines = self._log_file.read_text().splitlines()
+        return [json.loads(line) for line in lines if f'"event": "{name}"' in line]
+
+    def metrics(self) -> Exposition:
+        """Scrape."""
+        with urllib.request.urlopen(self.url + "/metrics", timeout=10) as answer:
+            return Exposition(answer.read().decode())
+
+    def _started(self) -> dict[str, Any] | None:
+        started = self.events("started")
+        return started[-1] if len(started) == self._starts else None
+
+    def _tell(self, order: str) -> None:
+        assert self._launcher.stdin is not None
+        self._launcher.stdin.write(order + "\n")
+        self._launcher.stdin.flush()
+
+    def _answer(self) -> str:
+        assert self._launcher.stdout is not None
+        return self._launcher.stdout.readline().strip()
+
+
+def main(clock_file: Path, flags: list[str]) -> None:
+    """Fork an exporter for each line of input; tell its process id, and how it ended."""
+    poller.SPEND_INTERVAL = PLANNING_SECONDS
+    for _ in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            _run(StepClock(clock_file), flags)
+        print(child, flush=True)  # noqa: T201 - this is what it is for
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - likewise
+
+
+def _run(clock: StepClock, flags: list[str]) -> NoReturn:
+    settings = load(flags_of(new_parser().parse_args(flags)), os.environ, None)
+    keys: dict[str, KeySource] = {
+        account.name: key_source(account, os.environ) for account in settings.accounts
+    }
+    redact = redactor(tuple(keys.values()))
+    logs.configure(level=settings.log.level, form=settings.log.format, redact=redact)
+    daemon = Daemon(settings, keys, clock=clock, monotonic=lambda: clock() + time.monotonic())
+    asyncio.run(daemon.run())
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
