@@ -486,3 +486,27 @@ def test_there_has_to_be_a_ledger_to_be_read(tmp_path: Path) -> None:
     failing(lambda: Store.open_for_reading(tmp_path), "there is no ledger$")
     failing(lambda: Store.open_for_reading(tmp_path / "nowhere"), "there is no ledger$")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_is_removed_or_replaced_while_in_use_is_told(
+    tmp_path: Path, replaced: bool
+) -> None:
+    """What is written to it would be lost, and nobody would know."""
+    path = tmp_path / NAME
+    with closing(Store.open(tmp_path)) as store:
+        store.write(numbered(1))
+        copy = path.read_bytes()
+        path.unlink()
+        if replaced:
+            path.write_bytes(copy)
+        with pytest.raises(StoreError, match="was removed or replaced while in use"):
+            store.write(numbered(2))
+
+
+def test_a_report_lays_nothing_beside_a_ledger_that_nobody_has_open(tmp_path: Path) -> None:
+    with closing(Store.open(tmp_path)) as store:
+        store.write(numbered(1))
+    with closing(Store.open_for_reading(tmp_path)) as store:
+        assert store.load() == state_after(1)
+        assert [found.name for found in tmp_path.iterdir()] == [NAME]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -48,6 +49,16 @@ async def test_loops_run_at_once_and_again_at_their_interval() -> None:
     await often.reach(3)
     schedule.stop()
     assert seldom.count == 1
+
+
+@pytest.mark.parametrize(("error", "told"), [(asyncio.CancelledError(), 0), (ValueError(), 1)])
+def test_a_loop_that_a_stop_cancels_before_it_began_is_no_error(
+    error: BaseException, told: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """APScheduler logs it as one, with a traceback."""
+    logger = logging.getLogger("apscheduler.executors.default")
+    logger.error("Error running job", exc_info=(type(error), error, None))
+    assert len(caplog.records) == told
 
 
 def test_what_was_missed_is_made_up_for_once() -> None:

@@ -74,6 +74,12 @@ def undone_on_failure(undo: Callable[[], object]) -> Iterator[None]:
         raise
 
 
+def identity(path: Path) -> tuple[int, int]:
+    """Return what tells a file from one that takes its place under the same name."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
 def hold(folder: Path) -> int:
     """Make the folder and hold it against other exporters, until what is returned is closed.
 
@@ -115,7 +121,9 @@ def open_to_read(path: Path, steps: Sequence[str] = STEPS) -> sqlite3.Connection
     """Open the ledger's file as it is now; what is written later is not seen."""
     if not path.exists():
         raise StoreError(f"{path.parent}: there is no ledger")
-    connection = _connect(_uri(path, "mode=ro"))
+    # Where nobody has it open, nothing needs to be laid beside it, nor could it be on a backup.
+    alone = not wal_of(path).exists()
+    connection = _connect(_uri(path, "immutable=1" if alone else "mode=ro"))
     with undone_on_failure(connection.close):
         connection.execute("BEGIN")
         _examine(path, connection, len(steps))

@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from trainwave_exporter.ledger import file, rows
 from trainwave_exporter.ledger.entry import JobEntry, Meter, SeriesEntry, Sighting
+from trainwave_exporter.ledger.errors import StoreError
 from trainwave_exporter.ledger.units import DAY
 
 BALANCES_KEPT: Final = 3 * DAY
@@ -145,6 +146,7 @@ class Store:
         """``path``: None in memory. ``held`` is let go of at the end (`file.hold`)."""
         self._connection = connection
         self._path = path
+        self._identity = None if path is None else file.identity(path)
         # A store that is dropped without being closed must not hold its folder, either.
         self._let_go = None if held is None else finalize(self, os.close, held)
 
@@ -257,6 +259,7 @@ class Store:
 
     def write(self, batch: Batch) -> None:
         """Write a batch; when this returns, not even a power cut loses it."""
+        self._check_place()
         with self._transaction() as connection:
             many = connection.executemany
             many(_PUT_JOB, map(rows.job_row, batch.jobs))
@@ -273,6 +276,19 @@ class Store:
                 connection.execute(
                     "UPDATE ledger SET corrected_up = ?, corrected_down = ?", batch.corrections
                 )
+
+    def _check_place(self) -> None:
+        """Raise `StoreError` where the file is gone: what is written to it then is lost."""
+        if self._path is None:
+            return
+        try:
+            in_place = file.identity(self._path) == self._identity
+        except OSError:
+            in_place = False
+        if not in_place:
+            raise StoreError(
+                f"{self._path} was removed or replaced while in use; start the exporter anew"
+            )
 
     def prune(self, before: int) -> int:
         """Drop what tells only of times before ``before``; return how many sightings went.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,14 @@ _WATCH_SECONDS = 1.0
 _SOON = timedelta(milliseconds=1)
 _JUMP_SECONDS = 2.0
 """A wall clock that departs from the monotonic one by more than this was set."""
+
+
+def _tells(record: logging.LogRecord) -> bool:
+    """Whether a line of APScheduler's is news; that a loop was cancelled by a stop is none."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
+
+
+logging.getLogger("apscheduler.executors.default").addFilter(_tells)
 
 
 class _Every(BaseTrigger):  # type: ignore[misc] # APScheduler carries no types
