@@ -105,7 +105,8 @@ class Audit:
 
     def __init__(self, world: World, dialect: Dialect) -> None:
         self._dialect = dialect
-        self._documented = dialect is Dialect.DOCUMENTED
+        self.detailed = dialect is Dialect.DOCUMENTED
+        """Money is told to the micro-dollar, and when jobs ended."""
         self._projects = {
             project.rid: write_id(dialect, Kind.PROJECT, project.code)
             for project in world.catalogue.projects
@@ -128,7 +129,7 @@ class Audit:
 
     def _told(self, microdollars: int) -> int:
         """Return a cost as the API tells it: to the micro-dollar, or in whole cents."""
-        return microdollars if self._documented else (microdollars + CENT // 2) // CENT * CENT
+        return microdollars if self.detailed else (microdollars + CENT // 2) // CENT * CENT
 
     @property
     def live(self) -> set[str]:
@@ -137,15 +138,14 @@ class Audit:
 
     def labels(self, job: Watched) -> Labels:
         """Return what the job's money is told apart by."""
-        owner = job.entry.owner if self._documented else ""
+        owner = job.entry.owner if self.detailed else ""
         return self._projects[job.entry.project], owner, job.entry.gpu_type
 
     def by_labels(self) -> dict[Labels, list[Watched]]:
-        """Return the jobs that the exporter surely knows, by their labels."""
+        """Return the jobs by their labels."""
         jobs: defaultdict[Labels, list[Watched]] = defaultdict(list)
         for job in self.jobs.values():
-            if job.surely:
-                jobs[self.labels(job)].append(job)
+            jobs[self.labels(job)].append(job)
         return dict(jobs)
 
     def as_made(self, job: Watched, zone: ZoneInfo) -> Iterator[tuple[str, int]]:
@@ -174,7 +174,7 @@ class Audit:
                     days[day] = days[day].plus(amount, amount)
                 else:
                     days[day] = days[day].plus(min(amount, 0), max(amount, 0))
-        if not self._documented:
+        if not self.detailed:
             self._allow_for_what_is_not_told(job, days, zone)
         return dict(days)
 
@@ -199,14 +199,14 @@ class Audit:
         noticed = next(look.at for look in after if look.sure)
         if not before or before[-1].cost == 0:
             return job.entry.timeline[0][0], noticed  # it was in the bill that was first seen
-        ended_untold = after[0].over and not self._documented
+        ended_untold = after[0].over and not self.detailed
         if not before[-1].over and (ended_untold or not self._plain(job, amount)):
             return before[-1].at, noticed
         return after[0].at, noticed
 
     def _plain(self, job: Watched, amount: int) -> bool:
         """Whether a correction is more than a cent, rounding, and a second of running."""
-        return abs(amount) > CENT + job.price + (0 if self._documented else CENT)
+        return abs(amount) > CENT + job.price + (0 if self.detailed else CENT)
 
     def gpu_seconds_by_day(self, job: Watched, zone: ZoneInfo) -> dict[str, int]:
         """Return for how many GPU seconds a job ran on each local day."""

@@ -15,6 +15,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections import defaultdict
@@ -84,12 +85,8 @@ class Exposition(Metrics):
 class SteppedExporter:
     """The test's handle on the exporter: starts it, looks at it, kills it."""
 
-    def __init__(
-        self, clock_file: Path, log_file: Path, *flags: str, env: Mapping[str, str]
-    ) -> None:
+    def __init__(self, clock_file: Path, *flags: str, env: Mapping[str, str]) -> None:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("TRAINWAVE_")}
-        self._log_file = log_file
-        self._log = log_file.open("wb")
         self._launcher = subprocess.Popen(
             [
                 *(sys.executable, "-m", "support.stepped", str(clock_file)),
@@ -98,13 +95,18 @@ class SteppedExporter:
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._log,
+            stderr=subprocess.PIPE,
             text=True,
             env={**clean, **env, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
         self._starts = 0
-        self._pid: int | None = None
-        self.url = ""
+        self.pid: int | None = None
+        """The exporter's process, while there is one."""
+        self.log: list[str] = []
+        """The lines of all its lives."""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self._url = ""
 
     def __enter__(self) -> Self:
         return self
@@ -112,43 +114,50 @@ class SteppedExporter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        if self._pid is not None:
+        if self.pid is not None:
             self.kill()
-        self._launcher.communicate()  # at the end of its input it ends
-        self._log.close()
+        for stream in (self._launcher.stdin, self._launcher.stdout):
+            assert stream is not None
+            stream.close()  # at the end of its input the launcher ends
+        self._launcher.wait()
+        self._reader.join()
         if error is not None:
-            print("".join(self._log_file.read_text()[-20_000:]))  # noqa: T201 - pytest shows it
+            print("".join(self.log[-100:]))  # noqa: T201 - pytest shows it with the failure
 
     def ensure_running(self) -> None:
         """Start it, if it does not run; return when it can be scraped."""
-        if self._pid is not None:
+        if self.pid is not None:
             return
         self._starts += 1
         self._tell("start")
-        self._pid = int(self._answer())
+        self.pid = int(self._answer())
         started = wait_for(self._started, "the exporter to start")
-        self.url = f"http://{started['listening']}"
+        self._url = f"http://{started['listening']}"
 
     def kill(self) -> None:
         """Kill it with SIGKILL, and wait until it is gone."""
-        assert self._pid is not None
-        os.kill(self._pid, signal.SIGKILL)
+        assert self.pid is not None
+        os.kill(self.pid, signal.SIGKILL)
         assert self._answer() == str(-signal.SIGKILL)
-        self._pid = None
+        self.pid = None
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the log lines of one event so far, of all its lives."""
-        lines = self._log_file.read_text().splitlines()
-        return [json.loads(line) for line in lines if f'"event": "{name}"' in line]
+        return [json.loads(line) for line in list(self.log) if f'"event": "{name}"' in line]
 
     def metrics(self) -> Exposition:
         """Scrape."""
-        with urllib.request.urlopen(self.url + "/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(self._url + "/metrics", timeout=10) as answer:
             return Exposition(answer.read().decode())
 
     def _started(self) -> dict[str, Any] | None:
         started = self.events("started")
         return started[-1] if len(started) == self._starts else None
+
+    def _read(self) -> None:
+        assert self._launcher.stderr is not None
+        with self._launcher.stderr as lines:
+            self.log.extend(lines)
 
     def _tell(self, order: str) -> None:
         assert self._launcher.stdin is not None

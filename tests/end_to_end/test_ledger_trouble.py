@@ -1,0 +1,131 @@
+"""The ledger cannot be written for a while: all else goes on, nothing is lost or counted twice."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from support.verdict import check_chargeback, check_counters
+from support.watch import COST, Watch, watching
+
+from trainwave_exporter.simulator import Dialect
+
+HOUR = 3600
+WRITES = "trainwave_exporter_ledger_writes_total"
+Trouble: TypeAlias = Callable[[Watch], AbstractContextManager[None]]
+
+
+@contextmanager
+def full_disk(watch: Watch) -> Iterator[None]:
+    """Let the exporter add nothing to any file."""
+    pid = watch.exporter.pid
+    assert pid is not None
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, before[1]))
+    yield
+    if watch.exporter.pid == pid:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+
+
+@contextmanager
+def locked_database(watch: Watch) -> Iterator[None]:
+    """Hold the lock of the ledger's file, as a backup may that hangs."""
+    with closing(sqlite3.connect(watch.ledger / "ledger.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Iterator[Watch]:
+    with watching(tmp_path, Dialect.DOCUMENTED, seed=5, jobs=6, history=20) as watch:
+        yield watch
+
+
+def failures(watch: Watch) -> float:
+    return watch.exporter.metrics().get(WRITES, outcome="error") or 0
+
+
+def look_in_vain(watch: Watch) -> None:
+    """Let an hour pass, and see that all is shown as it is, but for what must be written first."""
+    before = failures(watch)
+    counted = list(watch.exporter.metrics().series(COST))
+    watch.go_on(HOUR)
+    watch.see(sure=False)
+    failed = watch.wait(lambda m: (m.get(WRITES, outcome="error") or 0) > before, "a failure")
+    assert failed.get("trainwave_up") == 1
+    shown = failed.by("job_id", "trainwave_job_cost_dollars")
+    for job_id in watch.audit.live:
+        told = watch.audit.jobs[job_id].looks[-1]
+        assert (told.at, round(shown[job_id] * 1_000_000)) == (watch.now, told.cost)
+    assert failed.get("trainwave_exporter_ledger_waiting_jobs")
+    assert list(failed.series(COST)) == counted
+
+
+@pytest.mark.parametrize("trouble", [full_disk, locked_database])
+@pytest.mark.parametrize("killed", [False, True], ids=["goes-on", "is-killed"])
+def test_what_cannot_be_written_is_shown_told_once_and_counted_when_it_can(
+    watch: Watch, trouble: Trouble, killed: bool
+) -> None:
+    watch.exporter.ensure_running()
+    first = watch.look()
+    check_counters(first, watch.audit, None)
+    with trouble(watch):
+        for _ in range(3):
+            look_in_vain(watch)
+        assert len(watch.exporter.events("ledger_failing")) == 1
+        if killed:
+            watch.kill(answered=True)
+    watch.go_on(HOUR)
+    watch.exporter.ensure_running()
+    second = watch.look()
+    check_counters(second, watch.audit, first)
+    watch.go_on(HOUR)
+    check_counters(watch.look(), watch.audit, second)
+    check_chargeback(watch.ledger, watch.audit)
+    assert watch.fallen == []
+    assert len(watch.exporter.events("ledger_failing")) == 1
+    assert len(watch.exporter.events("ledger_recovered")) == (0 if killed else 1)
+
+
+def test_a_folder_that_cannot_be_made_yet_does_not_keep_the_exporter_from_starting(
+    watch: Watch,
+) -> None:
+    watch.ledger.touch()  # a file where the folder has to be
+    watch.exporter.ensure_running()
+    look_in_vain(watch)
+    watch.ledger.unlink()
+    check_counters(watch.look(), watch.audit, None)
+    check_chargeback(watch.ledger, watch.audit)
+    assert len(watch.exporter.events("ledger_failing")) == 1
+    assert len(watch.exporter.events("ledger_recovered")) == 1
+
+
+def test_a_damaged_file_stops_the_start_and_stays_as_it_is(watch: Watch) -> None:
+    watch.exporter.ensure_running()
+    watch.look()
+    watch.exporter.kill()
+    path = watch.ledger / "ledger.sqlite3"
+    content = path.read_bytes()
+    damaged = content[:100] + bytes(len(content) - 100)
+    path.write_bytes(damaged)
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("TRAINWAVE_")}
+    start = subprocess.run(
+        [sys.executable, "-m", "trainwave_exporter", f"--storage.path={watch.ledger}"],
+        env={**clean, "TRAINWAVE_API_KEY": "trouble-key-71b0"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert start.returncode == 1
+    (line,) = start.stderr.splitlines()
+    assert line.startswith(f"trainwave-exporter: error: {path} is damaged")
+    assert path.read_bytes() == damaged

@@ -1,0 +1,139 @@
+"""Whether what an exporter shows of money and GPU time is what the audit expects."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from support.audit import Audit, Bounds, Labels
+from support.exporter import Metrics
+from support.watch import ACTIVITY, CORRECTIONS, COST, GPU_HOURS, Scrape
+from trainwave_exporter.simulator import Books
+
+ZONE = ZoneInfo("Europe/Berlin")
+DOLLAR = 1_000_000
+"""Micro-dollars."""
+MOMENT = 100
+"""Micro-dollars: what some milliseconds cost, by which two answers of one time are put apart."""
+FIGURE = 1e-4
+"""GPU hours are told with four decimals."""
+READING_GAP = 300 / 3600
+"""Hours between two readings that tell what was between."""
+
+
+def by_labels(metrics: Metrics, name: str) -> dict[Labels, float]:
+    """Return the samples of a counter, summed over all labels that not all counters have."""
+    sums: defaultdict[Labels, float] = defaultdict(float)
+    for labels, value in metrics.all(name):
+        sums[labels_of(labels)] += value
+    return dict(sums)
+
+
+def labels_of(labels: Mapping[str, str]) -> Labels:
+    """Return the three that tell money apart; Prometheus leaves out what is empty."""
+    return labels["project_id"], labels.get("owner", ""), labels["gpu_type"]
+
+
+def check_counters(scrape: Scrape, audit: Audit, before: Scrape | None) -> None:
+    """Counters are the highest that was told; but all that are not there at first begin at zero.
+
+    They stay there while the clock stands still, and once more after a kill. What an exporter may
+    have seen before it was killed is counted, or is not. ``before``: the scrape before this one.
+    """
+    costs, hours = by_labels(scrape.metrics, COST), by_labels(scrape.metrics, GPU_HOURS)
+    known = audit.by_labels()
+    assert hours.keys() == costs.keys() <= known.keys()
+    assert {
+        labels for labels, jobs in known.items() if any(job.surely for job in jobs)
+    } <= costs.keys()
+    previous = {} if before is None else by_labels(before.metrics, COST)
+    for labels, dollars in costs.items():
+        cost, jobs = round(dollars * DOLLAR), known[labels]
+        if before is not None and labels not in previous:
+            assert (cost, hours[labels]) == (0, 0), labels
+            continue
+        if before is not None and not previous[labels] and not cost and scrape.kills > before.kills:
+            continue
+        least = sum(max((look.cost for look in job.surely), default=0) for job in jobs)
+        most = sum(max(look.cost for look in job.looks) for job in jobs)
+        assert least <= cost <= most, (labels, scrape.at)
+        if audit.detailed:  # else the exporter reckons GPU hours itself, as well as it can
+            told = sum(job.surely[-1].gpu_hours for job in jobs if job.surely)
+            most_told = sum(job.looks[-1].gpu_hours for job in jobs)
+            slack = FIGURE * len(jobs)
+            assert told - slack <= hours[labels] <= most_told + slack, (labels, scrape.at)
+
+
+def check_audit(audit: Audit, books: Books) -> None:
+    """What is expected is what the simulator's books say, which have corrections when made."""
+    days: defaultdict[str, int] = defaultdict(int)
+    for job in audit.jobs.values():
+        for day, amount in audit.as_made(job, ZoneInfo("UTC")):
+            days[day] += amount
+    assert dict(days) == {day: total.microdollars for day, total in books.by_day.items()}
+
+
+def check_corrections(metrics: Metrics, audit: Audit) -> None:
+    """What is plainly corrected is counted, and nothing is that was not corrected."""
+    for direction, dollars in metrics.by("direction", CORRECTIONS).items():
+        least, most = audit.corrections()[direction]
+        slack = MOMENT * len(audit.jobs)
+        assert 0 < least - slack <= dollars * DOLLAR <= most + slack
+
+
+def check_activity(metrics: Metrics, audit: Audit) -> None:
+    """Idle, busy and unknown are all of the GPU hours, but for what can still be judged."""
+    activity, hours = by_labels(metrics, ACTIVITY), by_labels(metrics, GPU_HOURS)
+    for labels, jobs in audit.by_labels().items():
+        open_hours = READING_GAP * sum(job.entry.gpus for job in jobs if not job.over)
+        assert hours[labels] - open_hours - 1e-6 <= activity[labels] <= hours[labels] + 1e-6
+
+
+def check_chargeback(ledger: Path, audit: Audit) -> None:
+    """The report is what the books say, for all labels, and for each of their days."""
+    costs: defaultdict[tuple[Labels, str], int] = defaultdict(int)
+    hours: defaultdict[tuple[Labels, str], float] = defaultdict(float)
+    for row in _chargeback(ledger):
+        costs[labels_of(row), row["day"]] = round(row["cost_dollars"] * DOLLAR)
+        hours[labels_of(row), row["day"]] = row["gpu_hours"]
+    for labels, jobs in audit.by_labels().items():
+        whole = sum(cost for (its_labels, _), cost in costs.items() if its_labels == labels)
+        assert whole == sum(job.surely[-1].cost for job in jobs)
+
+        days: defaultdict[str, Bounds] = defaultdict(Bounds)
+        ran: defaultdict[str, int] = defaultdict(int)
+        for job in jobs:
+            for day, bounds in audit.cost_by_day(job, ZONE).items():
+                days[day] = days[day].plus(*bounds)
+            for day, seconds in audit.gpu_seconds_by_day(job, ZONE).items():
+                ran[day] += seconds
+        slack = MOMENT * len(jobs)
+        for day, (least, most) in days.items():
+            assert least - slack <= costs.pop((labels, day), 0) <= most + slack, (day, jobs)
+        for day, seconds in ran.items() if audit.detailed else ():
+            found = hours[labels, day]
+            assert found == pytest.approx(seconds / 3600, abs=10 * FIGURE * len(jobs)), (day, jobs)
+    assert not costs
+
+
+def _chargeback(ledger: Path) -> list[dict[str, Any]]:
+    """Have the exporter print the chargeback of the year."""
+    by = "--by=project,owner,gpu_type,day"
+    report = subprocess.run(
+        [
+            *(sys.executable, "-m", "trainwave_exporter", "report", f"--storage.path={ledger}"),
+            *("--period=2026", by, "--format=json", f"--time-zone={ZONE.key}"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    rows: list[dict[str, Any]] = json.loads(report.stdout)["rows"]
+    return rows

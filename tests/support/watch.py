@@ -1,0 +1,216 @@
+"""A world and an exporter that watches it, step by step.
+
+The exporter's clock stands still while it looks at the world, and then jumps, by hours if need be.
+So what it saw is known exactly, and much time passes in little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from support.audit import Audit
+from support.exporter import wait_for
+from support.simulated import serving
+from support.stepped import Exposition, StepClock, SteppedExporter
+from trainwave_exporter.simulator import Books, Dialect, Faults, Simulator, World, parse_faults
+
+COST = "trainwave_project_cost_dollars_total"
+GPU_HOURS = "trainwave_project_gpu_hours_total"
+ACTIVITY = "trainwave_project_activity_gpu_hours_total"
+WASTE = "trainwave_waste_dollars_total"
+CORRECTIONS = "trainwave_cost_corrections_dollars_total"
+COUNTERS = (COST, GPU_HOURS, ACTIVITY, WASTE, CORRECTIONS)
+WAITING = "trainwave_exporter_ledger_waiting_jobs"
+
+START = 1_792_000_000
+"""In October 2026: the month from then on has the end of a month and a change of clocks in it."""
+RETENTION = 48 * 3600
+"""Seconds after its end in which a job is shown, and so its details are asked for."""
+_KEY = "watch-key-2f8c1d"
+_SHOWN = (
+    *COUNTERS,
+    "trainwave_up",
+    "trainwave_job_info",
+    "trainwave_job_cost_dollars",
+    "trainwave_job_finished_timestamp_seconds",
+    "trainwave_exporter_plan_requests",
+    "trainwave_exporter_loop_*",
+    "trainwave_exporter_ledger_*",
+)
+_FLAGS = (
+    "--polling.running-interval=100ms",
+    "--polling.sweep-interval=200ms",
+    "--polling.directory-interval=10m",
+    "--polling.readings-interval=365d",
+    "--fleet.staleness=30d",
+    f"--fleet.finished-retention={RETENTION}s",
+    "--trainwave.initial-rate-limit=100000",
+    "--trainwave.rate-limit-share=1",
+    "--storage.write-interval=100ms",
+    f"--metrics.allow={','.join(_SHOWN)}",
+)
+
+
+class Scrape(NamedTuple):
+    """What the exporter showed when it had seen and written all it could."""
+
+    at: int
+    metrics: Exposition
+    kills: int
+    """How often the exporter had been killed by then."""
+
+
+class Watch:
+    """A world, its API, and the exporter. The `audit` says what must come of it."""
+
+    def __init__(
+        self,
+        world: World,
+        simulator: Simulator,
+        exporter: SteppedExporter,
+        clocks: tuple[StepClock, StepClock],
+        audit: Audit,
+        ledger: Path,
+    ) -> None:
+        """``clocks``: the world's and the exporter's; ``ledger``: its folder."""
+        self.audit = audit
+        self.exporter = exporter
+        self.ledger = ledger
+        self.kills = 0
+        self.fallen: list[str] = []
+        """Counters that were lower than before, at whichever scrape."""
+        self._world = world
+        self._simulator = simulator
+        self._world_clock, self._clock = clocks
+        self._random = Random(world.seed)
+        self._highest: dict[str, float] = {}
+
+    @property
+    def now(self) -> int:
+        """The time, which stands still (Unix seconds)."""
+        return self._world.now
+
+    @property
+    def books(self) -> Books:
+        """The truth, now."""
+        return self._world.books()
+
+    def go_on(self, seconds: int, *, down: bool = False) -> None:
+        """Let time pass, and some job be corrected; ``down``: the API does not answer then.
+
+        Nothing must be under way: the world goes ahead, and then the exporter may look again.
+        """
+        if down:
+            self._simulator.faults = parse_faults("down=1")
+        self._world_clock.set(self.now + seconds)
+        self._world.advance()
+        self._correct_a_job()
+        self._clock.set(self.now)
+        if not down:
+            self._simulator.faults = Faults()
+
+    def _correct_a_job(self) -> None:
+        """Correct what a job costs that runs or ended of late, beyond what the world does."""
+        lately = [
+            job
+            for job in self._world.jobs[-40:]
+            if job.cost(self.now) > 0
+            and (job.finished_at is None or self.now - job.finished_at < 86_400)
+        ]
+        if lately and self._random.random() < 0.7:
+            job = self._random.choice(lately)
+            job.correct(int(job.cost(self.now) * self._random.uniform(-0.3, 0.2)), self.now)
+
+    def kill(self, *, answered: bool) -> None:
+        """Kill the exporter; ``answered``: the API did, so it may have looked before."""
+        self.exporter.kill()
+        self.kills += 1
+        if answered:
+            self.audit.look(self.books, sure=False)
+
+    def look(self, *, answered: bool = True) -> Scrape:
+        """Have the exporter look at the world until it has nothing more to ask or to write.
+
+        Not ``answered``: the API is down, so all there is to do is done soon.
+        """
+        before = self.see(sure=True) if answered else self.exporter.metrics()
+        runs = _runs_of_ledger(before)
+        written = self.wait(
+            # One may have been under way, so the second has written all.
+            lambda m: _runs_of_ledger(m) >= runs + 2 and not m.get(WAITING),
+            "all to be written",
+        )
+        return Scrape(self.now, written, self.kills)
+
+    def see(self, *, sure: bool) -> Exposition:
+        """Have the exporter look likewise; ``sure``: it will be able to write what it saw."""
+        books = self.books
+        self.audit.look(books, sure=sure)
+        return self.wait(lambda m: self._all_known(m, books), "all to be known")
+
+    def wait(self, condition: Callable[[Exposition], object], what: str) -> Exposition:
+        """Scrape until a condition holds, and return that scrape."""
+
+        def scrape() -> Exposition | None:
+            metrics = self.exporter.metrics()
+            self._note_falls(metrics)
+            return metrics if condition(metrics) else None
+
+        return wait_for(scrape, what)
+
+    def _all_known(self, metrics: Exposition, books: Books) -> bool:
+        """Whether the exporter knows of the world what there is to know at this time."""
+        succeeded = metrics.by("loop", "trainwave_exporter_loop_last_success_timestamp_seconds")
+        if not succeeded.get("sweep") == succeeded.get("running") == books.at:
+            return False
+        planned = metrics.all("trainwave_exporter_plan_requests")
+        stats = self._simulator.stats
+        if any(number for _, number in planned) or stats.requests != stats.by_status.total():
+            return False
+        shown = [labels for labels, _ in metrics.all("trainwave_job_info")]
+        ids = {labels["job_id"] for labels in shown}
+        if not self.audit.detailed or not self.audit.live <= ids:
+            return self.audit.live <= ids
+        ended = metrics.by("job_id", "trainwave_job_finished_timestamp_seconds")
+        over = {job_id for job_id in ids if self.audit.jobs[job_id].over}
+        return over <= ended.keys() and all(labels["gpu_type"] for labels in shown)
+
+    def _note_falls(self, metrics: Exposition) -> None:
+        for name in COUNTERS:
+            for series, value in metrics.series(name):
+                if value < self._highest.get(series, 0.0):
+                    self.fallen.append(f"{series}: {self._highest[series]} to {value}")
+                self._highest[series] = value
+
+
+def _runs_of_ledger(metrics: Exposition) -> float:
+    runs = metrics.all("trainwave_exporter_loop_runs_total", loop="ledger")
+    return sum(value for _, value in runs)
+
+
+@contextmanager
+def watching(
+    folder: Path, dialect: Dialect, *, seed: int, jobs: int, history: int
+) -> Iterator[Watch]:
+    """Set up a world and an exporter, which does not run yet, with all files in ``folder``."""
+    world_clock = StepClock.create(folder / "world-clock", START)
+    clock = StepClock.create(folder / "clock", START)
+    world = World(seed=seed, jobs=jobs, history=history, start=START, clock=world_clock)
+    simulator = Simulator(world, dialect=dialect, keys=(_KEY,), rate_limit=None)
+    ledger = folder / "ledger"
+    with (
+        serving(simulator) as url,
+        SteppedExporter(
+            folder / "clock",
+            f"--trainwave.api-url={url}",
+            f"--storage.path={ledger}",
+            *_FLAGS,
+            env={"TRAINWAVE_API_KEY": _KEY},
+        ) as exporter,
+    ):
+        audit = Audit(world, dialect)
+        yield Watch(world, simulator, exporter, (world_clock, clock), audit, ledger)
