@@ -1,5 +1,7 @@
 # Everything a developer or a new user runs. `make` alone lists the targets.
 
+# Most tests wait most of the time, so that there may be more of them than cores.
+WORKERS ?= 4
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,7 +19,7 @@ demo: $(VENV)/.runtime ## run the exporter on the embedded simulator; stops on C
 test: $(VENV)/.dev ## run the whole test suite; fails below 95 % of branches, too
 	@mkdir -p .cache
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -n auto
+	@$(BIN)/coverage run -m pytest -n $(WORKERS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 	@$(BIN)/coverage json --quiet -o .cache/coverage.json

@@ -15,7 +15,8 @@ corrected. `value_at` draws the lines again. Both read two sightings in a row by
 - Where no rate was ever told, every rise of a job that is not over is spent evenly.
 
 Of the sightings within one quarter of an hour (UTC) no more than three are kept, whatever the API
-tells: the first, the first that was not zero, and the last. All midnights and changes of the clock
+tells: the first, the first that was not zero, and the last (and one for each time that the clock
+was set back). All midnights and changes of the clock
 of all time zones lie between two quarters, so this moves nothing from one day to another.
 
 Pure functions; whole numbers throughout, so that the parts of a story add up to all of it.
