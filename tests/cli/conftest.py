@@ -41,7 +41,7 @@ def start() -> Iterator[Start]:
     yield run
     for process in processes:
         if process.poll() is None:
-            process.terminate()
+            process.kill()
         process.communicate()
 
 

@@ -55,16 +55,17 @@ def check_counters(scrape: Scrape, audit: Audit, before: Scrape | None) -> None:
         labels for labels, jobs in known.items() if any(job.surely for job in jobs)
     } <= costs.keys()
     previous = {} if before is None else by_labels(before.metrics, COST)
+    killed = scrape.kills > (0 if before is None else before.kills)
     for labels, dollars in costs.items():
         cost, jobs = round(dollars * DOLLAR), known[labels]
         if before is not None and labels not in previous:
             assert (cost, hours[labels]) == (0, 0), labels
             continue
-        if before is not None and not previous[labels] and not cost and scrape.kills > before.kills:
+        if killed and not previous.get(labels) and not cost:
             continue
         least = sum(max((look.cost for look in job.surely), default=0) for job in jobs)
         most = sum(max(look.cost for look in job.looks) for job in jobs)
-        assert least <= cost <= most, (labels, scrape.at)
+        assert least <= cost <= most, (labels, scrape.at, scrape.kills, jobs)
         if audit.detailed:  # else the exporter reckons GPU hours itself, as well as it can
             told = sum(job.surely[-1].gpu_hours for job in jobs if job.surely)
             most_told = sum(job.looks[-1].gpu_hours for job in jobs)

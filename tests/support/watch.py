@@ -171,13 +171,17 @@ class Watch:
         stats = self._simulator.stats
         if any(number for _, number in planned) or stats.requests != stats.by_status.total():
             return False
-        shown = [labels for labels, _ in metrics.all("trainwave_job_info")]
-        ids = {labels["job_id"] for labels in shown}
-        if not self.audit.detailed or not self.audit.live <= ids:
-            return self.audit.live <= ids
+        costs = metrics.by("job_id", "trainwave_job_cost_dollars")
+        told = {job_id: self.audit.jobs[job_id].looks[-1] for job_id in costs}
+        if not self.audit.live <= costs.keys() or any(
+            round(costs[job_id] * 1_000_000) != look.cost for job_id, look in told.items()
+        ):
+            return False
+        if not self.audit.detailed:
+            return True
         ended = metrics.by("job_id", "trainwave_job_finished_timestamp_seconds")
-        over = {job_id for job_id in ids if self.audit.jobs[job_id].over}
-        return over <= ended.keys() and all(labels["gpu_type"] for labels in shown)
+        described = all(labels["gpu_type"] for labels, _ in metrics.all("trainwave_job_info"))
+        return described and {job_id for job_id, look in told.items() if look.over} <= ended.keys()
 
     def _note_falls(self, metrics: Exposition) -> None:
         for name in COUNTERS:
