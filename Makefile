@@ -19,7 +19,7 @@ demo: $(VENV)/.runtime ## run the exporter on the embedded simulator; stops on C
 test: $(VENV)/.dev ## run the whole test suite; fails below 95 % of branches, too
 	@mkdir -p .cache
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -n $(WORKERS)
+	@$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 	@$(BIN)/coverage json --quiet -o .cache/coverage.json
