@@ -71,8 +71,9 @@ def month(watch: Watch, steps: int, kills: int) -> Iterator[Scrape]:
     down_at = set(random.sample(range(1, steps), steps // 20))
     jumps = [0, *drawn_jumps(random, steps - 1)]
     # Jobs that were over for longer than their retention may be told of without their GPU type.
+    # Some were at the beginning.
     longest_outage = RETENTION if watch.audit.detailed else MONTH
-    looked_at = watch.now
+    looked_at = 0
     off = down = 0
     for step, (seconds, following) in enumerate(zip(jumps, [*jumps[1:], 0], strict=True)):
         last_chance = watch.now + seconds + following > looked_at + longest_outage

@@ -48,6 +48,15 @@ def test_a_price_told_late_says_since_when_a_running_job_was_billed(tmp_path: Pa
     assert spent(tmp_path, START - HOUR / 2) == pytest.approx(1.8)
 
 
+def test_details_that_tell_the_same_cost_do_not_make_a_correction_pass_for_a_late_bill() -> None:
+    world = LedgerWorld()
+    world.open(world.job(cost_dollars=3.6, hourly_cost_dollars=None))
+    world.see(world.job(cost_dollars=3.6))
+    world.now += HOUR
+    world.see(world.job(cost_dollars=9.0))
+    assert world.corrections() == (pytest.approx(1.8), 0)
+
+
 def test_an_end_that_details_told_stays_where_lists_alone_tell_of_the_job(tmp_path: Path) -> None:
     world = LedgerWorld(tmp_path)
     ended: Mapping[str, Any] = {

@@ -74,6 +74,14 @@ class Watched:
         return self.looks[-1].over
 
     @property
+    def stood_still(self) -> int | None:
+        """Since when its cost seemed to, as a correction made up for what it was billed."""
+        for before, after in pairwise(self.looks):
+            if not after.over and 0 < before.cost == after.cost and before.at < after.at:
+                return before.at
+        return None
+
+    @property
     def billed(self) -> tuple[int, int]:
         """Since when it was billed, and until when as of the last look."""
         return self._since("LAUNCHING")
@@ -188,9 +196,12 @@ class Audit:
         for day in {*days, *lived}:
             days[day] = days[day].plus(-slack, slack)
         alive = [look for look in job.surely if not look.over]
-        if seen and alive and alive[-1].cost == 0:
-            for day in _days(alive[-1].at, seen[0].at, zone):
-                days[day] = days[day].plus(-seen[0].cost, seen[0].cost)
+        since = job.stood_still
+        if since is None and seen and alive and alive[-1].cost == 0:
+            since = alive[-1].at
+        if since is not None:
+            for day in _days(since, job.looks[-1].at, zone):
+                days[day] = days[day].plus(-job.looks[-1].cost, job.looks[-1].cost)
 
     def _noticed(self, job: Watched, made_at: int, amount: int) -> tuple[int, int]:
         """Return since when, and until when, a correction can have been taken for one."""
@@ -224,7 +235,8 @@ class Audit:
                     amount for at, amount in job.entry.corrections if before.at < at <= after.at
                 ]
                 whole = sum(amounts)
-                if before.cost > 0 and before.over == after.over and self._plain(job, whole):
+                alike = before.over == after.over and before.cost != after.cost
+                if before.cost > 0 and alike and self._plain(job, whole):
                     direction = "up" if whole > 0 else "down"
                     bounds[direction] = bounds[direction].plus(abs(whole), 0)
             for _, amount in job.entry.corrections:

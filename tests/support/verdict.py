@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from support.audit import Audit, Bounds, Labels
+from support.audit import CENT, Audit, Bounds, Labels
 from support.exporter import Metrics
 from support.watch import ACTIVITY, CORRECTIONS, COST, GPU_HOURS, Scrape
 from trainwave_exporter.simulator import Books
@@ -84,10 +84,12 @@ def check_audit(audit: Audit, books: Books) -> None:
 
 def check_corrections(metrics: Metrics, audit: Audit) -> None:
     """What is plainly corrected is counted, and nothing is that was not corrected."""
+    corrected = [job for job in audit.jobs.values() if job.entry.corrections]
+    slack = (MOMENT if audit.detailed else 2 * CENT) * len(corrected)
     for direction, dollars in metrics.by("direction", CORRECTIONS).items():
         least, most = audit.corrections()[direction]
-        slack = MOMENT * len(audit.jobs)
-        assert 0 < least - slack <= dollars * DOLLAR <= most + slack
+        assert least > 0
+        assert least - slack <= dollars * DOLLAR <= most + slack
 
 
 def check_activity(metrics: Metrics, audit: Audit) -> None:

@@ -182,8 +182,8 @@ def _unexplained(curve: Curve, new: Sighting) -> tuple[int, int]:
     if rates is None:
         return min(rise, 0), 0
     low, high = rates
-    if rise == 0:
-        return 0, curve.behind + low * time // HOUR
+    if rise == 0:  # but two answers of one instant do not show that it stands still
+        return 0, curve.behind + (low * time // HOUR if time > _LATENCY else 0)
     if _exceeds(rise, high, time):
         excess = rise - high * time // HOUR
         if curve.behind and not _exceeds(excess - curve.behind, high, time):
