@@ -54,7 +54,7 @@ def test_details_that_tell_the_same_cost_do_not_make_a_correction_pass_for_a_lat
     world.see(world.job(cost_dollars=3.6))
     world.now += HOUR
     world.see(world.job(cost_dollars=9.0))
-    assert world.corrections() == (pytest.approx(1.8), 0)
+    assert world.corrections() == pytest.approx((1.8, 0))
 
 
 def test_an_end_that_details_told_stays_where_lists_alone_tell_of_the_job(tmp_path: Path) -> None:
