@@ -103,3 +103,29 @@ def test_a_balance_falls_by_what_is_spent_and_is_topped_up_before_it_is_gone() -
 def test_totals_are_told_in_dollars_and_hours_too() -> None:
     total = Total(2_500_000, 5400)
     assert (total.dollars, total.gpu_hours) == (2.5, 1.5)
+
+
+def test_a_fee_and_a_deposit_move_the_balance_and_no_cost() -> None:
+    world = small_world()
+    organization = world.catalogue.organizations[0]
+    before = world.books()
+    world.pay_in(organization, 5_000_000)
+    world.pay_in(organization, -7_000_000)
+    after = world.books()
+    rid = organization.rid
+    assert after.organizations[rid].balance == before.organizations[rid].balance - 2_000_000
+    assert after.organizations[rid].spent == before.organizations[rid].spent
+    assert after.total == before.total
+
+
+def test_a_correction_is_paid_by_the_jobs_organization() -> None:
+    world = small_world()
+    job = world.jobs[-1]
+    rid = job.order.project.organization.rid
+    before = world.books()
+    world.correct(job, -3_000_000)
+    after = world.books()
+    assert after.jobs[job.rid].total.microdollars == (
+        before.jobs[job.rid].total.microdollars - 3_000_000
+    )
+    assert after.organizations[rid].balance == before.organizations[rid].balance + 3_000_000

@@ -14,7 +14,7 @@ class Account:
 
     def __init__(self) -> None:
         self.deposits: list[tuple[int, int]] = []
-        """Instants and micro-dollars, oldest first."""
+        """Instants and micro-dollars, oldest first; fees are below zero."""
         self._deposited = 0
         self._settled = 0
         self._rate = 0
@@ -41,6 +41,9 @@ class Account:
     def top_up(self, at: int) -> None:
         """Pay in a week's spending (1,000 dollars at least) where less than a day's is left."""
         if self.balance(at) < self._rate * _DAY or not self.deposits:
-            amount = max(self._rate * 7 * _DAY, 1_000_000_000)
-            self.deposits.append((at, amount))
-            self._deposited += amount
+            self.pay_in(max(self._rate * 7 * _DAY, 1_000_000_000), at)
+
+    def pay_in(self, amount: int, at: int) -> None:
+        """Pay in so much; less than nothing is a fee, taken off for no job."""
+        self.deposits.append((at, amount))
+        self._deposited += amount

@@ -134,6 +134,18 @@ class World:
             raise AlreadyOverError
         self._enter(job, State.USER_CANCELLED, self.now)
 
+    # What the service does beyond what jobs run into
+
+    def correct(self, job: Job, amount: int) -> None:
+        """Correct what a job costs by so many micro-dollars."""
+        self.advance()
+        self._settle(job, amount, self.now)
+
+    def pay_in(self, organization: Organization, amount: int) -> None:
+        """Pay in so many micro-dollars; less than nothing is a fee, which no job explains."""
+        self.advance()
+        self._accounts[organization].pay_in(amount, self.now)
+
     # What happens
 
     def _submit(self, draft: Draft, at: int) -> Job:
@@ -173,8 +185,11 @@ class World:
     def _correct(self, job: Job, part: float, at: int) -> None:
         amount = int(job.cost(at) * part)
         if amount:
-            job.correct(amount, at)
-            self._account_of(job).correct(amount)
+            self._settle(job, amount, at)
+
+    def _settle(self, job: Job, amount: int, at: int) -> None:
+        job.correct(amount, at)
+        self._account_of(job).correct(amount)
 
     def _top_up(self, account: Account, at: int) -> None:
         account.top_up(at)
