@@ -7,8 +7,12 @@ Whatever was done is told as a number on the standard output.
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,6 +27,7 @@ from trainwave_exporter.ledger.entry import (
     Sighting,
     Totals,
 )
+from trainwave_exporter.ledger.file import NAME
 from trainwave_exporter.ledger.store import Balance, Batch, Point, ProjectEntry, State, Store
 
 DAY = 86_400_000
@@ -32,6 +37,7 @@ LABELS = Labels("p-1", "ada", "H100")
 JOBS = 100
 KEPT = 5
 """After so many batches the points of each job and meter are dropped, and others begin."""
+NOBODY = 65534
 
 
 def sighting(at: int, told: int, *, over: bool = False) -> Sighting:
@@ -107,6 +113,29 @@ def points_after(number: int) -> tuple[Sighting, ...]:
         sighting(NOW + n * MINUTE, n * MINUTE)
         for n in range(max(1, number // KEPT * KEPT), number + 1)
     )
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Make a folder read-only, and be someone for whom that counts."""
+    folder.chmod(0o555)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        folder.chmod(0o755)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder's ledger, as a backup may that hangs."""
+    with closing(sqlite3.connect(folder / NAME, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
 
 
 def process(task: str, folder: Path) -> subprocess.Popen[str]:

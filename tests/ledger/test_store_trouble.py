@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger.store_rig import NOW, job, numbered, process, sighting, state_after
+from ledger.store_rig import NOW, job, locked, numbered, process, read_only, sighting, state_after
 
 from trainwave_exporter.ledger.entry import Meter
 from trainwave_exporter.ledger.errors import StoreError, UnfitStoreError
@@ -27,7 +27,6 @@ from trainwave_exporter.ledger.schema import STEPS
 from trainwave_exporter.ledger.store import Batch, Point, Store
 
 REMEDY = "; move ledger.sqlite3* away, to begin a new ledger or to restore a copy"
-NOBODY = 65534
 
 
 def filled(folder: Path) -> Path:
@@ -93,29 +92,6 @@ def failing(attempt: Callable[[], object], match: str) -> None:
         attempt()
     assert type(caught.value) is StoreError
     assert "\n" not in str(caught.value)
-
-
-@contextmanager
-def read_only(folder: Path) -> Iterator[None]:
-    """Make a folder read-only, and be someone for whom that counts."""
-    folder.chmod(0o555)
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
-        folder.chmod(0o755)
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """Return a folder that everybody can come to."""
-    with TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
 
 
 @contextmanager
@@ -327,6 +303,25 @@ def test_a_folder_that_cannot_be_written_can_be_tried_again(open_folder: Path) -
         assert store.load() == state_after(1)
 
 
+def test_what_a_killed_exporter_left_read_only_is_not_taken_to_be_writable(
+    open_folder: Path,
+) -> None:
+    """It can be opened, but would then stay read-only even when it can be written again."""
+    lived, left = open_folder / "lived", open_folder / "left"
+    left.mkdir()
+    with closing(Store.open(lived)) as store:
+        store.write(numbered(1))
+        for path in lived.iterdir():
+            (left / path.name).write_bytes(path.read_bytes())
+    with read_only(left):
+        failing(lambda: Store.open(left), "attempt to write a readonly database")
+        with closing(Store.open_for_reading(left)) as reader:
+            assert reader.load() == state_after(1)
+    with closing(Store.open(left)) as store:
+        store.write(numbered(2))
+        assert store.load() == state_after(2)
+
+
 def test_a_file_where_the_folder_should_be_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     failing(lambda: Store.open(tmp_path / "file"), "File exists")
@@ -402,6 +397,18 @@ def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
         assert store.load() == state_after(1)
 
 
+def test_a_ledger_on_a_full_disk_can_be_read(tmp_path: Path) -> None:
+    filled(tmp_path)
+    with room_up_to(1):
+        for _ in range(2):
+            failing(lambda: Store.open(tmp_path), "disk I/O error|full")
+            with closing(Store.open_for_reading(tmp_path)) as reader:
+                assert reader.load() == state_after(1)
+    with closing(Store.open(tmp_path)) as store:
+        store.write(numbered(2))
+        assert store.load() == state_after(2)
+
+
 def test_what_an_attempt_to_make_a_ledger_left_is_cleared_away(tmp_path: Path) -> None:
     for end in ("", "-journal", "-wal"):
         (tmp_path / f"{NAME}.new{end}").write_text("half of it")
@@ -410,18 +417,15 @@ def test_what_an_attempt_to_make_a_ledger_left_is_cleared_away(tmp_path: Path) -
 
 
 def test_another_connection_that_holds_the_database_is_waited_out(tmp_path: Path) -> None:
-    path = filled(tmp_path)
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    filled(tmp_path)
+    with locked(tmp_path):
         failing(lambda: Store.open(tmp_path), "database is locked")
-        other.execute("ROLLBACK")
-        with closing(Store.open(tmp_path)) as store:
-            other.execute("BEGIN IMMEDIATE")
+    with closing(Store.open(tmp_path)) as store:
+        with locked(tmp_path):
             failing(lambda: store.write(numbered(2)), "database is locked")
             assert store.load() == state_after(1)
-            other.execute("ROLLBACK")
-            store.write(numbered(2))
-            assert store.load() == state_after(2)
+        store.write(numbered(2))
+        assert store.load() == state_after(2)
 
 
 # Batches that cannot be stored

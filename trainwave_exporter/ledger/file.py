@@ -121,9 +121,19 @@ def open_to_read(path: Path, steps: Sequence[str] = STEPS) -> sqlite3.Connection
     """Open the ledger's file as it is now; what is written later is not seen."""
     if not path.exists():
         raise StoreError(f"{path.parent}: there is no ledger")
+    if wal_of(path).exists():
+        try:
+            return _open_to_read(path, "mode=ro", steps)
+        except sqlite3.OperationalError as error:
+            # On a full disk, an attempt to write leaves an empty log that cannot be used, either.
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY or _has_log(path):
+                raise
     # Where nobody has it open, nothing needs to be laid beside it, nor could it be on a backup.
-    alone = not wal_of(path).exists()
-    connection = _connect(_uri(path, "immutable=1" if alone else "mode=ro"))
+    return _open_to_read(path, "immutable=1", steps)
+
+
+def _open_to_read(path: Path, options: str, steps: Sequence[str]) -> sqlite3.Connection:
+    connection = _connect(_uri(path, options))
     with undone_on_failure(connection.close):
         connection.execute("BEGIN")
         _examine(path, connection, len(steps))
@@ -188,8 +198,10 @@ def _prepare(connection: sqlite3.Connection, steps: Sequence[str]) -> None:
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
     connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
     migrate(connection, steps)
-    connection.execute("BEGIN IMMEDIATE")  # fails where it cannot be written
-    connection.execute("COMMIT")
+    # To begin is not enough: that works with a file that was opened to be read only, as it stays.
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(f"PRAGMA user_version = {len(steps)}")  # fails where it cannot be written
+    connection.execute("ROLLBACK")
 
 
 def _connect(address: str) -> sqlite3.Connection:
