@@ -100,8 +100,10 @@ class Daemon:
             observe=self.telemetry.observe,
             now=self._started_at,
         )
+        folder = _ledger_folder(settings)
         self._ledger = Ledger(
-            open_store=partial(Store.open, _ledger_folder(settings)),
+            open_store=partial(Store.open, folder),
+            read_store=None if folder is None else partial(Store.open_for_reading, folder),
             terms=_terms(settings),
             publish=self.exposition.apply,
             observe=self.telemetry.observe,

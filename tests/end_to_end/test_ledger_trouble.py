@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from support.stepped import Exposition
 from support.verdict import check_chargeback, check_counters
-from support.watch import COST, Watch, watching
+from support.watch import COST, COUNTERS, Watch, watching
 
 from trainwave_exporter.simulator import Dialect
 
@@ -25,13 +26,12 @@ Trouble: TypeAlias = Callable[[Watch], AbstractContextManager[None]]
 
 @contextmanager
 def full_disk(watch: Watch) -> Iterator[None]:
-    """Let the exporter add nothing to any file."""
-    pid = watch.exporter.pid
-    assert pid is not None
-    before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, before[1]))
+    """Let the exporter add nothing to any file, be it running or yet to start."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for pid in watch.exporter.pids:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, before[1]))
     yield
-    if watch.exporter.pid == pid:
+    for pid in watch.exporter.pids:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
 
 
@@ -51,6 +51,10 @@ def watch(tmp_path: Path) -> Iterator[Watch]:
 
 def failures(watch: Watch) -> float:
     return watch.exporter.metrics().get(WRITES, outcome="error") or 0
+
+
+def counters(metrics: Exposition) -> dict[str, float]:
+    return {series: value for name in COUNTERS for series, value in metrics.series(name)}
 
 
 def look_in_vain(watch: Watch) -> None:
@@ -93,6 +97,30 @@ def test_what_cannot_be_written_is_shown_told_once_and_counted_when_it_can(
     assert watch.fallen == []
     assert len(watch.exporter.events("ledger_failing")) == 1
     assert len(watch.exporter.events("ledger_recovered")) == (0 if killed else 1)
+
+
+@pytest.mark.parametrize("trouble", [full_disk, locked_database])
+def test_what_can_only_be_read_at_the_start_is_shown_and_goes_on_later(
+    watch: Watch, trouble: Trouble
+) -> None:
+    watch.exporter.ensure_running()
+    first = watch.look()
+    watch.exporter.terminate()
+    watch.go_on(HOUR)
+    with trouble(watch):
+        watch.exporter.ensure_running()
+        watch.wait(lambda m: counters(m) == counters(first.metrics), "what the ledger holds")
+        for _ in range(2):
+            look_in_vain(watch)
+        assert counters(watch.exporter.metrics()) == counters(first.metrics)
+    watch.go_on(HOUR)
+    second = watch.look()
+    check_counters(second, watch.audit, first)
+    check_chargeback(watch.ledger, watch.audit)
+    assert watch.fallen == []
+    (failing,) = watch.exporter.events("ledger_failing")
+    assert failing["error"].endswith("; it can be read only, and what is seen waits")
+    assert len(watch.exporter.events("ledger_recovered")) == 1
 
 
 def test_a_folder_that_cannot_be_made_yet_does_not_keep_the_exporter_from_starting(

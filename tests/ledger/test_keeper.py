@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from ledger.store_rig import locked
 from msgspec.structs import replace
 from support.ledger_world import START, LedgerWorld
 
@@ -20,7 +21,8 @@ from trainwave_exporter.ledger import (
     Watched,
     milliseconds,
 )
-from trainwave_exporter.ledger.book import OPENING, PATIENCE
+from trainwave_exporter.ledger.book import OPENING, PATIENCE, Seen
+from trainwave_exporter.ledger.file import NAME
 from trainwave_exporter.ledger.keeper import OUTLOOK, Sightings
 from trainwave_exporter.model import (
     AccountStatus,
@@ -566,6 +568,19 @@ def test_reconciliation_tells_what_the_credit_lost_beyond_the_books(world: Ledge
     assert world.one(Funds).difference_dollars == pytest.approx(10, abs=0.01)
 
 
+def test_a_correction_seen_with_the_balance_is_in_both(world: LedgerWorld) -> None:
+    for dollars, cost in ((100.0, 0.0), (96.4, 3.6), (87.8, 7.2 + 5)):
+        at = world.now
+        world.open(world.job(created_at=START, cost_dollars=cost))
+        world.directory(
+            Project(account="a", id="p-1", organization_id="o-1"),
+            Organization(account="a", id="o-1", credit_balance_dollars=dollars, confirmed_at=at),
+        )
+        world.now += 3600
+    world.tick(0)
+    assert world.one(Funds).difference_dollars == pytest.approx(0, abs=0.01)
+
+
 def test_only_organizations_that_are_watched_as_a_whole_are_compared() -> None:
     own = Organization(account="a", id="o-1", rid="own")
     other = Organization(account="a", id="o-2")
@@ -577,6 +592,102 @@ def test_only_organizations_that_are_watched_as_a_whole_are_compared() -> None:
 
 
 # Trouble
+
+
+def kept(folder: Path) -> None:
+    """Leave a ledger of three dollars, and of 50 dollars that an organization had."""
+    world = LedgerWorld(folder, now=NOON)
+    world.directory(
+        Project(account="a", id="p-1", organization_id="o-1"),
+        Organization(account="a", id="o-1", credit_balance_dollars=50.0, confirmed_at=NOON),
+    )
+    world.open(world.job(created_at=NOON - 3000, cost_dollars=3.0))
+    world.keeper.close()
+
+
+def test_what_can_only_be_read_fills_the_budgets_too(tmp_path: Path) -> None:
+    kept(tmp_path)
+    world = LedgerWorld(tmp_path, budgets=(budget(),), now=NOON + 60)
+    with locked(tmp_path), pytest.raises(StoreError, match="it can be read only"):
+        world.tick(0)
+    assert world.cost() == 3
+    assert world.corrections() == (0, 0)
+    assert world.one(BudgetStatus).spent_dollars == pytest.approx(3)
+    world.see(world.job(created_at=NOON - 3000, cost_dollars=4.0))
+    world.tick(OUTLOOK / 1000)
+    assert world.cost() == 4
+    assert world.one(BudgetStatus).spent_dollars == pytest.approx(4)
+
+
+def test_a_ledger_that_cannot_even_be_read_is_tried_again(tmp_path: Path) -> None:
+    kept(tmp_path)
+    world = LedgerWorld(tmp_path, now=NOON + 60)
+    (tmp_path / NAME).rename(tmp_path / "away")
+    (tmp_path / NAME).mkdir()
+    with pytest.raises(StoreError, match="unable to open") as caught:
+        world.tick(0)
+    assert "read only" not in str(caught.value)
+    (tmp_path / NAME).rmdir()
+    (tmp_path / "away").rename(tmp_path / NAME)
+    with locked(tmp_path), pytest.raises(StoreError, match="it can be read only"):
+        world.tick(0)
+    assert world.cost() == 3
+
+
+def test_no_other_ledger_takes_the_place_of_the_one_that_is_shown(tmp_path: Path) -> None:
+    """Its counters may be lower."""
+    kept(tmp_path)
+    world = LedgerWorld(tmp_path, now=NOON + 60)
+    with locked(tmp_path), pytest.raises(StoreError):
+        world.tick(0)
+    (tmp_path / NAME).rename(tmp_path / "away")
+    with pytest.raises(StoreError, match="was removed or replaced while in use"):
+        world.see(world.job(cost_dollars=1.0), counted=True)
+    assert world.cost() == 3
+    assert not (tmp_path / NAME).exists()
+
+
+def test_a_balance_told_before_the_ledger_could_be_opened_is_the_last_one(tmp_path: Path) -> None:
+    kept(tmp_path)
+    world = LedgerWorld(tmp_path, now=NOON + 3600)
+    told = Organization(account="a", id="o-1", credit_balance_dollars=36.0, confirmed_at=world.now)
+    running = world.job(organization_id="o-1", cost_dollars=3.0)
+    with locked(tmp_path), pytest.raises(StoreError):
+        world.directory(told)
+    world.open(running)
+    world.tick(OUTLOOK / 1000)
+    assert world.one(Funds).exhausted_at == world.now + 36_000
+
+
+def test_what_waits_to_be_written_is_no_difference(tmp_path: Path) -> None:
+    """Otherwise all that is spent while the disk is full would seem to be unexplained."""
+    kept(tmp_path)
+    world = LedgerWorld(tmp_path, now=NOON)
+    job = world.job(created_at=NOON - 3000, cost_dollars=3.0)
+
+    def tell(dollars: float, cost: float) -> None:
+        told = replace(job, cost_dollars=cost, confirmed_at=world.now)
+        sightings = Sightings(jobs={job.id: Seen(told, shown=True)})
+        sightings.organizations["o-1"] = Organization(
+            account="a", id="o-1", credit_balance_dollars=dollars, confirmed_at=world.now
+        )
+        sightings.accounts["a"] = AccountStatus(name="a", counted=True)
+        world.take(sightings)
+
+    tell(50.0, 3.0)
+    world.now += 3600
+    tell(46.4, 6.6)
+    world.tick(300)
+    with locked(tmp_path):
+        for dollars, cost in ((44.6, 8.4), (42.8, 10.2)):
+            world.now += 1800
+            with pytest.raises(StoreError):
+                tell(dollars, cost)
+            assert world.one(Funds).difference_dollars == pytest.approx(0, abs=0.01)
+    world.now += 300
+    tell(42.5, 10.5)
+    world.tick(300)
+    assert world.one(Funds).difference_dollars == pytest.approx(0, abs=0.01)
 
 
 def test_a_clock_that_jumps_ahead_for_a_moment_drops_nothing(tmp_path: Path) -> None:

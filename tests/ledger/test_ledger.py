@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ledger.store_rig import locked, read_only
 from structlog.testing import capture_logs
 from support.ledger_world import START, LedgerWorld
 
@@ -44,9 +47,12 @@ class Desk:
         self.trouble: StoreError | None = None
         self.gate = threading.Event()
         self.gate.set()
+        self.costs: list[float] = []
+        """What was published of the one series, in order."""
         self._folder = folder
         self.ledger = Ledger(
             open_store=self._open,
+            read_store=None if folder is None else partial(Store.open_for_reading, folder),
             terms=Terms(accounts={"a": Watched()}),
             publish=self._publish,
             observe=self.facts.append,
@@ -65,6 +71,8 @@ class Desk:
             match change:
                 case Appeared(record) | Changed(_, record):
                     self.shown[type(record).__name__ + record.key] = record
+                    if isinstance(record, Spend):
+                        self.costs.append(record.cost_dollars)
                 case Departed(record):
                     del self.shown[type(record).__name__ + record.key]
 
@@ -180,6 +188,41 @@ async def test_a_write_that_is_given_up_on_loses_nothing(tmp_path: Path) -> None
     await desk.ledger.run()
     assert desk.cost() == 5
     await desk.ledger.close()
+
+
+@pytest.mark.parametrize("trouble", [locked, read_only])
+async def test_what_can_only_be_read_is_shown_and_goes_on_when_it_can_be_written(
+    open_folder: Path, trouble: Callable[[Path], AbstractContextManager[None]]
+) -> None:
+    before = Desk(open_folder)
+    before.see(COUNTED, job(cost_dollars=2.0))
+    await before.ledger.run()
+    await before.ledger.close()
+    desk = Desk(open_folder)
+    with capture_logs() as logs:
+        with trouble(open_folder):
+            await desk.ledger.open()
+            await desk.ledger.run()
+            assert desk.cost() == 2
+            desk.see(COUNTED, job(cost_dollars=5.0), job("j-2", cost_dollars=1.0))
+            for _ in range(2):
+                desk.now += RETRY_SECONDS
+                await desk.ledger.run()
+            assert [(run.succeeded, run.waiting) for run in desk.runs] == [(False, 2)] * 2
+            assert all(run.size_bytes for run in desk.runs)
+        desk.see(job("j-2", cost_dollars=1.5))
+        desk.now += RETRY_SECONDS
+        await desk.ledger.run()
+    assert desk.costs == [2, 6.5]
+    await desk.ledger.close()
+    failing, recovered = logs
+    assert (failing["event"], recovered["event"]) == ("ledger_failing", "ledger_recovered")
+    assert failing["error"].endswith("; it can be read only, and what is seen waits")
+    after = Desk(open_folder)
+    await after.ledger.open()
+    await after.ledger.run()
+    assert after.costs == [6.5]
+    await after.ledger.close()
 
 
 async def test_a_run_that_is_cancelled_goes_on_in_its_thread_and_is_not_doubled() -> None:

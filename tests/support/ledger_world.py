@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,7 +56,11 @@ class LedgerWorld:
             retention=retention,
             accounts=dict.fromkeys(accounts, Watched()),
         )
-        self.keeper = Keeper(open_store or (lambda: Store.open(folder)), terms)
+        self.keeper = Keeper(
+            open_store or partial(Store.open, folder),
+            terms,
+            read_store=None if folder is None else partial(Store.open_for_reading, folder),
+        )
         self.shown: dict[tuple[type, str], Record] = {}
         self.told = 0
 

@@ -124,6 +124,11 @@ class SteppedExporter:
         if error is not None:
             print("".join(self.log[-100:]))  # noqa: T201 - pytest shows it with the failure
 
+    @property
+    def pids(self) -> list[int]:
+        """The launcher, from which exporters inherit their limits, and the exporter if it runs."""
+        return [self._launcher.pid] if self.pid is None else [self._launcher.pid, self.pid]
+
     def ensure_running(self) -> None:
         """Start it, if it does not run; return when it can be scraped."""
         if self.pid is not None:
@@ -136,10 +141,18 @@ class SteppedExporter:
 
     def kill(self) -> None:
         """Kill it with SIGKILL, and wait until it is gone."""
+        assert self._end(signal.SIGKILL) == -signal.SIGKILL
+
+    def terminate(self) -> None:
+        """Have it end as it should, and wait until it is gone."""
+        assert self._end(signal.SIGTERM) == 0
+
+    def _end(self, number: signal.Signals) -> int:
         assert self.pid is not None
-        os.kill(self.pid, signal.SIGKILL)
-        assert self._answer() == str(-signal.SIGKILL)
+        os.kill(self.pid, number)
+        code = int(self._answer())
         self.pid = None
+        return code
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the log lines of one event so far, of all its lives."""

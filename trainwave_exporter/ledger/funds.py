@@ -15,9 +15,12 @@ SETTLING: Final = milliseconds(120)
 """How old a balance must be before all that was spent until then is likely to be booked."""
 
 
-def settled(balances: Sequence[Balance], now: int) -> list[Balance]:
-    """Return the balances of one organization, in order of time, that can be compared."""
-    return [b for b in balances if now - WINDOW <= b.at <= now - SETTLING]
+def settled(balances: Sequence[Balance], booked_at: int) -> list[Balance]:
+    """Return the balances of one organization, in order of time, that can be compared.
+
+    ``booked_at``: until when all that was seen is booked.
+    """
+    return [b for b in balances if booked_at - WINDOW <= b.at <= booked_at - SETTLING]
 
 
 def falls(balances: Sequence[Balance]) -> Iterator[tuple[Balance, Balance]]:

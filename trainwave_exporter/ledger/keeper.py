@@ -7,6 +7,7 @@ of running jobs alone (burn, credit runway) needs no store, and goes on when tha
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct, field
@@ -16,7 +17,7 @@ from trainwave_exporter.ledger import records
 from trainwave_exporter.ledger.book import PATIENCE, Book, Seen
 from trainwave_exporter.ledger.budget import Budget
 from trainwave_exporter.ledger.entry import SeriesEntry
-from trainwave_exporter.ledger.errors import StoreError
+from trainwave_exporter.ledger.errors import StoreError, UnfitStoreError
 from trainwave_exporter.ledger.live import Live
 from trainwave_exporter.ledger.outlook import Outlook
 from trainwave_exporter.ledger.records import Showcase
@@ -100,11 +101,23 @@ class Terms(Struct, frozen=True, kw_only=True):
 class Keeper:
     """The books, and what is shown of them."""
 
-    def __init__(self, open_store: Callable[[], Store], terms: Terms) -> None:
-        """``open_store`` may be called again and again, until the store can be opened."""
+    def __init__(
+        self,
+        open_store: Callable[[], Store],
+        terms: Terms,
+        *,
+        read_store: Callable[[], Store] | None = None,
+    ) -> None:
+        """``open_store`` may be called again and again, until the store can be opened.
+
+        ``read_store`` opens it to be read only, meanwhile; None where that is of no use.
+        """
         self._open_store = open_store
+        self._read_store = read_store
         self._terms = terms
         self._store: Store | None = None
+        self._writable = False
+        self._booked_at: int | None = None
         self._book: Book | None = None
         self._outlook = Outlook(terms.budgets)
         self._live = Live()
@@ -128,20 +141,44 @@ class Keeper:
         return 0 if self._store is None else self._store.size_bytes
 
     def open(self) -> None:
-        """Open the store, if it is not. Raises `StoreError`, or `UnfitStoreError`."""
-        if self._store is not None:
+        """Open the store, if it is not. Raises `StoreError`, or `UnfitStoreError`.
+
+        Where it can only be read now, that is an error, too; but what it holds is shown.
+        """
+        if self._writable:
             return
-        store = self._open_store()
+        if self._store is not None:
+            self._store.check_place()  # by another file, what is shown might fall
+        try:
+            store = self._open_store()
+        except UnfitStoreError:
+            raise
+        except StoreError as error:
+            if not self._read():
+                raise
+            raise StoreError(f"{error}; it can be read only, and what is seen waits") from None
+        self._begin(store)
+        self._writable = True
+
+    def _read(self) -> bool:
+        """Have the store open at least to be read, and return whether it is."""
+        if self._store is None and self._read_store is not None:
+            with suppress(StoreError):  # why it cannot be written tells more
+                self._begin(self._read_store())
+        return self._store is not None
+
+    def _begin(self, store: Store) -> None:
+        """Go by this store from now on, which may hold more than the one before."""
         try:
             state = store.load()
         except StoreError:
             store.close()
             raise
+        self.close()
         self._store = store
         self._book = Book(state, self._terms.accounts, self._terms.rules)
-        self._projects = {project.id: project for project in state.projects} | self._projects
-        for balance in state.balances:
-            self._outlook.balance(balance)
+        self._projects = {project.id: project for project in state.projects}
+        self._outlook.begin(state.balances)
         for series in state.series:
             self._show_series(series)
         self._show_corrections(*self._book.corrections)
@@ -195,6 +232,7 @@ class Keeper:
         self._projects |= projects
         self._show_books(batch, seen.jobs, seen.hidden)
         self._outlook.seen(batch.jobs, store)
+        self._booked_at = now
         self._tidy(book, store, now)
 
     def _tidy(self, book: Book, store: Store, now: int) -> None:
@@ -262,7 +300,10 @@ class Keeper:
             for organization in self._organizations.values()
             if organization.account in self._counted
         }
-        shown = list(self._outlook.funds(self._store, self._live, self._projects, watched, now))
+        funds = self._outlook.funds(
+            self._store, self._live, self._projects, watched, self._booked_at, now
+        )
+        shown = list(funds)
         for fund in shown:
             self._showcase.show(fund)
         self._showcase.retain(Funds, {fund.key for fund in shown})

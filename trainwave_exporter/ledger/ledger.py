@@ -68,9 +68,13 @@ class Ledger:
         observe: FactListener,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
+        read_store: Callable[[], Store] | None = None,
     ) -> None:
-        """``publish`` is handed what the books show, within the event loop."""
-        self._keeper = Keeper(open_store, terms)
+        """``publish`` is handed what the books show, within the event loop.
+
+        Of the store that ``read_store`` opens is shown what it holds until ``open_store`` succeeds.
+        """
+        self._keeper = Keeper(open_store, terms, read_store=read_store)
         self._publish = publish
         self._observe = observe
         self._clock = clock
@@ -84,7 +88,8 @@ class Ledger:
     async def open(self) -> None:
         """Open the store; raise `UnfitStoreError` if it must not be used.
 
-        Other trouble (a full disk, say) is no reason not to start: `run` tries again.
+        Other trouble (a full disk, say) is no reason not to start: `run` tries again, and what can
+        be read meanwhile is shown.
         """
         try:
             await asyncio.get_running_loop().run_in_executor(None, self._keeper.open)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from zoneinfo import ZoneInfo
 
 from trainwave_exporter.ledger import budget as budgets
@@ -33,6 +34,14 @@ class Outlook:
         """By budget that is used up: the period, and when the limit was reached in it."""
         self._balances: dict[str, list[Balance]] = {}
         self._differences: dict[str, tuple[Sequence[Balance], int | None]] = {}
+
+    def begin(self, balances: Iterable[Balance]) -> None:
+        """Reckon all anew from a store, with the balances that it holds before those told since."""
+        self._spends.clear()
+        self._exhausted.clear()
+        since, self._balances = self._balances, {}
+        for balance in chain(balances, *since.values()):
+            self.balance(balance)
 
     def balance(self, told: Balance) -> None:
         """Take in what credit an organization has."""
@@ -109,11 +118,13 @@ class Outlook:
         live: Live,
         projects: Mapping[str, ProjectEntry],
         watched: Mapping[str, bool],
+        booked_at: int | None,
         now: int,
     ) -> Iterator[Funds]:
         """Yield what becomes of the credit of each organization that is ``watched``.
 
         Its value: whether all its jobs are seen, so that credit and books can be compared.
+        ``booked_at``: until when all that was seen is booked; None: not even what was seen first.
         """
         runners = live.runners()
         for organization_id, whole in watched.items():
@@ -128,8 +139,8 @@ class Outlook:
             ]
             lasts = lasts_until(balances[-1].micro, own, now)
             compared = None
-            if whole and store is not None:
-                compared = self._difference(organization_id, store, projects, now)
+            if whole and store is not None and booked_at is not None:
+                compared = self._difference(organization_id, store, projects, booked_at)
             yield Funds(
                 organization_id=organization_id,
                 exhausted_at=None if lasts is None else seconds(lasts),
@@ -137,15 +148,21 @@ class Outlook:
             )
 
     def _difference(
-        self, organization_id: str, store: Store, projects: Mapping[str, ProjectEntry], now: int
+        self,
+        organization_id: str,
+        store: Store,
+        projects: Mapping[str, ProjectEntry],
+        booked_at: int,
     ) -> int | None:
         """Return `funds.difference`, reckoned anew only when there is another balance."""
-        balances = funds.settled(self._balances[organization_id], now)
+        balances = funds.settled(self._balances[organization_id], booked_at)
         known = self._differences.get(organization_id)
         if known is not None and known[0] == balances:
             return known[1]
 
         def spent(begin: int, end: int) -> int:
+            # What was seen at the very moment of a balance (a correction, say) is in it already.
+            begin, end = begin + 1, end + 1
             return sum(
                 cost
                 for entry, cost in booked(store.stories(begin, end), begin, end)

@@ -259,7 +259,7 @@ class Store:
 
     def write(self, batch: Batch) -> None:
         """Write a batch; when this returns, not even a power cut loses it."""
-        self._check_place()
+        self.check_place()
         with self._transaction() as connection:
             many = connection.executemany
             many(_PUT_JOB, map(rows.job_row, batch.jobs))
@@ -277,7 +277,7 @@ class Store:
                     "UPDATE ledger SET corrected_up = ?, corrected_down = ?", batch.corrections
                 )
 
-    def _check_place(self) -> None:
+    def check_place(self) -> None:
         """Raise `StoreError` where the file is gone: what is written to it then is lost."""
         if self._path is None:
             return
