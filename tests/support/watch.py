@@ -37,6 +37,8 @@ _SHOWN = (
     "trainwave_job_info",
     "trainwave_job_cost_dollars",
     "trainwave_job_finished_timestamp_seconds",
+    "trainwave_organization_credit_balance_dollars",
+    "trainwave_reconciliation_difference_dollars",
     "trainwave_exporter_plan_requests",
     "trainwave_exporter_loop_*",
     "trainwave_exporter_ledger_*",
@@ -83,7 +85,7 @@ class Watch:
         self.kills = 0
         self.fallen: list[str] = []
         """Counters that were lower than before, at whichever scrape."""
-        self._world = world
+        self.world = world
         self._simulator = simulator
         self._world_clock, self._clock = clocks
         self._random = Random(world.seed)
@@ -92,12 +94,12 @@ class Watch:
     @property
     def now(self) -> int:
         """The time, which stands still (Unix seconds)."""
-        return self._world.now
+        return self.world.now
 
     @property
     def books(self) -> Books:
         """The truth, now."""
-        return self._world.books()
+        return self.world.books()
 
     def go_on(self, seconds: int, *, down: bool = False) -> None:
         """Let time pass, and some job be corrected; ``down``: the API does not answer then.
@@ -107,7 +109,7 @@ class Watch:
         if down:
             self._simulator.faults = parse_faults("down=1")
         self._world_clock.set(self.now + seconds)
-        self._world.advance()
+        self.world.advance()
         self._correct_a_job()
         self._clock.set(self.now)
         if not down:
@@ -117,13 +119,13 @@ class Watch:
         """Correct what a job costs that runs or ended of late, beyond what the world does."""
         lately = [
             job
-            for job in self._world.jobs[-40:]
+            for job in self.world.jobs[-40:]
             if job.cost(self.now) > 0
             and (job.finished_at is None or self.now - job.finished_at < 86_400)
         ]
         if lately and self._random.random() < 0.7:
             job = self._random.choice(lately)
-            job.correct(int(job.cost(self.now) * self._random.uniform(-0.3, 0.2)), self.now)
+            self.world.correct(job, int(job.cost(self.now) * self._random.uniform(-0.3, 0.2)))
 
     def kill(self, *, answered: bool) -> None:
         """Kill the exporter; ``answered``: the API did, so it may have looked before."""
@@ -198,9 +200,12 @@ def _runs_of_ledger(metrics: Exposition) -> float:
 
 @contextmanager
 def watching(
-    folder: Path, dialect: Dialect, *, seed: int, jobs: int, history: int
+    folder: Path, dialect: Dialect, *flags: str, seed: int, jobs: int, history: int
 ) -> Iterator[Watch]:
-    """Set up a world and an exporter, which does not run yet, with all files in ``folder``."""
+    """Set up a world and an exporter, which does not run yet, with all files in ``folder``.
+
+    ``flags`` are the exporter's, beside those it always has, or in their place.
+    """
     world_clock = StepClock.create(folder / "world-clock", START)
     clock = StepClock.create(folder / "clock", START)
     world = World(seed=seed, jobs=jobs, history=history, start=START, clock=world_clock)
@@ -213,6 +218,7 @@ def watching(
             f"--trainwave.api-url={url}",
             f"--storage.path={ledger}",
             *_FLAGS,
+            *flags,
             env={"TRAINWAVE_API_KEY": _KEY},
         ) as exporter,
     ):
