@@ -1,0 +1,80 @@
+"""Build the rule files: `python -m deploy.prometheus.build [--check]`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from io import StringIO
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.scalarstring import walk_tree
+
+from deploy.prometheus import exporter, jobs, money, recording
+from deploy.prometheus.rule import Group, Record
+from deploy.prometheus.settings import Settings, SettingsError, load
+
+FOLDER = Path(__file__).with_name("rules")
+HEAD = "# Built from deploy/prometheus/*.py and settings.yml; change those instead.\n---\n"
+
+
+def alerts(settings: Settings) -> tuple[Group, ...]:
+    """All groups of alerts."""
+    return (jobs.group(settings), money.group(settings), exporter.group(settings))
+
+
+def files(settings: Settings) -> dict[str, str]:
+    """Every rule file's name and text."""
+    return {
+        "recording.yml": _text(recording.GROUPS, settings),
+        "alerts.yml": _text(alerts(settings), settings),
+    }
+
+
+def _text(groups: Iterable[Group], settings: Settings) -> str:
+    links = settings.grafana_url, settings.runbook_url
+    document = {
+        "groups": [
+            {
+                "name": group.name,
+                "rules": [
+                    rule.document() if isinstance(rule, Record) else rule.document(*links)
+                    for rule in group.rules
+                ],
+            }
+            for group in groups
+        ]
+    }
+    walk_tree(document)  # texts of several lines stay so
+    yaml = YAML()
+    yaml.width = 1_000_000
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    stream = StringIO(HEAD)
+    stream.seek(0, 2)
+    yaml.dump(document, stream)
+    return stream.getvalue()
+
+
+def main(arguments: list[str]) -> int:
+    """Write the files or, with `--check`, say which differ; returns the exit status."""
+    try:
+        built = files(load())
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    differing = [
+        name
+        for name, text in built.items()
+        if not (FOLDER / name).exists() or (FOLDER / name).read_text(encoding="utf-8") != text
+    ]
+    for name in differing:
+        if "--check" in arguments:
+            print(f"{FOLDER / name} differs from its source; build it anew", file=sys.stderr)
+        else:
+            (FOLDER / name).write_text(built[name], encoding="utf-8")
+            print(f"wrote {FOLDER / name}")
+    return int("--check" in arguments and bool(differing))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,136 @@
+"""Recording rules: what dashboards and alerts share.
+
+Several exporters may watch one account, each with target labels of its own, and a renamed job has
+two info series for a while. Whatever is shared is therefore brought to one series for each thing
+first: money and hours by their maximum, as no ledger counts too much, names by any one of them.
+"""
+
+from __future__ import annotations
+
+from deploy.prometheus.rule import Group, Record
+
+# A job's series are known by project and job alone: where an account names no organization for a
+# job, its project may.
+_JOBS = Group(
+    name="trainwave-jobs",
+    rules=(
+        Record(
+            record="project:trainwave_info:one",
+            expr="""\
+topk by (project_id) (
+  1, max by (account, organization_id, project_id, project_name) (trainwave_project_info)
+)
+or on (project_id)
+label_replace(
+  1 + 0 * max by (project_id) (trainwave_project_cost_dollars_total),
+  "project_name", "$1", "project_id", "(.*)"
+)""",
+        ),
+        Record(
+            record="organization:trainwave_info:one",
+            expr="""\
+topk by (organization_id) (
+  1, max by (account, organization_id, organization_name) (trainwave_organization_info)
+)""",
+        ),
+        Record(
+            record="job:trainwave_info:one",
+            expr="""\
+topk by (project_id, job_id) (
+  1,
+  max by (project_id, job_id, job_rid, job_name, project_name, owner, gpu_type) (
+    trainwave_job_info
+  )
+)
+* on (project_id) group_left (account, organization_id)
+topk by (project_id) (
+  1, max by (account, organization_id, project_id) (trainwave_project_info)
+)
+or on (project_id, job_id)
+topk by (project_id, job_id) (
+  1,
+  max by (
+    organization_id, project_id, job_id, job_rid, job_name, project_name, owner, gpu_type
+  ) (trainwave_job_info)
+)""",
+        ),
+        Record(
+            record="job:trainwave_running:max",
+            expr='max by (project_id, job_id) (trainwave_job_state{state="RUNNING"})',
+        ),
+        Record(
+            record="job:trainwave_cost_dollars:max",
+            expr="max by (project_id, job_id) (trainwave_job_cost_dollars)",
+        ),
+        Record(
+            record="job:trainwave_gpu_utilization_ratio:avg",
+            expr="avg by (project_id, job_id) (trainwave_job_gpu_utilization_ratio)",
+        ),
+        Record(
+            # At the job's average price, so that one that changes counts for its time only.
+            record="job:trainwave_idle_dollars:max",
+            expr="""\
+max by (project_id, job_id) (trainwave_job_idle_gpu_hours)
+* on (project_id, job_id) job:trainwave_cost_dollars:max
+/ on (project_id, job_id) (max by (project_id, job_id) (trainwave_job_gpu_hours) > 0)""",
+        ),
+    ),
+)
+
+_MONEY = Group(
+    name="trainwave-money",
+    rules=(
+        Record(
+            record="project:trainwave_cost_dollars:max",
+            expr="max by (project_id, owner, gpu_type) (trainwave_project_cost_dollars_total)",
+        ),
+        Record(
+            record="project:trainwave_gpu_hours:max",
+            expr="max by (project_id, owner, gpu_type) (trainwave_project_gpu_hours_total)",
+        ),
+        Record(
+            record="project:trainwave_activity_gpu_hours:max",
+            expr="""\
+max by (project_id, owner, gpu_type, activity) (trainwave_project_activity_gpu_hours_total)""",
+        ),
+        Record(
+            record="project:trainwave_waste_dollars:max",
+            expr="max by (project_id, owner, gpu_type, reason) (trainwave_waste_dollars_total)",
+        ),
+        Record(
+            record="project:trainwave_burn_dollars_per_hour:max",
+            expr="max by (project_id, owner, gpu_type) (trainwave_burn_dollars_per_hour)",
+        ),
+        Record(
+            record="organization:trainwave_credit_balance_dollars:min",
+            expr="min by (organization_id) (trainwave_organization_credit_balance_dollars)",
+        ),
+        Record(
+            record="organization:trainwave_credit_exhaustion_timestamp_seconds:min",
+            expr="""\
+min by (organization_id) (trainwave_organization_credit_exhaustion_timestamp_seconds)""",
+        ),
+        Record(
+            record="budget:trainwave_spent_dollars:max",
+            expr="max by (budget) (trainwave_budget_spent_dollars)",
+        ),
+        Record(
+            record="budget:trainwave_limit_dollars:max",
+            expr="max by (budget) (trainwave_budget_limit_dollars)",
+        ),
+        Record(
+            record="budget:trainwave_forecast_dollars:max",
+            expr="max by (budget) (trainwave_budget_forecast_dollars)",
+        ),
+        Record(
+            record="budget:trainwave_period_start_timestamp_seconds:max",
+            expr="max by (budget) (trainwave_budget_period_start_timestamp_seconds)",
+        ),
+        Record(
+            record="budget:trainwave_period_end_timestamp_seconds:max",
+            expr="max by (budget) (trainwave_budget_period_end_timestamp_seconds)",
+        ),
+    ),
+)
+
+GROUPS = (_JOBS, _MONEY)

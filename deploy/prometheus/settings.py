@@ -1,0 +1,131 @@
+"""The thresholds of all alerts, read from one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+PATH = Path(__file__).with_name("settings.yml")
+
+Positive = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+Ratio = Annotated[float, Meta(gt=0, lt=1)]
+Url = Annotated[str, Meta(pattern=r"^https?://.*[^/]$")]
+
+
+class _Section(Struct, kw_only=True, forbid_unknown_fields=True):
+    """All keys are required, and no others are known."""
+
+
+class GpuIdle(_Section):
+    """When a job's GPUs are idle for too long, and at what loss."""
+
+    minutes: Count
+    critical_dollars: Positive
+
+
+class JobCost(_Section):
+    """What a job may cost, by itself and compared with its peers."""
+
+    limit_dollars: Positive
+    peers: Count
+    peers_factor: Annotated[float, Meta(gt=1)]
+    peers_floor_dollars: Positive
+
+
+class Budget(_Section):
+    """How far above the even pace a budget may be spent."""
+
+    fast_factor: Annotated[float, Meta(gt=1)]
+    slow_factor: Annotated[float, Meta(gt=1)]
+    forecast_hours: Count
+
+
+class Credit(_Section):
+    """For how long the credit has to last."""
+
+    warning_hours: Count
+    critical_hours: Count
+
+
+class JobLaunch(_Section):
+    """How long a job may be launching."""
+
+    stuck_minutes: Count
+
+
+class JobFailures(_Section):
+    """How many jobs may fail without one that succeeds."""
+
+    in_a_row: Count
+
+
+class JobExpiry(_Section):
+    """How long before a job's end its owner is told."""
+
+    minutes: Count
+
+
+class JobCollapse(_Section):
+    """From which to which utilization a job has to fall."""
+
+    usual_ratio: Ratio
+    collapsed_ratio: Ratio
+    minutes: Count
+
+
+class Reconciliation(_Section):
+    """How far credit and ledger may part, and for how long."""
+
+    difference_dollars: Positive
+    hours: Count
+
+
+class Exporter(_Section):
+    """What the exporter itself may do."""
+
+    down_minutes: Count
+    account_down_minutes: Count
+    stale_minutes: Count
+    rate_limited_minutes: Count
+    loop_stopped_minutes: Count
+    unreadable_minutes: Count
+    ledger_failing_minutes: Count
+    clock_skew_seconds: Positive
+
+
+class Settings(_Section):
+    """Everything in `settings.yml`, whose comments say what each key means."""
+
+    scrape_job: Annotated[str, Meta(pattern=r"^[^\"\\]+$")]
+    scrape_interval_seconds: Count
+    grafana_url: Url
+    runbook_url: Url
+    gpu_idle: GpuIdle
+    job_cost: JobCost
+    budget: Budget
+    credit: Credit
+    job_launch: JobLaunch
+    job_failures: JobFailures
+    job_expiry: JobExpiry
+    job_collapse: JobCollapse
+    reconciliation: Reconciliation
+    exporter: Exporter
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the message names the file and what was expected."""
+
+
+def load(path: Path = PATH) -> Settings:
+    """Read the settings; raises `SettingsError`."""
+    try:
+        document = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        return msgspec.convert(document, Settings)
+    except (OSError, YAMLError, msgspec.ValidationError) as error:
+        raise SettingsError(f"{path}: {error}") from error

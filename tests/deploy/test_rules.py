@@ -1,0 +1,70 @@
+"""The rules, as the oldest and the newest Prometheus judge them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+from support.tools import SUITES, tool
+
+from deploy.prometheus import build
+from deploy.prometheus.rule import Alert
+from deploy.prometheus.settings import load
+
+FOLDER = Path(build.__file__).parent
+RULES = sorted((FOLDER / "rules").glob("*.yml"))
+CASES = sorted((FOLDER / "tests").glob("*.yml"))
+ALERTS = [
+    rule for group in build.alerts(load()) for rule in group.rules if isinstance(rule, Alert)
+]
+
+
+def test_the_rule_files_are_built_from_their_source() -> None:
+    assert {path.name: path.read_text() for path in RULES} == build.files(load())
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_prometheus_accepts_the_rules(suite: str) -> None:
+    command = [tool(suite, "promtool"), "check", "rules", "--lint=all", "--lint-fatal", *RULES]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("cases", CASES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("suite", SUITES)
+def test_alerts_fire_resolve_and_stay_silent(suite: str, cases: Path) -> None:
+    command = [tool(suite, "promtool"), "test", "rules", cases]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.alert)
+def test_every_alert_is_seen_to_fire_to_resolve_and_to_stay_silent(alert: Alert) -> None:
+    """Resolved: silent after it fired, in one case. Innocent: a case in which it never fires."""
+    fired = resolved = innocent = False
+    for path in CASES:
+        for case in YAML(typ="safe").load(path)["tests"]:
+            moments = sorted(
+                (_seconds(check["eval_time"]), bool(check["exp_alerts"]))
+                for check in case.get("alert_rule_test", [])
+                if check["alertname"] == alert.alert
+            )
+            firing = [fires for _, fires in moments]
+            fired |= True in firing
+            resolved |= True in firing and False in firing[firing.index(True) :]
+            innocent |= bool(firing) and True not in firing
+    assert (fired, resolved, innocent) == (True, True, True)
+
+
+def test_every_alert_has_its_runbook() -> None:
+    headings = re.findall(r"^## (.+)$", (FOLDER / "runbooks.md").read_text(), re.MULTILINE)
+    assert sorted(headings) == sorted({alert.alert for alert in ALERTS})
+
+
+def _seconds(duration: str) -> float:
+    units = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+    parts = re.findall(r"(\d+)(ms|s|m|h|d)", duration)
+    return sum(int(number) * units[unit] for number, unit in parts)
