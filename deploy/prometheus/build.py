@@ -13,6 +13,7 @@ from ruamel.yaml.scalarstring import walk_tree
 from deploy.prometheus import exporter, jobs, money, recording
 from deploy.prometheus.rule import Group, Record
 from deploy.prometheus.settings import Settings, SettingsError, load
+from grafana.generated import settle
 
 FOLDER = Path(__file__).with_name("rules")
 HEAD = "# Built from deploy/prometheus/*.py and settings.yml; change those instead.\n---\n"
@@ -60,20 +61,9 @@ def main(arguments: list[str]) -> int:
     try:
         built = files(load())
     except SettingsError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 2
-    differing = [
-        name
-        for name, text in built.items()
-        if not (FOLDER / name).exists() or (FOLDER / name).read_text(encoding="utf-8") != text
-    ]
-    for name in differing:
-        if "--check" in arguments:
-            print(f"{FOLDER / name} differs from its source; build it anew", file=sys.stderr)
-        else:
-            (FOLDER / name).write_text(built[name], encoding="utf-8")
-            print(f"wrote {FOLDER / name}")
-    return int("--check" in arguments and bool(differing))
+    return settle(FOLDER, built, check="--check" in arguments)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,51 @@
+"""How queries are told what the dashboard's variables choose, and what their results are called.
+
+Expressions are known by ids alone, one series for each thing. What is chosen and what is shown is
+joined to them from the recorded info metrics, of which there is one series for each thing, too.
+"""
+
+from __future__ import annotations
+
+_OF_ACCOUNT = 'account=~"$account",organization_id=~"$organization"'
+_OF_PROJECT = f'{_OF_ACCOUNT},project_id=~"$project"'
+_OF_OWNER = 'owner=~"$owner",gpu_type=~"$gpu_type"'
+
+ORGANIZATIONS = f"organization:trainwave_info:one{{{_OF_ACCOUNT}}}"
+"""Chosen organizations, by account, organization_id, organization_name."""
+
+PROJECTS = f"project:trainwave_info:one{{{_OF_PROJECT}}}"
+"""Chosen projects, by account, organization_id, project_id, project_name."""
+
+JOBS = f"job:trainwave_info:one{{{_OF_PROJECT},{_OF_OWNER}}}"
+"""Chosen jobs, by all that names them."""
+
+RUNNING = "job:trainwave_running:max == 1"
+"""Running jobs, by project_id and job_id."""
+
+
+def of_jobs(expr: str) -> str:
+    """Leave the chosen jobs of an expression by `project_id` and `job_id`, and name them."""
+    return (
+        f"({expr}) * on (project_id, job_id)"
+        f" group_left (job_name, project_name, owner, gpu_type) {JOBS}"
+    )
+
+
+def running(expr: str) -> str:
+    """Leave the chosen running jobs of an expression by `project_id` and `job_id`; name them."""
+    return of_jobs(f"({expr}) and on (project_id, job_id) {RUNNING}")
+
+
+def of_projects(expr: str) -> str:
+    """Leave the chosen projects of an expression by `project_id` and more, and name them."""
+    return f"({expr}) * on (project_id) group_left (project_name) {PROJECTS}"
+
+
+def of_organizations(expr: str) -> str:
+    """Leave the chosen organizations of an expression by `organization_id`, and name them."""
+    return f"({expr}) * on (organization_id) group_left (organization_name) {ORGANIZATIONS}"
+
+
+def chosen(metric: str, matchers: str = "") -> str:
+    """Select the chosen owners and GPU types of a metric that knows both."""
+    return f"{metric}{{{_OF_OWNER}{',' if matchers else ''}{matchers}}}"

@@ -1,0 +1,115 @@
+"""Tables: a row for each thing, a column for each query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from grafana_foundation_sdk.builders import common, table
+from grafana_foundation_sdk.models import common as models
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardLink,
+    DataTransformerConfig,
+    DynamicConfigValue,
+    FieldColorModeId,
+    Panel,
+    Threshold,
+)
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+from grafana.panels import About, Query, finish, letter, target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """What `expr` yields for each row, shown in `unit`.
+
+    `label` shows a label of the expression instead of its value. `bar` draws values from 0 to
+    that maximum as a gauge; otherwise thresholds colour the text.
+    """
+
+    heading: str
+    expr: str
+    unit: str = "none"
+    decimals: int | None = None
+    label: str | None = None
+    bar: float | None = None
+    thresholds: Sequence[Threshold] = ()
+    width: int | None = None
+
+
+def rows(
+    about: About,
+    columns: Sequence[Column],
+    *,
+    labels: Mapping[str, str],
+    hidden: Sequence[str] = (),
+    sort_by: str,
+    links: Mapping[str, Sequence[DashboardLink]] | None = None,
+) -> Panel:
+    """Show a table, the largest values of column `sort_by` first.
+
+    `labels` are the labels that have a column each, with its heading; those `hidden` are there for
+    `links`, which are by heading, only; whatever else the queries bring is dropped. All queries
+    must have all of `labels` and `hidden`, by which rows are put together.
+    """
+    fields = [column.label or f"Value #{letter(index)}" for index, column in enumerate(columns)]
+    shown = [*labels, *fields, *hidden]
+    builder = (
+        table.Panel()
+        .show_header(True)
+        .cell_height(models.TableCellHeight.SM)
+        .cell_options(models.TableAutoCellOptions())
+        .filterable(True)
+        .sort_by([common.TableSortByFieldState().display_name(sort_by).desc(True)])
+    )
+    for column in columns:
+        builder.override_by_name(column.heading, _properties(column))
+    for name in hidden:
+        builder.override_by_name(name, [DynamicConfigValue(id_val="custom.hidden", value=True)])
+    for heading, ways in (links or {}).items():
+        builder.override_by_name(
+            heading, [DynamicConfigValue(id_val="links", value=[_json(link) for link in ways])]
+        )
+    panel = builder.build()
+    panel.targets = [
+        target(Query(column.expr), index, instant=True, form=PromQueryFormat.TABLE)
+        for index, column in enumerate(columns)
+    ]
+    panel.transformations = [
+        DataTransformerConfig(id_val="merge", options={}),
+        DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"names": shown}}),
+        DataTransformerConfig(
+            id_val="organize",
+            options={
+                "excludeByName": {},
+                "indexByName": {name: index for index, name in enumerate(shown)},
+                "renameByName": {
+                    **labels,
+                    **{f: c.heading for f, c in zip(fields, columns, strict=True)},
+                },
+            },
+        ),
+    ]
+    return finish(panel, about, FieldColorModeId.THRESHOLDS)
+
+
+def _properties(column: Column) -> list[DynamicConfigValue]:
+    properties: dict[str, object] = {"unit": column.unit}
+    if column.decimals is not None:
+        properties["decimals"] = column.decimals
+    if column.width is not None:
+        properties["custom.width"] = column.width
+    if column.thresholds:
+        steps = [{"value": step.value, "color": step.color} for step in column.thresholds]
+        properties["thresholds"] = {"mode": "absolute", "steps": steps}
+        properties["custom.cellOptions"] = {"type": "color-text"}
+    if column.bar is not None:
+        properties["min"], properties["max"] = 0, column.bar
+        gauge = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
+        properties["custom.cellOptions"] = gauge
+    return [DynamicConfigValue(id_val=name, value=value) for name, value in properties.items()]
+
+
+def _json(link: DashboardLink) -> dict[str, object]:
+    return {"title": link.title, "url": link.url, "targetBlank": link.target_blank}
