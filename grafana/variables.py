@@ -31,7 +31,7 @@ def _listed(name: str, label: str, query: str, regex: str = "") -> VariableModel
     return VariableModel(
         name=name,
         label=label,
-        query={"query": query, "refId": name},
+        query=query,
         definition=query,
         datasource=SOURCE,
         regex=regex,
