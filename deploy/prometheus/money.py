@@ -2,10 +2,237 @@
 
 from __future__ import annotations
 
-from deploy.prometheus.rule import Group
+from typing import Literal
+
+from deploy.prometheus.naming import ORGANIZATION, of_organization
+from deploy.prometheus.rule import Alert, Group, Severity
 from deploy.prometheus.settings import Settings
+from deploy.prometheus.words import DOLLARS, DURATION, MOMENT, counted, looked_up, number, own
+from grafana import uids
+
+_DASHBOARD = f"/d/{uids.COST}"
+_ORGANIZATION_DASHBOARD = (
+    f"{_DASHBOARD}?var-organization={{{{ $labels.organization_id | urlquery }}}}"
+)
+_BUDGET = "{{ $labels.budget }}"
+_LIMIT, _SPENT, _EVEN = (
+    looked_up(f"{metric}{{budget=%q}}", "$labels.budget", form=DOLLARS, missing="an unknown amount")
+    for metric in (
+        "budget:trainwave_limit_dollars:max",
+        "budget:trainwave_spent_dollars:max",
+        "budget:trainwave_even_dollars_per_hour:max",
+    )
+)
+_PERIOD_END = looked_up(
+    "budget:trainwave_period_end_timestamp_seconds:max{budget=%q}",
+    "$labels.budget",
+    form=MOMENT,
+    missing="the end of the period",
+)
+_BALANCE = looked_up(
+    "organization:trainwave_credit_balance_dollars:min{organization_id=%q}",
+    "$labels.organization_id",
+    form=DOLLARS,
+    missing="An unknown amount",
+)
 
 
 def group(settings: Settings) -> Group:
     """All alerts on budgets, credit and books."""
-    return Group(name="trainwave-money-alerts", rules=())
+    return Group(
+        name="trainwave-money-alerts",
+        rules=(
+            _burn_fast(settings),
+            _burn_slow(settings),
+            _forecast_exceeded(settings),
+            _exhausted(),
+            _runway_critical(settings),
+            _runway_short(settings),
+            _drift(settings),
+        ),
+    )
+
+
+def _burn_fast(settings: Settings) -> Alert:
+    factor = settings.budget.fast_factor
+    return _burn("TrainwaveBudgetBurnFast", "critical", factor, hours=1, confirmed="10m")
+
+
+def _burn_slow(settings: Settings) -> Alert:
+    factor = settings.budget.slow_factor
+    return _burn("TrainwaveBudgetBurnSlow", "warning", factor, hours=6, confirmed="1h")
+
+
+def _burn(
+    name: str,
+    severity: Severity,
+    factor: float,
+    *,
+    hours: int,
+    confirmed: Literal["10m", "1h"],
+) -> Alert:
+    times = number(factor)
+    an_hour = {"10m": "* 6", "1h": "* 1"}[confirmed]
+    left = looked_up(
+        "(budget:trainwave_limit_dollars:max{budget=%q} - budget:trainwave_spent_dollars:max"
+        "{budget=%q}) / %f * 3600",
+        "$labels.budget",
+        "$labels.budget",
+        "$value",
+        form=DURATION,
+        missing="a while",
+    )
+    return Alert(
+        alert=name,
+        severity=severity,
+        concern="budget",
+        # The long window says that it matters, the short one that it still goes on, and the same
+        # one before it that this is a pace: a correction, or what was spent during an outage, comes
+        # in one leap. Deltas are negative where a period turns over and where a correction takes
+        # something back. Whatever was not known when the long window began is new, and may still be
+        # taking in what was spent before it came.
+        expr=f"""\
+max by (budget) (
+  delta(trainwave_budget_spent_dollars[{hours}h])
+  and last_over_time(trainwave_budget_spent_dollars[15m] offset {hours}h)
+) / {hours}
+> {times} * budget:trainwave_even_dollars_per_hour:max
+and on (budget)
+max by (budget) (delta(trainwave_budget_spent_dollars[{confirmed}])) {an_hour}
+> {times} * budget:trainwave_even_dollars_per_hour:max
+and on (budget)
+max by (budget) (delta(trainwave_budget_spent_dollars[{confirmed}] offset {confirmed})) {an_hour}
+> {times} * budget:trainwave_even_dollars_per_hour:max
+and on (budget)
+max by (budget) (delta(trainwave_budget_spent_dollars[{hours}h])) / {hours}
+* (budget:trainwave_period_end_timestamp_seconds:max - time()) / 3600
+> budget:trainwave_limit_dollars:max - budget:trainwave_spent_dollars:max
+and on (budget)
+budget:trainwave_spent_dollars:max < budget:trainwave_limit_dollars:max""",
+        keep_firing="15m",
+        summary=(
+            f"The budget {_BUDGET} is spent at {own(DOLLARS)} an hour, "
+            f"more than {times} times the even pace"
+        ),
+        description=(
+            f"Over the last {'hour' if hours == 1 else counted(hours, 'hour')}, "
+            f"{own(DOLLARS)} an hour were spent of the budget {_BUDGET}; "
+            f"{_EVEN} an hour would make it last. {_SPENT} of {_LIMIT} are gone, and at this pace "
+            f"the rest goes in {left}, before {_PERIOD_END}. Find the jobs that cost most, and "
+            "stop those that can wait."
+        ),
+        dashboard=_DASHBOARD,
+    )
+
+
+def _forecast_exceeded(settings: Settings) -> Alert:
+    hours = settings.budget.forecast_hours
+    reached = looked_up(
+        "max(trainwave_budget_exhaustion_timestamp_seconds{budget=%q})",
+        "$labels.budget",
+        form=f'{MOMENT} | printf "on %s"',
+        missing="before the period ends",
+    )
+    return Alert(
+        alert="TrainwaveBudgetForecastExceeded",
+        severity="warning",
+        concern="budget",
+        # The last values stay for a while, so that neither a scrape that failed nor an exporter
+        # that starts and does not know yet what runs has the waiting begin anew.
+        expr="""\
+max by (budget) (last_over_time(trainwave_budget_forecast_dollars[15m]))
+> max by (budget) (last_over_time(trainwave_budget_limit_dollars[15m]))""",
+        pending=f"{hours}h",
+        summary=f"The budget {_BUDGET} will not last: {own(DOLLARS)} of {_LIMIT} will be spent",
+        description=(
+            f"If what runs now runs on, {own(DOLLARS)} will be spent of the "
+            f"{_LIMIT} of the budget {_BUDGET} until {_PERIOD_END}; the limit is reached "
+            f"{reached}. It has looked so for {counted(hours, 'hour')}. Stop jobs, have them "
+            "expire sooner, or agree on another limit."
+        ),
+        dashboard=_DASHBOARD,
+    )
+
+
+def _exhausted() -> Alert:
+    return Alert(
+        alert="TrainwaveBudgetExhausted",
+        severity="critical",
+        concern="budget",
+        # The last values stay while an exporter that starts waits for all accounts.
+        expr="""\
+max by (budget) (last_over_time(trainwave_budget_spent_dollars[15m]))
+>= max by (budget) (last_over_time(trainwave_budget_limit_dollars[15m]))""",
+        summary=f"The budget {_BUDGET} is used up: {own(DOLLARS)} of {_LIMIT} are spent",
+        description=(
+            f"{own(DOLLARS)} were spent of the {_LIMIT} that the budget "
+            f"{_BUDGET} has until {_PERIOD_END}. Nothing stops by itself: stop what runs, or agree "
+            "on another limit."
+        ),
+        dashboard=_DASHBOARD,
+    )
+
+
+def _runway_critical(settings: Settings) -> Alert:
+    hours = settings.credit.critical_hours
+    return _runway("TrainwaveCreditRunwayCritical", "critical", hours)
+
+
+def _runway_short(settings: Settings) -> Alert:
+    hours = settings.credit.warning_hours
+    return _runway("TrainwaveCreditRunwayShort", "warning", hours)
+
+
+def _runway(name: str, severity: Severity, hours: int) -> Alert:
+    return Alert(
+        alert=name,
+        severity=severity,
+        concern="credit",
+        # One that had no credit all the time does not run out of it: others pay, or nobody does.
+        expr=of_organization(f"""\
+clamp_min(organization:trainwave_credit_exhaustion_timestamp_seconds:min - time(), 0)
+< {hours * 3600}
+and on (organization_id)
+max_over_time(organization:trainwave_credit_balance_dollars:min[{hours}h]) > 0"""),
+        keep_firing="15m",
+        summary=f"The credit of {ORGANIZATION} lasts for another {own(DURATION)}",
+        description=(
+            f"{_BALANCE} of credit is left to {ORGANIZATION}, and the jobs that run now use it up "
+            f"in {own(DURATION)}, which is less than "
+            f"{counted(hours, 'hour')}. Trainwave may end all of them then. Top up the credit, or "
+            "stop jobs that can wait."
+        ),
+        dashboard=_ORGANIZATION_DASHBOARD,
+    )
+
+
+def _drift(settings: Settings) -> Alert:
+    bounds = settings.reconciliation
+    difference, hours = number(bounds.difference_dollars), bounds.hours
+    amount = '{{ $value | printf "$%.2f" | reReplaceAll "-" "" }}'
+    direction = "{{ if gt $value 0.0 }}more{{ else }}less{{ end }}"
+    return Alert(
+        alert="TrainwaveReconciliationDrift",
+        severity="warning",
+        concern="books",
+        # A cost that is corrected seconds after a balance was told moves the difference until the
+        # next balance. What lasts was paid for no job, or costs what no credit paid. The last
+        # values stay for a while, so that a scrape that failed does not have all of it begin anew.
+        expr=of_organization(f"""\
+max by (organization_id) (
+  last_over_time(trainwave_reconciliation_difference_dollars[15m])
+) > {difference}
+or on (organization_id)
+min by (organization_id) (
+  last_over_time(trainwave_reconciliation_difference_dollars[15m])
+) < -{difference}"""),
+        pending=f"{hours}h",
+        summary=f"The credit of {ORGANIZATION} fell by {amount} {direction} than its jobs cost",
+        description=(
+            f"Over 24 hours, the credit of {ORGANIZATION} fell by {amount} {direction} than what "
+            f"its jobs cost; for {counted(hours, 'hour')} the two have been more than "
+            f"${difference} apart. {_BALANCE} of credit is left. Compare the bill of Trainwave "
+            "with the report by job, and ask Trainwave about what no job explains."
+        ),
+        dashboard=_ORGANIZATION_DASHBOARD,
+    )

@@ -9,6 +9,12 @@ from __future__ import annotations
 
 from deploy.prometheus.rule import Group, Record
 
+# Jobs that cost nothing yet, or run on nobody knows what, are no measure for others.
+_COST_BY_GPU_TYPE = """\
+  (job:trainwave_cost_dollars:max > 0)
+  * on (project_id, job_id) group_left (gpu_type)
+  job:trainwave_info:one{gpu_type!=""}"""
+
 # A job's series are known by project and job alone: where an account names no organization for a
 # job, its project may.
 _JOBS = Group(
@@ -55,8 +61,12 @@ topk by (project_id, job_id) (
 )""",
         ),
         Record(
+            # What has ended does not run, whatever state the API still tells.
             record="job:trainwave_running:max",
-            expr='max by (project_id, job_id) (trainwave_job_state{state="RUNNING"})',
+            expr="""\
+max by (project_id, job_id) (trainwave_job_state{state="RUNNING"})
+unless on (project_id, job_id)
+trainwave_job_finished_timestamp_seconds""",
         ),
         Record(
             record="job:trainwave_cost_dollars:max",
@@ -73,6 +83,42 @@ topk by (project_id, job_id) (
 max by (project_id, job_id) (trainwave_job_idle_gpu_hours)
 * on (project_id, job_id) job:trainwave_cost_dollars:max
 / on (project_id, job_id) (max by (project_id, job_id) (trainwave_job_gpu_hours) > 0)""",
+        ),
+        Record(
+            record="job:trainwave_finished_timestamp_seconds:max",
+            expr="""\
+max by (project_id, job_id) (trainwave_job_finished_timestamp_seconds)
+* on (project_id, job_id) group_left (owner)
+job:trainwave_info:one""",
+        ),
+        Record(
+            # Only failures after which no job of the same owner in the same project succeeded.
+            # Whoever cancels a job has neither failed nor succeeded.
+            record="job:trainwave_failed_timestamp_seconds:max",
+            expr="""\
+(
+  job:trainwave_finished_timestamp_seconds:max
+  and on (project_id, job_id)
+  trainwave_job_state{state=~"ERROR|FAILED|USER_PROCESS_FAILED|SYSTEM_TERMINATED"} == 1
+)
+> on (project_id, owner) group_left ()
+(
+  max by (project_id, owner) (
+    job:trainwave_finished_timestamp_seconds:max
+    and on (project_id, job_id)
+    trainwave_job_state{state=~"SUCCESS|COMPLETED"} == 1
+  )
+  or on (project_id, owner)
+  0 * max by (project_id, owner) (job:trainwave_finished_timestamp_seconds:max)
+)""",
+        ),
+        Record(
+            record="project:trainwave_job_cost_dollars:median",
+            expr=f"quantile by (project_id, gpu_type) (\n  0.5,\n{_COST_BY_GPU_TYPE}\n)",
+        ),
+        Record(
+            record="project:trainwave_job_cost_dollars:count",
+            expr=f"count by (project_id, gpu_type) (\n{_COST_BY_GPU_TYPE}\n)",
         ),
     ),
 )
@@ -129,6 +175,17 @@ min by (organization_id) (trainwave_organization_credit_exhaustion_timestamp_sec
         Record(
             record="budget:trainwave_period_end_timestamp_seconds:max",
             expr="max by (budget) (trainwave_budget_period_end_timestamp_seconds)",
+        ),
+        Record(
+            # What may be spent in an hour so that the limit is reached when the period ends.
+            record="budget:trainwave_even_dollars_per_hour:max",
+            expr="""\
+budget:trainwave_limit_dollars:max
+/ (
+  budget:trainwave_period_end_timestamp_seconds:max
+  - budget:trainwave_period_start_timestamp_seconds:max
+)
+* 3600""",
         ),
     ),
 )

@@ -22,6 +22,12 @@ class _Section(Struct, kw_only=True, forbid_unknown_fields=True):
     """All keys are required, and no others are known."""
 
 
+def _in_order(smaller: str, small: float, larger: str, large: float) -> None:
+    """Refuse two thresholds of which one could never be met before, or without, the other."""
+    if small >= large:
+        raise ValueError(f"`{smaller}` must be less than `{larger}`")
+
+
 class GpuIdle(_Section):
     """When a job's GPUs are idle for too long, and at what loss."""
 
@@ -45,12 +51,18 @@ class Budget(_Section):
     slow_factor: Annotated[float, Meta(gt=1)]
     forecast_hours: Count
 
+    def __post_init__(self) -> None:
+        _in_order("slow_factor", self.slow_factor, "fast_factor", self.fast_factor)
+
 
 class Credit(_Section):
     """For how long the credit has to last."""
 
     warning_hours: Count
     critical_hours: Count
+
+    def __post_init__(self) -> None:
+        _in_order("critical_hours", self.critical_hours, "warning_hours", self.warning_hours)
 
 
 class JobLaunch(_Section):
@@ -60,9 +72,10 @@ class JobLaunch(_Section):
 
 
 class JobFailures(_Section):
-    """How many jobs may fail without one that succeeds."""
+    """How many jobs may fail without one that succeeds, and in what time."""
 
     in_a_row: Count
+    within_hours: Count
 
 
 class JobExpiry(_Section):
@@ -75,8 +88,12 @@ class JobCollapse(_Section):
     """From which to which utilization a job has to fall."""
 
     usual_ratio: Ratio
+    usual_hours: Count
     collapsed_ratio: Ratio
     minutes: Count
+
+    def __post_init__(self) -> None:
+        _in_order("collapsed_ratio", self.collapsed_ratio, "usual_ratio", self.usual_ratio)
 
 
 class Reconciliation(_Section):
@@ -127,5 +144,5 @@ def load(path: Path = PATH) -> Settings:
     try:
         document = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
         return msgspec.convert(document, Settings)
-    except (OSError, YAMLError, msgspec.ValidationError) as error:
+    except (OSError, UnicodeError, YAMLError, msgspec.ValidationError) as error:
         raise SettingsError(f"{path}: {error}") from error

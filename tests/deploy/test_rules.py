@@ -17,9 +17,7 @@ from deploy.prometheus.settings import load
 FOLDER = Path(build.__file__).parent
 RULES = sorted((FOLDER / "rules").glob("*.yml"))
 CASES = sorted((FOLDER / "tests").glob("*.yml"))
-ALERTS = [
-    rule for group in build.alerts(load()) for rule in group.rules if isinstance(rule, Alert)
-]
+ALERTS = [rule for group in build.alerts(load()) for rule in group.rules if isinstance(rule, Alert)]
 
 
 def test_the_rule_files_are_built_from_their_source() -> None:
@@ -28,7 +26,14 @@ def test_the_rule_files_are_built_from_their_source() -> None:
 
 @pytest.mark.parametrize("suite", SUITES)
 def test_prometheus_accepts_the_rules(suite: str) -> None:
-    command = [tool(suite, "promtool"), "check", "rules", "--lint=all", "--lint-fatal", *RULES]
+    command = [
+        tool(suite, "promtool"),
+        "check",
+        "rules",
+        "--lint=all",
+        "--lint-fatal",
+        *map(str, RULES),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -36,7 +41,7 @@ def test_prometheus_accepts_the_rules(suite: str) -> None:
 @pytest.mark.parametrize("cases", CASES, ids=lambda path: path.stem)
 @pytest.mark.parametrize("suite", SUITES)
 def test_alerts_fire_resolve_and_stay_silent(suite: str, cases: Path) -> None:
-    command = [tool(suite, "promtool"), "test", "rules", cases]
+    command = [tool(suite, "promtool"), "test", "rules", str(cases)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

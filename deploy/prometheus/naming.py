@@ -1,0 +1,65 @@
+"""How alerts get the names of what they are about, and what they say of it in words.
+
+What is watched is known by ids. The names are joined to it from the recorded info metrics, of
+which there is one series for each thing.
+"""
+
+from __future__ import annotations
+
+from deploy.prometheus.words import looked_up
+from grafana import uids
+
+_OF_JOB = "account, organization_id, project_name, owner, gpu_type, job_name"
+
+PROJECT = "{{ or $labels.project_name $labels.project_id }}"
+"""A project in words."""
+
+OWNER = "{{ or $labels.owner `an unknown owner` }}"
+"""An owner in words."""
+
+JOB = (
+    "{{ or $labels.job_name `unnamed` }} (job {{ $labels.job_id }}) "
+    f"of {OWNER} in {PROJECT}"
+)
+"""A job in words."""
+
+ORGANIZATION = "{{ or $labels.organization_name $labels.organization_id }}"
+"""An organization in words."""
+
+JOB_DASHBOARD = (
+    f"/d/{uids.JOB}?var-project={{{{ $labels.project_id }}}}&var-job={{{{ $labels.job_id }}}}"
+)
+
+
+def of_job(expr: str) -> str:
+    """Give a job's series, known by `project_id` and `job_id`, the names of what it belongs to."""
+    return f"({expr})\n* on (project_id, job_id) group_left ({_OF_JOB})\njob:trainwave_info:one"
+
+
+def of_owner(expr: str) -> str:
+    """Give the series of an owner's jobs, by `project_id` and `owner`, the names of the project."""
+    return f"""\
+({expr})
+* on (project_id) group_left (account, organization_id, project_name)
+topk by (project_id) (
+  1, max by (account, organization_id, project_id, project_name) (job:trainwave_info:one)
+)"""
+
+
+def of_organization(expr: str) -> str:
+    """Give an organization's series its name and account, or leave it as it is without them.
+
+    A name is good for a quarter of an hour: an alert that is without it for a scrape would be
+    another one, whose time to wait begins anew.
+    """
+    return f"""\
+({expr})
+* on (organization_id) group_left (account, organization_name)
+topk by (organization_id) (1, last_over_time(organization:trainwave_info:one[15m]))
+or on (organization_id)
+({expr})"""
+
+
+def of_this_job(query: str, form: str, missing: str) -> str:
+    """Write a template for what `query`, with a `%q` for project and job each, finds."""
+    return looked_up(query, "$labels.project_id", "$labels.job_id", form=form, missing=missing)
