@@ -9,6 +9,29 @@ from __future__ import annotations
 
 from deploy.prometheus.rule import Group, Record
 
+_OF_JOB = "project_id, job_id, job_rid, job_name, project_name, owner, gpu_type"
+
+
+def _described(labels: str) -> str:
+    """Return one info series for each job, with these labels.
+
+    An exporter that starts knows a job by its id before it knows its name and GPU type. What was
+    known before stays for a while, so that no alert becomes another one by that.
+    """
+    return f"""\
+  topk by (project_id, job_id) (
+    1,
+    max by ({labels}) (
+      last_over_time(trainwave_job_info{{gpu_type!="",job_name!=""}}[15m])
+    )
+  )
+  or on (project_id, job_id)
+  topk by (project_id, job_id) (
+    1,
+    max by ({labels}) (trainwave_job_info)
+  )"""
+
+
 # Jobs that cost nothing yet, or run on nobody knows what, are no measure for others.
 _COST_BY_GPU_TYPE = """\
   (job:trainwave_cost_dollars:max > 0)
@@ -41,23 +64,18 @@ topk by (organization_id) (
         ),
         Record(
             record="job:trainwave_info:one",
-            expr="""\
-topk by (project_id, job_id) (
-  1,
-  max by (project_id, job_id, job_rid, job_name, project_name, owner, gpu_type) (
-    trainwave_job_info
-  )
+            expr=f"""\
+(
+{_described(_OF_JOB)}
 )
 * on (project_id) group_left (account, organization_id)
 topk by (project_id) (
-  1, max by (account, organization_id, project_id) (trainwave_project_info)
+  1,
+  max by (account, organization_id, project_id) (last_over_time(trainwave_project_info[15m]))
 )
 or on (project_id, job_id)
-topk by (project_id, job_id) (
-  1,
-  max by (
-    organization_id, project_id, job_id, job_rid, job_name, project_name, owner, gpu_type
-  ) (trainwave_job_info)
+(
+{_described(f"organization_id, {_OF_JOB}")}
 )""",
         ),
         Record(
