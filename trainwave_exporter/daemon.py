@@ -60,6 +60,9 @@ log = structlog.get_logger()
 HOUSEKEEPING_SECONDS = 5.0
 """How often what became too old is looked for, and the budgets are published."""
 
+PUBLICATION_SECONDS = 1.0
+"""How often what changed is made ready to be scraped."""
+
 
 class StartError(Exception):
     """The daemon cannot start; the text says why in one line."""
@@ -144,9 +147,18 @@ class Daemon:
             clock=clock,
             monotonic=monotonic,
         )
+        publication = Loop(
+            account="",
+            name="publication",
+            interval=PUBLICATION_SECONDS,
+            work=self._publish,
+            observe=self.telemetry.observe,
+            clock=clock,
+            monotonic=monotonic,
+        )
         pollers = [watch.poller for watch in self._watches]
         loops = [loop for poller in pollers for loop in poller.loops]
-        self._loops = [*loops, housekeeping, bookkeeping]
+        self._loops = [*loops, housekeeping, bookkeeping, publication]
         self._schedule = Schedule(self._loops, clock=clock, monotonic=monotonic)
         self._listeners: list[ChangeListener] = [
             self.exposition.apply,
@@ -154,7 +166,7 @@ class Daemon:
             *(poller.forget for poller in pollers),
         ]
         self.web = WebServer(
-            exposition=self.exposition,
+            answer=lambda: self.exposition.answer,
             telemetry_path=settings.web.telemetry_path,
             unready_reasons=self.unready_reasons,
             overview=self.overview,
@@ -176,6 +188,7 @@ class Daemon:
         except UnfitStoreError as error:
             raise StartError(str(error)) from error
         self.exposition.apply(self._fleet.introduce())
+        self.exposition.publish()
         try:
             await self.web.start(self._settings.web.listen_address)
         except ListenError as error:
@@ -209,7 +222,7 @@ class Daemon:
         waiting = [
             f"account {watch.account.name}: no complete sweep yet"
             for watch in self._watches
-            if not watch.poller.swept
+            if not watch.shown
         ]
         stopped = [
             f"loop {loop.name} of account {loop.account}: stopped"
@@ -250,6 +263,12 @@ class Daemon:
         for watch in self._watches:
             self.telemetry.observe(watch.rate_limit(self._clock()))
 
+    async def _publish(self, _step: Callable[[], None]) -> None:
+        swept = [watch for watch in self._watches if watch.poller.swept]
+        await self.exposition.publish_in_slices()
+        for watch in swept:
+            watch.shown = True
+
     async def _keep_books(self, _step: Callable[[], None]) -> None:
         await self._ledger.run()
 
@@ -272,6 +291,8 @@ class _Watch:
         random: Random,
     ) -> None:
         self.account = account
+        self.shown = False
+        """Whether a complete sweep can be scraped."""
         self._budget = RateBudget(
             share=account.rate_limit_share,
             initial_limit=account.initial_rate_limit,

@@ -91,10 +91,12 @@ def test_prometheus_takes_all_in(tmp_path: Path, suite: str, scrape: str, form: 
         )
         assert len(joined) == len(query(server, "trainwave_job_cost_dollars"))
         assert all(sample["metric"]["job_rid"] for sample in joined)
-        formats = exporter.metrics().by(
-            "format", "trainwave_exporter_scrape_duration_seconds_count"
+        exporter.wait(
+            lambda metrics: metrics.get(
+                "trainwave_exporter_scrape_duration_seconds_count", format=form
+            ),
+            f"scrapes of {form} to be counted",
         )
-        assert formats[form] > 0
         assert "error" not in (tmp_path / "log").read_text().lower()
 
 

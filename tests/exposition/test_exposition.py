@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import gzip
 import zlib
 
@@ -15,8 +16,10 @@ from support.metrics import (
     series_of,
     text_of,
 )
+from zstandard import ZstdDecompressor
 
 from trainwave_exporter.exposition import Exposition, Format, Telemetry
+from trainwave_exporter.exposition import exposition as exposition_module
 from trainwave_exporter.model import (
     AccountStatus,
     BudgetStatus,
@@ -201,61 +204,167 @@ def test_only_allowed_metrics_are_in_an_answer() -> None:
     }
 
 
+def plain(exposition: Exposition, form: Format = Format.TEXT) -> bytes:
+    return b"".join(exposition.answer.plain(form))
+
+
 @FORMATS
-def test_compressed_is_one_gzip_member_of_the_same_answer(form: Format) -> None:
-    exposition = make_exposition()
+def test_gzip_is_one_member_of_the_same_answer(form: Format) -> None:
+    exposition = make_exposition(deny=())
     exposition.apply(appeared(*FLEET))
-    answer = b"".join(exposition.compressed(form))
-    assert gzip.decompress(answer) == b"".join(exposition.body(form))
+    exposition.publish()
+    packed = b"".join(exposition.answer.gzip(form))
     one_member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
-    assert one_member.decompress(answer) == b"".join(exposition.body(form))
+    assert one_member.decompress(packed) == plain(exposition, form)
     assert one_member.eof
     assert one_member.unused_data == b""
+    assert gzip.decompress(packed) == plain(exposition, form)
 
 
-def test_compressed_follows_every_change() -> None:
+@FORMATS
+def test_zstd_is_one_frame_of_the_same_answer(exposition: Exposition, form: Format) -> None:
+    exposition.publish()
+    packed = b"".join(exposition.answer.zstd(form))
+    reader = ZstdDecompressor().decompressobj()
+    assert reader.decompress(packed) == plain(exposition, form)
+    assert reader.eof
+
+
+@FORMATS
+def test_the_size_of_an_answer_is_known_before_it_is_made(
+    exposition: Exposition, form: Format
+) -> None:
+    exposition.publish()
+    assert exposition.answer.size(form) == len(plain(exposition, form))
+
+
+def test_what_is_applied_is_shown_once_it_is_published() -> None:
     exposition = make_exposition()
-    for cost in (1.0, 2.0):
-        exposition.apply(appeared(make_job(cost_dollars=cost)))
-        for form in Format:
-            answer = gzip.decompress(b"".join(exposition.compressed(form)))
-            assert answer == b"".join(exposition.body(form))
+    before = exposition.answer
+    for job_id in ("j-1", "j-2"):
+        exposition.apply(appeared(make_job(id=job_id, cost_dollars=1.0)))
+    assert exposition.answer is before
+    exposition.publish()
+    assert plain(exposition).count(b"\ntrainwave_job_cost_dollars{") == 2
 
 
-def test_only_what_changed_is_rendered_and_deflated_anew() -> None:
+def test_an_answer_never_changes() -> None:
     exposition = make_exposition()
     exposition.apply(appeared(*FLEET))
-    plain, packed = exposition.body(Format.TEXT), exposition.compressed(Format.TEXT)
-    before = make_job(id="j-1", cost_dollars=1.0)
-    exposition.apply(changed(before, replace(before, cost_dollars=1.5)))
-    new_plain, new_packed = exposition.body(Format.TEXT), exposition.compressed(Format.TEXT)
-    columns = range(1, len(plain) - 1, 2)  # each after its header; the exporter's own come last
-    (cost,) = (place for place in columns if new_plain[place] is not plain[place])
-    assert plain[cost].startswith(b"trainwave_job_cost_dollars{")
-    deflated = range(1, len(packed) - 2)  # after the header of the member, as above
-    assert [place for place in deflated if new_packed[place] is not packed[place]] == [cost + 1]
+    exposition.publish()
+    answer, text = exposition.answer, plain(exposition)
+    exposition.apply(departed(*FLEET))
+    exposition.publish()
+    assert plain(exposition) != text
+    assert b"".join(answer.plain(Format.TEXT)) == text
+    assert gzip.decompress(b"".join(answer.gzip(Format.TEXT))) == text
 
 
-def test_an_answer_is_put_together_once_until_something_changes() -> None:
+def test_only_what_changed_is_deflated_anew() -> None:
     exposition = make_exposition()
     exposition.apply(appeared(*FLEET))
-    for form in Format:
-        for parts in (exposition.body, exposition.compressed):
-            first, second = parts(form), parts(form)
-            assert [*map(id, first[:-2])] == [*map(id, second[:-2])]
+    exposition.publish()
+    before = {section.description.name: section for section in exposition.answer.fleet.sections}
+    job = make_job(id="j-1", cost_dollars=1.0)
+    exposition.apply(changed(job, replace(job, cost_dollars=1.5)))
+    exposition.publish()
+    assert [
+        section.description.name
+        for section in exposition.answer.fleet.sections
+        if [*map(id, section.cells)] != [*map(id, before[section.description.name].cells)]
+    ] == ["trainwave_job_cost_dollars"]
 
 
-def test_the_exporter_s_own_metrics_are_those_of_the_moment() -> None:
+def test_a_publication_without_news_leaves_the_answer_as_it_is() -> None:
+    exposition = make_exposition()
+    exposition.apply(appeared(*FLEET))
+    exposition.publish()
+    answer = exposition.answer
+    exposition.publish()
+    assert exposition.answer is answer
+
+
+def test_every_answer_has_a_tag_of_its_own() -> None:
+    exposition = make_exposition()
+    first = exposition.answer.tag
+    exposition.apply(appeared(*FLEET))
+    exposition.publish()
+    tags = {first, exposition.answer.tag, make_exposition().answer.tag}
+    assert len(tags | {exposition.answer.only(["trainwave_up"]).tag}) == 4
+
+
+def test_the_exporter_s_own_metrics_are_published_with_the_rest() -> None:
     telemetry = Telemetry(version="1.2.3")
     exposition = make_exposition(deny=(), telemetry=telemetry)
-    before = text_of(exposition)
     telemetry.scraped(Format.TEXT, 0.1)
-    assert 'trainwave_exporter_scrape_duration_seconds_count{format="text"} 1' not in before
-    assert 'trainwave_exporter_scrape_duration_seconds_count{format="text"} 1' in text_of(
-        exposition
-    )
-    packed = gzip.decompress(b"".join(exposition.compressed(Format.TEXT))).decode()
-    assert 'trainwave_exporter_scrape_duration_seconds_count{format="text"} 1' in packed
+    told = b'trainwave_exporter_scrape_duration_seconds_count{format="text"} 1'
+    assert told not in plain(exposition)
+    exposition.publish()
+    assert told in plain(exposition)
+    assert told in gzip.decompress(b"".join(exposition.answer.gzip(Format.TEXT)))
+
+
+@pytest.mark.parametrize(
+    ("names", "families"),
+    [
+        (["trainwave_up"], ["trainwave_up"]),
+        (["trainwave_jobs", "trainwave_job_info"], ["trainwave_job_info", "trainwave_jobs"]),
+        (
+            ["trainwave_job_state_transitions_total"],
+            ["trainwave_job_state_transitions_total"],
+        ),
+        (["trainwave_job_state_transitions"], ["trainwave_job_state_transitions_total"]),
+        (
+            ["trainwave_exporter_scrape_duration_seconds_bucket"],
+            ["trainwave_exporter_scrape_duration_seconds"],
+        ),
+        (["trainwave"], []),
+    ],
+)
+def test_an_answer_can_be_of_some_metrics_only(names: list[str], families: list[str]) -> None:
+    telemetry = Telemetry(version="1.2.3")
+    telemetry.scraped(Format.TEXT, 0.1)
+    exposition = make_exposition(deny=(), telemetry=telemetry)
+    exposition.apply(appeared(*FLEET))
+    exposition.publish()
+    some = exposition.answer.only(names)
+    text = b"".join(some.plain(Format.TEXT)).decode()
+    found = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")]
+    assert found == families
+    assert gzip.decompress(b"".join(some.gzip(Format.TEXT))).decode() == text
+    whole = plain(exposition).decode()
+    assert all(line in whole for line in text.splitlines())
+
+
+async def test_others_have_their_turn_while_much_is_published(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(exposition_module, "SLICE_SECONDS", 0.0)
+    exposition = make_exposition()
+    exposition.apply(appeared(*[make_job(id=f"j-{n}", cost_dollars=n) for n in range(300)]))
+    publication = asyncio.create_task(exposition.publish_in_slices())
+    before, turns = exposition.answer, 0
+    while not publication.done():
+        if turns == 20:  # all that waited is taken over by now: this has to wait
+            exposition.apply(appeared(make_job(id="late", cost_dollars=0.0)))
+        assert exposition.answer is before or publication.done() or turns > 20
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns > 20
+    assert plain(exposition).count(b"\ntrainwave_job_cost_dollars{") == 300
+    await exposition.publish_in_slices()
+    assert plain(exposition).count(b"\ntrainwave_job_cost_dollars{") == 301
+
+
+def test_a_record_that_cannot_be_shown_does_not_lose_what_waits_behind_it() -> None:
+    exposition = make_exposition()
+    exposition.apply(appeared(make_job(id="j-1", cost_dollars=1.0)))
+    exposition.apply([object()])  # type: ignore[list-item]
+    exposition.apply(appeared(make_job(id="j-2", cost_dollars=2.0)))
+    with pytest.raises(AssertionError):
+        exposition.publish()
+    exposition.publish()
+    assert plain(exposition).count(b"\ntrainwave_job_cost_dollars{") == 2
 
 
 def test_half_a_surrogate_pair_does_not_fail_a_scrape() -> None:

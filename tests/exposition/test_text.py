@@ -20,12 +20,12 @@ def test_a_label_without_a_value_is_left_out_and_an_empty_one_is_not() -> None:
 
 
 def test_as_many_values_as_names_are_asked_for() -> None:
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="1 values for the labels"):
         text.labels(("a", "b"), ("1",))
 
 
 def test_half_a_surrogate_pair_becomes_a_question_mark() -> None:
-    assert text.encoded(["a\ud800b😀"]) == "a?b😀".encode()
+    assert text.utf8("a\ud800b😀") == "a?b😀".encode()
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,9 @@ def departed(*records: Record) -> list[Change]:
 
 
 def text_of(exposition: Exposition, form: Format = Format.TEXT) -> str:
-    return b"".join(exposition.body(form)).decode()
+    """Return the plain answer, after what waits is published."""
+    exposition.publish()
+    return b"".join(exposition.answer.plain(form)).decode()
 
 
 def series_of(exposition: Exposition, name: str = "trainwave_") -> dict[str, str]:

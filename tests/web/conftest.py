@@ -10,7 +10,7 @@ from aiohttp import ClientSession
 
 from trainwave_exporter.exposition import Exposition, Format, Selection, Telemetry
 from trainwave_exporter.model import AccountStatus, Appeared
-from trainwave_exporter.web import MetricsSource, Overview, WebServer
+from trainwave_exporter.web import Overview, WebServer
 
 OVERVIEW = Overview(version="1.2.3", started_at=1000, now=1012, telemetry_path="/metrics")
 
@@ -33,13 +33,14 @@ class Site:
 def exposition() -> Exposition:
     exposition = Exposition(selection=Selection(), max_jobs=0, telemetry=Telemetry(version="1.2.3"))
     exposition.apply([Appeared(AccountStatus(name="research", up=True))])
+    exposition.publish()
     return exposition
 
 
 @pytest.fixture
 def make_server() -> Callable[..., WebServer]:
     def make(
-        exposition: MetricsSource,
+        exposition: Exposition,
         *,
         telemetry_path: str = "/metrics",
         unready: list[str] | None = None,
@@ -48,7 +49,7 @@ def make_server() -> Callable[..., WebServer]:
     ) -> WebServer:
         told = [] if scrapes is None else scrapes
         return WebServer(
-            exposition=exposition,
+            answer=lambda: exposition.answer,
             telemetry_path=telemetry_path,
             unready_reasons=lambda: unready or [],
             overview=lambda: OVERVIEW,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import ClientSession
 from structlog.testing import capture_logs
+from support.metrics import appeared, make_exposition, make_job
+from zstandard import ZstdDecompressor
 
 from trainwave_exporter.exposition import Exposition, Format
 from trainwave_exporter.web import ListenError, WebServer
@@ -50,6 +52,43 @@ async def test_metrics_are_gzipped_for_those_who_accept_it(site: Site, accept: s
     assert response.headers["Content-Encoding"] == "gzip"
     assert int(response.headers["Content-Length"]) == len(body)
     assert b'trainwave_up{account="research"} 1' in gzip.decompress(body)
+
+
+async def test_metrics_are_packed_by_zstandard_for_those_who_like_that_more(site: Site) -> None:
+    headers = {"Accept-Encoding": "zstd, gzip;q=0.5"}
+    async with site.client.get("/metrics", headers=headers) as response:
+        assert response.headers["Content-Encoding"] == "zstd"
+        assert b"trainwave_up" in ZstdDecompressor().decompressobj().decompress(
+            await response.read()
+        )
+
+
+async def test_metrics_that_are_known_already_are_not_sent_again(
+    site: Site, exposition: Exposition
+) -> None:
+    async with site.client.get("/metrics") as response:
+        tag = response.headers["ETag"]
+    async with site.client.get("/metrics", headers={"If-None-Match": f'"x", W/{tag}'}) as response:
+        assert response.status == 304
+        assert response.headers["ETag"] == tag
+        assert await response.read() == b""
+    for changed in ({"Accept-Encoding": "zstd"}, {"Accept": "application/openmetrics-text"}):
+        headers = {"If-None-Match": tag, **changed}
+        async with site.client.get("/metrics", headers=headers) as response:
+            assert response.status == 200
+    exposition.apply(appeared(make_job()))
+    exposition.publish()
+    async with site.client.get("/metrics", headers={"If-None-Match": tag}) as response:
+        assert response.status == 200
+        assert response.headers["ETag"] != tag
+
+
+async def test_some_metrics_can_be_asked_for_by_name(site: Site) -> None:
+    path = "/metrics?name[]=trainwave_up&name[]=trainwave_exporter_build_info&name[]=%0A%22x"
+    async with site.client.get(path, headers={"Accept-Encoding": "identity"}) as response:
+        lines = (await response.text()).splitlines()
+    names = {line.split("{")[0] for line in lines if not line.startswith("#")}
+    assert names == {"trainwave_up", "trainwave_exporter_build_info"}
 
 
 async def test_a_head_request_gets_the_headers_alone(site: Site) -> None:
@@ -144,7 +183,7 @@ async def test_a_client_that_leaves_in_the_middle_is_no_error(
     make_server: Callable[..., WebServer], caplog: pytest.LogCaptureFixture
 ) -> None:
     scrapes: list[tuple[Format, float]] = []
-    server = make_server(Huge(), scrapes=scrapes)
+    server = make_server(huge(), scrapes=scrapes)
     await server.start("127.0.0.1:0")
     with capture_logs() as logs:
         reader, writer = await asyncio.open_connection(*server.addresses[0])
@@ -203,19 +242,18 @@ async def test_an_address_in_brackets_is_one_of_version_six(
     await server.stop()
 
 
-class Huge:
-    """An exposition that no socket buffer holds."""
-
-    def body(self, format: Format) -> list[bytes]:  # noqa: A002, ARG002 - the real one's name
-        return [b"x" * 1_000_000] * 50
-
-    compressed = body
+def huge() -> Exposition:
+    """Return an exposition that no socket buffer holds."""
+    exposition = make_exposition()
+    exposition.apply(appeared(*[make_job(id=f"j-{n}", name="x" * 1_000_000) for n in range(50)]))
+    exposition.publish()
+    return exposition
 
 
 async def test_stopping_takes_no_longer_for_idle_and_slow_clients(
     make_server: Callable[..., WebServer],
 ) -> None:
-    server = make_server(Huge())
+    server = make_server(huge())
     await server.start("127.0.0.1:0")
     address = server.addresses[0]
     silent = await asyncio.open_connection(*address)
@@ -236,7 +274,7 @@ async def test_a_client_too_slow_to_ever_finish_is_dropped(
     make_server: Callable[..., WebServer],
 ) -> None:
     scrapes: list[tuple[Format, float]] = []
-    server = make_server(Huge(), scrapes=scrapes, send_timeout=0.05)
+    server = make_server(huge(), scrapes=scrapes, send_timeout=0.05)
     await server.start("127.0.0.1:0")
     reader, writer = await asyncio.open_connection(*server.addresses[0])
     with capture_logs() as logs:

@@ -1,53 +1,73 @@
-"""One gzip member put together from parts, of which only those that changed are deflated anew."""
+"""Gzip members put together from cells, which are deflated one by one.
+
+Checksums of cells are combined, so that a member is made without looking at what went into it.
+"""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from struct import pack
 
+from isal import isal_zlib
 from msgspec import Struct
 
 _HEADER = b"\x1f\x8b\x08\x00" + pack("<L", 0) + b"\x04\xff"  # deflate, no time, fast, any system
 _LAST_BLOCK = b"\x03\x00"
 
 
-class Member(Struct, frozen=True):
-    """The beginning of a gzip member: what goes out, and the checksum and size of what went in."""
+class Cell(Struct, frozen=True, gc=False):
+    """Some lines: deflated, with the size and the checksums of what they are deflated from.
 
-    parts: tuple[bytes, ...] = (_HEADER,)
-    checksum: int = 0
+    Cells may be put one behind the other: each ends with a whole byte and refers to nothing before.
+    """
+
+    deflated: bytes = b""
     size: int = 0
+    checksum: int = 0
+    """CRC-32, of which a member needs that of the whole."""
+    second: int = 1
+    """Adler-32. Both and the size tell whether something changed."""
 
-    def extended(self, plain: Iterable[bytes], deflated: Iterable[bytes]) -> Member:
-        """Return the member with more parts, given as they are and as `deflate` makes them."""
-        checksum, size = self.checksum, self.size
-        for part in plain:
-            checksum = zlib.crc32(part, checksum)
-            size += len(part)
-        return Member((*self.parts, *deflated), checksum, size)
-
-    def closed(self) -> list[bytes]:
-        """Return the whole member, in parts."""
-        return [*self.parts, _LAST_BLOCK + pack("<LL", self.checksum, self.size % 2**32)]
+    def plain(self) -> bytes:
+        """Return the lines."""
+        return zlib.decompressobj(wbits=-zlib.MAX_WBITS).decompress(self.deflated)
 
 
-class Deflater:
-    """Deflates parts, and remembers those it was given last."""
-
-    def __init__(self) -> None:
-        self._done: dict[bytes, bytes] = {}
-
-    def __call__(self, parts: Sequence[bytes]) -> list[bytes]:
-        """Return the parts as `deflate` makes them."""
-        self._done = {part: self._done.get(part) or deflate(part) for part in parts}
-        return [self._done[part] for part in parts]
+NOTHING = Cell()
 
 
-def deflate(part: bytes) -> bytes:
-    """Return deflate blocks that end with a whole byte and refer to nothing before them.
+def pressed(plain: bytes, before: Cell = NOTHING) -> Cell:
+    """Return the cell of some lines; the very one of ``before`` if that is of the same lines.
 
     At level 1: a scrape is read once, by a neighbour.
     """
-    compressor = zlib.compressobj(level=1, wbits=-zlib.MAX_WBITS)
-    return compressor.compress(part) + compressor.flush(zlib.Z_FULL_FLUSH)
+    if not plain:
+        return NOTHING
+    told = len(plain), isal_zlib.crc32(plain), isal_zlib.adler32(plain)
+    if told == (before.size, before.checksum, before.second):
+        return before
+    compressor = isal_zlib.compressobj(level=1, wbits=-zlib.MAX_WBITS)
+    deflated = compressor.compress(plain) + compressor.flush(isal_zlib.Z_FULL_FLUSH)
+    return Cell(deflated, *told)
+
+
+def joined(cells: Iterable[Cell]) -> Cell:
+    """Return the cell of the lines of several, one after the other."""
+    parts: list[bytes] = []
+    size = checksum = 0
+    for cell in cells:
+        parts.append(cell.deflated)
+        size += cell.size
+        checksum = isal_zlib.crc32_combine(checksum, cell.checksum, cell.size)
+    return Cell(b"".join(parts), size, checksum)
+
+
+def member(*cells: Cell) -> list[bytes]:
+    """Return the gzip member of some cells, in parts."""
+    size = checksum = 0
+    for cell in cells:
+        size += cell.size
+        checksum = isal_zlib.crc32_combine(checksum, cell.checksum, cell.size)
+    trailer = _LAST_BLOCK + pack("<LL", checksum, size % 2**32)
+    return [_HEADER, *(cell.deflated for cell in cells), trailer]

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+import asyncio
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
+from secrets import token_hex
 from typing import Any, NamedTuple, assert_never
 
-from trainwave_exporter.exposition.compression import Deflater, Member, deflate
+from trainwave_exporter.exposition.answer import Answer, Section, Stretch, in_order
+from trainwave_exporter.exposition.compression import NOTHING, Cell, pressed
 from trainwave_exporter.exposition.contract import Selection
 from trainwave_exporter.exposition.families import OTHERS
-from trainwave_exporter.exposition.formats import Format
 from trainwave_exporter.exposition.jobs import Jobs
-from trainwave_exporter.exposition.renderer import Table
+from trainwave_exporter.exposition.table import Table
 from trainwave_exporter.exposition.telemetry import Telemetry
 from trainwave_exporter.exposition.text import Description
 from trainwave_exporter.model import Appeared, Bygone, Change, Changed, Departed, Idleness, Job
 
-_END = {Format.TEXT: b"", Format.OPENMETRICS: b"# EOF\n"}
+SLICE_SECONDS = 0.005
+"""For how long a publication may keep the event loop to itself at a stretch."""
+_STEP = 64
+"""How many changes are taken over between two looks at the clock."""
 
 
 class Store(NamedTuple):
@@ -31,17 +38,15 @@ class Store(NamedTuple):
 class Exposition:
     """What a scrape is answered with.
 
-    A batch of changes is in the next answer as a whole. The fleet's part of an answer is put
-    together and deflated once, until it changes; the exporter's own metrics follow it, always new.
+    Changes wait until they are published, all together: then what changed is written anew, and a
+    new answer takes the place of the old one. A scrape finds it ready.
     """
 
     def __init__(self, *, selection: Selection, max_jobs: int, telemetry: Telemetry) -> None:
         self._selection = selection
         self._max_jobs = max_jobs
         self._telemetry = telemetry
-        self._deflater = Deflater()
-        self._parts: dict[Format, list[bytes]] = {}
-        self._members: dict[Format, Member] = {}
+        self._waiting: deque[Change] = deque()
         self._jobs = Jobs(selection, max_jobs)
         self._others: list[Table[Any]] = []
         self._stores: dict[type, Store] = {
@@ -52,65 +57,83 @@ class Exposition:
             table = Table(selection.among(families), families.labels, families.identity)
             self._stores[families.record] = Store(table.put, table.remove)
             self._others.append(table)
-        telemetry.folded(self._jobs.folded, max_jobs)
+        self._own: dict[str, Cell] = {}
+        self._process = token_hex(4)
+        self._numbers = count()
+        self._answer = self._answered(Stretch(()), Stretch(()))
+        self.publish()
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Take changes over into the next answer; a `trainwave_exporter.model.ChangeListener`."""
-        for change in changes:
-            match change:
-                case Appeared(record=record) | Changed(after=record):
-                    self._stores[type(record)].put(record.key, record)
-                case Departed(record=record):
-                    self._stores[type(record)].remove(record.key)
-                case Bygone():
-                    pass  # not shown
-                case _:
-                    assert_never(change)
-        self._jobs.settle()
-        self._telemetry.folded(self._jobs.folded, self._max_jobs)
-        self._parts.clear()
-        self._members.clear()
+        self._waiting += changes
 
-    def body(self, format: Format) -> list[bytes]:  # noqa: A002  the word for it
-        """Return the answer in parts, to be sent one after the other."""
-        return [*self._fleet(format), self._own(format)]
+    @property
+    def answer(self) -> Answer:
+        """What was published last."""
+        return self._answer
 
-    def compressed(self, format: Format) -> list[bytes]:  # noqa: A002  as above
-        """Return the answer as one gzip member, in parts."""
-        member = self._members.get(format)
-        if member is None:
-            fleet = self._fleet(format)
-            member = self._members[format] = Member().extended(fleet, self._deflater(fleet))
-        own = self._own(format)
-        return member.extended([own], [deflate(own)]).closed()
+    def publish(self) -> None:
+        """Publish what changed, at once."""
+        for _ in self._publication():
+            pass
 
-    def _fleet(self, form: Format) -> list[bytes]:
-        """Return what is known of the fleet: families in order of name, each under its header."""
-        if form not in self._parts:
-            columns: defaultdict[Description, list[bytes]] = defaultdict(list)
-            tables: list[Table[Any]] = [*self._jobs.tables, *self._others]
+    async def publish_in_slices(self) -> None:
+        """Publish what changed, and let others have a turn in between."""
+        turn_ends = time.monotonic() + SLICE_SECONDS
+        for _ in self._publication():
+            if time.monotonic() >= turn_ends:
+                await asyncio.sleep(0)
+                turn_ends = time.monotonic() + SLICE_SECONDS
+
+    def _publication(self) -> Iterator[None]:
+        """Publish in small steps. What comes in while it is written waits for the next time."""
+        changed = bool(self._waiting)
+        fleet = self._answer.fleet
+        if changed:
+            while self._waiting:
+                for _ in range(min(_STEP, len(self._waiting))):
+                    self._take(self._waiting.popleft())
+                yield
+            yield from self._jobs.settle()
+            self._telemetry.folded(self._jobs.folded, self._max_jobs)
+            tables = [*self._jobs.tables, *self._others]
             for table in tables:
-                for place, family in enumerate(table.families):
-                    if column := table.column(place):
-                        columns[family.description].append(column)
-            self._parts[form] = [
-                part
-                for description in sorted(columns, key=_name)
-                for part in (description.header(form), *columns[description])
-            ]
-        return self._parts[form]
+                yield from table.render()
+            fleet = Stretch(in_order(_sections(tables)), fleet.forms)
+        own = self._own_sections()
+        if changed or own != self._answer.own.sections:
+            self._answer = self._answered(fleet, Stretch(own, fleet.forms))
 
-    def _own(self, form: Format) -> bytes:
-        """Return the exporter's own metrics, and the end of the answer."""
-        shown = [
-            (description, samples)
+    def _take(self, change: Change) -> None:
+        match change:
+            case Appeared(record=record) | Changed(after=record):
+                self._stores[type(record)].put(record.key, record)
+            case Departed(record=record):
+                self._stores[type(record)].remove(record.key)
+            case Bygone():
+                pass  # not shown
+            case _:
+                assert_never(change)
+
+    def _own_sections(self) -> tuple[Section, ...]:
+        """Return the exporter's own metrics as they are now."""
+        sections = [
+            Section(description, (pressed(samples, self._own.get(description.name, NOTHING)),))
             for description, samples in self._telemetry.collect()
             if samples and self._selection.keeps(description.name)
         ]
-        shown.sort(key=lambda metric: metric[0].name)
-        lines = [description.header(form) + samples for description, samples in shown]
-        return b"".join([*lines, _END[form]])
+        self._own = {section.description.name: section.cells[0] for section in sections}
+        return tuple(in_order(sections))
+
+    def _answered(self, fleet: Stretch, own: Stretch) -> Answer:
+        return Answer(fleet, own, f"{self._process}-{next(self._numbers)}")
 
 
-def _name(description: Description) -> str:
-    return description.name
+def _sections(tables: Iterable[Table[Any]]) -> Iterator[Section]:
+    """Yield the metrics of some tables; one that is in several has their samples in that order."""
+    columns: defaultdict[Description, list[Cell]] = defaultdict(list)
+    for table in tables:
+        for place, family in enumerate(table.families):
+            columns[family.description] += table.column(place)
+    for description, cells in columns.items():
+        yield Section(description, tuple(cells))

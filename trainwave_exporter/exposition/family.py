@@ -10,9 +10,15 @@ A kind of record has one `Families`, which its metrics are declared on::
 
 A family with labels of its own returns a mapping from their values to the sample's::
 
-    @job.gauge("trainwave_job_state", "1 for the state that the job is in.", labels=("state",))
-    def state(j: Job) -> Mapping[LabelValues, float]:
-        return {(j.state,): 1}
+    @job.gauge("trainwave_job_gpu_utilization_ratio", "How busy.", labels=("gpu",))
+    def utilization(j: Job) -> Mapping[LabelValues, float]:
+        return {("0",): 0.5, ("1",): 0.75}
+
+A family of states, one of which is 1 and all others 0, returns that state::
+
+    @job.state("trainwave_job_state", "1 for the present one.", label="state", known=("RUNNING",))
+    def state(j: Job) -> str:
+        return j.state
 """
 
 from __future__ import annotations
@@ -22,6 +28,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Generic, TypeAlias, TypeVar, overload
 
+from trainwave_exporter.exposition import lines
+from trainwave_exporter.exposition.lines import Lines, Tails
 from trainwave_exporter.exposition.text import Description, Kind, LabelValues
 from trainwave_exporter.model import Distribution
 
@@ -45,6 +53,9 @@ class Family(Generic[R]):
     additive: bool
     """Whether the sum over several records means something."""
     samples: Callable[[R], Iterable[Sample]]
+    """The samples of one record."""
+    lines: Lines[R]
+    """The same of many records, written."""
 
     @property
     def name(self) -> str:
@@ -55,16 +66,9 @@ class Family(Generic[R]):
 class Declare(Generic[R, V]):
     """A decorator that declares families of one type; the function stays what it was."""
 
-    def __init__(
-        self,
-        kind: Kind,
-        identity: tuple[str, ...],
-        expand: Callable[[LabelValues, V], Iterable[Sample]],
-        declared: list[Family[R]],
-    ) -> None:
+    def __init__(self, kind: Kind, identity: tuple[str, ...], declared: list[Family[R]]) -> None:
         self._kind = kind
         self._identity = identity
-        self._expand = expand
         self._declared = declared
 
     @overload
@@ -82,8 +86,10 @@ class Declare(Generic[R, V]):
     ) -> Callable[[Callable[[R], Any]], Callable[[R], Any]]:
         """Declare ``name`` with its help text; ``labels`` are those beyond the identity."""
         description = Description(name, self._kind, (*self._identity, *labels), about)
-        own = (*labels, "le") if self._kind is Kind.HISTOGRAM else labels
-        expand = self._expand
+        histogram = self._kind is Kind.HISTOGRAM
+        expand = _cumulative if histogram else _plain
+        own = (*labels, "le") if histogram else labels
+        tails = Tails(own, after=bool(self._identity))
 
         def declare(function: Callable[[R], Any]) -> Callable[[R], Any]:
             def one(record: R) -> Iterable[Sample]:
@@ -97,7 +103,14 @@ class Declare(Generic[R, V]):
                     for sample in expand(values, value)
                 ]
 
-            self._declared.append(Family(description, own, additive, several if labels else one))
+            samples = several if labels else one
+            if histogram:
+                written = lines.of_samples(name, samples, tails)
+            elif labels:
+                written = lines.of_several(name, function, tails)
+            else:
+                written = lines.of_one(name, function)
+            self._declared.append(Family(description, own, additive, samples, written))
             return function
 
         return declare
@@ -116,11 +129,28 @@ class Families(Generic[R]):
         self.identity = identity
         """Their values."""
         self._declared: list[Family[R]] = []
-        self.gauge = Declare[R, float](Kind.GAUGE, labels, _plain, self._declared)
-        self.counter = Declare[R, float](Kind.COUNTER, labels, _plain, self._declared)
-        self.histogram = Declare[R, Distribution](
-            Kind.HISTOGRAM, labels, _cumulative, self._declared
-        )
+        self.gauge = Declare[R, float](Kind.GAUGE, labels, self._declared)
+        self.counter = Declare[R, float](Kind.COUNTER, labels, self._declared)
+        self.histogram = Declare[R, Distribution](Kind.HISTOGRAM, labels, self._declared)
+
+    def state(
+        self, name: str, about: str, *, label: str, known: tuple[str, ...]
+    ) -> Callable[[Callable[[R], str]], Callable[[R], str]]:
+        """Declare a gauge that is 1 for the state returned, 0 for every other ``known`` one."""
+        description = Description(name, Kind.GAUGE, (*self.labels, label), about)
+        tails = Tails((label,), after=bool(self.labels))
+
+        def declare(function: Callable[[R], str]) -> Callable[[R], str]:
+            def samples(record: R) -> Iterable[Sample]:
+                state = function(record)
+                states = dict.fromkeys((*known, state))
+                return [("", (one,), float(one == state)) for one in states]
+
+            written = lines.of_state(name, function, known, tails)
+            self._declared.append(Family(description, (label,), False, samples, written))
+            return function
+
+        return declare
 
     def __iter__(self) -> Iterator[Family[R]]:
         return iter(self._declared)

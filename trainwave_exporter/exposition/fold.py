@@ -15,7 +15,8 @@ from msgspec import Struct
 
 from trainwave_exporter.exposition import text
 from trainwave_exporter.exposition.family import Family, Sample
-from trainwave_exporter.exposition.renderer import Table
+from trainwave_exporter.exposition.lines import Tails, of_samples
+from trainwave_exporter.exposition.table import Table
 from trainwave_exporter.exposition.text import LabelValues
 
 R = TypeVar("R")
@@ -104,7 +105,8 @@ def folded(family: Family[R]) -> Family[Fold[R]]:
         return [(*series, _sum(values)) for series, values in addends.items()]
 
     further = tuple([family.labels[place] for place in kept])
-    return Family(family.description, further, family.additive, samples)
+    lines = of_samples(family.name, samples, Tails(further, after=True))
+    return Family(family.description, further, family.additive, samples, lines)
 
 
 def _sum(values: list[float]) -> float:

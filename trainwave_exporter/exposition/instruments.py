@@ -60,7 +60,7 @@ class Instruments:
     def collect(self) -> Iterator[tuple[Description, bytes]]:
         """Yield every metric and the lines of its samples as they are now."""
         for metric in self._registry.collect():
-            yield self._description(metric), text.encoded(map(_line, _samples(metric)))
+            yield self._description(metric), text.utf8("".join(map(_line, _samples(metric))))
 
     def _instrument(self, name: str, labels: tuple[str, ...], metric: M) -> Instrument[M]:
         self._labels[_PREFIX + name] = labels
@@ -80,6 +80,6 @@ def _samples(metric: Metric) -> Iterator[Sample]:
 
 
 def _line(sample: Sample) -> str:
-    labels = text.labels(sample.labels.keys(), sample.labels.values())
+    labels = text.labels(tuple(sample.labels), tuple(sample.labels.values()))
     series = f"{sample.name}{{{labels}}}" if labels else sample.name
     return f"{series} {text.number(sample.value)}\n"

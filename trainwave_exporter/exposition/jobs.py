@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
 from trainwave_exporter.exposition.cap import Cap
@@ -10,30 +11,38 @@ from trainwave_exporter.exposition.families import IdleJob, idle_job
 from trainwave_exporter.exposition.families import job as job_families
 from trainwave_exporter.exposition.family import Families
 from trainwave_exporter.exposition.fold import Fold, Folds
-from trainwave_exporter.exposition.renderer import Table
+from trainwave_exporter.exposition.table import Table
 from trainwave_exporter.model import Idleness, Job
 
 R = TypeVar("R")
 
 
 class Split(Generic[R]):
-    """Records of one kind, by the jobs they tell of, each shown by itself or folded."""
+    """Records of one kind, by the jobs they tell of, each shown by itself or folded.
+
+    Those of finished jobs are apart from the others: they hardly ever change.
+    """
 
     def __init__(self, families: Families[R], selection: Selection) -> None:
         shown = selection.among(families)
-        self._own = Table(shown, families.labels, families.identity)
+        self._live = Table(shown, families.labels, families.identity)
+        self._finished = Table(shown, families.labels, families.identity)
         self._folds = Folds(shown, families.labels, families.identity)
+        self._where: dict[str, Table[R] | Folds[R]] = {}
 
-    def put(self, job_id: str, record: R, *, folded: bool) -> None:
+    def put(self, job: Job, record: R, *, folded: bool) -> None:
         """Show a record, in the place of what was shown of that job."""
-        goes, stays = (self._own, self._folds) if folded else (self._folds, self._own)
-        goes.remove(job_id)
-        stays.put(job_id, record)
+        place = self._folds if folded else self._finished if job.finished else self._live
+        if self._where.get(job.id, place) is not place:
+            self.remove(job.id)
+        self._where[job.id] = place
+        place.put(job.id, record)
 
     def remove(self, job_id: str) -> None:
         """Forget a job, known or not."""
-        self._own.remove(job_id)
-        self._folds.remove(job_id)
+        place = self._where.pop(job_id, None)
+        if place is not None:
+            place.remove(job_id)
 
     @property
     def folded(self) -> int:
@@ -41,9 +50,9 @@ class Split(Generic[R]):
         return len(self._folds)
 
     @property
-    def tables(self) -> tuple[Table[R], Table[Fold[R]]]:
-        """What is rendered; a family that is in both has its samples in that order."""
-        return self._own, self._folds.table
+    def tables(self) -> tuple[Table[R], Table[R], Table[Fold[R]]]:
+        """What is rendered; a family that is in several has its samples in that order."""
+        return self._live, self._finished, self._folds.table
 
 
 class Jobs:
@@ -83,20 +92,25 @@ class Jobs:
         self._idleness.pop(key, None)
         self._idle_jobs.remove(key)
 
-    def settle(self) -> None:
-        """Render what changed since the last time, each job in the place that it has now."""
+    def settle(self) -> Iterator[None]:
+        """Show what changed since the last time, each job in the place that it has now.
+
+        In small steps; nothing else may be called in between.
+        """
         self._changed.update((job.id, job) for job in self._cap.settle())
         for key, job in self._changed.items():
-            self._jobs.put(key, job, folded=key not in self._cap)
+            self._jobs.put(job, job, folded=key not in self._cap)
+            yield
         for key in self._idleness_changed | self._changed.keys():
             self._settle_idleness(key)
+            yield
         self._changed.clear()
         self._idleness_changed.clear()
 
     def _settle_idleness(self, key: str) -> None:
         job, idleness = self._cap.find(key), self._idleness.get(key)
         if job is not None and idleness is not None:
-            self._idle_jobs.put(key, IdleJob(job, idleness), folded=key not in self._cap)
+            self._idle_jobs.put(job, IdleJob(job, idleness), folded=key not in self._cap)
 
     @property
     def folded(self) -> int:

@@ -6,8 +6,8 @@ Sample lines are the same bytes in both formats; only the header of a family dif
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from enum import StrEnum
+from functools import cache
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -28,6 +28,7 @@ _UNITS = (
 )
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _HELP = re.compile(r'[^\\"\n]+')
+_SPECIAL = re.compile(r'[\\\n"]')
 _NOT_FINITE = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
 
 
@@ -75,15 +76,25 @@ class Description(Struct, frozen=True):
         return "".join(lines).encode()
 
 
-def labels(names: Iterable[str], values: Iterable[str | None]) -> str:
-    """Return ``a="1",b="2"``, escaped, without the labels whose value is ``None``."""
-    return ",".join(
-        [
-            f'{name}="{_escaped(value)}"'
-            for name, value in zip(names, values, strict=True)
-            if value is not None
-        ]
-    )
+def labels(names: tuple[str, ...], values: LabelValues) -> str:
+    """Return ``a="1",b="2"``, escaped, without the labels whose value is ``None``.
+
+    ValueError unless there are as many values as names.
+    """
+    if len(names) != len(values):
+        raise ValueError(f"{len(values)} values for the labels {names}")
+    told = tuple([value for value in values if value is not None])
+    if len(told) != len(values):
+        named = zip(names, values, strict=True)
+        names = tuple([name for name, value in named if value is not None])
+    if _SPECIAL.search("".join(told)):
+        told = tuple(map(_escaped, told))
+    return _template(names) % told
+
+
+@cache
+def _template(names: tuple[str, ...]) -> str:
+    return ",".join([f'{name}="%s"' for name in names])
 
 
 def number(value: float) -> str:
@@ -92,9 +103,9 @@ def number(value: float) -> str:
     return text[:-2] if text.endswith(".0") else _NOT_FINITE.get(text, text)
 
 
-def encoded(lines: Iterable[str]) -> bytes:
-    """Return the lines as UTF-8; what has no UTF-8 (half a surrogate pair) becomes ``?``."""
-    return "".join(lines).encode(errors="replace")
+def utf8(text: str) -> bytes:
+    """Return the text as UTF-8; what has none (half a surrogate pair) becomes ``?``."""
+    return text.encode(errors="replace")
 
 
 def _escaped(value: str) -> str:

@@ -1,19 +1,33 @@
-"""What an ``Accept-Encoding`` header says about gzip."""
+"""Which coding an ``Accept-Encoding`` header asks for."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 
-def accepts_gzip(header: str | None) -> bool:
-    """Return whether gzip is accepted, and not liked less than the plain body.
 
-    A header that makes no sense accepts nothing.
+class Coding(StrEnum):
+    """How an answer is packed, the one that is ready first."""
+
+    GZIP = "gzip"
+    ZSTD = "zstd"
+    IDENTITY = "identity"
+
+
+def preferred(header: str | None) -> Coding:
+    """Return the coding that is liked most, among equals the one that costs least.
+
+    A header that makes no sense accepts nothing but the plain answer.
     """
     weights: dict[str, float] = {}
     for wanted in (header or "").lower().split(","):
-        coding, *parameters = (part.strip() for part in wanted.split(";"))
-        weights[coding] = _weight(parameters)
-    gzip = weights.get("gzip", weights.get("*", 0.0))
-    return 0 < gzip >= weights.get("identity", 0.0)
+        name, *parameters = (part.strip() for part in wanted.split(";"))
+        weights[name] = _weight(parameters)
+    packed = {
+        Coding.GZIP: weights.get("gzip", weights.get("*", 0.0)),
+        Coding.ZSTD: weights.get("zstd", 0.0),  # by name only: it is packed for the one who asks
+    }
+    best = max(packed, key=packed.__getitem__)
+    return best if 0 < packed[best] >= weights.get("identity", 0.0) else Coding.IDENTITY
 
 
 def _weight(parameters: list[str]) -> float:

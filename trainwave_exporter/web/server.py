@@ -9,14 +9,14 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from http import HTTPStatus
 
 import structlog
 from aiohttp import web
 
-from trainwave_exporter.exposition import Format, negotiate
-from trainwave_exporter.web.encoding import accepts_gzip
+from trainwave_exporter.exposition import Answer, Format, negotiate
+from trainwave_exporter.web.encoding import Coding, preferred
 from trainwave_exporter.web.landing import CONTENT_SECURITY_POLICY, render
 from trainwave_exporter.web.overview import Overview
 
@@ -32,16 +32,6 @@ _HEADERS = {
 }
 
 
-class MetricsSource(Protocol):
-    """What `trainwave_exporter.exposition.Exposition` is to this room."""
-
-    def body(self, format: Format) -> Sequence[bytes]:  # noqa: A002 - the word for it
-        """Return the parts of the exposition, in order."""
-
-    def compressed(self, format: Format) -> Sequence[bytes]:  # noqa: A002
-        """Return the parts of the same, gzipped."""
-
-
 class ListenError(Exception):
     """The address cannot be listened on; the text says which, and why, in one line."""
 
@@ -49,16 +39,16 @@ class ListenError(Exception):
 class WebServer:
     """Serves an exposition and pages about it.
 
-    ``unready_reasons`` returns why the exporter is not ready, one text per reason; ``overview``
-    what the landing page tells; ``scraped`` is told of every scrape, with the seconds it took.
-    A client that takes more than ``send_timeout`` seconds to fetch a body is dropped: it would pin
-    an old one in memory.
+    ``answer`` returns what a scrape is answered with now; ``unready_reasons`` why the exporter is
+    not ready, one text per reason; ``overview`` what the landing page tells; ``scraped`` is told of
+    every scrape, with the seconds it took. A client that takes more than ``send_timeout`` seconds
+    to fetch a body is dropped: it would pin an old one in memory.
     """
 
     def __init__(
         self,
         *,
-        exposition: MetricsSource,
+        answer: Callable[[], Answer],
         telemetry_path: str,
         unready_reasons: Callable[[], Sequence[str]],
         overview: Callable[[], Overview],
@@ -66,7 +56,7 @@ class WebServer:
         clock: Callable[[], float] = time.monotonic,
         send_timeout: float = 60.0,
     ) -> None:
-        self._exposition = exposition
+        self._answer = answer
         self._unready_reasons = unready_reasons
         self._overview = overview
         self._scraped = scraped
@@ -105,14 +95,27 @@ class WebServer:
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         began = self._clock()
         wanted = negotiate(_header(request, "Accept"))
-        zipped = accepts_gzip(_header(request, "Accept-Encoding"))
-        parts = self._exposition.compressed(wanted) if zipped else self._exposition.body(wanted)
-        response = web.StreamResponse(
-            headers={"Content-Type": wanted.value, "Vary": "Accept, Accept-Encoding"}
-        )
-        if zipped:
-            response.headers["Content-Encoding"] = "gzip"
-        response.content_length = sum(map(len, parts))
+        coding = preferred(_header(request, "Accept-Encoding"))
+        answer = self._answer()
+        if names := request.query.getall("name[]", None):
+            answer = answer.only(names)
+        tag = f"{answer.tag}-{wanted.name.lower()}-{coding}"
+        headers = {"ETag": f'"{tag}"', "Vary": "Accept, Accept-Encoding"}
+        if any(known.value == tag for known in request.if_none_match or ()):
+            return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+        response = web.StreamResponse(headers={"Content-Type": wanted.value, **headers})
+        parts: Iterable[bytes]
+        match coding:
+            case Coding.GZIP:
+                parts = zipped = answer.gzip(wanted)
+                response.content_length = sum(map(len, zipped))
+            case Coding.ZSTD:
+                parts = answer.zstd(wanted)
+            case Coding.IDENTITY:
+                parts = answer.plain(wanted)
+                response.content_length = answer.size(wanted)
+        if coding is not Coding.IDENTITY:
+            response.headers["Content-Encoding"] = coding
         try:
             async with asyncio.timeout(self._send_timeout):
                 await _send(request, response, parts)
@@ -141,12 +144,13 @@ class WebServer:
         return web.Response(text="ready\n")
 
 
-async def _send(request: web.Request, response: web.StreamResponse, parts: Sequence[bytes]) -> None:
+async def _send(request: web.Request, response: web.StreamResponse, parts: Iterable[bytes]) -> None:
     """Send the parts one by one: joining them would copy the whole body for every scrape."""
     await response.prepare(request)
     if request.method != "HEAD":
         for part in parts:
             await response.write(part)
+            await asyncio.sleep(0)  # what is inflated for one must not keep others waiting
     await response.write_eof()
 
 

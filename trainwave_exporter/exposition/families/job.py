@@ -27,13 +27,14 @@ def info(j: Job) -> Mapping[LabelValues, float]:
     return {tuple([value or "" for value in described]): 1}
 
 
-@job.gauge(
+@job.state(
     "trainwave_job_state",
     "1 for the state that the job is in, 0 for every other.",
-    labels=("state",),
+    label="state",
+    known=KNOWN_STATES,
 )
-def state(j: Job) -> Mapping[LabelValues, float]:
-    return {**_IN_NO_STATE, (j.state,): 1}
+def state(j: Job) -> str:
+    return j.state
 
 
 @job.gauge("trainwave_job_cost_dollars", "Cost so far, as the API reports it.", additive=True)
@@ -89,6 +90,3 @@ def finished(j: Job) -> float | None:
 @job.gauge("trainwave_job_expires_timestamp_seconds", "When the job will be ended by the service.")
 def expires(j: Job) -> float | None:
     return j.expires_at
-
-
-_IN_NO_STATE: Mapping[LabelValues, float] = {(state,): 0 for state in KNOWN_STATES}

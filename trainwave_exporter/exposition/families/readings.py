@@ -95,7 +95,7 @@ def disk_io(j: Job) -> Mapping[LabelValues, float]:
 def confirmed(j: Job) -> Mapping[LabelValues, float]:
     return {
         ("job",): j.confirmed_at,
-        **{(metric.value,): reading.at for metric, reading in j.readings.items()},
+        **{(metric,): reading.at for metric, reading in j.readings.items()},
     }
 
 
@@ -116,28 +116,32 @@ def _unknown(_: Job, __: Point) -> None:
 
 
 def _ratios(j: Job, metric: Metric, size: Size = _unknown) -> dict[LabelValues, float]:
-    return _uses(j, metric, Quantity.RATIO, size, lambda used, whole: used / whole)
+    """Return each device's use as a part of the whole, where that is told or known."""
+    reading = j.readings.get(metric)
+    if reading is None:
+        return {}
+    if reading.quantity is Quantity.RATIO:
+        return {(point.device,): point.value for point in reading.points}
+    if reading.quantity is not Quantity.BYTES:
+        return {}
+    return {
+        (point.device,): point.value / whole
+        for point in reading.points
+        if (whole := size(j, point)) is not None and whole > 0
+    }
 
 
 def _bytes(j: Job, metric: Metric, size: Size) -> dict[LabelValues, float]:
-    return _uses(j, metric, Quantity.BYTES, size, lambda ratio, whole: ratio * whole)
-
-
-def _uses(
-    j: Job,
-    metric: Metric,
-    wanted: Quantity,
-    size: Size,
-    convert: Callable[[float, float], float],
-) -> dict[LabelValues, float]:
-    """Return each device's use as told, or converted from the other quantity by a known size."""
+    """Return each device's use in bytes, where that is told or known."""
     reading = j.readings.get(metric)
-    if reading is None or reading.quantity not in (Quantity.RATIO, Quantity.BYTES):
+    if reading is None:
         return {}
-    if reading.quantity is wanted:
+    if reading.quantity is Quantity.BYTES:
         return {(point.device,): point.value for point in reading.points}
+    if reading.quantity is not Quantity.RATIO:
+        return {}
     return {
-        (point.device,): convert(point.value, whole)
+        (point.device,): point.value * whole
         for point in reading.points
         if (whole := size(j, point)) is not None and whole > 0
     }
