@@ -1,16 +1,386 @@
-"""The Cost dashboard."""
+"""The Cost dashboard: what was spent, on what, against which budget, and what is left."""
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.models.dashboard import Dashboard
+from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
-from grafana import uids
-from grafana.board import board
+from grafana import links, palette, panels, uids
+from grafana.board import Row, board
+from grafana.panels import About, Query, steps
+from grafana.queries import PRICE, chosen, of_jobs, of_organizations, of_projects
+from grafana.tables import Column, rows
 from grafana.variables import FILTERS
+
+LISTED = 100
+"""How many jobs the table shows at most."""
+
+_SPENT = "project:trainwave_cost_dollars:max"
+_RUNWAY = "organization:trainwave_credit_exhaustion_timestamp_seconds:min"
 
 
 def dashboard() -> Dashboard:
     """Show where money goes."""
     return board(
-        uid=uids.COST, title="Trainwave / Cost", description="", variables=FILTERS, rows=()
+        uid=uids.COST,
+        title="Trainwave / Cost",
+        description="What was spent, on what, against which budget, and what is left.",
+        variables=FILTERS,
+        time_from="now-7d",
+        rows=[
+            Row("Spend", [*_periods(), _burn(), _runway()]),
+            Row("Budgets", [_budgets(), _budget_use()]),
+            Row("Who and what for", [*_spenders(), _by_project(), _by_gpu_type()]),
+            Row("Jobs", [_jobs()]),
+            Row("Credit and books", [_credit(), _difference(), _corrections()]),
+        ],
+    )
+
+
+def _spent(window: str = "$__range") -> str:
+    """Return what chosen projects spent in that time, by owner and GPU type."""
+    return of_projects(f"increase({chosen(_SPENT)}[{window}])")
+
+
+def _periods() -> list[Panel]:
+    return [
+        panels.number(
+            About(
+                title=f"Spend {title}",
+                description=(
+                    f"What was spent {since}, whatever time the dashboard shows. In the time zone"
+                    " of the dashboard."
+                ),
+                unit="currencyUSD",
+                decimals=2,
+                no_data="Nothing",
+                width=4,
+                height=4,
+            ),
+            Query(f"sum({_spent()})"),
+            time_from=time_from,
+        )
+        for title, since, time_from in (
+            ("today", "since midnight", "now/d"),
+            ("this week", "since the week began", "now/w"),
+            ("this month", "since the month began", "now/M"),
+        )
+    ] + [
+        panels.number(
+            About(
+                title="Spend in the time shown",
+                description="What was spent in the time that the dashboard shows.",
+                unit="currencyUSD",
+                decimals=2,
+                no_data="Nothing",
+                width=4,
+                height=4,
+            ),
+            Query(f"sum({_spent()})"),
+        )
+    ]
+
+
+def _burn() -> Panel:
+    burn = of_projects(chosen("project:trainwave_burn_dollars_per_hour:max"))
+    return panels.number(
+        About(
+            title="Burn",
+            description="What an hour of all running jobs costs at their present prices.",
+            unit="currencyUSD",
+            decimals=2,
+            no_data="Nothing runs",
+            width=4,
+            height=4,
+        ),
+        Query(f"sum({burn})"),
+    )
+
+
+def _runway() -> Panel:
+    return panels.number(
+        About(
+            title="Credit lasts",
+            description=(
+                "Until the first of the chosen organizations has no credit left, if what runs now"
+                " runs on until it expires."
+            ),
+            unit="s",
+            no_data="No end in sight",
+            width=4,
+            height=4,
+        ),
+        Query(f"min({of_organizations(_RUNWAY)}) - time()"),
+        thresholds=steps(palette.BAD, (86_400, palette.WARNING), (259_200, palette.GOOD)),
+    )
+
+
+_SHARE = "budget:trainwave_spent_dollars:max / on (budget) (budget:trainwave_limit_dollars:max > 0)"
+_FORECAST = (
+    "budget:trainwave_forecast_dollars:max / on (budget) (budget:trainwave_limit_dollars:max > 0)"
+)
+_USE = steps(palette.GOOD, (0.8, palette.WARNING), (1, palette.BAD))
+
+
+def _budgets() -> Panel:
+    return rows(
+        About(
+            title="Budgets in their present period",
+            description=(
+                "All budgets of the exporter's configuration, whatever is chosen above. The"
+                " forecast is what will be spent by the end of the period if what runs now runs on"
+                " until it expires. Exhausted is empty while the limit is going to last."
+            ),
+            no_data="No budget is configured",
+            width=14,
+            height=9,
+        ),
+        [
+            Column(
+                heading="Limit",
+                expr="budget:trainwave_limit_dollars:max",
+                unit="currencyUSD",
+                decimals=2,
+                width=110,
+            ),
+            Column(
+                heading="Spent",
+                expr="budget:trainwave_spent_dollars:max",
+                unit="currencyUSD",
+                decimals=2,
+                width=110,
+            ),
+            Column(
+                heading="Spent of the limit",
+                expr=_SHARE,
+                unit="percentunit",
+                decimals=0,
+                bar=1,
+                thresholds=_USE,
+                width=160,
+            ),
+            Column(
+                heading="Forecast of the limit",
+                expr=_FORECAST,
+                unit="percentunit",
+                decimals=0,
+                thresholds=_USE,
+                width=150,
+            ),
+            Column(
+                heading="Exhausted",
+                expr=("1000 * min by (budget) (trainwave_budget_exhaustion_timestamp_seconds)"),
+                unit="dateTimeFromNow",
+                width=130,
+            ),
+            Column(
+                heading="Period ends",
+                expr="1000 * budget:trainwave_period_end_timestamp_seconds:max",
+                unit="dateTimeFromNow",
+                width=130,
+            ),
+        ],
+        labels={"budget": "Budget"},
+        sort_by="Spent of the limit",
+    )
+
+
+def _budget_use() -> Panel:
+    return panels.series(
+        About(
+            title="Budgets over time",
+            description=(
+                "What was spent of each budget's limit in the period of that time. It falls to zero"
+                " when a period begins. At 100 % the limit is reached."
+            ),
+            unit="percentunit",
+            no_data="No budget is configured",
+            width=10,
+            height=9,
+        ),
+        Query(_SHARE, "{{budget}}"),
+        Query("vector(1)", "limit"),
+        bounds="^limit$",
+    )
+
+
+def _spenders() -> list[Panel]:
+    of_project = f"sum by (project_id, project_name) ({_spent()})"
+    return [
+        panels.ranking(
+            About(
+                title="Spend by project",
+                description="The ten projects that spent most in the time shown.",
+                unit="currencyUSD",
+                decimals=2,
+                no_data="Nothing was spent",
+            ),
+            Query(f"sort_desc(topk(10, {of_project} > 0))", "{{project_name}}"),
+            links=links.project(uids.COST, "This project alone", row=False),
+        ),
+        panels.ranking(
+            About(
+                title="Spend by owner",
+                description="The ten owners whose jobs cost most in the time shown.",
+                unit="currencyUSD",
+                decimals=2,
+                no_data="Nothing was spent",
+            ),
+            Query(f"sort_desc(topk(10, sum by (owner) ({_spent()}) > 0))", "{{owner}}"),
+            links=[links.drill(uids.COST, "This owner alone", owner="${__field.labels.owner}")],
+        ),
+    ]
+
+
+def _by_project() -> Panel:
+    spent = _spent("$__rate_interval")
+    return panels.series(
+        About(
+            title="Spend over time by project",
+            description=(
+                "Each bar stands for the time up to the next one, and at least an hour. Money is"
+                " booked to the time in which it was incurred as soon as the exporter sees it."
+            ),
+            unit="currencyUSD",
+            no_data="Nothing was spent",
+        ),
+        Query(f"sum by (project_id, project_name) ({spent}) > 0", "{{project_name}}"),
+        bars=True,
+        stacked=True,
+        interval="1h",
+        links=links.project(uids.COST, "This project alone", row=False),
+    )
+
+
+def _by_gpu_type() -> Panel:
+    spent = _spent("$__rate_interval")
+    return panels.series(
+        About(
+            title="Spend over time by GPU type",
+            description="Each bar stands for the time up to the next one, and at least an hour.",
+            unit="currencyUSD",
+            no_data="Nothing was spent",
+        ),
+        Query(f"sum by (gpu_type) ({spent}) > 0", "{{gpu_type}}"),
+        bars=True,
+        stacked=True,
+        interval="1h",
+    )
+
+
+def _jobs() -> Panel:
+    dearest = f"topk({LISTED}, {of_jobs('job:trainwave_cost_dollars:max')})"
+
+    def listed(expr: str) -> str:
+        return f"{of_jobs(expr)} and on (project_id, job_id) {dearest}"
+
+    return rows(
+        About(
+            title="Most expensive jobs",
+            description=(
+                "Jobs that have series still, running or finished, by their cost so far. At most"
+                f" {LISTED} are shown; what older ones cost is in the sums above."
+            ),
+            no_data="No job is known",
+            width=24,
+            height=10,
+        ),
+        [
+            Column(
+                heading="Cost",
+                expr=listed("job:trainwave_cost_dollars:max"),
+                unit="currencyUSD",
+                decimals=2,
+                width=120,
+            ),
+            Column(
+                heading="State",
+                expr=listed("max by (project_id, job_id, state) (trainwave_job_state) == 1"),
+                label="state",
+                width=170,
+            ),
+            Column(
+                heading="Per hour", expr=listed(PRICE), unit="currencyUSD", decimals=2, width=110
+            ),
+            Column(
+                heading="GPU hours",
+                expr=listed("max by (project_id, job_id) (trainwave_job_gpu_hours)"),
+                decimals=1,
+                width=110,
+            ),
+            Column(
+                heading="Lost idle",
+                expr=listed("job:trainwave_idle_dollars:max"),
+                unit="currencyUSD",
+                decimals=2,
+                width=110,
+            ),
+        ],
+        labels={
+            "job_name": "Job",
+            "project_name": "Project",
+            "owner": "Owner",
+            "gpu_type": "GPU type",
+        },
+        hidden=["project_id", "job_id"],
+        sort_by="Cost",
+        links={"Job": links.JOB_OF_ROW},
+    )
+
+
+def _credit() -> Panel:
+    balance = of_organizations("organization:trainwave_credit_balance_dollars:min")
+    return panels.series(
+        About(
+            title="Credit left",
+            description="The credit of each organization. It rises when it is topped up.",
+            unit="currencyUSD",
+            no_data="The API tells of no credit",
+            width=8,
+        ),
+        Query(balance, "{{organization_name}}"),
+        minimum=None,
+    )
+
+
+def _difference() -> Panel:
+    difference = of_organizations(
+        "max by (organization_id) (trainwave_reconciliation_difference_dollars)"
+    )
+    return panels.series(
+        About(
+            title="Credit against books",
+            description=(
+                "By how much the credit fell beyond what the jobs cost in the same time. Near zero,"
+                " the books tell all of the bill; a line that moves away for good means a cost that"
+                " no job shows."
+            ),
+            unit="currencyUSD",
+            no_data="The API tells of no credit",
+            width=8,
+        ),
+        Query(difference, "{{organization_name}}"),
+        minimum=None,
+    )
+
+
+def _corrections() -> Panel:
+    corrections = (
+        "max by (direction) (increase(trainwave_cost_corrections_dollars_total[$__rate_interval]))"
+    )
+    return panels.series(
+        About(
+            title="Corrections",
+            description=(
+                "By how much the API changed costs otherwise than by time going by, of all"
+                " projects, whatever is chosen above. Each bar stands for the time up to the next"
+                " one, and at least an hour."
+            ),
+            unit="currencyUSD",
+            no_data="Nothing was corrected",
+            width=8,
+        ),
+        Query(corrections, "{{direction}}"),
+        bars=True,
+        interval="1h",
+        colors={"up": palette.VERMILLION, "down": palette.BLUE},
     )

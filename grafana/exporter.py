@@ -1,16 +1,517 @@
-"""The Exporter dashboard."""
+"""The Exporter dashboard: whether the exporter does its work, and what keeps it from it.
+
+Each exporter is shown by itself, as several may watch the same accounts.
+"""
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.models.dashboard import Dashboard
+from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
-from grafana import uids
-from grafana.board import board
-from grafana.variables import FILTERS
+from grafana import palette, panels, uids
+from grafana.board import Row, board
+from grafana.panels import About, Query, steps
+from grafana.variables import ACCOUNT, DATASOURCE, INSTANCE
+
+_ITS = 'instance=~"$instance"'
+_OF_ACCOUNT = f'{_ITS},account=~"$account"'
+_OF_LOOP = f'{_ITS},account=~"$account|"'  # some loops are of no account
+_INFO = f"trainwave_exporter_build_info{{{_ITS}}}"
+_WHO = "{{instance}}"
 
 
 def dashboard() -> Dashboard:
     """Show how the exporter fares."""
     return board(
-        uid=uids.EXPORTER, title="Trainwave / Exporter", description="", variables=FILTERS, rows=()
+        uid=uids.EXPORTER,
+        title="Trainwave / Exporter",
+        description="Whether the exporter does its work, and what keeps it from it.",
+        variables=(DATASOURCE, ACCOUNT, INSTANCE),
+        time_from="now-6h",
+        rows=[
+            Row("Now", _now()),
+            Row("API", [_requests(), _failures(), _latency(), _budget(), _plan(), _round()]),
+            Row("Data and loops", [_data_age(), _loop_age(), _loop_time(), _loop_failures()]),
+            Row("What was met", [_unreadable(), _oddities(), _skew()]),
+            Row("Ledger", [_ledger_writes(), _ledger_time(), _ledger_age(), _ledger_size()]),
+            Row("Scrapes", [_scrape_time(), _scraped(), _series(), _folded()]),
+            Row("Process", [_cpu(), _memory(), _files(), _versions()]),
+        ],
+    )
+
+
+def _of_process(metric: str) -> str:
+    """Leave the exporters of a metric that many programs have."""
+    return f"{metric} and on (instance, job) {_INFO}"
+
+
+def _now() -> list[Panel]:
+    up = f"min by (account) (trainwave_up{{{_OF_ACCOUNT}}})"
+    success = f"trainwave_account_last_success_timestamp_seconds{{{_OF_ACCOUNT}}}"
+    used = f"trainwave_exporter_rate_limit_used_requests{{{_OF_ACCOUNT}}}"
+    limit = f"trainwave_exporter_rate_limit_requests{{{_OF_ACCOUNT}}}"
+    return [
+        panels.number(
+            About(
+                title="Accounts",
+                description="Whether the last sweep of each account's jobs succeeded.",
+                no_data="No exporter answers",
+                width=8,
+                height=5,
+            ),
+            Query(up, "{{account}}"),
+            thresholds=steps(palette.BAD, (1, palette.GOOD)),
+            texts={"0": "down", "1": "up"},
+        ),
+        panels.number(
+            About(
+                title="Last success",
+                description="How long ago a sweep of each account's jobs last succeeded.",
+                unit="s",
+                no_data="Never",
+                width=4,
+                height=5,
+            ),
+            Query(f"time() - max by (account) ({success})", "{{account}}"),
+            thresholds=steps(palette.GOOD, (300, palette.WARNING), (900, palette.BAD)),
+        ),
+        panels.number(
+            About(
+                title="Rate limit used",
+                description=(
+                    "Requests that exporters sent in the last minute, of those the API grants the"
+                    " key. The rest is left to people."
+                ),
+                unit="percentunit",
+                decimals=0,
+                no_data="Not told",
+                width=4,
+                height=5,
+            ),
+            Query(f"sum by (account) ({used}) / max by (account) ({limit} > 0)", "{{account}}"),
+            thresholds=steps(palette.GOOD, (0.9, palette.WARNING), (1, palette.BAD)),
+        ),
+        panels.number(
+            About(
+                title="Configuration",
+                description="Whether the last attempt to load the configuration succeeded.",
+                no_data="No exporter answers",
+                width=4,
+                height=5,
+            ),
+            Query(f"trainwave_exporter_config_last_reload_successful{{{_ITS}}}", _WHO),
+            thresholds=steps(palette.BAD, (1, palette.GOOD)),
+            texts={"0": "refused", "1": "loaded"},
+        ),
+        panels.number(
+            About(
+                title="Ledger written",
+                description="How long ago the ledger was last written.",
+                unit="s",
+                no_data="Never",
+                width=4,
+                height=5,
+            ),
+            Query(
+                f"time() - trainwave_exporter_ledger_last_success_timestamp_seconds{{{_ITS}}}",
+                _WHO,
+            ),
+            thresholds=steps(palette.GOOD, (300, palette.WARNING), (900, palette.BAD)),
+        ),
+    ]
+
+
+def _requests() -> Panel:
+    counted = f"trainwave_exporter_api_requests_total{{{_OF_ACCOUNT}}}"
+    return panels.series(
+        About(
+            title="API requests by endpoint",
+            description="Requests a second to the API.",
+            unit="reqps",
+            no_data="Nothing was asked",
+            width=8,
+        ),
+        Query(
+            f"sum by (account, endpoint) (rate({counted}[$__rate_interval]))",
+            "{{account}} {{endpoint}}",
+        ),
+        stacked=True,
+    )
+
+
+def _failures() -> Panel:
+    counted = f'trainwave_exporter_api_requests_total{{{_OF_ACCOUNT},outcome!="ok"}}'
+    return panels.series(
+        About(
+            title="API requests that failed",
+            description="Requests a second that did not succeed, by how they ended.",
+            unit="reqps",
+            no_data="None",
+            width=8,
+        ),
+        Query(
+            f"sum by (account, outcome) (rate({counted}[$__rate_interval]))",
+            "{{account}} {{outcome}}",
+        ),
+        stacked=True,
+    )
+
+
+def _latency() -> Panel:
+    counted = f"trainwave_exporter_api_request_duration_seconds_bucket{{{_OF_ACCOUNT}}}"
+    return panels.series(
+        About(
+            title="API latency by endpoint",
+            description="The time below which 95 % of the requests had their answer.",
+            unit="s",
+            no_data="Nothing was asked",
+            width=8,
+        ),
+        Query(
+            f"histogram_quantile(0.95, sum by (endpoint, le) (rate({counted}[$__rate_interval])))",
+            "{{endpoint}}",
+        ),
+    )
+
+
+def _budget() -> Panel:
+    def of(what: str) -> str:
+        return f"max by (account) (trainwave_exporter_rate_limit_{what}{{{_OF_ACCOUNT}}})"
+
+    return panels.series(
+        About(
+            title="Request budget",
+            description=(
+                "Requests a minute: what the API grants the key, how much of it the exporter may"
+                " use, what it used, and what is left to all users of the key."
+            ),
+            no_data="Not told",
+            width=8,
+        ),
+        Query(of("requests"), "{{account}} granted"),
+        Query(of("allowance_requests"), "{{account}} allowed"),
+        Query(of("used_requests"), "{{account}} used"),
+        Query(of("remaining_requests"), "{{account}} left"),
+        bounds="(granted|allowed)$",
+    )
+
+
+def _plan() -> Panel:
+    planned = f"trainwave_exporter_plan_requests{{{_OF_ACCOUNT}}}"
+    return panels.series(
+        About(
+            title="Requests planned and deferred",
+            description=(
+                "What the planner's last tick came to. Deferred for long means that the request"
+                " budget does not suffice for the intervals that are configured."
+            ),
+            no_data="Nothing was planned",
+            width=8,
+        ),
+        Query(f"max by (account, outcome) ({planned})", "{{account}} {{outcome}}"),
+    )
+
+
+def _round() -> Panel:
+    seconds = f"trainwave_exporter_readings_round_seconds{{{_OF_ACCOUNT}}}"
+    return panels.series(
+        About(
+            title="Round of all readings",
+            description="Time in which every reading of every running job is refreshed once.",
+            unit="s",
+            no_data="Nothing is read",
+            width=8,
+        ),
+        Query(f"max by (account) ({seconds})", "{{account}}"),
+    )
+
+
+def _data_age() -> Panel:
+    confirmed = f"trainwave_account_last_success_timestamp_seconds{{{_OF_ACCOUNT}}}"
+    return panels.series(
+        About(
+            title="Age of states and costs",
+            description="How long ago a sweep of each account's jobs last succeeded.",
+            unit="s",
+            no_data="No sweep ever succeeded",
+        ),
+        Query(f"time() - {confirmed}", f"{{{{account}}}} {_WHO}"),
+    )
+
+
+def _loop_age() -> Panel:
+    success = f"trainwave_exporter_loop_last_success_timestamp_seconds{{{_OF_LOOP}}}"
+    return panels.series(
+        About(
+            title="Loops: last success",
+            description="How long ago each polling loop last succeeded. A line that climbs stands.",
+            unit="s",
+            no_data="No loop ever succeeded",
+        ),
+        Query(f"time() - {success}", f"{{{{account}}}} {{{{loop}}}} {_WHO}"),
+    )
+
+
+def _loop_time() -> Panel:
+    return panels.series(
+        About(
+            title="Loops: duration",
+            description="Time that the last run of each polling loop took.",
+            unit="s",
+            no_data="No loop has run",
+        ),
+        Query(
+            f"trainwave_exporter_loop_duration_seconds{{{_OF_LOOP}}}",
+            f"{{{{account}}}} {{{{loop}}}} {_WHO}",
+        ),
+    )
+
+
+def _loop_failures() -> Panel:
+    failed = f'trainwave_exporter_loop_runs_total{{{_OF_LOOP},outcome="error"}}'
+    return panels.series(
+        About(
+            title="Loops: failed runs",
+            description="Runs of each polling loop that failed, in the time up to each point.",
+            no_data="None",
+        ),
+        Query(
+            f"increase({failed}[$__rate_interval])",
+            f"{{{{account}}}} {{{{loop}}}} {_WHO}",
+        ),
+        bars=True,
+        stacked=True,
+    )
+
+
+def _unreadable() -> Panel:
+    counted = f"trainwave_exporter_unreadable_total{{{_OF_ACCOUNT}}}"
+    return panels.series(
+        About(
+            title="Left out as unreadable",
+            description="What was left out of answers because it could not be read, and why.",
+            no_data="All was read",
+            width=8,
+        ),
+        Query(
+            f"sum by (account, subject, reason) (increase({counted}[$__rate_interval]))",
+            "{{account}} {{subject}}: {{reason}}",
+        ),
+        bars=True,
+        stacked=True,
+    )
+
+
+def _oddities() -> Panel:
+    states = f"trainwave_exporter_unknown_states_total{{{_OF_ACCOUNT}}}"
+    changes = f"trainwave_exporter_illegal_transitions_total{{{_OF_ACCOUNT}}}"
+    durations = f"trainwave_exporter_clamped_durations_total{{{_OF_ACCOUNT}}}"
+    return panels.series(
+        About(
+            title="Oddities",
+            description=(
+                "Job states that nobody documents, changes of state that a job's life does not"
+                " know, and durations that came out negative and were counted as zero."
+            ),
+            no_data="None",
+            width=8,
+        ),
+        Query(f"sum by (state) (increase({states}[$__rate_interval]))", "state {{state}}"),
+        Query(
+            f"sum by (from_state, to_state) (increase({changes}[$__rate_interval]))",
+            "{{from_state}} to {{to_state}}",
+        ),
+        Query(
+            f"sum by (duration) (increase({durations}[$__rate_interval]))",
+            "negative {{duration}}",
+        ),
+        bars=True,
+        stacked=True,
+    )
+
+
+def _skew() -> Panel:
+    return panels.series(
+        About(
+            title="Clock skew",
+            description="How far the API's clock is ahead of the exporter's.",
+            unit="s",
+            no_data="Not told",
+            width=8,
+        ),
+        Query(f"trainwave_exporter_clock_skew_seconds{{{_OF_ACCOUNT}}}", f"{{{{account}}}} {_WHO}"),
+        minimum=None,
+    )
+
+
+def _ledger_writes() -> Panel:
+    counted = f"trainwave_exporter_ledger_writes_total{{{_ITS}}}"
+    return panels.series(
+        About(
+            title="Ledger: writes",
+            description="Attempts a second to write down what was seen, by how they ended.",
+            unit="ops",
+            no_data="Nothing was written",
+            width=6,
+        ),
+        Query(
+            f"sum by (instance, outcome) (rate({counted}[$__rate_interval]))",
+            f"{_WHO} {{{{outcome}}}}",
+        ),
+    )
+
+
+def _ledger_time() -> Panel:
+    return panels.series(
+        About(
+            title="Ledger: time of a write",
+            description="Time that the last attempt to write took.",
+            unit="s",
+            no_data="Nothing was written",
+            width=6,
+        ),
+        Query(f"trainwave_exporter_ledger_write_duration_seconds{{{_ITS}}}", _WHO),
+    )
+
+
+def _ledger_age() -> Panel:
+    return panels.series(
+        About(
+            title="Ledger: waiting jobs",
+            description="Jobs whose last sighting is not written down yet. It should fall to zero.",
+            no_data="None",
+            width=6,
+        ),
+        Query(f"trainwave_exporter_ledger_waiting_jobs{{{_ITS}}}", _WHO),
+    )
+
+
+def _ledger_size() -> Panel:
+    return panels.series(
+        About(
+            title="Ledger: size",
+            description="Size of all that the ledger stores.",
+            unit="bytes",
+            no_data="It is kept in memory",
+            width=6,
+        ),
+        Query(f"trainwave_exporter_ledger_size_bytes{{{_ITS}}}", _WHO),
+    )
+
+
+def _scrape_time() -> Panel:
+    counted = f"trainwave_exporter_scrape_duration_seconds_bucket{{{_ITS}}}"
+    return panels.series(
+        About(
+            title="Scrapes: time to answer",
+            description="The time below which 99 % of the scrapes were answered, by format.",
+            unit="s",
+            no_data="Nobody scrapes",
+            width=6,
+        ),
+        Query(
+            "histogram_quantile(0.99, sum by (instance, format, le)"
+            f" (rate({counted}[$__rate_interval])))",
+            f"{_WHO} {{{{format}}}}",
+        ),
+    )
+
+
+def _scraped() -> Panel:
+    return panels.series(
+        About(
+            title="Scrapes: as Prometheus sees them",
+            description="Time that Prometheus' last scrape took, the network included.",
+            unit="s",
+            no_data="Prometheus does not scrape the exporter",
+            width=6,
+        ),
+        Query(_of_process("scrape_duration_seconds"), _WHO),
+    )
+
+
+def _series() -> Panel:
+    return panels.series(
+        About(
+            title="Scrapes: samples",
+            description="Samples in the last scrape: how much there is to store.",
+            unit="short",
+            no_data="Prometheus does not scrape the exporter",
+            width=6,
+        ),
+        Query(_of_process("scrape_samples_scraped"), _WHO),
+    )
+
+
+def _folded() -> Panel:
+    return panels.series(
+        About(
+            title="Jobs without series of their own",
+            description=(
+                "Jobs that are summed up in job_id=other as there are more than may have series of"
+                " their own, and that limit; 0 is no limit."
+            ),
+            no_data="No exporter answers",
+            width=6,
+        ),
+        Query(f"trainwave_exporter_jobs_folded{{{_ITS}}}", f"{_WHO} folded"),
+        Query(f"trainwave_exporter_job_series_limit{{{_ITS}}}", f"{_WHO} limit"),
+        bounds="limit$",
+    )
+
+
+def _cpu() -> Panel:
+    used = _of_process("rate(process_cpu_seconds_total[$__rate_interval])")
+    return panels.series(
+        About(
+            title="CPU",
+            description="Part of one core that the exporter uses.",
+            unit="percentunit",
+            no_data="No exporter answers",
+            width=6,
+        ),
+        Query(used, _WHO),
+    )
+
+
+def _memory() -> Panel:
+    return panels.series(
+        About(
+            title="Memory",
+            description="Resident memory of the exporter.",
+            unit="bytes",
+            no_data="No exporter answers",
+            width=6,
+        ),
+        Query(_of_process("process_resident_memory_bytes"), _WHO),
+    )
+
+
+def _files() -> Panel:
+    return panels.series(
+        About(
+            title="Open files",
+            description="File descriptors that the exporter has open, and how many it may have.",
+            no_data="No exporter answers",
+            width=6,
+        ),
+        Query(_of_process("process_open_fds"), f"{_WHO} open"),
+        Query(_of_process("process_max_fds"), f"{_WHO} limit"),
+        bounds="limit$",
+    )
+
+
+def _versions() -> Panel:
+    return panels.number(
+        About(
+            title="Runs since",
+            description="When each exporter started, and of which version it is.",
+            unit="dateTimeFromNow",
+            no_data="No exporter answers",
+            width=6,
+            height=8,
+        ),
+        Query(
+            f"1000 * process_start_time_seconds * on (instance, job) group_left (version) {_INFO}",
+            f"{_WHO} {{{{version}}}}",
+        ),
     )

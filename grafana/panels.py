@@ -137,18 +137,20 @@ def number(
     thresholds: Sequence[Threshold] = (),
     texts: Mapping[str, str] | None = None,
     time_from: str | None = None,
+    name_only: bool = False,
     links: Sequence[DashboardLink] = (),
 ) -> Panel:
     """Show the present value, or one for each series.
 
-    `texts` are words for values; `time_from` shows another time than the dashboard's, say `now/d`.
+    `texts` are words for values; `time_from` shows another time than the dashboard's, say `now/d`;
+    `name_only` shows what the series is called instead of its value.
     """
     builder = (
         stat.Panel()
         .graph_mode(models.BigValueGraphMode.NONE)
         .color_mode(models.BigValueColorMode.VALUE)
         .justify_mode(models.BigValueJustifyMode.AUTO)
-        .text_mode(models.BigValueTextMode.AUTO)
+        .text_mode(models.BigValueTextMode.NAME if name_only else models.BigValueTextMode.AUTO)
         .wide_layout(True)
         .reduce_options(_last())
     )

@@ -22,6 +22,18 @@ JOBS = f"job:trainwave_info:one{{{_OF_PROJECT},{_OF_OWNER}}}"
 RUNNING = "job:trainwave_running:max == 1"
 """Running jobs, by project_id and job_id."""
 
+ACTIVE = (
+    "(max by (project_id, job_id, state)"
+    ' (trainwave_job_state{state=~"SUBMIT_CODE|LAUNCHING|RUNNING|UPLOADING"}) == 1)'
+)
+"""Jobs under way, by project_id, job_id and the state that they are in."""
+
+GPUS = "max by (project_id, job_id) (trainwave_job_gpus)"
+"""GPUs allocated to each job."""
+
+PRICE = "max by (project_id, job_id) (trainwave_job_hourly_cost_dollars)"
+"""What an hour of each job costs now."""
+
 
 def of_jobs(expr: str) -> str:
     """Leave the chosen jobs of an expression by `project_id` and `job_id`, and name them."""

@@ -91,5 +91,7 @@ JOB.include_all = False
 JOB.all_value = None
 JOB.current = None
 
+INSTANCE = _listed("instance", "Exporter", "label_values(trainwave_exporter_build_info, instance)")
+
 FILTERS = (DATASOURCE, ACCOUNT, ORGANIZATION, PROJECT, OWNER, GPU_TYPE)
 """What all dashboards about jobs and money let choose."""
