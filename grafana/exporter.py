@@ -167,7 +167,8 @@ def _latency() -> Panel:
             width=8,
         ),
         Query(
-            f"histogram_quantile(0.95, sum by (endpoint, le) (rate({counted}[$__rate_interval])))",
+            f"histogram_quantile(0.95, sum by (endpoint, le) (rate({counted}[$__rate_interval])))"
+            " >= 0",
             "{{endpoint}}",
         ),
     )
@@ -410,7 +411,7 @@ def _scrape_time() -> Panel:
         ),
         Query(
             "histogram_quantile(0.99, sum by (instance, format, le)"
-            f" (rate({counted}[$__rate_interval])))",
+            f" (rate({counted}[$__rate_interval]))) >= 0",
             f"{_WHO} {{{{format}}}}",
         ),
     )

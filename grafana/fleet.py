@@ -225,7 +225,7 @@ def _queue() -> Panel:
             no_data="No job was seen to start",
         ),
         *(
-            Query(f"histogram_quantile({share}, sum by (le) ({waited}))", name)
+            Query(f"histogram_quantile({share}, sum by (le) ({waited})) >= 0", name)
             for share, name in ((0.5, "half wait less"), (0.95, "95 % wait less"))
         ),
         interval="15m",
@@ -233,7 +233,9 @@ def _queue() -> Panel:
 
 
 def _jobs() -> Panel:
-    dearest = f"topk({LISTED}, {of_jobs(f'{PRICE} and on (project_id, job_id) {ACTIVE}')})"
+    active = f"max by (project_id, job_id) ({ACTIVE})"
+    priced = f"{PRICE} and on (project_id, job_id) {active} or on (project_id, job_id) 0 * {active}"
+    dearest = f"topk({LISTED}, {of_jobs(priced)})"
 
     def listed(expr: str) -> str:
         return f"{of_jobs(expr)} and on (project_id, job_id) {dearest}"
