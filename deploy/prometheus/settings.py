@@ -112,8 +112,10 @@ class Exporter(_Section):
     rate_limited_minutes: Count
     loop_stopped_minutes: Count
     unreadable_minutes: Count
+    series_cap_minutes: Count
     ledger_failing_minutes: Count
     clock_skew_seconds: Positive
+    clock_skew_minutes: Count
 
 
 class Settings(_Section):
