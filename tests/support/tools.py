@@ -12,13 +12,17 @@ from pathlib import Path
 import pytest
 
 SUITES = ("bookworm", "sid")
+_TEMPLATES = Path("/usr/share/prometheus/alertmanager")
+_NEEDED = {
+    "prometheus-alertmanager": [_TEMPLATES / name for name in ("default.tmpl", "email.tmpl")],
+}
 _TOOLS = Path(__file__).parents[2] / ".cache" / "tools"
 
 
 def tool(suite: str, name: str) -> str:
     """Return the path of a tool of one suite."""
     path = _TOOLS / suite / "usr" / "bin" / name
-    if not path.exists():
+    if not all(needed.exists() for needed in (path, *_NEEDED.get(name, ()))):
         message = f"{name} of {suite} is missing: run .ci/prometheus {' '.join(SUITES)}"
         if os.environ.get("CI"):
             pytest.fail(message)

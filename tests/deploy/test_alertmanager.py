@@ -1,0 +1,146 @@
+"""Who is told what, by the oldest and the newest Alertmanager."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.alertmanager import alertmanager, post_alerts, states
+from support.exporter import wait_for
+from support.tools import SUITES, tool
+
+from deploy.prometheus import build
+from deploy.prometheus.rule import Alert
+from deploy.prometheus.settings import load
+
+CONFIG = Path(build.__file__).parents[1] / "alertmanager" / "alertmanager.yml"
+ALERTS = {
+    rule.alert: rule
+    for group in build.alerts(load())
+    for rule in group.rules
+    if isinstance(rule, Alert)
+}
+BOTH = pytest.mark.parametrize("suite", SUITES)
+
+JOB = {"account": "main", "organization_id": "o1", "project_id": "p1", "job_id": "j1"}
+OWNED = {**JOB, "project_name": "vision", "owner": "ada"}
+
+
+def alert(name: str, **labels: str) -> dict[str, str]:
+    """Return the labels that Prometheus gives an alert of ours."""
+    rule = ALERTS[name]
+    known = {"alertname": name, "severity": rule.severity, "concern": rule.concern}
+    return {**known, **rule.labels, **labels}
+
+
+@BOTH
+def test_the_example_is_accepted(suite: str) -> None:
+    command = [tool(suite, "amtool"), "check-config", str(CONFIG)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("labels", "receiver"),
+    [
+        (alert("TrainwaveExporterDown", job="trainwave"), "on-call"),
+        (alert("TrainwaveExporterInstanceDown", instance="a:9877"), "operators"),
+        (alert("TrainwaveKeyInvalid", account="main"), "on-call"),
+        (alert("TrainwaveDataStale", account="main"), "operators"),
+        (alert("TrainwaveBudgetExhausted", budget="all"), "on-call"),
+        (alert("TrainwaveBudgetForecastExceeded", budget="all"), "operators"),
+        (alert("TrainwaveJobGpuIdle", **OWNED), "owners"),
+        (alert("TrainwaveJobGpuIdleCostly", **OWNED), "owners"),
+        (alert("TrainwaveJobsFailingInARow", project_id="p1", owner="ada"), "owners"),
+    ],
+    ids=lambda value: value["alertname"] if isinstance(value, dict) else value,
+)
+def test_each_alert_goes_to_those_who_can_do_something(
+    suite: str, labels: dict[str, str], receiver: str
+) -> None:
+    pairs = [f"{name}={value}" for name, value in labels.items()]
+    command = [tool(suite, "amtool"), "config", "routes", "test", f"--config.file={CONFIG}", *pairs]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == receiver
+
+
+def test_every_alert_that_is_named_exists() -> None:
+    named = set(re.findall(r"Trainwave[A-Za-z]+", CONFIG.read_text()))
+    assert named
+    assert named <= set(ALERTS)
+
+
+SILENCED = [
+    (alert("TrainwaveExporterDown", job="trainwave"), alert("TrainwaveJobGpuIdleCostly", **OWNED)),
+    (
+        alert("TrainwaveExporterDown", job="trainwave"),
+        alert("TrainwaveBudgetExhausted", budget="b"),
+    ),
+    (
+        alert("TrainwaveExporterDown", job="trainwave"),
+        alert("TrainwaveExporterInstanceDown", instance="a:9877"),
+    ),
+    (
+        alert("TrainwaveExporterInstanceDown", instance="a:9877"),
+        alert("TrainwaveLedgerFailing", instance="a:9877"),
+    ),
+    (alert("TrainwaveKeyInvalid", account="main"), alert("TrainwaveAccountDown", account="main")),
+    (alert("TrainwaveAccountDown", account="main"), alert("TrainwaveDataStale", account="main")),
+    (alert("TrainwaveJobGpuIdleCostly", **OWNED), alert("TrainwaveJobGpuIdle", **OWNED)),
+    (
+        alert("TrainwaveBudgetBurnFast", budget="all"),
+        alert("TrainwaveBudgetForecastExceeded", budget="all"),
+    ),
+    (
+        alert("TrainwaveCreditRunwayCritical", account="main", organization_id="o1"),
+        alert("TrainwaveCreditRunwayShort", account="main", organization_id="o1"),
+    ),
+]
+HEARD = [
+    (
+        alert("TrainwaveExporterInstanceDown", instance="a:9877"),
+        alert("TrainwaveLedgerFailing", instance="b:9877"),
+    ),
+    (
+        alert("TrainwaveExporterInstanceDown", instance="a:9877"),
+        alert("TrainwaveJobGpuIdle", **OWNED),
+    ),
+    (alert("TrainwaveKeyInvalid", account="main"), alert("TrainwaveAccountDown", account="other")),
+    (alert("TrainwaveKeyInvalid", account="main"), alert("TrainwaveJobGpuIdle", **OWNED)),
+    (
+        alert("TrainwaveJobGpuIdleCostly", **OWNED),
+        alert("TrainwaveJobGpuIdle", **{**OWNED, "job_id": "j2"}),
+    ),
+    (alert("TrainwaveJobGpuIdleCostly", **OWNED), alert("TrainwaveJobExpiringSoon", **OWNED)),
+    (
+        alert("TrainwaveBudgetExhausted", budget="all"),
+        alert("TrainwaveBudgetForecastExceeded", budget="vision"),
+    ),
+]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("source", "target", "state"),
+    [
+        *((source, target, "suppressed") for source, target in SILENCED),
+        *((source, target, "active") for source, target in HEARD),
+    ],
+    ids=lambda value: value["alertname"] if isinstance(value, dict) else value,
+)
+def test_an_alert_silences_what_it_explains_and_nothing_else(
+    suite: str, source: dict[str, str], target: dict[str, str], state: str, tmp_path: Path
+) -> None:
+    with alertmanager(suite, tmp_path, CONFIG) as url:
+        post_alerts(url, [source, target])
+
+        def settled() -> dict[str, str] | None:
+            known = states(url)
+            done = len(known) == 2 and "unprocessed" not in known.values()
+            return known if done else None
+
+        known = wait_for(settled, "both alerts to be processed")
+    assert known == {source["alertname"]: "active", target["alertname"]: state}

@@ -1,0 +1,69 @@
+"""A real Alertmanager on loopback."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from support.exporter import wait_for
+from support.tools import tool
+
+
+@contextmanager
+def alertmanager(suite: str, folder: Path, config: Path) -> Iterator[str]:
+    """Run an Alertmanager with that configuration; give its URL once it is ready."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [
+        tool(suite, "prometheus-alertmanager"),
+        f"--config.file={config}",
+        f"--storage.path={folder / 'alertmanager'}",
+        f"--web.listen-address={address}",
+        "--cluster.listen-address=",
+        "--log.level=warn",
+    ]
+    url = f"http://{address}"
+    with (
+        (folder / "alertmanager.log").open("w") as log,
+        subprocess.Popen(command, stderr=log) as process,
+    ):
+        try:
+            wait_for(
+                lambda: process.poll() is not None or _answers(f"{url}/-/ready"),
+                "Alertmanager to be ready",
+            )
+            assert process.poll() is None, (folder / "alertmanager.log").read_text()
+            yield url
+        finally:
+            process.kill()
+
+
+def post_alerts(url: str, alerts: Sequence[Mapping[str, str]]) -> None:
+    """Have alerts with these labels fire."""
+    body = json.dumps([{"labels": labels} for labels in alerts]).encode()
+    headers = {"Content-Type": "application/json"}
+    with urllib.request.urlopen(
+        urllib.request.Request(f"{url}/api/v2/alerts", body, headers), timeout=5
+    ):
+        pass
+
+
+def states(url: str) -> dict[str, str]:
+    """Return the state of every alert by its name: unprocessed, active or suppressed."""
+    with urllib.request.urlopen(f"{url}/api/v2/alerts", timeout=5) as answer:
+        alerts: list[dict[str, Any]] = json.load(answer)
+    return {alert["labels"]["alertname"]: alert["status"]["state"] for alert in alerts}
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
