@@ -122,7 +122,6 @@ class Settings(_Section):
     """Everything in `settings.yml`, whose comments say what each key means."""
 
     scrape_job: Annotated[str, Meta(pattern=r"^[^\"\\]+$")]
-    scrape_interval_seconds: Count
     grafana_url: Url
     runbook_url: Url
     gpu_idle: GpuIdle
