@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 import trainwave_exporter
 
 PACKAGE = Path(trainwave_exporter.__file__).parent
+ROOT = PACKAGE.parent
 NAME = "trainwave_exporter"
 
 EVERYTHING = {
@@ -51,22 +55,24 @@ def rooms() -> Iterator[tuple[str, Path]]:
         yield top.removesuffix(".py"), path
 
 
-def imported_rooms(path: Path) -> Iterator[str]:
+def imported_modules(path: Path) -> Iterator[str]:
+    """Yield what a module imports; of a whole package, the modules that are taken from it."""
     for node in ast.walk(ast.parse(path.read_text())):
         match node:
             case ast.Import(names=names):
-                modules = [alias.name for alias in names]
+                yield from (alias.name for alias in names)
             case ast.ImportFrom(module=str(module), level=0, names=names):
-                direct = module == NAME
-                modules = [f"{NAME}.{alias.name}" for alias in names] if direct else [module]
+                whole = module in {NAME, *BESIDE}
+                yield from (f"{module}.{alias.name}" for alias in names) if whole else [module]
             case ast.ImportFrom():
                 raise AssertionError(f"{path}: relative imports hide where things come from")
-            case _:
-                continue
-        for module in modules:
-            package, _, rest = module.partition(".")
-            if package == NAME and rest != "__version__":
-                yield rest.partition(".")[0]
+
+
+def imported_rooms(path: Path) -> Iterator[str]:
+    for module in imported_modules(path):
+        package, _, rest = module.partition(".")
+        if package == NAME and rest != "__version__":
+            yield rest.partition(".")[0]
 
 
 def test_every_room_stands_in_the_table() -> None:
@@ -81,6 +87,32 @@ def test_no_room_imports_what_it_must_not_know() -> None:
         if imported != room and imported not in MAY_IMPORT[room]
     ]
     assert trespasses == []
+
+
+BESIDE = {
+    "grafana": {"grafana", "grafana_foundation_sdk"},
+    "deploy": {"deploy", "grafana.uids", "grafana.generated", "ruamel.yaml", "msgspec"},
+}
+"""What stands beside the package, and what it may import besides the standard library."""
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_what_stands_beside_the_package_knows_it_by_its_metrics_only(name: str) -> None:
+    trespasses = [
+        f"{path.relative_to(ROOT)} imports {module}"
+        for path in sorted((ROOT / name).rglob("*.py"))
+        for module in imported_modules(path)
+        if module.partition(".")[0] not in sys.stdlib_module_names
+        and not any(f"{module}.".startswith(f"{known}.") for known in BESIDE[name])
+    ]
+    assert trespasses == []
+
+
+def test_the_package_knows_nothing_of_what_stands_beside_it() -> None:
+    imported = {
+        module.partition(".")[0] for _, path in rooms() for module in imported_modules(path)
+    }
+    assert imported.isdisjoint({*BESIDE, "tests", "support"})
 
 
 def test_the_test_sees_imports() -> None:
