@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test endurance bench lint format types docs lock locked clean
+.PHONY: help demo test endurance bench lint format types docs generated previews lock locked clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -33,11 +33,13 @@ endurance: $(VENV)/.dev ## ten minutes of every fault at once, in both dialects
 bench: $(VENV)/.dev ## measure what the ledger costs, against peers in the same run
 	@$(BIN)/python tests/benchmarks/bench_ledger.py
 
-lint: $(VENV)/.dev ## check style, YAML and Dockerfile
+lint: $(VENV)/.dev ## check style, YAML, Dockerfile and generated files
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/yamllint --strict .
 	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/python -m grafana.build --check
+	@$(BIN)/python -m deploy.prometheus.build --check
 
 format: $(VENV)/.dev ## reformat the code and mend what can be mended
 	@$(BIN)/ruff check --fix .
@@ -48,6 +50,16 @@ types: $(VENV)/.dev ## check the types, strictly
 
 docs: $(VENV)/.dev ## write the generated parts of the README anew
 	@PYTHONPATH=tests $(BIN)/python -m support.readme
+
+generated: $(VENV)/.dev ## build dashboards and rules anew from their source
+	@$(BIN)/python -m grafana.build
+	@$(BIN)/python -m deploy.prometheus.build
+
+previews: $(VENV)/.dev ## draw the dashboards' pictures anew, with npm and Chromium
+	@for program in node npm chromium; do command -v $$program >/dev/null || \
+		{ echo "The previews need $$program, which is not on the PATH" >&2; exit 1; }; done
+	@$(MAKE) --no-print-directory $(PREVIEWS)/.installed
+	@PYTHONPATH=tests $(BIN)/python -m support.previews
 
 lock: $(VENV)/.dev ## resolve the dependencies anew into the lock files
 	@$(call compile,--upgrade,.)
@@ -64,6 +76,15 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 compile = $(COMPILE) $(1) pyproject.toml -o $(2)/requirements.lock >/dev/null && \
 	$(COMPILE) $(1) pyproject.toml --group dev -c $(2)/requirements.lock \
 		-o $(2)/requirements-dev.lock >/dev/null
+
+PREVIEWS := .cache/previews
+
+$(PREVIEWS)/.installed: grafana/previews/package.json grafana/previews/package-lock.json
+	@echo 'Installing what draws the previews into $(PREVIEWS)'
+	@mkdir -p $(PREVIEWS)
+	@cp grafana/previews/package.json grafana/previews/package-lock.json $(PREVIEWS)
+	@cd $(PREVIEWS) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .cache .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
