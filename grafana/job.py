@@ -173,7 +173,7 @@ def _state() -> Panel:
 def _cost() -> Panel:
     return panels.series(
         About(
-            title="Cost so far",
+            title="Cost over time",
             description="As the API reports it; it may be corrected downwards.",
             unit="currencyUSD",
             no_data="Not told",
