@@ -2,61 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import socket
-import subprocess
-import urllib.parse
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.exporter import Exporter, wait_for
+from support.scraping import prometheus, query
 from support.simulated import serving
-from support.tools import tool
 
 from trainwave_exporter.simulator import Simulator, World
-
-
-@contextmanager
-def prometheus(suite: str, folder: Path, target: str, scrape: str) -> Iterator[str]:
-    """Run a Prometheus that scrapes ``target`` every second; give its URL."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    config = folder / "prometheus.yml"
-    config.write_text(
-        "global: {scrape_interval: 1s}\n"
-        "scrape_configs:\n"
-        "  - job_name: trainwave\n"
-        f"{scrape}"
-        f"    static_configs: [{{targets: ['{target}']}}]\n"
-    )
-    command = [
-        tool(suite, "prometheus"),
-        f"--config.file={config}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address={address}",
-        "--log.level=warn",
-    ]
-    with (folder / "log").open("w") as log, subprocess.Popen(command, stderr=log) as process:
-        try:
-            yield f"http://{address}"
-        finally:
-            process.kill()
-
-
-def query(url: str, expression: str) -> list[dict[str, Any]]:
-    """Return the result of an instant query; empty while Prometheus starts."""
-    try:
-        with urllib.request.urlopen(
-            f"{url}/api/v1/query?{urllib.parse.urlencode({'query': expression})}", timeout=5
-        ) as answer:
-            result: list[dict[str, Any]] = json.load(answer)["data"]["result"]
-            return result
-    except OSError:
-        return []
 
 
 @pytest.mark.parametrize(
