@@ -512,7 +512,8 @@ def _versions() -> Panel:
             height=8,
         ),
         Query(
-            f"1000 * process_start_time_seconds * on (instance, job) group_left (version) {_INFO}",
+            "1000 * process_start_time_seconds * on (instance, job) group_left (version)"
+            f" topk by (instance, job) (1, {_INFO})",
             f"{_WHO} {{{{version}}}}",
         ),
     )

@@ -149,10 +149,6 @@ _MONEY = Group(
             expr="max by (project_id, owner, gpu_type) (trainwave_project_cost_dollars_total)",
         ),
         Record(
-            record="project:trainwave_gpu_hours:max",
-            expr="max by (project_id, owner, gpu_type) (trainwave_project_gpu_hours_total)",
-        ),
-        Record(
             record="project:trainwave_activity_gpu_hours:max",
             expr="""\
 max by (project_id, owner, gpu_type, activity) (trainwave_project_activity_gpu_hours_total)""",

@@ -54,11 +54,12 @@ def post_alerts(url: str, alerts: Sequence[Mapping[str, str]]) -> None:
         pass
 
 
-def states(url: str) -> dict[str, str]:
-    """Return the state of every alert by its name: unprocessed, active or suppressed."""
+def state_of(url: str, labels: Mapping[str, str]) -> str | None:
+    """Return the state of the alert with these labels: unprocessed, active or suppressed."""
     with urllib.request.urlopen(f"{url}/api/v2/alerts", timeout=5) as answer:
         alerts: list[dict[str, Any]] = json.load(answer)
-    return {alert["labels"]["alertname"]: alert["status"]["state"] for alert in alerts}
+    known = [alert["status"]["state"] for alert in alerts if alert["labels"] == labels]
+    return known[0] if known else None
 
 
 def _answers(url: str) -> bool:

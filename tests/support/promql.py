@@ -1,0 +1,264 @@
+"""What a query yields, worked out from what metrics are declared to have.
+
+`Checker.check` walks a query from its selectors outwards and complains of whatever is not there, or
+would not do what its author thinks: metrics and labels that no one exposes, joins that some day
+meet two series where one is expected, rates of gauges, counters as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import promql_parser
+
+from trainwave_exporter.exposition import catalog
+from trainwave_exporter.exposition.text import Kind
+
+TARGET = frozenset({"instance", "job"})
+"""What Prometheus adds to every series of a target."""
+
+_MACROS = {"$__rate_interval": "5m", "$__range": "1h"}
+_OF_COUNTERS = {"rate", "irate", "increase", "resets"}
+_OF_GAUGES = {"delta", "idelta", "deriv", "predict_linear"}
+_SETS = {"and", "or", "unless"}
+_CHOOSING = {"topk", "bottomk", "limitk"}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is known of the series of an expression.
+
+    No two of them have the same values of the labels in ``key``.
+    """
+
+    labels: frozenset[str]
+    key: frozenset[str]
+    counter: bool = False
+
+
+Schema: TypeAlias = dict[str, Shape]
+
+
+def exposed() -> Schema:
+    """Return what the exporter exposes, and what Prometheus says of its scrapes."""
+    schema = {name: Shape(TARGET, TARGET) for name in ("up", "scrape_duration_seconds")}
+    schema["scrape_samples_scraped"] = Shape(TARGET, TARGET)
+    for about in catalog():
+        labels = frozenset(about.labels) | TARGET
+        if about.type is Kind.HISTOGRAM:
+            buckets = labels | {"le"}
+            schema[f"{about.name}_bucket"] = Shape(buckets, buckets, counter=True)
+            for suffix in ("_sum", "_count"):
+                schema[about.name + suffix] = Shape(labels, labels, counter=True)
+        else:
+            schema[about.name] = Shape(labels, labels, counter=about.type is Kind.COUNTER)
+    return schema
+
+
+def recorded(schema: Schema, rules: Iterable[tuple[str, str]]) -> tuple[Schema, list[str]]:
+    """Return the schema with recorded series, by name and expression, and complaints."""
+    known, complaints = dict(schema), []
+    for name, expr in rules:
+        checker = Checker(known, strict=False)
+        shape = checker.check(expr)
+        complaints += [f"{name}: {complaint}" for complaint in checker.complaints]
+        if shape is not None:
+            known[name] = shape
+    return known, complaints
+
+
+@dataclass
+class Checker:
+    """Checks queries against a schema. Strictly: a counter is nothing to look at as it is."""
+
+    schema: Mapping[str, Shape]
+    strict: bool = True
+    complaints: list[str] = field(default_factory=list)
+    metrics: set[str] = field(default_factory=set)
+    """All that were asked for."""
+    labels: set[str] = field(default_factory=set)
+    """All that were named."""
+
+    def check(self, query: str) -> Shape | None:
+        """Return what the query yields: None for a number, or where that cannot be told."""
+        for macro, duration in _MACROS.items():
+            query = query.replace(macro, duration)
+        try:
+            tree = promql_parser.parse(query)
+        except ValueError as error:
+            self._complain(f"{error}: {query}")
+            return None
+        return self._shape(tree)
+
+    def named(self, labels: Iterable[str], shape: Shape | None, where: str) -> None:
+        """Complain of labels that a result has not."""
+        self.labels |= set(labels)
+        missing = set(labels) - (shape.labels if shape else frozenset())
+        if missing:
+            self._complain(f"{where}: no label {sorted(missing)}")
+
+    def _complain(self, text: str) -> None:
+        self.complaints.append(text)
+
+    def _shape(self, node: Any, *, windowed: bool = False) -> Shape | None:
+        match type(node).__name__:
+            case "NumberLiteral" | "StringLiteral":
+                return None
+            case "ParenExpr" | "UnaryExpr":
+                return self._shape(node.expr)
+            case "SubqueryExpr":
+                return self._shape(node.expr)
+            case "MatrixSelector":
+                return self._selected(node.vector_selector, windowed=windowed)
+            case "VectorSelector":
+                return self._selected(node, windowed=False)
+            case "AggregateExpr":
+                return self._aggregated(node)
+            case "Call":
+                return self._called(node)
+            case "BinaryExpr":
+                return self._combined(node)
+        raise AssertionError(f"unknown: {type(node).__name__}")
+
+    def _selected(self, node: Any, *, windowed: bool) -> Shape | None:
+        self.metrics.add(node.name)
+        shape = self.schema.get(node.name)
+        if shape is None:
+            self._complain(f"no metric {node.name}")
+            return None
+        self.named([matcher.name for matcher in node.matchers.matchers], shape, node.name)
+        if shape.counter and self.strict and not windowed:
+            self._complain(f"{node.name} is a counter, and looked at as it is")
+        return shape
+
+    def _aggregated(self, node: Any) -> Shape | None:
+        inner = self._shape(node.expr)
+        if inner is None:
+            return None
+        labels: frozenset[str] = frozenset()
+        if node.modifier is not None:
+            named = frozenset(node.modifier.labels)
+            self.named(named, inner, str(node))
+            without = str(node.modifier.type).endswith("Without")
+            labels = inner.labels - named if without else named
+        if str(node.op) in _CHOOSING:
+            alone = str(node.param) == "1"
+            return replace(inner, key=labels if alone else inner.key)
+        return Shape(labels, labels, counter=inner.counter)
+
+    def _called(self, node: Any) -> Shape | None:
+        name = node.func.name
+        windowed = name in _OF_COUNTERS | _OF_GAUGES
+        shapes = [self._shape(argument, windowed=windowed) for argument in node.args]
+        inner = next((shape for shape in shapes if shape is not None), None)
+        texts = [argument.val for argument in node.args if hasattr(argument, "val")]
+        match name:
+            case "time" | "scalar" | "pi":
+                return None
+            case "vector":
+                return Shape(frozenset(), frozenset())
+            case "absent":
+                selector = next(_selectors(node))
+                equal = [m.name for m in selector.matchers.matchers if str(m.op).endswith("Equal")]
+                return Shape(frozenset(equal), frozenset())
+        if inner is None:
+            return None
+        if name in _OF_COUNTERS and not inner.counter:
+            self._complain(f"{node}: not of a counter")
+        if name in _OF_GAUGES and inner.counter:
+            self._complain(f"{node}: of a counter")
+        match name:
+            case "histogram_quantile":
+                self.named({"le"}, inner, str(node))
+                return Shape(inner.labels - {"le"}, inner.key - {"le"})
+            case "label_replace":
+                target, _, source, _ = texts
+                self.named({source} - {""}, inner, str(node))
+                return replace(inner, labels=inner.labels | {target})
+            case "label_join":
+                target, _, *sources = texts
+                self.named(sources, inner, str(node))
+                return replace(inner, labels=inner.labels | {target})
+        return replace(inner, counter=inner.counter and name == "last_over_time")
+
+    def _combined(self, node: Any) -> Shape | None:
+        left, right = self._shape(node.lhs), self._shape(node.rhs)
+        if left is None or right is None:
+            known = left or right
+            return replace(known, counter=False) if known else None
+        on, ways = node.modifier and node.modifier.matching, ""
+        if on is None:
+            matched = left.labels | right.labels
+            if left.labels != right.labels:
+                odd = sorted(left.labels ^ right.labels)
+                self._complain(f"{node}: only one side has {odd}, so that nothing matches")
+        elif str(on.type).endswith("Include"):
+            matched = frozenset(on.labels)
+            self.named(matched, left, f"{node}, left")
+            self.named(matched, right, f"{node}, right")
+        else:
+            matched = (left.labels | right.labels) - frozenset(on.labels)
+            if left.labels - set(on.labels) != right.labels - set(on.labels):
+                self._complain(f"{node}: the sides differ in labels that are not ignored")
+        if str(node.op) in _SETS:
+            joined = str(node.op) == "or"
+            return replace(
+                left,
+                labels=left.labels | right.labels if joined else left.labels,
+                key=left.key | right.key if joined else left.key,
+            )
+        ways = str(node.modifier.card) if node.modifier else ""
+        more = frozenset((node.modifier and node.modifier.group_labels) or ())
+        if ways.endswith("ManyToOne"):
+            return self._joined(node, left, right, matched, more)
+        if ways.endswith("OneToMany"):
+            return self._joined(node, right, left, matched, more)
+        self._single(node, left, matched)
+        self._single(node, right, matched)
+        return Shape(matched, matched)
+
+    def _joined(
+        self, node: Any, many: Shape, one: Shape, matched: frozenset[str], more: frozenset[str]
+    ) -> Shape:
+        self.named(more, one, f"{node}, the one side")
+        self._single(node, one, matched)
+        return Shape(many.labels | more, many.key)
+
+    def _single(self, node: Any, side: Shape, matched: frozenset[str]) -> None:
+        if not side.key <= matched:
+            extra = sorted(side.key - matched)
+            self._complain(f"{node}: a side may have several series that differ in {extra}")
+
+
+def _selectors(node: Any) -> Iterator[Any]:
+    """Yield the selectors of an expression from left to right."""
+    match type(node).__name__:
+        case "VectorSelector":
+            yield node
+        case "Call":
+            for argument in node.args:
+                yield from _selectors(argument)
+        case "BinaryExpr":
+            yield from _selectors(node.lhs)
+            yield from _selectors(node.rhs)
+        case "ParenExpr" | "AggregateExpr" | "UnaryExpr":
+            yield from _selectors(node.expr)
+
+
+def labels_of_legend(legend: str) -> set[str]:
+    """Return the labels that the name of a series is made of."""
+    return {*re.findall(r"\{\{\s*(\w+)\s*\}\}", legend)}
+
+
+def labels_of_template(template: str) -> set[str]:
+    """Return the labels of an alert that its text names."""
+    return {*re.findall(r"\$labels\.(\w+)", template)}
+
+
+def queries_of_template(template: str) -> list[str]:
+    """Return the queries of an alert's template, filled in."""
+    found = re.findall(r"printf `([^`]*)`[^{}|]*\| query", template)
+    return [query.replace("%q", '"x"').replace("%f", "1") for query in found]
