@@ -8,8 +8,8 @@ Colour never says alone what a panel means: the value, the name or the position 
 from __future__ import annotations
 
 BLUE = "#3274D9"
-AMBER = "#B8860B"
-VERMILLION = "#D55E00"
+AMBER = "#B58900"
+VERMILLION = "#C23B0A"
 TEAL = "#009E73"
 PINK = "#CC79A7"
 GREY = "#808080"
