@@ -30,7 +30,8 @@ test: $(VENV)/.dev ## run the whole test suite; fails below 95 % of branches, to
 endurance: $(VENV)/.dev ## ten minutes of every fault at once, in both dialects
 	@ENDURANCE_SECONDS=600 $(BIN)/python -m pytest -n 2 tests/end_to_end/test_endurance.py
 
-bench: $(VENV)/.dev ## measure what the ledger costs, against peers in the same run
+bench: $(VENV)/.dev ## measure what exposition and ledger cost, against peers in the same run
+	@$(BIN)/python tests/benchmarks/bench_exposition.py
 	@$(BIN)/python tests/benchmarks/bench_ledger.py
 
 lint: $(VENV)/.dev ## check style, YAML, Dockerfile and generated files
