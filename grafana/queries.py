@@ -23,10 +23,11 @@ RUNNING = "job:trainwave_running:max == 1"
 """Running jobs, by project_id and job_id."""
 
 ACTIVE = (
-    "(max by (project_id, job_id, state)"
+    "topk by (project_id, job_id) (1, max by (project_id, job_id, state)"
     ' (trainwave_job_state{state=~"SUBMIT_CODE|LAUNCHING|RUNNING|UPLOADING"}) == 1)'
 )
-"""Jobs under way, by project_id, job_id and the state that they are in."""
+"""Jobs under way, by project_id, job_id and the state that they are in: one, even where two
+exporters differ for a moment."""
 
 GPUS = "max by (project_id, job_id) (trainwave_job_gpus)"
 """GPUs allocated to each job."""
@@ -61,3 +62,21 @@ def of_organizations(expr: str) -> str:
 def chosen(metric: str, matchers: str = "") -> str:
     """Select the chosen owners and GPU types of a metric that knows both."""
     return f"{metric}{{{_OF_OWNER}{',' if matchers else ''}{matchers}}}"
+
+
+def or_zero(expr: str) -> str:
+    """Return 0 where there is nothing to sum up or count, though all chosen accounts answer.
+
+    Where one does not, nothing stays nothing: an error is not an empty fleet.
+    """
+    answer = 'min(max by (account) (trainwave_up{account=~"$account"})) == 1'
+    return f"{expr} or 0 * ({answer})"
+
+
+def called(expr: str, label: str) -> str:
+    """Give series a label `called` to be shown by: the value of a label, and a word for none.
+
+    The label itself stays what it is, for links.
+    """
+    copied = f'label_join({expr}, "called", "", "{label}")'
+    return f'label_replace({copied}, "called", "not told", "called", "")'

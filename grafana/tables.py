@@ -17,6 +17,7 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from grafana import links as ways
 from grafana.panels import About, Query, finish, letter, target
 
 
@@ -67,9 +68,9 @@ def rows(
         builder.override_by_name(column.heading, _properties(column))
     for name in hidden:
         builder.override_by_name(name, [DynamicConfigValue(id_val="custom.hidden", value=True)])
-    for heading, ways in (links or {}).items():
+    for heading, targets in (links or {}).items():
         builder.override_by_name(
-            heading, [DynamicConfigValue(id_val="links", value=[_json(link) for link in ways])]
+            heading, [DynamicConfigValue(id_val="links", value=[_json(link) for link in targets])]
         )
     panel = builder.build()
     panel.targets = [
@@ -92,6 +93,51 @@ def rows(
         ),
     ]
     return finish(panel, about, FieldColorModeId.THRESHOLDS)
+
+
+def jobs(about: About, columns: Sequence[Column], *, sort_by: str) -> Panel:
+    """Show a table of jobs, each with its names; that of the job leads to all there is of it.
+
+    Queries are those of `queries.of_jobs`, which bring the names and ids.
+    """
+    return rows(
+        about,
+        columns,
+        labels={
+            "job_name": "Job",
+            "project_name": "Project",
+            "owner": "Owner",
+            "gpu_type": "GPU type",
+        },
+        hidden=["project_id", "job_id"],
+        sort_by=sort_by,
+        links={"Job": ways.JOB_OF_ROW},
+    )
+
+
+def dollars(heading: str, expr: str, *, thresholds: Sequence[Threshold] = ()) -> Column:
+    """Return a column of money."""
+    return Column(
+        heading=heading,
+        expr=expr,
+        unit="currencyUSD",
+        decimals=2,
+        thresholds=thresholds,
+        width=120,
+    )
+
+
+def share(heading: str, expr: str, thresholds: Sequence[Threshold]) -> Column:
+    """Return a column of parts of a whole, drawn as gauges."""
+    return Column(
+        heading=heading,
+        expr=expr,
+        unit="percentunit",
+        decimals=0,
+        bar=1,
+        thresholds=thresholds,
+        width=180,
+    )
 
 
 def _properties(column: Column) -> list[DynamicConfigValue]:
