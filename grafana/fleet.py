@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
+from collections.abc import Sequence
+
+from grafana_foundation_sdk.models.dashboard import Dashboard, DashboardLink, Panel, Threshold
 
 from grafana import links, palette, panels, uids
 from grafana.board import Row, board
@@ -11,20 +13,34 @@ from grafana.queries import (
     ACTIVE,
     GPUS,
     PRICE,
+    called,
     chosen,
     of_jobs,
     of_organizations,
     of_projects,
+    or_zero,
     running,
 )
-from grafana.tables import Column, rows
+from grafana.tables import Column, dollars, jobs, share
 from grafana.variables import FILTERS
 
 LISTED = 500
 """How many jobs the table shows at most."""
 
+_FAILED = "ERROR|FAILED|USER_PROCESS_FAILED|SYSTEM_TERMINATED"
+_SUCCEEDED = "SUCCESS|COMPLETED"
+_ENDS = f"{_SUCCEEDED}|{_FAILED}|USER_CANCELLED"
+
 _BURN = of_projects(chosen("project:trainwave_burn_dollars_per_hour:max"))
-_ENDS = "SUCCESS|COMPLETED|ERROR|FAILED|USER_PROCESS_FAILED|SYSTEM_TERMINATED|USER_CANCELLED"
+_UTILIZATION = "job:trainwave_gpu_utilization_ratio:avg"
+
+# Said of what is told by project alone.
+_BY_PROJECT = " Chosen owners and GPU types make no difference here, as they are not told."
+# Such counters come into being with what they count, where no rate can see it.
+_WATCHED = (
+    " Only what an exporter saw happen is counted, and of each kind of change in a project the"
+    " first since the exporter's start is missing."
+)
 
 
 def dashboard() -> Dashboard:
@@ -36,110 +52,236 @@ def dashboard() -> Dashboard:
         variables=FILTERS,
         rows=[
             Row("Now", _now()),
-            Row("Jobs and GPUs", [_states(), _gpus(), _burn(), _utilization()]),
-            Row("Launches and outcomes", [_outcomes(), _queue()]),
+            Row("In the time shown", _meanwhile()),
+            Row("Jobs, GPUs and money over time", [*_states(), _gpus(), _burn(), _utilization()]),
+            Row("Starts and outcomes over time", [_starts(), _outcomes(), _queue()]),
             Row("Jobs under way", [_jobs()]),
         ],
     )
 
 
+def _answer(
+    title: str,
+    description: str,
+    expr: str,
+    *,
+    no_data: str,
+    unit: str = "none",
+    decimals: int | None = None,
+    width: int = 3,
+    thresholds: Sequence[Threshold] = (),
+    texts: dict[str, str] | None = None,
+    lead: DashboardLink | None = None,
+) -> Panel:
+    """Show one number of the rows at the top."""
+    return panels.number(
+        About(
+            title=title,
+            description=description,
+            unit=unit,
+            decimals=decimals,
+            no_data=no_data,
+            width=width,
+            height=4,
+        ),
+        Query(expr),
+        thresholds=thresholds,
+        texts=texts,
+        links=[lead] if lead else [],
+    )
+
+
 def _now() -> list[Panel]:
+    cost = links.drill(uids.COST, "Cost")
+    waiting = (
+        'max by (project_id, job_id) (trainwave_job_state{state=~"SUBMIT_CODE|LAUNCHING"}) == 1'
+    )
+    idle = "max by (project_id, job_id) (trainwave_job_idle_since_timestamp_seconds)"
     runway = of_organizations("organization:trainwave_credit_exhaustion_timestamp_seconds:min")
     balance = of_organizations("organization:trainwave_credit_balance_dollars:min")
-    idle = "max by (project_id, job_id) (trainwave_job_idle_since_timestamp_seconds) > 0"
     return [
-        panels.number(
-            About(
-                title="Running jobs",
-                description="Jobs in the state RUNNING that have series of their own.",
-                no_data="None",
-                width=4,
-                height=4,
-            ),
-            Query(f"count({running('job:trainwave_running:max')}) or vector(0)"),
+        _answer(
+            "Running jobs",
+            "Jobs in the state RUNNING. Where an exporter has more jobs than it may show"
+            " (--metrics.max-jobs), only those it shows.",
+            or_zero(f"count({running('job:trainwave_running:max')})"),
+            no_data="Not known",
         ),
-        panels.number(
-            About(
-                title="GPUs in use",
-                description="GPUs allocated to running jobs.",
-                no_data="None",
-                width=4,
-                height=4,
-            ),
-            Query(f"sum({running(GPUS)}) or vector(0)"),
+        _answer(
+            "Jobs waiting to run",
+            "Jobs that submit their code or launch. Many for long: Trainwave has no GPUs to give,"
+            " or launches hang. The table below says which they are.",
+            or_zero(f"count({of_jobs(waiting)})"),
+            no_data="Not known",
         ),
-        panels.number(
-            About(
-                title="GPUs idle now",
-                description=(
-                    "GPUs of running jobs none of whose GPUs does anything. They are paid for."
-                    " The dashboard GPU efficiency says which jobs they belong to."
-                ),
-                no_data="None",
-                width=4,
-                height=4,
-            ),
-            Query(f"sum({running(f'{GPUS} and on (project_id, job_id) {idle}')}) or vector(0)"),
-            thresholds=steps(palette.GOOD, (1, palette.BAD)),
-            links=[links.drill(uids.EFFICIENCY, "GPU efficiency")],
+        _answer(
+            "GPUs in use",
+            "GPUs allocated to running jobs, whether or not they do anything.",
+            or_zero(f"sum({running(GPUS)})"),
+            no_data="Not known",
         ),
-        panels.number(
-            About(
-                title="Burn",
-                description="What an hour of all running jobs costs at their present prices.",
-                unit="currencyUSD",
-                decimals=2,
-                no_data="Nothing runs",
-                width=4,
-                height=4,
-            ),
-            Query(f"sum({_BURN})"),
-            links=[links.drill(uids.COST, "Cost")],
+        _answer(
+            "GPUs idle now",
+            "GPUs of running jobs none of whose GPUs does anything. They are paid for. The"
+            " dashboard GPU efficiency says whose they are.",
+            or_zero(f"sum({running(f'{GPUS} and on (project_id, job_id) {idle}')})"),
+            no_data="Not known",
+            thresholds=steps(palette.GOOD, (1, palette.WARNING)),
+            lead=links.drill(uids.EFFICIENCY, "GPU efficiency"),
         ),
-        panels.number(
-            About(
-                title="Credit left",
-                description="The credit of the chosen organizations together.",
-                unit="currencyUSD",
-                decimals=2,
-                no_data="Not told",
-                width=4,
-                height=4,
-            ),
-            Query(f"sum({balance})"),
-            links=[links.drill(uids.COST, "Cost")],
+        _answer(
+            "Burn per hour",
+            "What an hour of all running jobs costs at their present prices. Nothing is known"
+            " while an account has not listed all its jobs.",
+            or_zero(f"sum({_BURN})"),
+            unit="currencyUSD",
+            decimals=2,
+            no_data="Not known",
+            lead=cost,
         ),
-        panels.number(
-            About(
-                title="Credit lasts",
-                description=(
-                    "Until the first of the chosen organizations has no credit left, if what runs"
-                    " now runs on until it expires."
-                ),
-                unit="s",
-                no_data="No end in sight",
-                width=4,
-                height=4,
-            ),
-            Query(f"min({runway}) - time()"),
+        _answer(
+            "Credit left",
+            "The credit of the chosen organizations together, whatever project, owner or GPU type"
+            " is chosen.",
+            f"sum({balance})",
+            unit="currencyUSD",
+            decimals=2,
+            no_data="Not told",
+            lead=cost,
+        ),
+        _answer(
+            "Credit lasts",
+            "Until the first of the chosen organizations has no credit left, if what runs now runs"
+            " on until it expires. Nothing is shown while all of it lasts longer than that.",
+            f"clamp_min(min({runway}) - time(), 0)",
+            unit="s",
+            no_data="No end in sight",
             thresholds=steps(palette.BAD, (86_400, palette.WARNING), (259_200, palette.GOOD)),
-            links=[links.drill(uids.COST, "Cost")],
+            lead=cost,
+        ),
+        _answer(
+            "Accounts that answer",
+            "Of the chosen accounts, the part whose last list of jobs came. Below 100 %, what is"
+            " shown here is old or lacks jobs; the dashboard Exporter says why.",
+            'avg(max by (account) (trainwave_up{account=~"$account"}))',
+            unit="percentunit",
+            decimals=0,
+            no_data="No exporter",
+            thresholds=steps(palette.BAD, (1, palette.GOOD)),
+            lead=links.drill(uids.EXPORTER, "Exporter"),
         ),
     ]
 
 
-def _states() -> Panel:
-    jobs = of_projects("max by (project_id, state) (trainwave_jobs)")
-    return panels.series(
-        About(
-            title="Jobs by state",
-            description=(
-                "All jobs that are known, those that finished not long ago included. Owners and GPU"
-                " types cannot be told apart here."
-            ),
-            no_data="No job is known",
+def _started(window: str) -> str:
+    """Return how many jobs started, by project: each of them ended its time in the queue."""
+    return of_projects(
+        f"max by (project_id) (increase(trainwave_job_queue_duration_seconds_count[{window}]))"
+    )
+
+
+def _ended(states: str, window: str) -> str:
+    """Return how many jobs came into these states, by project and what they came from and to."""
+    return of_projects(
+        "max by (project_id, from_state, to_state) (increase("
+        f'trainwave_job_state_transitions_total{{to_state=~"{states}"}}[{window}]))'
+    )
+
+
+def _waited(part: float, window: str) -> str:
+    """Return how long that part of the jobs waited at most."""
+    waited = of_projects(
+        f"max by (project_id, le) (rate(trainwave_job_queue_duration_seconds_bucket[{window}]))"
+    )
+    # Of no jobs at all it is not a number.
+    return f"histogram_quantile({part}, sum by (le) ({waited})) >= 0"
+
+
+_QUEUE = (
+    "From creation to start, of jobs whose start was seen. It is worked out from counts up to 5 s,"
+    " 15 s, 30 s and so on, so that it is about right; what takes more than six hours shows as six."
+)
+
+
+def _meanwhile() -> list[Panel]:
+    succeeded, failed = (
+        or_zero(f"sum({_ended(states, '$__range')})") for states in (_SUCCEEDED, _FAILED)
+    )
+    return [
+        _answer(
+            "Started",
+            f"Jobs that were seen to start to run in the time shown.{_BY_PROJECT}",
+            or_zero(f"sum({_started('$__range')})"),
+            no_data="Not known",
+            decimals=0,
+            width=4,
         ),
-        Query(f"sum by (state) ({jobs}) > 0", "{{state}}"),
+        _answer(
+            "Succeeded",
+            f"Jobs that ended well in the time shown.{_WATCHED}{_BY_PROJECT}",
+            succeeded,
+            no_data="Not known",
+            decimals=0,
+            width=4,
+        ),
+        _answer(
+            "Failed",
+            "Jobs that failed, or that Trainwave ended, in the time shown; not those that people"
+            f" cancelled.{_WATCHED}{_BY_PROJECT}",
+            failed,
+            no_data="Not known",
+            decimals=0,
+            width=4,
+            thresholds=steps(palette.GOOD, (0.5, palette.WARNING)),
+        ),
+        _answer(
+            "Failed of all that ended",
+            "Failed jobs as a part of those that failed or succeeded in the time shown. Cancelled"
+            f" ones count for neither.{_BY_PROJECT}",
+            f"({failed}) / ((({succeeded}) + ({failed})) > 0)",
+            unit="percentunit",
+            decimals=0,
+            no_data="None ended",
+            width=4,
+            thresholds=steps(palette.GOOD, (0.2, palette.WARNING), (0.5, palette.BAD)),
+        ),
+        *(
+            _answer(
+                f"{name} of jobs waited less than",
+                f"{_QUEUE}{_BY_PROJECT}",
+                _waited(part, "$__range"),
+                unit="s",
+                no_data="None started",
+                width=4,
+            )
+            for part, name in ((0.5, "50 %"), (0.95, "95 %"))
+        ),
+    ]
+
+
+def _states() -> list[Panel]:
+    return [
+        _counted(
+            "Jobs under way by state",
+            "Jobs that are not over, those without series of their own included.",
+            f'state!~"{_ENDS}"',
+            no_data="No job is under way, or not all are known",
+        ),
+        _counted(
+            "Finished jobs by state",
+            "Jobs that are over and that an exporter still shows, by how they ended. They go a day"
+            " after their end, unless it is told otherwise.",
+            f'state=~"{_ENDS}"',
+            no_data="No job has ended lately, or not all are known",
+        ),
+    ]
+
+
+def _counted(title: str, description: str, states: str, *, no_data: str) -> Panel:
+    known = of_projects(f"max by (project_id, state) (trainwave_jobs{{{states}}})")
+    return panels.series(
+        About(title=title, description=f"{description}{_BY_PROJECT}", no_data=no_data, width=8),
+        Query(f"sum by (state) ({known}) > 0", "{{state}}"),
         stacked=True,
         colors=palette.STATES,
     )
@@ -151,8 +293,9 @@ def _gpus() -> Panel:
             title="GPUs in use by type",
             description="GPUs allocated to running jobs, whether or not they do anything.",
             no_data="Nothing runs",
+            width=8,
         ),
-        Query(f"sum by (gpu_type) ({running(GPUS)})", "{{gpu_type}}"),
+        Query(called(f"sum by (gpu_type) ({running(GPUS)})", "gpu_type"), "{{called}}"),
         stacked=True,
     )
 
@@ -160,10 +303,10 @@ def _gpus() -> Panel:
 def _burn() -> Panel:
     return panels.series(
         About(
-            title="Burn by project",
+            title="Burn per hour by project",
             description="What an hour of a project's running jobs costs at their present prices.",
             unit="currencyUSD",
-            no_data="Nothing runs",
+            no_data="Nothing runs, or not all that runs is known",
         ),
         Query(f"sum by (project_id, project_name) ({_BURN}) > 0", "{{project_name}}"),
         stacked=True,
@@ -172,39 +315,54 @@ def _burn() -> Panel:
 
 
 def _utilization() -> Panel:
-    used = f"job:trainwave_gpu_utilization_ratio:avg * on (project_id, job_id) {GPUS}"
-    known = f"{GPUS} and on (project_id, job_id) job:trainwave_gpu_utilization_ratio:avg"
+    used = running(f"{_UTILIZATION} * on (project_id, job_id) {GPUS}")
+    read = running(f"{GPUS} and on (project_id, job_id) {_UTILIZATION}")
     return panels.series(
         About(
             title="GPU utilization by type",
-            description="How busy the GPUs of running jobs are on average.",
+            description=(
+                "How busy the GPUs of running jobs are on average, each GPU alike. Jobs that"
+                " nothing is read of are left out."
+            ),
             unit="percentunit",
             no_data="Nothing runs, or nothing is read of it",
         ),
         Query(
-            f"sum by (gpu_type) ({running(used)}) / sum by (gpu_type) ({running(known)})",
-            "{{gpu_type}}",
+            called(f"sum by (gpu_type) ({used}) / sum by (gpu_type) ({read})", "gpu_type"),
+            "{{called}}",
         ),
         maximum=1,
     )
 
 
-def _outcomes() -> Panel:
-    changes = of_projects(
-        "max by (project_id, from_state, to_state) (increase("
-        f'trainwave_job_state_transitions_total{{to_state=~"LAUNCHING|{_ENDS}"}}'
-        "[$__rate_interval]))"
-    )
+_BARS = " Each bar stands for the time since the one before it, five minutes at least."
+
+
+def _starts() -> Panel:
     return panels.series(
         About(
-            title="Launches and outcomes",
-            description=(
-                "Jobs that began to launch, and jobs that ended, by how they did. Each bar stands"
-                " for the time up to the next one, and at least five minutes."
-            ),
-            no_data="Nothing was launched, and nothing ended",
+            title="Starts",
+            description=f"Jobs that were seen to start to run.{_BARS}{_BY_PROJECT}",
+            no_data="No project is known yet",
+            width=8,
         ),
-        Query(f"sum by (to_state) ({changes}) > 0", "{{to_state}}"),
+        Query(f"sum({_started('$__rate_interval')})", "started"),
+        bars=True,
+        colors={"started": palette.STATES["RUNNING"]},
+        interval="5m",
+    )
+
+
+def _outcomes() -> Panel:
+    ended = _ended(_ENDS, "$__rate_interval")
+    return panels.series(
+        About(
+            title="Outcomes",
+            description=f"Jobs that ended, by how they did.{_BARS}{_WATCHED}{_BY_PROJECT}",
+            no_data="No job was seen to end",
+            width=8,
+        ),
+        Query(f"sum by (to_state) ({ended}) > 0", "{{to_state}}"),
         bars=True,
         stacked=True,
         colors=palette.STATES,
@@ -213,92 +371,68 @@ def _outcomes() -> Panel:
 
 
 def _queue() -> Panel:
-    waited = of_projects(
-        "max by (project_id, le) ("
-        "rate(trainwave_job_queue_duration_seconds_bucket[$__rate_interval]))"
-    )
     return panels.series(
         About(
             title="Time in the queue",
-            description="From creation to start, of the jobs whose start was seen in that time.",
+            description=(
+                f"{_QUEUE} Each point stands for the time since the one before it, a quarter of an"
+                f" hour at least.{_BY_PROJECT}"
+            ),
             unit="s",
             no_data="No job was seen to start",
+            width=8,
         ),
-        *(
-            Query(f"histogram_quantile({share}, sum by (le) ({waited})) >= 0", name)
-            for share, name in ((0.5, "half wait less"), (0.95, "95 % wait less"))
-        ),
+        Query(_waited(0.5, "$__rate_interval"), "50 % wait less"),
+        Query(_waited(0.95, "$__rate_interval"), "95 % wait less"),
         interval="15m",
     )
 
 
 def _jobs() -> Panel:
     active = f"max by (project_id, job_id) ({ACTIVE})"
+    # Where no price is told, as of none.
     priced = f"{PRICE} and on (project_id, job_id) {active} or on (project_id, job_id) 0 * {active}"
     dearest = f"topk({LISTED}, {of_jobs(priced)})"
 
     def listed(expr: str) -> str:
         return f"{of_jobs(expr)} and on (project_id, job_id) {dearest}"
 
-    return rows(
+    created = "max by (project_id, job_id) (trainwave_job_created_timestamp_seconds)"
+    confirmed = (
+        'max by (project_id, job_id) (trainwave_job_readings_timestamp_seconds{metric="job"})'
+    )
+    return jobs(
         About(
             title="Jobs under way",
             description=(
-                "Jobs that wait, launch, run or upload: the name leads to all that is known of a"
-                f" job. Where there are more, the {LISTED} with the highest price are shown."
+                "Jobs that submit their code, launch, run or upload. The name leads to all that is"
+                " known of a job, and to its page at Trainwave. Where there are more, the"
+                f" {LISTED} with the highest price are shown. Age counts from creation; data age"
+                " from when state and cost were last confirmed, which is less than a minute ago"
+                " while all is well."
             ),
             no_data="No job is under way",
             width=24,
             height=14,
         ),
         [
-            Column(heading="State", expr=listed(f"{ACTIVE}"), label="state", width=120),
-            Column(
-                heading="Age",
-                expr=listed(
-                    "time() - max by (project_id, job_id) (trainwave_job_created_timestamp_seconds)"
-                ),
-                unit="s",
-                width=100,
-            ),
+            Column(heading="State", expr=listed(ACTIVE), label="state", width=120),
+            Column(heading="Age", expr=listed(f"time() - {created}"), unit="s", width=100),
             Column(heading="GPUs", expr=listed(GPUS), width=80),
-            Column(
-                heading="GPU utilization",
-                expr=listed("job:trainwave_gpu_utilization_ratio:avg"),
-                unit="percentunit",
-                decimals=0,
-                bar=1,
-                thresholds=steps(palette.BAD, (0.05, palette.WARNING), (0.5, palette.GOOD)),
-                width=180,
+            share(
+                "GPU utilization",
+                listed(_UTILIZATION),
+                steps(palette.BAD, (0.05, palette.WARNING), (0.5, palette.GOOD)),
             ),
-            Column(
-                heading="Cost",
-                expr=listed("job:trainwave_cost_dollars:max"),
-                unit="currencyUSD",
-                decimals=2,
-                width=110,
-            ),
-            Column(
-                heading="Per hour", expr=listed(PRICE), unit="currencyUSD", decimals=2, width=100
-            ),
+            dollars("Cost", listed("job:trainwave_cost_dollars:max")),
+            dollars("Per hour", listed(PRICE)),
             Column(
                 heading="Data age",
-                expr=listed(
-                    "time() - max by (project_id, job_id)"
-                    ' (trainwave_job_readings_timestamp_seconds{metric="job"})'
-                ),
+                expr=listed(f"time() - {confirmed}"),
                 unit="s",
-                thresholds=steps(palette.GOOD, (300, palette.WARNING), (900, palette.BAD)),
+                thresholds=steps(palette.GOOD, (120, palette.WARNING), (300, palette.BAD)),
                 width=100,
             ),
         ],
-        labels={
-            "job_name": "Job",
-            "project_name": "Project",
-            "owner": "Owner",
-            "gpu_type": "GPU type",
-        },
-        hidden=["project_id", "job_id"],
         sort_by="Per hour",
-        links={"Job": links.JOB_OF_ROW},
     )
