@@ -12,6 +12,8 @@ import {
 
 import type { Answer, Labels, Panel, Sample, Target } from './model';
 
+type Gap = [time: number, value: null];
+
 const AUTO = '__auto';
 
 /** Returns the frames of one panel's answers, in the form that each query asks for. */
@@ -39,7 +41,9 @@ function seriesOf(target: Target, { query, result }: Answer): DataFrame[] {
   switch (result.resultType) {
     case 'matrix': {
       const step = stepOf(result.result.map(({ values }) => values));
-      return result.result.map(({ metric, values }) => series(target, query, metric, values, step));
+      return result.result.map(({ metric, values }) =>
+        series(target, query, metric, withGaps(values, step), step),
+      );
     }
     case 'vector':
       return result.result.map(({ metric, value }) => series(target, query, metric, [value]));
@@ -52,7 +56,7 @@ function series(
   { refId, legendFormat }: Target,
   query: string,
   labels: Labels,
-  samples: Sample[],
+  samples: (Sample | Gap)[],
   step?: number,
 ): DataFrame {
   const name = legend(legendFormat ?? '', labels, query);
@@ -64,7 +68,6 @@ function series(
       {
         name: TIME_SERIES_TIME_FIELD_NAME,
         type: FieldType.time,
-        // Where samples lie further apart than this, lines have gaps.
         config: step ? { interval: step * 1000 } : {},
         values: samples.map(([time]) => time * 1000),
       },
@@ -73,7 +76,7 @@ function series(
         type: FieldType.number,
         labels,
         config: name ? { displayNameFromDS: name } : {},
-        values: samples.map(([, value]) => number(value)),
+        values: samples.map(([, value]) => (value === null ? null : number(value))),
       },
     ],
   };
@@ -150,11 +153,11 @@ function buckets(frames: DataFrame[]): DataFrame[] {
   );
   const cumulated = sorted.map(({ frame }) => {
     const at = new Map(frame.fields[0].values.map((time, i) => [time, frame.fields[1].values[i]]));
-    return times.map((time) => at.get(time) as number | undefined);
+    return times.map((time) => at.get(time) as number | null | undefined);
   });
   const counts = cumulated.map((counts, row) =>
     counts.map((count, i) =>
-      count === undefined ? null : Math.max(0, count - (cumulated[row - 1]?.[i] ?? 0)),
+      count == null ? null : Math.max(0, count - (cumulated[row - 1]?.[i] ?? 0)),
     ),
   );
   return [
@@ -172,6 +175,15 @@ function buckets(frames: DataFrame[]): DataFrame[] {
       ],
     },
   ];
+}
+
+/** Marks where samples are missing, so that lines have gaps there. */
+function withGaps(samples: Sample[], step = Infinity): (Sample | Gap)[] {
+  return samples.flatMap((sample, i): (Sample | Gap)[] => {
+    const [time] = sample;
+    const next = samples[i + 1]?.[0] ?? time;
+    return next - time > step ? [sample, [time + step, null]] : [sample];
+  });
 }
 
 function stepOf(series: Sample[][]): number | undefined {

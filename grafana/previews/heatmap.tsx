@@ -7,7 +7,7 @@ import { type FC, useMemo } from 'react';
 import type { Drawing } from './model';
 import { isNumber, RowsOverTime, type Place } from './plot';
 
-const SCALE_HEIGHT = 34;
+const SCALE_HEIGHT = 42;
 
 export const Heatmap: FC<Drawing> = ({ panel, frames, range, width, height }) => {
   const theme = useTheme2();
@@ -65,7 +65,7 @@ export const Heatmap: FC<Drawing> = ({ panel, frames, range, width, height }) =>
         width={width}
         height={height - SCALE_HEIGHT}
       />
-      <div style={{ width: 300, fontSize: 12, color: theme.colors.text.secondary }}>
+      <div style={{ width: 300, paddingTop: 8, fontSize: 12, color: theme.colors.text.secondary }}>
         <div style={{ height: 8, background: `linear-gradient(to right, ${stops})` }} />
         <div style={{ display: 'flex', justifyContent: 'space-between' }}>
           <span>{short(least)}</span>

@@ -24,7 +24,7 @@ const ROW = 30;
 const GAP = 8;
 const MARGIN = 16;
 const LABEL =
-  'Preview: drawn with Grafana’s panel components from simulated data; not a screenshot of Grafana';
+  "Preview: drawn with Grafana's panel components from simulated data; not a screenshot of Grafana";
 
 type Prepared = Omit<Drawing, 'width' | 'height'>;
 

@@ -25,7 +25,7 @@ def prometheus_of(
     ``scrapes`` are in order of time, each with its Unix seconds. ``folder`` is made.
     """
     folder.mkdir()
-    samples, data, config = folder / "samples", folder / "data", folder / "prometheus.yml"
+    samples = folder / "samples"
     with samples.open("w") as file:
         for at, metrics in scrapes:
             for name in names:
@@ -33,19 +33,33 @@ def prometheus_of(
                     pairs = (f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in labels.items())
                     file.write(f"{name}{{{','.join(pairs)}}} {value!r} {at}\n")
         file.write("# EOF\n")
-    blocks = ["--max-block-duration=720h", "openmetrics", str(samples), str(data)]
+    take_in(suite, samples, folder)
+    with prometheus_in(suite, folder) as url:
+        yield url
+
+
+def take_in(suite: str, samples: Path, folder: Path) -> None:
+    """Give the Prometheus of a folder, which does not run, samples in the form of OpenMetrics."""
+    blocks = ["--max-block-duration=720h", "openmetrics", str(samples), str(folder / "data")]
     command = [tool(suite, "promtool"), "tsdb", "create-blocks-from", *blocks]
     subprocess.run(command, check=True, capture_output=True)
+
+
+@contextmanager
+def prometheus_in(suite: str, folder: Path, *flags: str) -> Iterator[str]:
+    """Run the Prometheus of a folder, which scrapes nothing; give its URL."""
+    config = folder / "prometheus.yml"
     config.write_text("global: {}\n")
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     command = [
         tool(suite, "prometheus"),
         f"--config.file={config}",
-        f"--storage.tsdb.path={data}",
+        f"--storage.tsdb.path={folder / 'data'}",
         "--storage.tsdb.retention.time=100y",
         f"--web.listen-address={address}",
         "--log.level=warn",
+        *flags,
     ]
     with (folder / "log").open("w") as log, subprocess.Popen(command, stderr=log) as process:
         try:

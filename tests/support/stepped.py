@@ -26,14 +26,16 @@ from types import TracebackType
 from typing import Any, NoReturn, Self
 
 from support.exporter import Metrics, wait_for
-from trainwave_exporter import logs
+from trainwave_exporter import daemon, logs
 from trainwave_exporter.cli.options import flags_of, new_parser
-from trainwave_exporter.config import KeySource, key_source, load, redactor
+from trainwave_exporter.config import CONFIG_FILE, KeySource, key_source, load, redactor
 from trainwave_exporter.daemon import Daemon
 from trainwave_exporter.polling import poller
 
 PLANNING_SECONDS = 0.1
-"""How often the planner looks for details to ask for; once a second would make each step last."""
+PUBLICATION_SECONDS = 0.05
+"""How often the planner looks for details to ask for, and what was found is made ready to be
+scraped; once a second would make each step last."""
 
 
 class StepClock:
@@ -74,6 +76,11 @@ class Exposition(Metrics):
             text = "\n".join(self._lines.get(name, ()))
             self._samples[name] = Metrics(text + "\n")._samples.get(name, [])
         return super().all(name, **labels)
+
+    def lines(self) -> Iterator[str]:
+        """Yield all samples as they were written, each name's together."""
+        for lines in self._lines.values():
+            yield from lines
 
     def series(self, name: str) -> Iterator[tuple[str, float]]:
         """Yield the samples of a name, each with its name and labels as one text."""
@@ -185,6 +192,7 @@ class SteppedExporter:
 def main(clock_file: Path, flags: list[str]) -> None:
     """Fork an exporter for each line of input; tell its process id, and how it ended."""
     poller.SPEND_INTERVAL = PLANNING_SECONDS
+    daemon.PUBLICATION_SECONDS = PUBLICATION_SECONDS
     for _ in sys.stdin:
         child = os.fork()
         if child == 0:
@@ -195,14 +203,16 @@ def main(clock_file: Path, flags: list[str]) -> None:
 
 
 def _run(clock: StepClock, flags: list[str]) -> NoReturn:
-    settings = load(flags_of(new_parser().parse_args(flags)), os.environ, None)
+    options = new_parser().parse_args(flags)
+    file = getattr(options, CONFIG_FILE.path, None)
+    settings = load(flags_of(options), os.environ, Path(file) if file else None)
     keys: dict[str, KeySource] = {
         account.name: key_source(account, os.environ) for account in settings.accounts
     }
     redact = redactor(tuple(keys.values()))
     logs.configure(level=settings.log.level, form=settings.log.format, redact=redact)
-    daemon = Daemon(settings, keys, clock=clock, monotonic=lambda: clock() + time.monotonic())
-    asyncio.run(daemon.run())
+    exporter = Daemon(settings, keys, clock=clock, monotonic=lambda: clock() + time.monotonic())
+    asyncio.run(exporter.run())
     os._exit(0)
 
 
