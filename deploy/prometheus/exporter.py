@@ -12,17 +12,18 @@ _OF_ACCOUNT = f"{_DASHBOARD}?var-account={{{{ $labels.account | urlquery }}}}"
 _OF_INSTANCE = f"{_DASHBOARD}?var-instance={{{{ $labels.instance | urlquery }}}}"
 _ACCOUNT = "account {{ $labels.account }}"
 _EXPORTER = "the exporter {{ $labels.instance }}"
-_SINCE_SUCCESS = looked_up(
-    "time() - max(trainwave_account_last_success_timestamp_seconds{account=%q})",
+_LAST_SUCCESS = looked_up(
+    "time() - max(last_over_time("
+    "trainwave_account_last_success_timestamp_seconds{account=%q}[1d]))",
     "$labels.account",
-    form=DURATION,
-    missing="a time that is not known",
+    form=f'{DURATION} | printf "the last one was %s ago"',
+    missing="none is known of the day before",
 )
 _LEDGER_WAITING = looked_up(
-    "max(trainwave_exporter_ledger_waiting_jobs{instance=%q})",
+    "max(last_over_time(trainwave_exporter_ledger_waiting_jobs{instance=%q}[5m]))",
     "$labels.instance",
-    form="humanize",
-    missing="an unknown number of",
+    form='printf "%.0f"',
+    missing="an unknown number",
 )
 
 
@@ -59,8 +60,9 @@ def _down(settings: Settings) -> Alert:
         summary="No exporter of Trainwave's jobs answers",
         description=(
             f"Prometheus has had no answer from any exporter for {counted(minutes, 'minute')}. "
-            "Nobody sees what jobs do and cost, and no other alert about them can fire. Start the "
-            "exporter, or mend the way to it; what was spent meanwhile is counted once it is back."
+            "Nobody sees what jobs do and cost, and no other alert about them can be relied on. "
+            "Start the exporter, or mend the way to it; what was spent meanwhile is counted once "
+            "it is back."
         ),
         dashboard=_DASHBOARD,
     )
@@ -96,8 +98,9 @@ def _account_down(settings: Settings) -> Alert:
         summary="The jobs of account {{ $labels.account }} cannot be listed",
         description=(
             f"For {counted(minutes, 'minute')} no sweep of the jobs of {_ACCOUNT} has succeeded; "
-            f"the last one was {_SINCE_SUCCESS} ago. What is shown is that old, and new spend is "
-            "not seen. Look at the exporter's log and at Trainwave's status."
+            f"{_LAST_SUCCESS}. Its jobs are shown for as long as fleet.staleness says, and what "
+            "they cost is not counted before they can be listed again. Look at the exporter's log "
+            "and at Trainwave's status."
         ),
         dashboard=_OF_ACCOUNT,
     )
@@ -105,25 +108,30 @@ def _account_down(settings: Settings) -> Alert:
 
 def _key_invalid(settings: Settings) -> Alert:
     minutes = settings.exporter.account_down_minutes
-    refused = 'trainwave_exporter_api_requests_total{outcome="invalid_key"}'
+    lists = 'trainwave_exporter_api_requests_total{endpoint="jobs"'
     return Alert(
         alert="TrainwaveKeyInvalid",
         severity="critical",
         concern="key",
-        # The first refusal is a series that was not there before, in which nothing increases.
+        # The list is asked for again whatever came before, so that a key that is refused is seen
+        # all the time, and soon after a start with it. One refusal before other trouble is
+        # outnumbered by that before it is told, and a key that lists jobs is not meant.
         expr=f"""\
 max by (account) (
-  increase({refused}[{minutes}m]) > 0
-  or
-  {refused} unless {refused} offset {minutes}m
-)
+  sum by (account, instance) (
+    increase({lists},outcome="invalid_key"}}[{minutes}m])
+  )
+  / sum by (account, instance) (
+    increase({lists},outcome!="ok"}}[{minutes}m])
+  )
+) > 0.5
 and on (account) max by (account) (last_over_time(trainwave_up[5m])) == 0""",
-        pending="1m",
-        summary="Trainwave refuses the API key of account {{ $labels.account }}",
+        pending="2m",
+        summary="The API key of account {{ $labels.account }} is refused as invalid",
         description=(
-            f"The API answers that the key of {_ACCOUNT} is invalid; the last sweep that succeeded "
-            f"was {_SINCE_SUCCESS} ago. It was revoked, it ran out, or a wrong one is configured. "
-            "Make a new key at Trainwave and put it where the configuration says."
+            f"No sweep of the jobs of {_ACCOUNT} succeeds, as its key is invalid; "
+            f"{_LAST_SUCCESS}. It was revoked, it ran out, or what is configured is not the key. "
+            "Make a new one at Trainwave and put it where the configuration says."
         ),
         dashboard=_OF_ACCOUNT,
     )
@@ -138,11 +146,11 @@ def _data_stale(settings: Settings) -> Alert:
         expr=f"""\
 time() - max by (account) (last_over_time(trainwave_account_last_success_timestamp_seconds[5m]))
 > {minutes * 60}""",
-        summary=f"What is shown of account {{{{ $labels.account }}}} is {own(DURATION)} old",
+        summary=f"Jobs of account {{{{ $labels.account }}}} were last listed {own(DURATION)} ago",
         description=(
             f"The last sweep of the jobs of {_ACCOUNT} that succeeded was {own(DURATION)} ago, "
-            f"more than {counted(minutes, 'minute')}. States and costs are that old. Look at the "
-            "loops on the dashboard and at the exporter's log."
+            f"more than {counted(minutes, 'minute')}. Whatever is still shown of them is that old. "
+            "Look at the loops on the dashboard and at the exporter's log."
         ),
         dashboard=_OF_ACCOUNT,
     )
@@ -154,19 +162,23 @@ def _rate_limited(settings: Settings) -> Alert:
         alert="TrainwaveRateLimited",
         severity="warning",
         concern="rate_limit",
-        # One refusal is seen for less time than it has to last.
+        # One refusal is seen for less time than it has to last, unless the API orders a longer
+        # wait: then nothing is asked, and nothing can be refused, until that is over.
         expr=f"""\
 max by (account) (
-  sum by (account, instance) (
-    increase(trainwave_exporter_api_requests_total{{outcome="rate_limited"}}[{(minutes + 1) // 2}m])
-  )
-) > 0""",
+  increase(trainwave_exporter_api_requests_total{{outcome="rate_limited"}}[{_half(minutes)}m])
+) > 0
+or
+max by (account) (
+  last_over_time(trainwave_exporter_rate_limit_blocked_until_timestamp_seconds[5m])
+) > time()""",
         pending=f"{minutes}m",
         summary="Trainwave keeps refusing requests of account {{ $labels.account }} as too many",
         description=(
             f"For {counted(minutes, 'minute')} the API has refused requests of {_ACCOUNT} time and "
-            "again, though the exporter keeps to its share. Others use the same key, or the limit "
-            "is lower than it says. Give the exporter a key of its own, or lower rate_limit_share."
+            "again, or has had it wait since it refused one, though the exporter keeps to its "
+            "share. Others use the same key, maybe another exporter, or the limit is lower than "
+            "the API says. Give each exporter a key of its own, or lower rate_limit_share."
         ),
         dashboard=_OF_ACCOUNT,
     )
@@ -178,16 +190,22 @@ def _loop_stopped(settings: Settings) -> Alert:
         alert="TrainwaveLoopStopped",
         severity="critical",
         concern="loop",
+        # Whoever was refused as too many, and told to wait, stands still for good reason, and takes
+        # its turn after that.
         expr=f"""\
-time() - max by (instance, account, loop)
-(last_over_time(trainwave_exporter_loop_last_finished_timestamp_seconds[5m]))
-> {minutes * 60}""",
+time() - max by (instance, account, loop) (
+  last_over_time(trainwave_exporter_loop_last_finished_timestamp_seconds[5m])
+) > {minutes * 60}
+unless on (instance, account)
+max by (instance, account) (
+  max_over_time(trainwave_exporter_rate_limit_blocked_until_timestamp_seconds[{minutes}m])
+) > time() - {minutes * 60}""",
         summary="The loop {{ $labels.loop }} of the exporter {{ $labels.instance }} stands still",
         description=(
             "The loop {{ $labels.loop }}{{ with $labels.account }} of account {{ . }}{{ end }} of "
             f"{_EXPORTER} last came to an end {own(DURATION)} ago, more than "
             f"{counted(minutes, 'minute')}. What it does is not done. Restart the exporter, which "
-            "loses nothing, and report the log."
+            "goes on where its ledger ends, and report what it logged."
         ),
         dashboard=_OF_INSTANCE,
     )
@@ -199,19 +217,21 @@ def _unreadable(settings: Settings) -> Alert:
         alert="TrainwaveReadingsUnreadable",
         severity="warning",
         concern="readings",
-        # What is unreadable once is seen for less time than it has to last.
+        # What is unreadable once is seen for less time than it has to last. An answer without any
+        # reading is what a job has that just began, and some job always does.
         expr=f"""\
 max by (account, subject, reason) (
-  increase(trainwave_exporter_unreadable_total[{(minutes + 1) // 2}m])
+  increase(trainwave_exporter_unreadable_total{{reason!="empty"}}[{_half(minutes)}m])
 ) > 0""",
         pending=f"{minutes}m",
         summary=(
             "Answers about {{ $labels.subject }} of account {{ $labels.account }} cannot be read"
         ),
         description=(
-            f"For {counted(minutes, 'minute')} the exporter has left out what Trainwave tells of "
-            f"{{{{ $labels.subject }}}} of {_ACCOUNT}: {{{{ $labels.reason }}}}. It is missing on "
-            "/metrics. The API has changed, or a unit is set wrongly: the log says what came."
+            f"For {counted(minutes, 'minute')} the exporter has left out, time and again, what "
+            f"Trainwave tells of {{{{ $labels.subject }}}} of {_ACCOUNT}: "
+            "{{ $labels.reason }}. That is missing on /metrics. The API has changed, or a unit "
+            "under readings is set wrongly."
         ),
         dashboard=_OF_ACCOUNT,
     )
@@ -223,14 +243,18 @@ def _series_cap(settings: Settings) -> Alert:
         alert="TrainwaveSeriesCapReached",
         severity="warning",
         concern="series_cap",
-        expr="max by (instance) (trainwave_exporter_jobs_folded) > 0",
+        # A scrape that fails in between does not begin the wait anew.
+        expr="max by (instance) (last_over_time(trainwave_exporter_jobs_folded[5m])) > 0",
         pending=f"{minutes}m",
-        summary="{{ $value }} jobs have no series of their own",
+        summary=(
+            "The exporter {{ $labels.instance }} has more jobs than series for them: "
+            "{{ $value }} too many"
+        ),
         description=(
             f"For {counted(minutes, 'minute')} there have been more jobs than may have series of "
-            f"their own on {_EXPORTER}; {{{{ $value }}}} are summed up in job_id=other. No alert "
-            "can name one of them. Raise metrics.max_jobs if Prometheus can bear it, or lower "
-            "fleet.finished_retention."
+            f"their own on {_EXPORTER}; those beyond, {{{{ $value }}}} now, are summed up in "
+            "job_id=other. No alert can name one of them. Raise metrics.max_jobs if Prometheus can "
+            "bear it, or lower fleet.finished_retention."
         ),
         dashboard=_OF_INSTANCE,
     )
@@ -238,24 +262,24 @@ def _series_cap(settings: Settings) -> Alert:
 
 def _ledger_failing(settings: Settings) -> Alert:
     minutes = settings.exporter.ledger_failing_minutes
+    outcomes = f"""\
+sum by (instance) (
+  increase(trainwave_exporter_ledger_writes_total{{outcome="%s"}}[{_half(minutes)}m])
+) > 0"""
     return Alert(
         alert="TrainwaveLedgerFailing",
         severity="critical",
         concern="ledger",
-        expr=f"""\
-sum by (instance) (
-  increase(trainwave_exporter_ledger_writes_total{{outcome="error"}}[{2 * minutes}m])
-) > 0
-unless on (instance)
-time() - max by (instance) (trainwave_exporter_ledger_last_success_timestamp_seconds)
-<= {minutes * 60}""",
-        pending="1m",
+        # The time of the last success alone says little: where nothing is seen, nothing is written.
+        # One failure is seen for less time than it has to last.
+        expr=f"{outcomes % 'error'}\nunless on (instance)\n{outcomes % 'ok'}",
+        pending=f"{minutes}m",
         summary="The exporter {{ $labels.instance }} cannot write its ledger",
         description=(
-            f"The exporter {{{{ $labels.instance }}}} has not been able to write its ledger for more than "
-            f"{counted(minutes, 'minute')}; {_LEDGER_WAITING} jobs wait to be written down. "
-            "Counters of money stand still until then, and how idle GPUs are is forgotten if the "
-            "exporter stops before. See to the disk under storage.path."
+            f"For {counted(minutes, 'minute')} {_EXPORTER} has not been able to write its ledger; "
+            f"jobs that wait to be written down: {_LEDGER_WAITING}. Counters of money stand still "
+            "until that works again, and how idle GPUs are meanwhile is forgotten if the exporter "
+            "stops before. See to the disk under storage.path."
         ),
         dashboard=_OF_INSTANCE,
     )
@@ -266,11 +290,13 @@ def _reload_failed() -> Alert:
         alert="TrainwaveReloadFailed",
         severity="warning",
         concern="configuration",
-        expr="min by (instance) (trainwave_exporter_config_last_reload_successful) == 0",
+        # A scrape that fails in between does not end the alert.
+        expr="""\
+min by (instance) (last_over_time(trainwave_exporter_config_last_reload_successful[5m])) == 0""",
         summary="The exporter {{ $labels.instance }} refused its configuration",
         description=(
-            f"The exporter {{{{ $labels.instance }}}} could not load its configuration and goes on with the one "
-            "before. The log says which key is wrong. Mend it, or the next start fails."
+            "The exporter {{ $labels.instance }} could not load its configuration and goes on with "
+            "the one before. The log says which key is wrong. Mend it, or the next start fails."
         ),
         dashboard=_OF_INSTANCE,
     )
@@ -278,23 +304,30 @@ def _reload_failed() -> Alert:
 
 def _clock_skew(settings: Settings) -> Alert:
     seconds = settings.exporter.clock_skew_seconds
+    minutes = settings.exporter.clock_skew_minutes
     return Alert(
         alert="TrainwaveClockSkew",
         severity="warning",
         concern="clock",
-        expr=(
-            "max by (instance, account) (abs(trainwave_exporter_clock_skew_seconds))"
-            f" > {number(seconds)}"
-        ),
-        pending=f"{settings.exporter.clock_skew_minutes}m",
+        # A scrape that fails in between does not begin the wait anew.
+        expr=f"""\
+max by (instance, account) (abs(last_over_time(trainwave_exporter_clock_skew_seconds[5m])))
+> {number(seconds)}""",
+        pending=f"{minutes}m",
         summary=(
-            f"The clocks of Trainwave and the exporter {{{{ $labels.instance }}}} are "
+            "The clocks of Trainwave and the exporter {{ $labels.instance }} are "
             f"{own(DURATION)} apart"
         ),
         description=(
-            f"The clock of {_EXPORTER} and that of the API of {_ACCOUNT} differ by "
-            f"{own(DURATION)}, more than {number(seconds)} seconds. Ages and the times that money is booked to are "
-            "off by as much. Most likely the exporter's machine does not keep time: see to NTP."
+            f"For {counted(minutes, 'minute')} the clock of {_EXPORTER} and that of the API of "
+            f"{_ACCOUNT} have differed by more than {number(seconds)} seconds, now by "
+            f"{own(DURATION)}. Ages, and the times that money is booked to, are off by as much. "
+            "Most likely the exporter's machine does not keep time: see to NTP."
         ),
         dashboard=_OF_INSTANCE,
     )
+
+
+def _half(minutes: int) -> int:
+    """Half of a time to wait: what happened once is not seen for all of it."""
+    return (minutes + 1) // 2

@@ -30,7 +30,7 @@ def _keys() -> list[tuple[str, ...]]:
 
 
 KEYS = _keys()
-THRESHOLDS = [path for path in KEYS if len(path) == 2 and path[0] != "exporter"]
+THRESHOLDS = [path for path in KEYS if len(path) == 2]
 
 
 def _section(document: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
@@ -247,6 +247,24 @@ _ARRIVALS: dict[tuple[str, str], tuple[float, tuple[str, ...], str, str | None]]
         "< -17.5",
         "more than $17.5 apart",
     ),
+    ("exporter", "stale_minutes"): (
+        17,
+        ("TrainwaveDataStale",),
+        "> 1020",
+        "more than 17 minutes",
+    ),
+    ("exporter", "loop_stopped_minutes"): (
+        47,
+        ("TrainwaveLoopStopped",),
+        "> 2820\nunless",
+        "more than 47 minutes",
+    ),
+    ("exporter", "clock_skew_seconds"): (
+        2.5,
+        ("TrainwaveClockSkew",),
+        "> 2.5",
+        "more than 2.5 seconds",
+    ),
 }
 
 
@@ -264,24 +282,82 @@ def test_a_changed_threshold_arrives_in_the_query_and_in_the_words(
         assert words is None or words in after[name].summary + after[name].description
 
 
-@pytest.mark.parametrize(
-    ("path", "name", "words"),
-    [
-        (("budget", "forecast_hours"), "TrainwaveBudgetForecastExceeded", "for 7 hours"),
-        (("reconciliation", "hours"), "TrainwaveReconciliationDrift", "for 7 hours"),
-    ],
-)
+# What each time to wait becomes: its unit, and of each alert that waits for it the words that tell
+# it, and what else of the query depends on it.
+_WAITS: dict[tuple[str, str], tuple[str, dict[str, tuple[str, str | None]]]] = {
+    ("budget", "forecast_hours"): (
+        "h",
+        {"TrainwaveBudgetForecastExceeded": ("for 7 hours", None)},
+    ),
+    ("reconciliation", "hours"): (
+        "h",
+        {"TrainwaveReconciliationDrift": ("for 7 hours", None)},
+    ),
+    ("exporter", "down_minutes"): (
+        "m",
+        {
+            "TrainwaveExporterDown": ("for 7 minutes", None),
+            "TrainwaveExporterInstanceDown": ("for 7 minutes", None),
+        },
+    ),
+    ("exporter", "account_down_minutes"): (
+        "m",
+        {"TrainwaveAccountDown": ("For 7 minutes", None)},
+    ),
+    ("exporter", "rate_limited_minutes"): (
+        "m",
+        {"TrainwaveRateLimited": ("For 7 minutes", '"rate_limited"}[4m]')},
+    ),
+    ("exporter", "unreadable_minutes"): (
+        "m",
+        {"TrainwaveReadingsUnreadable": ("For 7 minutes", "[4m]")},
+    ),
+    ("exporter", "series_cap_minutes"): (
+        "m",
+        {"TrainwaveSeriesCapReached": ("For 7 minutes", None)},
+    ),
+    ("exporter", "ledger_failing_minutes"): (
+        "m",
+        {"TrainwaveLedgerFailing": ("For 7 minutes", '"error"}[4m]')},
+    ),
+    ("exporter", "clock_skew_minutes"): (
+        "m",
+        {"TrainwaveClockSkew": ("For 7 minutes", None)},
+    ),
+}
+_BESIDES = {("exporter", "account_down_minutes"): {"TrainwaveKeyInvalid"}}
+"""Alerts that a time to wait is a window of, and nothing else."""
+
+
+@pytest.mark.parametrize(("path", "expected"), _WAITS.items(), ids=lambda value: str(value)[:40])
 def test_a_changed_time_to_wait_arrives_in_the_rule_and_in_the_words(
-    tmp_path: Path, path: tuple[str, str], name: str, words: str
+    tmp_path: Path,
+    path: tuple[str, str],
+    expected: tuple[str, dict[str, tuple[str, str | None]]],
 ) -> None:
-    alert = _alerts(load(_changed(tmp_path, path, 7)))[name]
-    assert alert.pending == "7h"
-    assert words in alert.description
+    unit, alerts = expected
+    before, after = _alerts(load()), _alerts(load(_changed(tmp_path, path, 7)))
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == alerts.keys() | _BESIDES.get(path, set())
+    for name, (words, query) in alerts.items():
+        assert after[name].pending == f"7{unit}"
+        assert words in after[name].description
+        assert query is None or query in after[name].expr
+
+
+def test_a_refused_key_is_looked_for_in_the_time_an_account_may_be_down(tmp_path: Path) -> None:
+    changed = _changed(tmp_path, ("exporter", "account_down_minutes"), 7)
+    assert 'outcome="invalid_key"}[7m]' in _alerts(load(changed))["TrainwaveKeyInvalid"].expr
 
 
 def test_every_threshold_is_seen_to_arrive() -> None:
-    waiting = {("budget", "forecast_hours"), ("reconciliation", "hours")}
-    assert set(THRESHOLDS) == _ARRIVALS.keys() | waiting
+    assert set(THRESHOLDS) == _ARRIVALS.keys() | _WAITS.keys()
+
+
+def test_the_job_that_is_scraped_arrives_in_the_queries(tmp_path: Path) -> None:
+    alerts = _alerts(load(_changed(tmp_path, ("scrape_job",), "gpu-cloud")))
+    for name in ("TrainwaveExporterDown", "TrainwaveExporterInstanceDown"):
+        assert 'up{job="gpu-cloud"}' in alerts[name].expr
 
 
 def test_changed_addresses_arrive_in_the_links(tmp_path: Path) -> None:
