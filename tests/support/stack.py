@@ -27,7 +27,10 @@ from support.scraping import prometheus
 from support.simulated import Served, served
 from support.webhook import Webhook, webhook
 from trainwave_exporter.simulator import Dialect, Simulator, World, parse_faults
+from trainwave_exporter.simulator.catalogue import Project
 from trainwave_exporter.simulator.identity import Kind, write_id
+from trainwave_exporter.simulator.jobs import Job
+from trainwave_exporter.simulator.lifecycle import State, Temper
 
 LAG_SECONDS = 1200
 SPEED = 20
@@ -64,6 +67,7 @@ class Stack:
     """What runs."""
 
     api: Served
+    dialect: Dialect
     exporter: Exporter
     prometheus: str
     """URL; its scrapes and its judgements are a second apart."""
@@ -71,12 +75,28 @@ class Stack:
     """URL."""
     webhook: Webhook
 
+    def id(self, thing: Job | Project) -> str:
+        """Return the id that the service gives to a thing."""
+        kind = Kind.JOB if isinstance(thing, Job) else Kind.PROJECT
+        return write_id(self.dialect, kind, thing.code)
+
+    def idle_job(self) -> Job:
+        """Return a job that runs, and has stopped using its GPUs for good."""
+        return self.api.do(
+            lambda simulator: next(
+                job
+                for job in simulator.world.jobs
+                if job.draft.temper is Temper.IDLES and job.state is State.RUNNING
+            )
+        )
+
 
 @contextmanager
 def stack(
     suite: str,
     folder: Path,
     *,
+    dialect: Dialect = Dialect.DEPLOYED,
     seed: int = 1,
     jobs: int = 40,
     faults: str = "",
@@ -90,10 +110,14 @@ def stack(
     start = time.time() - LAG_SECONDS
     world = World(seed=seed, jobs=jobs, start=start, clock=_catching_up(time.monotonic))
     simulator = Simulator(
-        world, keys=_KEYS.values(), rate_limit=10_000, faults=parse_faults(faults)
+        world,
+        dialect=dialect,
+        keys=_KEYS.values(),
+        rate_limit=10_000,
+        faults=parse_faults(faults),
     )
     northwind, kestrel = (
-        write_id(Dialect.DOCUMENTED, Kind.ORGANIZATION, organization.code)
+        write_id(dialect, Kind.ORGANIZATION, organization.code)
         for organization in world.catalogue.organizations
     )
     settings = folder / "settings.yml"
@@ -119,7 +143,7 @@ def stack(
         ) as server,
     ):
         exporter.wait_ready()
-        yield Stack(api, exporter, server, notifier, told)
+        yield Stack(api, dialect, exporter, server, notifier, told)
 
 
 def panel_results(
