@@ -38,6 +38,56 @@ _COST_BY_GPU_TYPE = """\
   * on (project_id, job_id) group_left (gpu_type)
   job:trainwave_info:one{gpu_type!=""}"""
 
+_BY_CHOICE = "sum by (project_id, owner, gpu_type)"
+_UTILIZATION = "job:trainwave_gpu_utilization_ratio:avg"
+_UP_TO = ("0.05", "0.2", "0.4", "0.6", "0.8", "1")
+"""Upper bounds of utilization; up to the first is what the exporter takes for idle by default."""
+
+
+def _no_busier_than(bound: str) -> str:
+    """Return the GPUs whose job uses them no more than that: a bucket, which may be empty."""
+    return f"""\
+label_replace(
+  {_BY_CHOICE} (
+    job:trainwave_running_gpus:max
+    * on (project_id, job_id) group_left () ({_UTILIZATION} <= bool {bound})
+  ),
+  "le", "{bound}", "", ""
+)"""
+
+
+# GPUs of running jobs, and how busy they are by the mean of each job's. Of ten thousand jobs that
+# takes too long to be worked out anew for every point of a graph.
+_RUNNING_GPUS = (
+    Record(
+        record="job:trainwave_running_gpus:max",
+        expr="""\
+(
+  max by (project_id, job_id) (trainwave_job_gpus)
+  and on (project_id, job_id)
+  job:trainwave_running:max == 1
+)
+* on (project_id, job_id) group_left (owner, gpu_type)
+job:trainwave_info:one""",
+    ),
+    Record(
+        record="project:trainwave_running_gpus:sum",
+        expr=f"{_BY_CHOICE} (job:trainwave_running_gpus:max)",
+    ),
+    Record(
+        # Each counts for the part of it that is used; what nothing is read of is in no bucket.
+        record="project:trainwave_used_gpus:sum",
+        expr=f"""\
+{_BY_CHOICE} (
+  job:trainwave_running_gpus:max * on (project_id, job_id) group_left () {_UTILIZATION}
+)""",
+    ),
+    Record(
+        record="project:trainwave_gpus_by_utilization:bucket",
+        expr="\nor\n".join(_no_busier_than(bound) for bound in _UP_TO),
+    ),
+)
+
 # A job's series are known by project and job alone: where an account names no organization for a
 # job, its project may.
 _JOBS = Group(
@@ -94,6 +144,7 @@ trainwave_job_finished_timestamp_seconds""",
             record="job:trainwave_gpu_utilization_ratio:avg",
             expr="avg by (project_id, job_id) (trainwave_job_gpu_utilization_ratio)",
         ),
+        *_RUNNING_GPUS,
         Record(
             # At the job's average price, so that one that changes counts for its time only.
             record="job:trainwave_idle_dollars:max",
