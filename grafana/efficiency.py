@@ -16,12 +16,8 @@ from grafana.variables import FILTERS
 LISTED = 100
 """How many jobs a table shows at most."""
 
-_BOUNDS = ("0.05", "0.2", "0.4", "0.6", "0.8", "1")
-"""Upper bounds of the rows of the heat map; up to the first is what counts as idle by default."""
-
 _IDLE_SHARE = steps(palette.GOOD, (0.1, palette.WARNING), (0.3, palette.BAD))
 _BARS = " Each bar stands for the time since the one before it, an hour at least."
-_UTILIZATION = "job:trainwave_gpu_utilization_ratio:avg"
 _COST = "job:trainwave_cost_dollars:max"
 _LOST = "job:trainwave_idle_dollars:max"
 
@@ -348,6 +344,7 @@ def _gpu_types() -> Panel:
 
 
 def _heat() -> Panel:
+    gpus = of_projects(chosen("project:trainwave_gpus_by_utilization:bucket"))
     return panels.heat(
         About(
             title="GPUs by utilization",
@@ -362,14 +359,8 @@ def _heat() -> Panel:
             width=24,
             height=9,
         ),
-        Query(" or ".join(_up_to(bound) for bound in _BOUNDS), "{{le}}"),
+        Query(f"sum by (le) ({gpus})", "{{le}}"),
     )
-
-
-def _up_to(bound: str) -> str:
-    """Return the GPUs of running jobs that are no busier than that, as a bucket; maybe none."""
-    gpus = running(f"({_UTILIZATION} <= bool {bound}) * on (project_id, job_id) {GPUS}")
-    return f'label_replace(sum({gpus}), "le", "{bound}", "", "")'
 
 
 def _of_gpus(metric: str) -> str:

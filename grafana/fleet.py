@@ -32,6 +32,7 @@ _SUCCEEDED = "SUCCESS|COMPLETED"
 _ENDS = f"{_SUCCEEDED}|{_FAILED}|USER_CANCELLED"
 
 _BURN = of_projects(chosen("project:trainwave_burn_dollars_per_hour:max"))
+_GPUS_IN_USE = of_projects(chosen("project:trainwave_running_gpus:sum"))
 _UTILIZATION = "job:trainwave_gpu_utilization_ratio:avg"
 
 # Said of what is told by project alone.
@@ -117,7 +118,7 @@ def _now() -> list[Panel]:
         _answer(
             "GPUs in use",
             "GPUs allocated to running jobs, whether or not they do anything.",
-            or_zero(f"sum({running(GPUS)})"),
+            or_zero(f"sum({_GPUS_IN_USE})"),
             no_data="Not known",
         ),
         _answer(
@@ -295,7 +296,7 @@ def _gpus() -> Panel:
             no_data="Nothing runs",
             width=8,
         ),
-        Query(called(f"sum by (gpu_type) ({running(GPUS)})", "gpu_type"), "{{called}}"),
+        Query(called(f"sum by (gpu_type) ({_GPUS_IN_USE})", "gpu_type"), "{{called}}"),
         stacked=True,
     )
 
@@ -315,8 +316,8 @@ def _burn() -> Panel:
 
 
 def _utilization() -> Panel:
-    used = running(f"{_UTILIZATION} * on (project_id, job_id) {GPUS}")
-    read = running(f"{GPUS} and on (project_id, job_id) {_UTILIZATION}")
+    used = of_projects(chosen("project:trainwave_used_gpus:sum"))
+    read = of_projects(chosen("project:trainwave_gpus_by_utilization:bucket", 'le="1"'))
     return panels.series(
         About(
             title="GPU utilization by type",
