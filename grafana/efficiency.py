@@ -102,7 +102,7 @@ def _answer(
             unit=unit,
             decimals=2 if unit == "currencyUSD" else 1,
             no_data=no_data,
-            width=3,
+            width=6,
             height=4,
         ),
         Query(expr),

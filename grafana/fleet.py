@@ -109,7 +109,7 @@ def _now() -> list[Panel]:
             no_data="Not known",
         ),
         _answer(
-            "Jobs waiting to run",
+            "Waiting jobs",
             "Jobs that submit their code or launch. Many for long: Trainwave has no GPUs to give,"
             " or launches hang. The table below says which they are.",
             or_zero(f"count({of_jobs(waiting)})"),
@@ -161,7 +161,7 @@ def _now() -> list[Panel]:
             lead=cost,
         ),
         _answer(
-            "Accounts that answer",
+            "Accounts answering",
             "Of the chosen accounts, the part whose last list of jobs came. Below 100 %, what is"
             " shown here is old or lacks jobs; the dashboard Exporter says why.",
             'avg(max by (account) (trainwave_up{account=~"$account"}))',
