@@ -163,6 +163,7 @@ def number(
     panel = builder.build()
     panel.targets = [target(query, 0, instant=True)]
     panel.time_from = time_from
+    panel.hide_time_override = True if time_from else None  # the title says it, and needs room
     return finish(panel, about, FieldColorModeId.THRESHOLDS, thresholds, links)
 
 

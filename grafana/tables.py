@@ -78,8 +78,9 @@ def rows(
         for index, column in enumerate(columns)
     ]
     panel.transformations = [
-        DataTransformerConfig(id_val="merge", options={}),
+        # Before rows are put together, as those whose metrics have names of their own differ by it.
         DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"names": shown}}),
+        DataTransformerConfig(id_val="merge", options={}),
         DataTransformerConfig(
             id_val="organize",
             options={
@@ -141,7 +142,8 @@ def share(heading: str, expr: str, thresholds: Sequence[Threshold]) -> Column:
 
 
 def _properties(column: Column) -> list[DynamicConfigValue]:
-    properties: dict[str, object] = {"unit": column.unit}
+    # What the panel says when it has no rows would stand in each empty cell, too.
+    properties: dict[str, object] = {"unit": column.unit, "noValue": "-"}
     if column.decimals is not None:
         properties["decimals"] = column.decimals
     if column.width is not None:

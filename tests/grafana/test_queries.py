@@ -52,7 +52,7 @@ def complaints_of_panel(panel: dict[str, Any], known: Schema) -> list[str]:
 
 def _check_columns(panel: dict[str, Any], shapes: list[Shape | None], checker: Checker) -> None:
     """Rows are put together by the labels that all queries have; links use what is not renamed."""
-    shown = panel["transformations"][1]["options"]["include"]["names"]
+    shown = panel["transformations"][0]["options"]["include"]["names"]
     renamed = panel["transformations"][2]["options"]["renameByName"]
     labels = {name for name in shown if not name.startswith("Value #")}
     everywhere = set.intersection(*(set(shape.labels) for shape in shapes if shape))
