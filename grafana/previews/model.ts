@@ -26,6 +26,7 @@ export interface Panel {
   options: Options;
   transformations?: DataTransformerConfig[];
   timeFrom?: string;
+  hideTimeOverride?: boolean;
 }
 
 export type Options = { [name: string]: any } & {

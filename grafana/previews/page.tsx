@@ -12,6 +12,7 @@ import {
 } from '@grafana/data';
 import { GlobalStyles, PanelChrome, PanelContextProvider, Tag } from '@grafana/ui';
 import { type FC, type ReactNode, StrictMode } from 'react';
+import { flushSync } from 'react-dom';
 import { createRoot } from 'react-dom/client';
 
 import { settled, shown } from './fields';
@@ -100,7 +101,7 @@ const Framed: FC<{ drawing: Prepared; theme: GrafanaTheme2; columns: number }> =
         title={panel.title}
         description={panel.description}
         padding={panel.type === 'table' && !empty ? 'none' : 'md'}
-        titleItems={panel.timeFrom && <Override theme={theme} text={panel.timeFrom} />}
+        titleItems={panel.timeFrom && !panel.hideTimeOverride && <Override theme={theme} text={panel.timeFrom} />}
       >
         {(width, height) =>
           !Kind ? (
@@ -143,8 +144,22 @@ function timeText({ start, end }: Page): string {
   return `${text(start)} to ${text(end)} UTC`;
 }
 
+/** Sizes come of texts measured on a canvas, and once, so that the fonts must be there before. */
+async function styled(theme: GrafanaTheme2): Promise<void> {
+  const root = createRoot(document.getElementById('styles')!);
+  flushSync(() =>
+    root.render(
+      <ThemeContext.Provider value={theme}>
+        <GlobalStyles />
+      </ThemeContext.Provider>,
+    ),
+  );
+  await Promise.all([400, 500].map((weight) => document.fonts.load(`${weight} 12px Inter`)));
+}
+
 async function draw(page: Page): Promise<void> {
   const theme = createTheme({ colors: { mode: page.theme } });
+  await styled(theme);
   const [from, to] = [dateTime(page.start * 1000), dateTime(page.end * 1000)];
   const range: TimeRange = { from, to, raw: { from, to } };
   const panels = await Promise.all(page.dashboard.panels.map((panel) => prepared(page, panel, range, theme)));
@@ -154,7 +169,6 @@ async function draw(page: Page): Promise<void> {
   createRoot(document.getElementById('page')!).render(
     <StrictMode>
       <ThemeContext.Provider value={theme}>
-        <GlobalStyles />
         <PanelContextProvider value={context as never}>
           <main style={{ padding: MARGIN, background: theme.colors.background.canvas }}>
             <Head page={page} theme={theme} />
@@ -184,7 +198,5 @@ async function prepared(
   return { panel, frames: await shown(panel, framesOf(panel, answers), theme), range };
 }
 
-// Sizes come of texts measured on a canvas, so that the fonts must be there before.
-await Promise.all([400, 500].map((weight) => document.fonts.load(`${weight} 12px Inter`)));
 const page: Page = await (await fetch('page.json')).json();
 await draw(page);

@@ -41,7 +41,7 @@ WIDTH = 1600
 THEMES: tuple[Literal["dark", "light"], ...] = ("dark", "light")
 
 _DAY = 86_400
-_END = 1_795_100_400
+_END = 1_795_099_920
 """A Thursday afternoon, in the middle of a month."""
 _DAYS = {"now-24h": 1, "now-7d": 7}
 _SHOWING_DAYS = (uids.FLEET, uids.COST, uids.EFFICIENCY, uids.JOB)
@@ -57,9 +57,10 @@ waste:
   reading_gap: 30m
 fleet:
   finished_retention: 8h
+  staleness: 30m
 budgets:
-  - {name: everything, limit_dollars: 4000, period: week, time_zone: UTC}
-  - {name: a-day, limit_dollars: 500, period: day, time_zone: UTC}
+  - {name: everything, limit_dollars: 6000, period: week, time_zone: UTC}
+  - {name: a-day, limit_dollars: 1200, period: day, time_zone: UTC}
   - {name: vision, limit_dollars: 3000, period: month, time_zone: UTC, projects: [Vision]}
 """
 
@@ -74,10 +75,8 @@ _HTML = """<!doctype html>
 <meta charset="utf-8">
 <script>window.__grafana_public_path__ = "/public/"</script>
 <link rel="stylesheet" href="page.css">
-<style>
-  @font-face { font-family: Inter; font-weight: 100 900; src: url(/public/fonts/inter/any) }
-  html, body { margin: 0 }
-</style>
+<style>html, body { margin: 0 }</style>
+<div id="styles"></div>
 <div id="page"></div>
 <script type="module" src="page.js"></script>
 """
@@ -237,6 +236,8 @@ def _load(tab: Tab, content: Page) -> None:
         else:
             _send(route, BUILT / path.removeprefix("/"))
 
+    # Only the time that is told; what waits still waits.
+    tab.clock.set_fixed_time(content["end"] * 1000)
     tab.unroute_all()
     tab.route("**/*", answer)
     tab.goto(f"{_ORIGIN}/")

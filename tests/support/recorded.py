@@ -24,7 +24,7 @@ from support.lookback import prometheus_in, take_in
 from support.simulated import serving
 from support.stepped import Exposition, StepClock, SteppedExporter
 from support.tools import tool
-from trainwave_exporter.simulator import Simulator, World
+from trainwave_exporter.simulator import Dialect, Simulator, World
 
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "rules" / "recording.yml"
 INSTANCE = "trainwave-exporter:9877"
@@ -38,7 +38,7 @@ _FLAGS = (
     # In real time, within a step.
     "--polling.running-interval=100ms",
     "--polling.sweep-interval=100ms",
-    "--polling.directory-interval=5s",
+    "--polling.directory-interval=1s",
     "--storage.write-interval=200ms",
     "--trainwave.initial-rate-limit=100000",
     "--trainwave.rate-limit-share=1",
@@ -80,7 +80,7 @@ def _scrapes(
     world_clock = StepClock.create(folder / "world-clock", start)
     clock = StepClock.create(folder / "clock", start)
     world = World(seed=seed, jobs=jobs, history=history, start=start, clock=world_clock)
-    simulator = Simulator(world, keys=(_KEY,), rate_limit=None)
+    simulator = Simulator(world, dialect=Dialect.DEPLOYED, keys=(_KEY,), rate_limit=None)
     with (
         serving(simulator) as url,
         SteppedExporter(
