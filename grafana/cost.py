@@ -237,7 +237,7 @@ def _by_project() -> Panel:
         About(
             title="Spend over time by project",
             description=(
-                "Each bar stands for the time up to the next one, and at least an hour. Money is"
+                "Each bar stands for the time since the one before, and at least an hour. Money is"
                 " booked to the time in which it was incurred as soon as the exporter sees it."
             ),
             unit="currencyUSD",
@@ -256,7 +256,7 @@ def _by_gpu_type() -> Panel:
     return panels.series(
         About(
             title="Spend over time by GPU type",
-            description="Each bar stands for the time up to the next one, and at least an hour.",
+            description="Each bar stands for the time since the one before, and at least an hour.",
             unit="currencyUSD",
             no_data="Nothing was spent",
         ),
@@ -372,8 +372,8 @@ def _corrections() -> Panel:
             title="Corrections",
             description=(
                 "By how much the API changed costs otherwise than by time going by, of all"
-                " projects, whatever is chosen above. Each bar stands for the time up to the next"
-                " one, and at least an hour."
+                " projects, whatever is chosen above. Each bar stands for the time since the one"
+                " before, and at least an hour."
             ),
             unit="currencyUSD",
             no_data="Nothing was corrected",

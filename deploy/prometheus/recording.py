@@ -192,21 +192,41 @@ job:trainwave_info:one""",
     ),
 )
 
+
+def _high_water(record: str, counter: str, labels: str) -> Record:
+    """Record a counter of several exporters as one that never falls.
+
+    The maximum would fall when the exporter that has counted most goes away, and a counter that
+    falls is taken to begin anew: all that was ever spent would seem to be spent at that moment.
+    """
+    now = f"max by ({labels}) ({counter})"
+    before = f"last_over_time({record}[1h])"
+    expr = f"""\
+{now} > on ({labels}) {before}
+or on ({labels})
+({before} and on ({labels}) {now})
+or on ({labels})
+{now}"""
+    return Record(record=record, expr=expr)
+
+
 _MONEY = Group(
     name="trainwave-money",
     rules=(
-        Record(
-            record="project:trainwave_cost_dollars:max",
-            expr="max by (project_id, owner, gpu_type) (trainwave_project_cost_dollars_total)",
+        _high_water(
+            "project:trainwave_cost_dollars:max",
+            "trainwave_project_cost_dollars_total",
+            "project_id, owner, gpu_type",
         ),
-        Record(
-            record="project:trainwave_activity_gpu_hours:max",
-            expr="""\
-max by (project_id, owner, gpu_type, activity) (trainwave_project_activity_gpu_hours_total)""",
+        _high_water(
+            "project:trainwave_activity_gpu_hours:max",
+            "trainwave_project_activity_gpu_hours_total",
+            "project_id, owner, gpu_type, activity",
         ),
-        Record(
-            record="project:trainwave_waste_dollars:max",
-            expr="max by (project_id, owner, gpu_type, reason) (trainwave_waste_dollars_total)",
+        _high_water(
+            "project:trainwave_waste_dollars:max",
+            "trainwave_waste_dollars_total",
+            "project_id, owner, gpu_type, reason",
         ),
         Record(
             record="project:trainwave_burn_dollars_per_hour:max",

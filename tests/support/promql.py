@@ -24,6 +24,7 @@ _MACROS = {"$__rate_interval": "5m", "$__range": "1h"}
 _OF_COUNTERS = {"rate", "irate", "increase", "resets"}
 _OF_GAUGES = {"delta", "idelta", "deriv", "predict_linear"}
 _SETS = {"and", "or", "unless"}
+_COMPARISONS = {"==", "!=", ">", "<", ">=", "<="}
 _CHOOSING = {"topk", "bottomk", "limitk"}
 
 
@@ -62,7 +63,9 @@ def recorded(schema: Schema, rules: Iterable[tuple[str, str]]) -> tuple[Schema, 
     """Return the schema with recorded series, by name and expression, and complaints."""
     known, complaints = dict(schema), []
     for name, expr in rules:
-        checker = Checker(known, strict=False)
+        # A series that is made of what it was before is what the rest of its expression makes it.
+        shape = Checker(known, strict=False, unknown={name}).check(expr)
+        checker = Checker({**known, name: shape} if shape else known, strict=False)
         shape = checker.check(expr)
         complaints += [f"{name}: {complaint}" for complaint in checker.complaints]
         if shape is not None:
@@ -76,6 +79,8 @@ class Checker:
 
     schema: Mapping[str, Shape]
     strict: bool = True
+    unknown: set[str] = field(default_factory=set)
+    """Metrics of which nothing is known, nor complained."""
     complaints: list[str] = field(default_factory=list)
     metrics: set[str] = field(default_factory=set)
     """All that were asked for."""
@@ -127,7 +132,8 @@ class Checker:
         self.metrics.add(node.name)
         shape = self.schema.get(node.name)
         if shape is None:
-            self._complain(f"no metric {node.name}")
+            if node.name not in self.unknown:
+                self._complain(f"no metric {node.name}")
             return None
         self.named([matcher.name for matcher in node.matchers.matchers], shape, node.name)
         if shape.counter and self.strict and not windowed:
@@ -218,7 +224,9 @@ class Checker:
             return self._joined(node, right, left, matched, more)
         self._single(node, left, matched)
         self._single(node, right, matched)
-        return Shape(matched, matched)
+        bare = node.modifier is None or not node.modifier.return_bool
+        filtered = str(node.op) in _COMPARISONS and bare
+        return Shape(matched, matched, counter=left.counter and filtered)
 
     def _joined(
         self, node: Any, many: Shape, one: Shape, matched: frozenset[str], more: frozenset[str]
