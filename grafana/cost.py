@@ -127,8 +127,9 @@ def _budgets() -> Panel:
             title="Budgets in their present period",
             description=(
                 "All budgets of the exporter's configuration, whatever is chosen above. The"
-                " forecast is what will be spent by the end of the period if what runs now runs on"
-                " until it expires. Exhausted is empty while the limit is going to last."
+                " forecast is the part of the limit that will be spent by the end of the period if"
+                " what runs now runs on until it expires. Exhausted is empty while the limit is"
+                " going to last."
             ),
             no_data="No budget is configured",
             width=14,
@@ -140,47 +141,47 @@ def _budgets() -> Panel:
                 expr="budget:trainwave_limit_dollars:max",
                 unit="currencyUSD",
                 decimals=2,
-                width=110,
+                width=100,
             ),
             Column(
                 heading="Spent",
                 expr="budget:trainwave_spent_dollars:max",
                 unit="currencyUSD",
                 decimals=2,
-                width=110,
+                width=100,
             ),
             Column(
-                heading="Spent of the limit",
+                heading="Of the limit",
                 expr=_SHARE,
                 unit="percentunit",
                 decimals=0,
                 bar=1,
                 thresholds=_USE,
-                width=160,
+                width=150,
             ),
             Column(
-                heading="Forecast of the limit",
+                heading="Forecast",
                 expr=_FORECAST,
                 unit="percentunit",
                 decimals=0,
                 thresholds=_USE,
-                width=150,
+                width=110,
             ),
             Column(
                 heading="Exhausted",
                 expr=("1000 * min by (budget) (trainwave_budget_exhaustion_timestamp_seconds)"),
                 unit="dateTimeFromNow",
-                width=130,
+                width=120,
             ),
             Column(
                 heading="Period ends",
                 expr="1000 * budget:trainwave_period_end_timestamp_seconds:max",
                 unit="dateTimeFromNow",
-                width=130,
+                width=120,
             ),
         ],
         labels={"budget": "Budget"},
-        sort_by="Spent of the limit",
+        sort_by="Of the limit",
     )
 
 
