@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -64,6 +65,7 @@ budgets:
   - {name: vision, limit_dollars: 3000, period: month, time_zone: UTC, projects: [Vision]}
 """
 
+_COLLECTED = BUILT / "collected.json"
 _ORIGIN = "http://previews.invalid"
 _PACKAGES = BUILT / "node_modules"
 # What Grafana serves, and where it is to be had.
@@ -82,9 +84,16 @@ _HTML = """<!doctype html>
 """
 
 
-def main() -> None:
-    """Draw all anew."""
+def main(arguments: Sequence[str]) -> None:
+    """Draw all anew; with `--again`, of the dashboards and data of the last time."""
     bundle()
+    if "--again" not in arguments:
+        _COLLECTED.write_text(json.dumps(collected()), encoding="utf-8")
+    draw(json.loads(_COLLECTED.read_text(encoding="utf-8")), SOURCES)
+
+
+def collected() -> dict[str, Page]:
+    """Return what all pages are made of."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "now").mkdir()
@@ -93,8 +102,7 @@ def main() -> None:
             pages = pages_of_a_week(folder)
             # That took minutes, and some are to be seen.
             threading.Event().wait(began + _LIVE_SECONDS - time.monotonic())
-            pages[uids.EXPORTER] = page_of_now(running.prometheus)
-    draw(pages, SOURCES)
+            return {**pages, uids.EXPORTER: page_of_now(running.prometheus)}
 
 
 def pages_of_a_week(folder: Path) -> dict[str, Page]:
@@ -237,7 +245,7 @@ def _load(tab: Tab, content: Page) -> None:
             _send(route, BUILT / path.removeprefix("/"))
 
     # Only the time that is told; what waits still waits.
-    tab.clock.set_fixed_time(content["end"] * 1000)
+    tab.clock.set_fixed_time(datetime.fromtimestamp(content["end"], UTC))
     tab.unroute_all()
     tab.route("**/*", answer)
     tab.goto(f"{_ORIGIN}/")
@@ -290,4 +298,4 @@ def _chromium() -> Iterator[Tab]:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
