@@ -1,8 +1,8 @@
 """All there is, on loopback: service, exporter, Prometheus, Alertmanager, and who is told.
 
-The service begins twenty minutes ago and makes up for them in a minute, so that jobs come and go
-while a test looks; from then on its time is ours. Whatever waits, rules and notifications, waits
-for a second or so.
+The service begins forty minutes ago and makes up for them in two, so that jobs come and go while a
+test looks; from then on its time is ours. Whatever waits, rules and notifications, waits for a
+second or so.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from trainwave_exporter.simulator.identity import Kind, write_id
 from trainwave_exporter.simulator.jobs import Job
 from trainwave_exporter.simulator.lifecycle import State, Temper
 
-LAG_SECONDS = 1200
+LAG_SECONDS = 2400
 SPEED = 20
 IDLE_SECONDS = 3
 """A job whose GPUs do nothing for longer is alerted on."""
@@ -53,7 +53,7 @@ polling:
   running_interval: 1s
   sweep_interval: 3s
   directory_interval: 2s
-  readings_interval: 2s
+  readings_interval: 10s
 waste:
   warm_up: 1s
   reading_gap: 1h  # readings tell the time of a service that is behind
@@ -81,14 +81,19 @@ class Stack:
         return write_id(self.dialect, kind, thing.code)
 
     def idle_job(self) -> Job:
-        """Return a job that runs, and has stopped using its GPUs for good."""
-        return self.api.do(
-            lambda simulator: next(
-                job
-                for job in simulator.world.jobs
-                if job.draft.temper is Temper.IDLES and job.state is State.RUNNING
+        """Return the job that runs longest of those that have stopped using their GPUs."""
+
+        def find(simulator: Simulator) -> Job:
+            return max(
+                (
+                    job
+                    for job in simulator.world.jobs
+                    if job.draft.temper is Temper.IDLES and job.state is State.RUNNING
+                ),
+                key=lambda job: job.created_at + (job.draft.life or 0),
             )
-        )
+
+        return self.api.do(find)
 
 
 @contextmanager
