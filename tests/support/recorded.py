@@ -133,14 +133,20 @@ def _scraped(metrics: Exposition) -> Iterator[str]:
 
 
 def _in_order(content: Mapping[str, Any]) -> Iterator[list[Mapping[str, Any]]]:
-    """Return rules in groups, each of which uses what those before it have recorded."""
+    """Return rules in groups, each of which uses what those before it have recorded.
+
+    Rules that look back at what they recorded themselves find nothing, and record what they do at
+    the beginning: the greatest counter. With one exporter that is what they would record, too.
+    """
     left = [rule for group in content["groups"] for rule in group["rules"]]
     while left:
         names = {rule["record"] for rule in left}
         ready = [
             rule
             for rule in left
-            if not any(re.search(rf"{name}(?![\w:])", rule["expr"]) for name in names)
+            if not any(
+                re.search(rf"{name}(?![\w:])", rule["expr"]) for name in names - {rule["record"]}
+            )
         ]
         assert ready, "rules that wait for each other"
         yield ready
