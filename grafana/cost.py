@@ -8,7 +8,7 @@ from grafana import links, palette, panels, uids
 from grafana.board import Row, board
 from grafana.panels import About, Query, steps
 from grafana.queries import PRICE, chosen, of_jobs, of_organizations, of_projects
-from grafana.tables import Column, rows
+from grafana.tables import Column, dollars, jobs, rows
 from grafana.variables import FILTERS
 
 LISTED = 100
@@ -274,7 +274,7 @@ def _jobs() -> Panel:
     def listed(expr: str) -> str:
         return f"{of_jobs(expr)} and on (project_id, job_id) {dearest}"
 
-    return rows(
+    return jobs(
         About(
             title="Most expensive jobs",
             description=(
@@ -286,45 +286,23 @@ def _jobs() -> Panel:
             height=10,
         ),
         [
-            Column(
-                heading="Cost",
-                expr=listed("job:trainwave_cost_dollars:max"),
-                unit="currencyUSD",
-                decimals=2,
-                width=120,
-            ),
+            dollars("Cost", listed("job:trainwave_cost_dollars:max")),
             Column(
                 heading="State",
                 expr=listed("max by (project_id, job_id, state) (trainwave_job_state) == 1"),
                 label="state",
                 width=170,
             ),
-            Column(
-                heading="Per hour", expr=listed(PRICE), unit="currencyUSD", decimals=2, width=110
-            ),
+            dollars("Per hour", listed(PRICE)),
             Column(
                 heading="GPU hours",
                 expr=listed("max by (project_id, job_id) (trainwave_job_gpu_hours)"),
                 decimals=1,
                 width=110,
             ),
-            Column(
-                heading="Lost idle",
-                expr=listed("job:trainwave_idle_dollars:max"),
-                unit="currencyUSD",
-                decimals=2,
-                width=110,
-            ),
+            dollars("Lost idle", listed("job:trainwave_idle_dollars:max")),
         ],
-        labels={
-            "job_name": "Job",
-            "project_name": "Project",
-            "owner": "Owner",
-            "gpu_type": "GPU type",
-        },
-        hidden=["project_id", "job_id"],
         sort_by="Cost",
-        links={"Job": links.JOB_OF_ROW},
     )
 
 
