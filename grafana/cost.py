@@ -6,8 +6,8 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from grafana import links, palette, panels, uids
 from grafana.board import Row, board
-from grafana.panels import About, Query, steps
-from grafana.queries import PRICE, chosen, of_jobs, of_organizations, of_projects
+from grafana.panels import About, Query, steps, time_left
+from grafana.queries import PRICE, called, chosen, of_jobs, of_organizations, of_projects
 from grafana.tables import Column, dollars, jobs, rows
 from grafana.variables import FILTERS
 
@@ -110,7 +110,7 @@ def _runway() -> Panel:
             height=4,
         ),
         Query(f"min({of_organizations(_RUNWAY)}) - time()"),
-        thresholds=steps(palette.BAD, (86_400, palette.WARNING), (259_200, palette.GOOD)),
+        thresholds=time_left(86_400, 259_200),
     )
 
 
@@ -226,7 +226,10 @@ def _spenders() -> list[Panel]:
                 decimals=2,
                 no_data="Nothing was spent",
             ),
-            Query(f"sort_desc(topk(10, sum by (owner) ({_spent()}) > 0))", "{{owner}}"),
+            Query(
+                f"sort_desc({called(f'topk(10, sum by (owner) ({_spent()}) > 0)', 'owner')})",
+                "{{called}}",
+            ),
             links=[links.drill(uids.COST, "This owner alone", owner="${__field.labels.owner}")],
         ),
     ]

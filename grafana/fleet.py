@@ -8,7 +8,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, DashboardLink, Pa
 
 from grafana import links, palette, panels, uids
 from grafana.board import Row, board
-from grafana.panels import About, Query, steps
+from grafana.panels import About, Query, steps, time_left
 from grafana.queries import (
     ACTIVE,
     GPUS,
@@ -157,7 +157,7 @@ def _now() -> list[Panel]:
             f"clamp_min(min({runway}) - time(), 0)",
             unit="s",
             no_data="No end in sight",
-            thresholds=steps(palette.BAD, (86_400, palette.WARNING), (259_200, palette.GOOD)),
+            thresholds=time_left(86_400, 259_200),
             lead=cost,
         ),
         _answer(

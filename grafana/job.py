@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models.dashboard import AnnotationQuery, Dashboard, 
 
 from grafana import links, palette, panels, uids
 from grafana.board import Row, board
-from grafana.panels import About, Query, steps
+from grafana.panels import About, Query, steps, time_left
 from grafana.variables import FILTERS, JOB, SOURCE
 
 _THIS = 'project_id=~"$project",job_id="$job"'
@@ -145,7 +145,7 @@ def _numbers() -> list[Panel]:
                 height=4,
             ),
             Query(f"{_of('trainwave_job_expires_timestamp_seconds')} - time() > 0"),
-            thresholds=steps(palette.BAD, (1800, palette.WARNING), (7200, palette.GOOD)),
+            thresholds=time_left(1800, 7200),
         ),
     ]
 

@@ -70,6 +70,11 @@ def steps(base: str, *above: tuple[float, str]) -> list[Threshold]:
     return [Threshold(value=None, color=base), *(Threshold(value=v, color=c) for v, c in above)]
 
 
+def time_left(short: float, ample: float) -> list[Threshold]:
+    """Colours of what is left of a time, in seconds; where none is told, nothing is the matter."""
+    return steps(palette.NEUTRAL, (0, palette.BAD), (short, palette.WARNING), (ample, palette.GOOD))
+
+
 def series(
     about: About,
     *queries: Query,
