@@ -351,7 +351,7 @@ def _heat() -> Panel:
             description=(
                 "How many GPUs of running jobs are how busy, by the mean of each job's GPUs; each"
                 " row reaches up to its number, the lowest up to 5 %, which is idle unless the"
-                " exporter is told otherwise. Bright is many. Jobs that nothing is read of are"
+                " exporter is told otherwise. The scale below says how many; blank is none. Jobs that nothing is read of are"
                 " left out."
             ),
             unit="percentunit",

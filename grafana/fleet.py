@@ -161,7 +161,7 @@ def _now() -> list[Panel]:
             lead=cost,
         ),
         _answer(
-            "Accounts answering",
+            "Accounts up",
             "Of the chosen accounts, the part whose last list of jobs came. Below 100 %, what is"
             " shown here is old or lacks jobs; the dashboard Exporter says why.",
             'avg(max by (account) (trainwave_up{account=~"$account"}))',
@@ -248,7 +248,7 @@ def _meanwhile() -> list[Panel]:
         ),
         *(
             _answer(
-                f"{name} of jobs waited less than",
+                f"{name} wait less than",
                 f"{_QUEUE}{_BY_PROJECT}",
                 _waited(part, "$__range"),
                 unit="s",

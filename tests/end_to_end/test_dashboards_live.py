@@ -54,7 +54,7 @@ EMPTY = {
 
 
 WHATEVER_IS_CHOSEN = {
-    "Accounts answering",
+    "Accounts up",
     "Budgets in their present period",
     "Budgets over time",
     "Corrections",
