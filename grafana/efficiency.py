@@ -351,8 +351,8 @@ def _heat() -> Panel:
             description=(
                 "How many GPUs of running jobs are how busy, by the mean of each job's GPUs; each"
                 " row reaches up to its number, the lowest up to 5 %, which is idle unless the"
-                " exporter is told otherwise. The scale below says how many; blank is none. Jobs that nothing is read of are"
-                " left out."
+                " exporter is told otherwise. The scale below says how many; blank is none. Jobs"
+                " that nothing is read of are left out."
             ),
             unit="percentunit",
             no_data="Nothing runs, or nothing is read of it",
