@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -29,6 +30,7 @@ from grafana import uids
 from support.answers import answers, ask
 from support.recorded import recorded
 from support.stack import panel_results, stack
+from trainwave_exporter.simulator import World
 
 Page: TypeAlias = dict[str, Any]
 """What a page is made of, as `grafana/previews/model.ts` has it, but for its theme."""
@@ -107,17 +109,13 @@ def collected() -> dict[str, Page]:
 
 def pages_of_a_week(folder: Path) -> dict[str, Page]:
     """Return what the pages are made of that show days."""
-    settings = folder / "settings.yml"
-    settings.write_text(_SETTINGS, encoding="utf-8")
+    world = partial(World, seed=3, jobs=16, history=60, start=_END - 7 * _DAY)
     with recorded(
         folder / "week",
-        f"--config.file={settings}",
-        start=_END - 7 * _DAY,
+        _SETTINGS,
+        lambda clock: world(clock=clock),
         end=_END,
         step=_SCRAPE_SECONDS,
-        seed=3,
-        jobs=16,
-        history=60,
     ) as prometheus:
         return {uid: page_of_days(prometheus, uid) for uid in _SHOWING_DAYS}
 

@@ -6,12 +6,14 @@ Prometheus is given the scrapes afterwards, and what the recording rules make of
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,10 +23,11 @@ from ruamel.yaml import YAML
 
 from support.exporter import wait_for
 from support.lookback import prometheus_in, take_in
-from support.simulated import serving
+from support.simulated import Served, served
 from support.stepped import Exposition, StepClock, SteppedExporter
 from support.tools import tool
 from trainwave_exporter.simulator import Dialect, Simulator, World
+from trainwave_exporter.simulator.identity import Kind, write_id
 
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "rules" / "recording.yml"
 INSTANCE = "trainwave-exporter:9877"
@@ -33,7 +36,7 @@ _STEP_SECONDS = 0.15
 """Real time for a step, in which details and readings are asked for."""
 _NEVER = threading.Event()
 _SUITE = "sid"
-_KEY = "recording-key-51ab9c"
+_KEYS = {"DOCUMENTED_KEY": "recording-key-51ab9c", "DEPLOYED_KEY": "recording-key-e07d42"}
 _FLAGS = (
     # In real time, within a step.
     "--polling.running-interval=100ms",
@@ -47,17 +50,22 @@ _FLAGS = (
 
 @contextmanager
 def recorded(
-    folder: Path, *flags: str, start: int, end: int, step: int, seed: int, jobs: int, history: int
+    folder: Path, settings: str, world: Callable[[StepClock], World], *, end: int, step: int
 ) -> Iterator[str]:
-    """Let time pass from ``start`` to ``end`` (Unix seconds); give the URL of a Prometheus then.
+    """Let time pass from a world's start to ``end`` (Unix seconds); give a Prometheus' URL then.
 
-    ``step`` is the seconds from one scrape to the next; ``flags`` are the exporter's.
+    ``settings`` are the exporter's, but for its accounts: one for each organization, of which the
+    first is served in the documented dialect, the other in the deployed one. ``step`` is the
+    seconds from one scrape to the next.
     """
     folder.mkdir(parents=True)
     samples = folder / "samples"
+    world_clock = StepClock.create(folder / "world-clock", 0)
+    made = world(world_clock)
+    start = made.start
     with samples.open("w", encoding="utf-8") as file:
         for at, metrics in _scrapes(
-            folder, *flags, start=start, end=end, step=step, seed=seed, jobs=jobs, history=history
+            folder, settings, made, world_clock, range(start, end + 1, step)
         ):
             file.writelines(f"{line} {at}\n" for line in _scraped(metrics))
         file.write("# EOF\n")
@@ -75,32 +83,61 @@ def _prometheus(folder: Path, step: int) -> AbstractContextManager[str]:
 
 
 def _scrapes(
-    folder: Path, *flags: str, start: int, end: int, step: int, seed: int, jobs: int, history: int
+    folder: Path, settings: str, world: World, world_clock: StepClock, times: range
 ) -> Iterator[tuple[int, Exposition]]:
-    world_clock = StepClock.create(folder / "world-clock", start)
-    clock = StepClock.create(folder / "clock", start)
-    world = World(seed=seed, jobs=jobs, history=history, start=start, clock=world_clock)
-    simulator = Simulator(world, dialect=Dialect.DEPLOYED, keys=(_KEY,), rate_limit=None)
-    with (
-        serving(simulator) as url,
-        SteppedExporter(
+    clock = StepClock.create(folder / "clock", times.start)
+    documented, deployed = (
+        Simulator(world, dialect=dialect, keys=_KEYS.values(), rate_limit=None)
+        for dialect in Dialect
+    )
+    with served(documented) as api, _also_serving(api, deployed) as other_url:
+        accounts = [
+            {
+                "name": organization.name.split()[0].lower(),
+                "api_url": url,
+                "api_key_env": variable,
+                "organization": write_id(dialect, Kind.ORGANIZATION, organization.code),
+            }
+            for organization, dialect, url, variable in zip(
+                world.catalogue.organizations, Dialect, (api.url, other_url), _KEYS, strict=True
+            )
+        ]
+        file = folder / "settings.yml"
+        file.write_text(f"accounts: {json.dumps(accounts)}\n{settings}", encoding="utf-8")
+        with SteppedExporter(
             folder / "clock",
-            f"--trainwave.api-url={url}",
+            f"--config.file={file}",
             f"--storage.path={folder / 'ledger'}",
             *_FLAGS,
-            *flags,
-            env={"TRAINWAVE_API_KEY": _KEY},
-        ) as exporter,
-    ):
-        exporter.ensure_running()
-        wait_for(lambda: _has_looked(exporter, start, thoroughly=True), "the first look")
-        for at in range(start, end + 1, step):
-            began = time.monotonic()
-            world_clock.set(at)
-            clock.set(at)
-            metrics = wait_for(partial(_has_looked, exporter, at), "a look", pause=0.02)
-            yield at, metrics
-            _NEVER.wait(began + _STEP_SECONDS - time.monotonic())
+            env=_KEYS,
+        ) as exporter:
+            exporter.ensure_running()
+            wait_for(lambda: _has_looked(exporter, times.start, thoroughly=True), "a first look")
+            for at in times:
+                began = time.monotonic()
+                world_clock.set(at - times.start)
+                clock.set(at)
+                yield at, wait_for(partial(_has_looked, exporter, at), "a look", pause=0.02)
+                _NEVER.wait(began + _STEP_SECONDS - time.monotonic())
+
+
+@contextmanager
+def _also_serving(api: Served, simulator: Simulator) -> Iterator[str]:
+    """Serve on the loop of another simulator, as both have one world; give the API's base URL."""
+    done = asyncio.Event()
+    started: Future[str] = Future()
+
+    async def serve() -> None:
+        async with simulator.serve() as url:
+            started.set_result(url)
+            await done.wait()
+
+    running = asyncio.run_coroutine_threadsafe(serve(), api.loop)
+    try:
+        yield started.result(30)
+    finally:
+        api.loop.call_soon_threadsafe(done.set)
+        running.result(30)
 
 
 def _has_looked(
@@ -108,11 +145,16 @@ def _has_looked(
 ) -> Exposition | None:
     """Return what it shows, if it has seen what ran then; ``thoroughly``: and all there is."""
     metrics = exporter.metrics()
-    done = metrics.by("loop", "trainwave_exporter_loop_last_success_timestamp_seconds")
-    loops = ("running", "sweep", "directory") if thoroughly else ("running",)
-    asked = metrics.all("trainwave_exporter_plan_requests")
-    at_rest = bool(asked) and not any(number for _, number in asked)
-    seen = all(done.get(loop) == at for loop in loops)
+    done = [
+        last
+        for loop in (("running", "sweep", "directory") if thoroughly else ("running",))
+        for _, last in metrics.all(
+            "trainwave_exporter_loop_last_success_timestamp_seconds", loop=loop
+        )
+    ]
+    asked = [number for _, number in metrics.all("trainwave_exporter_plan_requests")]
+    seen = done and all(last == at for last in done)
+    at_rest = asked and not any(asked)
     return metrics if seen and (at_rest or not thoroughly) else None
 
 
@@ -156,13 +198,14 @@ def _in_order(content: Mapping[str, Any]) -> Iterator[list[Mapping[str, Any]]]:
 def _record(
     folder: Path, rules: Sequence[Mapping[str, Any]], start: int, end: int, step: int
 ) -> None:
+    # When rules are evaluated depends on their file's name, so that it must not change.
     path = folder / "rules.json"  # JSON is YAML, too
     path.write_text(json.dumps({"groups": [{"name": "recorded", "rules": rules}]}))
     with _prometheus(folder, step) as url:
         command = [
             *(tool(_SUITE, "promtool"), "tsdb", "create-blocks-from", "rules"),
             *(f"--start={start}", f"--end={end}", f"--eval-interval={step}s"),
-            *(f"--url={url}", f"--output-dir={folder / 'data'}", str(path)),
+            *(f"--url={url}", "--output-dir=data", path.name),
         ]
-        made = subprocess.run(command, check=False, capture_output=True, text=True)
+        made = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
         assert made.returncode == 0, made.stderr[-2000:]
