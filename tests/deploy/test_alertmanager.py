@@ -7,12 +7,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.alertmanager import alertmanager, post_alerts, state_of
+from support.alertmanager import alertmanager, post_alerts, silencers, state_of
 from support.exporter import wait_for
-from support.rules import ALERTS
+from support.promql import TARGET, Checker
+from support.rules import ALERTS, known_series
 from support.tools import SUITES, tool
 
 from deploy.prometheus import build
+from deploy.prometheus.rule import Alert
 
 CONFIG = Path(build.__file__).parents[1] / "alertmanager" / "alertmanager.yml"
 RULES = {rule.alert: rule for rule in ALERTS}
@@ -27,6 +29,14 @@ def alert(name: str, **labels: str) -> dict[str, str]:
     rule = RULES[name]
     known = {"alertname": name, "severity": rule.severity, "concern": rule.concern}
     return {**known, **rule.labels, **labels}
+
+
+def receiver_of(suite: str, labels: dict[str, str]) -> str:
+    """Return who is told of an alert with these labels."""
+    pairs = [f"{name}={value}" for name, value in labels.items()]
+    command = [tool(suite, "amtool"), "config", "routes", "test", f"--config.file={CONFIG}", *pairs]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 @BOTH
@@ -55,10 +65,20 @@ def test_the_example_is_accepted(suite: str) -> None:
 def test_each_alert_goes_to_those_who_can_do_something(
     suite: str, labels: dict[str, str], receiver: str
 ) -> None:
-    pairs = [f"{name}={value}" for name, value in labels.items()]
-    command = [tool(suite, "amtool"), "config", "routes", "test", f"--config.file={CONFIG}", *pairs]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == receiver
+    assert receiver_of(suite, labels) == receiver
+
+
+@BOTH
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule.alert)
+def test_every_alert_goes_to_somebody_by_what_it_is_about(suite: str, rule: Alert) -> None:
+    """Of whom it is, its own expression tells: what has a `project_id` is about jobs."""
+    shape = Checker(known_series(), strict=False).check(rule.expr)
+    assert shape is not None
+    about = dict.fromkeys(shape.labels - TARGET, "x")
+    expected = "operators" if rule.severity == "warning" else "on-call"
+    if "project_id" in about:
+        expected = "owners"
+    assert receiver_of(suite, alert(rule.alert, **about)) == expected
 
 
 def test_every_alert_that_is_named_exists() -> None:
@@ -82,6 +102,7 @@ SILENCED = [
         alert("TrainwaveLedgerFailing", instance="a:9877"),
     ),
     (alert("TrainwaveKeyInvalid", account="main"), alert("TrainwaveAccountDown", account="main")),
+    (alert("TrainwaveKeyInvalid", account="main"), alert("TrainwaveDataStale", account="main")),
     (alert("TrainwaveAccountDown", account="main"), alert("TrainwaveDataStale", account="main")),
     (alert("TrainwaveJobGpuIdleCostly", **OWNED), alert("TrainwaveJobGpuIdle", **OWNED)),
     (
@@ -108,6 +129,11 @@ HEARD = [
     ),
     (alert("TrainwaveKeyInvalid", account="main"), alert("TrainwaveAccountDown", account="other")),
     (alert("TrainwaveKeyInvalid", account="main"), alert("TrainwaveJobGpuIdle", **OWNED)),
+    # A loop that stands still is why an account goes down, and says what to do about it.
+    (
+        alert("TrainwaveAccountDown", account="main"),
+        alert("TrainwaveLoopStopped", account="main", instance="a:9877", loop="sweep"),
+    ),
     (
         alert("TrainwaveJobGpuIdleCostly", **OWNED),
         alert("TrainwaveJobGpuIdle", **{**OWNED, "job_id": "j2"}),
@@ -135,6 +161,7 @@ def test_an_alert_silences_what_it_explains(
         post_alerts(url, [source])
         wait_for(lambda: state_of(url, target) == "suppressed", "the alert to be silenced")
         assert state_of(url, source) == "active"
+        assert silencers(url, target) == [source]
 
 
 @BOTH
@@ -142,7 +169,7 @@ def test_an_alert_silences_what_it_explains(
 def test_an_alert_silences_nothing_else(
     suite: str, source: dict[str, str], target: dict[str, str], tmp_path: Path
 ) -> None:
-    (explained,) = (silenced for cause, silenced in SILENCED if cause == source)
+    explained = next(silenced for cause, silenced in SILENCED if cause == source)
     with alertmanager(suite, tmp_path, CONFIG) as url:
         post_alerts(url, [source, target, explained])
         wait_for(lambda: state_of(url, explained) == "suppressed", "the source to be known")

@@ -56,10 +56,22 @@ def post_alerts(url: str, alerts: Sequence[Mapping[str, str]]) -> None:
 
 def state_of(url: str, labels: Mapping[str, str]) -> str | None:
     """Return the state of the alert with these labels: unprocessed, active or suppressed."""
+    known = [alert["status"]["state"] for alert in _alerts(url) if alert["labels"] == labels]
+    return known[0] if known else None
+
+
+def silencers(url: str, labels: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the labels of the alerts that keep the alert with these labels from being told."""
+    alerts = _alerts(url)
+    (known,) = (alert for alert in alerts if alert["labels"] == labels)
+    by = known["status"]["inhibitedBy"]
+    return [alert["labels"] for alert in alerts if alert["fingerprint"] in by]
+
+
+def _alerts(url: str) -> list[dict[str, Any]]:
     with urllib.request.urlopen(f"{url}/api/v2/alerts", timeout=5) as answer:
         alerts: list[dict[str, Any]] = json.load(answer)
-    known = [alert["status"]["state"] for alert in alerts if alert["labels"] == labels]
-    return known[0] if known else None
+    return alerts
 
 
 def _answers(url: str) -> bool:
