@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import promql_parser
 
@@ -20,12 +20,20 @@ from trainwave_exporter.exposition.text import Kind
 TARGET = frozenset({"instance", "job"})
 """What Prometheus adds to every series of a target."""
 
-_MACROS = {"$__rate_interval": "5m", "$__range": "1h"}
+_SCRAPES = (
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_samples_scraped",
+    "scrape_series_added",
+)
+_MACRO = re.compile(r"\$__(rate_interval|range|interval)(_m?s)?\b")
 _OF_COUNTERS = {"rate", "irate", "increase", "resets"}
 _OF_GAUGES = {"delta", "idelta", "deriv", "predict_linear"}
 _SETS = {"and", "or", "unless"}
 _COMPARISONS = {"==", "!=", ">", "<", ">=", "<="}
 _CHOOSING = {"topk", "bottomk", "limitk"}
+_KEEPING_COUNTERS = {"sum", "max", "min"}
 
 
 @dataclass(frozen=True)
@@ -45,8 +53,7 @@ Schema: TypeAlias = dict[str, Shape]
 
 def exposed() -> Schema:
     """Return what the exporter exposes, and what Prometheus says of its scrapes."""
-    schema = {name: Shape(TARGET, TARGET) for name in ("up", "scrape_duration_seconds")}
-    schema["scrape_samples_scraped"] = Shape(TARGET, TARGET)
+    schema = {name: Shape(TARGET, TARGET) for name in _SCRAPES}
     for about in catalog():
         labels = frozenset(about.labels) | TARGET
         if about.type is Kind.HISTOGRAM:
@@ -57,6 +64,15 @@ def exposed() -> Schema:
         else:
             schema[about.name] = Shape(labels, labels, counter=about.type is Kind.COUNTER)
     return schema
+
+
+def without_label(schema: Schema, metric: str, label: str) -> Schema:
+    """Return the schema as if a metric lacked a label."""
+    shape = schema[metric]
+    return {
+        **schema,
+        metric: replace(shape, labels=shape.labels - {label}, key=shape.key - {label}),
+    }
 
 
 def recorded(schema: Schema, rules: Iterable[tuple[str, str]]) -> tuple[Schema, list[str]]:
@@ -89,8 +105,7 @@ class Checker:
 
     def check(self, query: str) -> Shape | None:
         """Return what the query yields: None for a number, or where that cannot be told."""
-        for macro, duration in _MACROS.items():
-            query = query.replace(macro, duration)
+        query = _MACRO.sub(lambda macro: "3600" if macro[2] else "1h", query)
         try:
             tree = promql_parser.parse(query)
         except ValueError as error:
@@ -112,14 +127,15 @@ class Checker:
         match type(node).__name__:
             case "NumberLiteral" | "StringLiteral":
                 return None
-            case "ParenExpr" | "UnaryExpr":
-                return self._shape(node.expr)
-            case "SubqueryExpr":
-                return self._shape(node.expr)
+            case "UnaryExpr":
+                inner = self._shape(node.expr)
+                return inner and replace(inner, counter=False)
+            case "ParenExpr" | "SubqueryExpr":
+                return self._shape(node.expr, windowed=windowed)
             case "MatrixSelector":
                 return self._selected(node.vector_selector, windowed=windowed)
             case "VectorSelector":
-                return self._selected(node, windowed=False)
+                return self._selected(node, windowed=windowed)
             case "AggregateExpr":
                 return self._aggregated(node)
             case "Call":
@@ -153,7 +169,9 @@ class Checker:
         if str(node.op) in _CHOOSING:
             alone = str(node.param) == "1"
             return replace(inner, key=labels if alone else inner.key)
-        return Shape(labels, labels, counter=inner.counter)
+        if str(node.op) == "count_values":
+            labels |= {node.param.val}
+        return Shape(labels, labels, counter=inner.counter and str(node.op) in _KEEPING_COUNTERS)
 
     def _called(self, node: Any) -> Shape | None:
         name = node.func.name
@@ -166,7 +184,7 @@ class Checker:
                 return None
             case "vector":
                 return Shape(frozenset(), frozenset())
-            case "absent":
+            case "absent" | "absent_over_time":
                 selector = next(_selectors(node))
                 equal = [m.name for m in selector.matchers.matchers if str(m.op).endswith("Equal")]
                 return Shape(frozenset(equal), frozenset())
@@ -176,18 +194,19 @@ class Checker:
             self._complain(f"{node}: not of a counter")
         if name in _OF_GAUGES and inner.counter:
             self._complain(f"{node}: of a counter")
+        named = {
+            "histogram_quantile": ["le"],
+            "label_replace": texts[2:3],
+            "label_join": texts[2:],
+            "sort_by_label": texts,
+            "sort_by_label_desc": texts,
+        }
+        self.named({*named.get(name, ())} - {""}, inner, str(node))
         match name:
             case "histogram_quantile":
-                self.named({"le"}, inner, str(node))
                 return Shape(inner.labels - {"le"}, inner.key - {"le"})
-            case "label_replace":
-                target, _, source, _ = texts
-                self.named({source} - {""}, inner, str(node))
-                return replace(inner, labels=inner.labels | {target})
-            case "label_join":
-                target, _, *sources = texts
-                self.named(sources, inner, str(node))
-                return replace(inner, labels=inner.labels | {target})
+            case "label_replace" | "label_join":
+                return replace(inner, labels=inner.labels | {texts[0]})
         return replace(inner, counter=inner.counter and name == "last_over_time")
 
     def _combined(self, node: Any) -> Shape | None:
@@ -206,7 +225,9 @@ class Checker:
             self.named(matched, left, f"{node}, left")
             self.named(matched, right, f"{node}, right")
         else:
-            matched = (left.labels | right.labels) - frozenset(on.labels)
+            either = replace(left, labels=left.labels | right.labels)
+            self.named(on.labels, either, f"{node}, either side")
+            matched = either.labels - frozenset(on.labels)
             if left.labels - set(on.labels) != right.labels - set(on.labels):
                 self._complain(f"{node}: the sides differ in labels that are not ignored")
         if str(node.op) in _SETS:
@@ -246,13 +267,15 @@ def _selectors(node: Any) -> Iterator[Any]:
     match type(node).__name__:
         case "VectorSelector":
             yield node
+        case "MatrixSelector":
+            yield node.vector_selector
         case "Call":
             for argument in node.args:
                 yield from _selectors(argument)
         case "BinaryExpr":
             yield from _selectors(node.lhs)
             yield from _selectors(node.rhs)
-        case "ParenExpr" | "AggregateExpr" | "UnaryExpr":
+        case "ParenExpr" | "AggregateExpr" | "UnaryExpr" | "SubqueryExpr":
             yield from _selectors(node.expr)
 
 
@@ -266,7 +289,30 @@ def labels_of_template(template: str) -> set[str]:
     return {*re.findall(r"\$labels\.(\w+)", template)}
 
 
-def queries_of_template(template: str) -> list[str]:
-    """Return the queries of an alert's template, filled in."""
-    found = re.findall(r"printf `([^`]*)`[^{}|]*\| query", template)
-    return [query.replace("%q", '"x"').replace("%f", "1") for query in found]
+class Lookup(NamedTuple):
+    """A query in the text of an alert, and what is told of the first series that it finds."""
+
+    query: str
+    labels: frozenset[str]
+
+
+def lookups_of_template(template: str) -> tuple[list[Lookup], list[str]]:
+    """Return the queries of an alert's text, filled in, and what is wrong with how they stand."""
+    found, complaints = [], []
+    for query, filled, told in _LOOKUP.findall(template):
+        if len(_VERB.findall(query)) != len(filled.split()):
+            complaints.append(f"{query}: filled with {filled.split()}")
+        labels = frozenset(re.findall(r'\blabel "(\w+)"', told))
+        found.append(Lookup(_VERB.sub(lambda verb: _FILLED[verb[0]], query), labels))
+    actions = " ".join(re.findall(r"\{\{(.*?)\}\}", template))
+    asked = len(re.findall(r"\| query\b|\bquery [\"`$(]", actions))
+    if asked != len(found):
+        complaints.append(f"{asked} queries, of which {len(found)} can be read: {template}")
+    return found, complaints
+
+
+_FILLED = {"%q": '"x"', "%s": "x", "%f": "1", "%g": "1"}
+_VERB = re.compile("|".join(_FILLED))
+_LOOKUP = re.compile(
+    r"\{\{ with printf `([^`]*)`([^{}|]*)\| query \}\}(.*?)\{\{ (?:else|end) \}\}", re.DOTALL
+)
