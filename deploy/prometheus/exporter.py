@@ -39,6 +39,7 @@ def group(settings: Settings) -> Group:
             _data_stale(settings),
             _rate_limited(settings),
             _loop_stopped(settings),
+            _readings_failing(settings),
             _unreadable(settings),
             _series_cap(settings),
             _ledger_failing(settings),
@@ -208,6 +209,50 @@ max by (instance, account) (
             "goes on where its ledger ends, and report what it logged."
         ),
         dashboard=_OF_INSTANCE,
+    )
+
+
+def _readings_failing(settings: Settings) -> Alert:
+    minutes = settings.exporter.unreadable_minutes
+    asked = "trainwave_exporter_api_requests_total"
+    failed = 'outcome!~"ok|rate_limited"'
+    outcome = looked_up(
+        f"topk(1, sum by (outcome) (increase({asked}{{account=%q,endpoint=%q,{failed}}}"
+        f"[{_half(minutes)}m])))",
+        "$labels.account",
+        "$labels.endpoint",
+        form='printf "mostly with the outcome %s"',
+        missing="nobody knows how",
+        told='label "outcome"',
+    )
+    return Alert(
+        alert="TrainwaveReadingsFailing",
+        severity="warning",
+        concern="readings",
+        # That readings fail does not make the loop fail that asks for them, nor the account go
+        # down. A job may have none; here not one request of any exporter is answered. One failure
+        # is seen for less time than it has to last.
+        expr=f"""\
+sum by (account, endpoint) (
+  increase({asked}{{endpoint=~"metrics/.+",{failed}}}[{_half(minutes)}m])
+) > 0
+unless on (account, endpoint)
+sum by (account, endpoint) (
+  increase({asked}{{endpoint=~"metrics/.+",outcome="ok"}}[{_half(minutes)}m])
+) > 0
+and on (account) max by (account) (last_over_time(trainwave_up[5m])) == 1""",
+        pending=f"{minutes}m",
+        summary=(
+            "No request for {{ $labels.endpoint }} of account {{ $labels.account }} succeeds, "
+            "though its jobs are listed"
+        ),
+        description=(
+            f"For {counted(minutes, 'minute')} all requests for {{{{ $labels.endpoint }}}} of "
+            f"{_ACCOUNT} have failed, {outcome}. These readings are missing on /metrics, unless "
+            "lists bring them, and without those of GPUs no alert on idle ones can fire. See "
+            "whether the key may read them, and look at Trainwave's status."
+        ),
+        dashboard=_OF_ACCOUNT,
     )
 
 

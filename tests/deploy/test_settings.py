@@ -310,7 +310,10 @@ _WAITS: dict[tuple[str, str], tuple[str, dict[str, tuple[str, str | None]]]] = {
     ),
     ("exporter", "unreadable_minutes"): (
         "m",
-        {"TrainwaveReadingsUnreadable": ("For 7 minutes", "[4m]")},
+        {
+            "TrainwaveReadingsFailing": ("For 7 minutes", 'outcome="ok"}[4m]'),
+            "TrainwaveReadingsUnreadable": ("For 7 minutes", "[4m]"),
+        },
     ),
     ("exporter", "series_cap_minutes"): (
         "m",
