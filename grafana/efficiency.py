@@ -515,7 +515,7 @@ def _spare() -> Panel:
             height=9,
         ),
         [
-            Column(heading="GPU memory unused", expr=listed(spare), unit="bytes", width=150),
+            Column(heading="GPU memory unused", expr=listed(spare), unit="bytes", width=200),
             share(
                 "GPU memory used",
                 listed(used("trainwave_job_gpu_memory_utilization_ratio")),

@@ -20,6 +20,9 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from grafana import links as ways
 from grafana.panels import About, Query, finish, letter, target
 
+# What a panel says when it has no rows would stand in each empty cell, too.
+_NOTHING = DynamicConfigValue(id_val="noValue", value="-")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
@@ -66,6 +69,8 @@ def rows(
     )
     for column in columns:
         builder.override_by_name(column.heading, _properties(column))
+    for heading in labels.values():
+        builder.override_by_name(heading, [_NOTHING])
     for name in hidden:
         builder.override_by_name(name, [DynamicConfigValue(id_val="custom.hidden", value=True)])
     for heading, targets in (links or {}).items():
@@ -142,8 +147,7 @@ def share(heading: str, expr: str, thresholds: Sequence[Threshold]) -> Column:
 
 
 def _properties(column: Column) -> list[DynamicConfigValue]:
-    # What the panel says when it has no rows would stand in each empty cell, too.
-    properties: dict[str, object] = {"unit": column.unit, "noValue": "-"}
+    properties: dict[str, object] = {"unit": column.unit, _NOTHING.id_val: _NOTHING.value}
     if column.decimals is not None:
         properties["decimals"] = column.decimals
     if column.width is not None:
