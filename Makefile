@@ -2,13 +2,14 @@
 
 # Most tests wait most of the time, so that there may be more of them than cores.
 WORKERS ?= 4
+FUZZ_SECONDS ?= 120
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test endurance bench lint format types docs generated previews lock locked clean
+.PHONY: help demo test endurance soak fuzz bench lint audit format types docs generated previews lock locked clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -30,6 +31,15 @@ test: $(VENV)/.dev ## run the whole test suite; fails below 95 % of branches, to
 endurance: $(VENV)/.dev ## ten minutes of every fault at once, in both dialects
 	@ENDURANCE_SECONDS=600 $(BIN)/python -m pytest -n 2 tests/end_to_end/test_endurance.py
 
+soak: $(VENV)/.dev ## three weeks in which 100,000 jobs come and go, in a quarter of an hour
+	@SOAK_JOBS=500 SOAK_DAYS=22 $(BIN)/python -m pytest --timeout=3600 -s tests/end_to_end/test_soak.py
+
+fuzz: $(VENV)/.dev ## ten minutes of any bytes: hypothesis, then atheris on the kept corpus
+	@FUZZ_EXAMPLES=2000 $(BIN)/python -m pytest -n 2 --timeout=1800 tests/fuzz
+	@for target in decoders configuration; do PYTHONPATH=.:tests $(BIN)/python -m support.fuzzed \
+		$$target tests/fuzz/corpus/$$target -max_total_time=$(FUZZ_SECONDS) -max_len=600 \
+		-artifact_prefix=.cache/ || exit 1; done
+
 bench: $(VENV)/.dev ## measure what exposition and ledger cost, against peers in the same run
 	@$(BIN)/python tests/benchmarks/bench_exposition.py
 	@$(BIN)/python tests/benchmarks/bench_ledger.py
@@ -41,6 +51,10 @@ lint: $(VENV)/.dev ## check style, YAML, Dockerfile and generated files
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/python -m grafana.build --check
 	@$(BIN)/python -m deploy.prometheus.build --check
+	@PYTHONPATH=tests $(BIN)/python -m support.supply licences
+
+audit: $(VENV)/.dev ## look for known vulnerabilities of what is locked; says so if it cannot
+	@PYTHONPATH=tests $(BIN)/python -m support.supply advisories
 
 format: $(VENV)/.dev ## reformat the code and mend what can be mended
 	@$(BIN)/ruff check --fix .

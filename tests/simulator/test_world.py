@@ -294,3 +294,19 @@ def test_nothing_is_found_by_a_code_that_is_nobodys() -> None:
     world = small_world()
     codes = {job.code for job in world.jobs}
     assert all(world.job_of_code(code) is None for code in range(1000) if code not in codes)
+
+
+def test_what_is_over_for_long_is_told_of_no_more_and_stays_in_the_books() -> None:
+    clock = Clock()
+    world = World(seed=2, jobs=20, history=10, forget_after=DAY, start=START, clock=clock)
+    clock.now += 3 * DAY
+    world.advance()
+    told = {world.jobs[place].rid for place in world.select()}
+    for job in world.jobs:
+        forgotten = job.finished_at is not None and world.now - job.finished_at >= DAY
+        assert (job.rid in told) is not forgotten
+        assert world.job_of_code(job.code) is (None if forgotten else job)
+        assert world.job_of_rid(job.rid) is (None if forgotten else job)
+    assert len(told) < len(world.jobs) == len(world.books().jobs)
+    for status in Status:
+        assert {world.jobs[place].rid for place in world.select(None, status)} <= told

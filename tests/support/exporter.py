@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
@@ -71,8 +71,11 @@ class Metrics:
 class Exporter:
     """A process that runs the exporter, on a port that it chose itself."""
 
+    program: Sequence[str] = ("trainwave_exporter",)
+    """The module that is run, and what stands before its flags."""
+
     def __init__(self, *flags: str, env: Mapping[str, str] | None = None) -> None:
-        command = [sys.executable, "-m", "trainwave_exporter", *flags]
+        command = [sys.executable, "-m", *self.program, *flags]
         if not any(flag.startswith("--web.listen-address") for flag in flags):
             command.append("--web.listen-address=127.0.0.1:0")
         if not any(flag.startswith("--storage.path") for flag in flags):

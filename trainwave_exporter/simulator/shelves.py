@@ -41,6 +41,13 @@ class Shelves:
             if after is not None:
                 insort(self._shelves[scope, after], job.ordinal)
 
+    def drop(self, job: Job, status: Status | None) -> None:
+        """Take a job away that has that status: no list has it any more."""
+        for scope in _scopes(job):
+            for place in {None, status}:
+                shelf = self._shelves[scope, place]
+                del shelf[bisect_left(shelf, job.ordinal)]
+
 
 def _scopes(job: Job) -> tuple[Scope, ...]:
     project = job.order.project

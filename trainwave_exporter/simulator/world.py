@@ -37,7 +37,8 @@ class World:
 
     ``jobs`` are running or pending, ``history`` (twice as many unless told) are over when the
     world begins at ``start`` (Unix seconds; now, unless told). ``speed`` is simulated seconds for
-    each second of ``clock``.
+    each second of ``clock``. A job that is over for ``forget_after`` seconds is told of no more,
+    though it stays in the books; None: every job is told of for ever.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class World:
         jobs: int = 60,
         history: int | None = None,
         speed: float = 1.0,
+        forget_after: int | None = None,
         start: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -56,6 +58,8 @@ class World:
         self.jobs: list[Job] = []
         """Every job there ever was, oldest first."""
         self._speed = speed
+        self._forget_after = forget_after
+        self._forgotten: set[int] = set()
         self._clock = clock
         self._agenda = Agenda()
         self._shelves = Shelves()
@@ -98,18 +102,19 @@ class World:
     def job_of_code(self, code: int) -> Job | None:
         """Return the job that has this code."""
         ordinal = gather(self.seed, Kind.JOB, code)
-        return self.jobs[ordinal] if ordinal < len(self.jobs) else None
+        return self._told_of(ordinal)
 
     def job_of_rid(self, rid: str) -> Job | None:
         """Return the job that has this readable id."""
         _, _, number = rid.rpartition("-")
         if not (number.isascii() and number.isdigit() and len(number) < 12):
             return None
-        ordinal = int(number) - 1
-        if not 0 <= ordinal < len(self.jobs):
-            return None
-        job = self.jobs[ordinal]
-        return job if job.rid == rid else None
+        job = self._told_of(int(number) - 1)
+        return job if job is not None and job.rid == rid else None
+
+    def _told_of(self, ordinal: int) -> Job | None:
+        known = 0 <= ordinal < len(self.jobs) and ordinal not in self._forgotten
+        return self.jobs[ordinal] if known else None
 
     def balance(self, organization: Organization) -> int:
         """Return what credit an organization has left, in micro-dollars."""
@@ -181,6 +186,12 @@ class World:
             if job.draft.recurs:
                 pause, draft = self._population.successor(job.draft)
                 self._agenda.add(at + pause, partial(self._submit, draft))
+            if self._forget_after is not None:
+                self._agenda.add(at + self._forget_after, partial(self._forget, job))
+
+    def _forget(self, job: Job, _at: int) -> None:
+        self._shelves.drop(job, status_of(job.state))
+        self._forgotten.add(job.ordinal)
 
     def _correct(self, job: Job, part: float, at: int) -> None:
         amount = int(job.cost(at) * part)

@@ -1,0 +1,161 @@
+"""The exporter with a probe inside: how long its event loop was kept busy, and what it holds.
+
+As a program (``python -m support.probed GAUGES CLOCK FLAGS``) it is the exporter that the command
+line would run, but for its clock, which may be a `StepClock` (the file ``CLOCK``; ``-``: the real
+one). The probe ticks within the event loop and writes what it finds to the file ``GAUGES``, where
+the test reads it.
+
+A block is the time by which a tick came too late, less what the kernel says that the thread waited
+for a core meanwhile: other programs of a busy machine are none of the exporter's doing. What it
+waited for a disk, a lock or another of its own threads counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+import os
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from ctypes import Structure, c_double, sizeof
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from support.exporter import Exporter
+from support.stepped import PLANNING_SECONDS, PUBLICATION_SECONDS, StepClock
+from trainwave_exporter import daemon, logs
+from trainwave_exporter.cli.options import flags_of, new_parser
+from trainwave_exporter.config import CONFIG_FILE, KeySource, key_source, load, redactor
+from trainwave_exporter.daemon import Daemon
+from trainwave_exporter.polling import poller
+
+TICK: Final = 0.004
+"""Seconds between two looks at the clock."""
+
+
+class Gauges(Structure):
+    """What the probe tells, in memory that two processes share."""
+
+    longest_block: float
+    fewest_tasks: float
+    most_tasks: float
+    ticks: float
+    _fields_ = (
+        ("longest_block", c_double),
+        ("fewest_tasks", c_double),
+        ("most_tasks", c_double),
+        ("ticks", c_double),
+    )
+
+    @classmethod
+    def at(cls, path: Path) -> Gauges:
+        """Return those in a file, which is made if there is none."""
+        if not path.exists():
+            path.write_bytes(bytes(sizeof(cls)))
+        with path.open("r+b") as file:
+            return cls.from_buffer(mmap.mmap(file.fileno(), sizeof(cls)))
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self.longest_block = 0
+        self.fewest_tasks, self.most_tasks = 1e9, 0
+        self.ticks = 0
+
+
+class Holdings(NamedTuple):
+    """What a process holds."""
+
+    kilobytes: int
+    """Resident memory."""
+    peak_kilobytes: int
+    descriptors: int
+    threads: int
+
+
+class ProbedExporter(Exporter):
+    """The test's handle on it."""
+
+    def __init__(
+        self, gauges: Path, *flags: str, clock: Path | None = None, env: Mapping[str, str]
+    ) -> None:
+        self.gauges = Gauges.at(gauges)
+        self.gauges.reset()
+        self.program = ("support.probed", str(gauges), str(clock or "-"))
+        super().__init__(*flags, env={"PYTHONPATH": os.pathsep.join(sys.path), **env})
+
+    def holdings(self) -> Holdings:
+        """Return what it holds now."""
+        process = Path(f"/proc/{self.process.pid}")
+        status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+        return Holdings(
+            kilobytes=int(status["VmRSS"].split()[0]),
+            peak_kilobytes=int(status["VmHWM"].split()[0]),
+            descriptors=len(list((process / "fd").iterdir())),
+            threads=int(status["Threads"]),
+        )
+
+
+async def probe(gauges: Gauges) -> None:
+    """Tick for ever."""
+    schedule = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
+    try:
+
+        def moment() -> tuple[float, float]:
+            now = time.monotonic()
+            return now, int(os.pread(schedule, 100, 0).split()[1]) / 1e9
+
+        then, waited = moment()
+        while True:
+            await asyncio.sleep(TICK)
+            now, waits = moment()
+            block = now - then - TICK - (waits - waited)
+            then, waited = now, waits
+            tasks = len(asyncio.all_tasks()) - 1
+            gauges.longest_block = max(gauges.longest_block, block)
+            gauges.fewest_tasks = min(gauges.fewest_tasks, tasks)
+            gauges.most_tasks = max(gauges.most_tasks, tasks)
+            gauges.ticks += 1
+    finally:
+        os.close(schedule)
+
+
+def main(gauges: Path, clock_file: str, flags: list[str]) -> None:
+    """Run the exporter."""
+    clock = time.time
+    monotonic = time.monotonic
+    if clock_file != "-":
+        stepped = StepClock(Path(clock_file))
+        clock = stepped
+        monotonic = lambda: stepped() + time.monotonic()  # noqa: E731 - as the clock, in a word
+        poller.SPEND_INTERVAL = PLANNING_SECONDS
+        daemon.PUBLICATION_SECONDS = PUBLICATION_SECONDS
+        daemon.HOUSEKEEPING_SECONDS = PLANNING_SECONDS
+    options = new_parser().parse_args(flags)
+    file = getattr(options, CONFIG_FILE.path, None)
+    settings = load(flags_of(options), os.environ, Path(file) if file else None)
+    keys: dict[str, KeySource] = {
+        account.name: key_source(account, os.environ) for account in settings.accounts
+    }
+    redact = redactor(tuple(keys.values()))
+    logs.configure(level=settings.log.level, form=settings.log.format, redact=redact)
+
+    async def run() -> None:
+        exporter = Daemon(settings, keys, clock=clock, monotonic=monotonic)
+        probing = asyncio.create_task(_probe_when(exporter, Gauges.at(gauges)))
+        await exporter.run()
+        probing.cancel()
+        with suppress(asyncio.CancelledError):
+            await probing
+
+    asyncio.run(run())
+
+
+async def _probe_when(exporter: Daemon, gauges: Gauges) -> None:
+    await exporter.listening.wait()  # what comes before is nobody's wait
+    await probe(gauges)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:])
