@@ -7,9 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.certificates import PASSWORD_HASH, Authority
 from support.readme import README, rewritten
 
-from trainwave_exporter.config import load
+from trainwave_exporter.config import Settings, load
+from trainwave_exporter.config.settings import Web
+from trainwave_exporter.config.values import FilePath
+from trainwave_exporter.daemon import load_access
 
 TEXT = README.read_text(encoding="utf-8")
 ROOT = README.parent
@@ -41,14 +45,26 @@ def test_every_flag_and_command_in_it_exists() -> None:
     assert unknown == set()
 
 
+EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+
+
 def test_every_example_of_settings_in_it_is_valid(tmp_path: Path) -> None:
-    examples = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-    examples = [example for example in examples if not example.startswith("scrape_configs:")]
+    others = ("scrape_configs:", "tls_server_config:")
+    examples = [example for example in EXAMPLES if not example.startswith(others)]
     assert any("budgets:" in example for example in examples)
     for example in examples:
         file = tmp_path / "exporter.yml"
         file.write_text(example, encoding="utf-8")
         load({}, {}, file)
+
+
+def test_the_example_of_a_web_configuration_in_it_is_valid(tmp_path: Path) -> None:
+    (example,) = (text for text in EXAMPLES if text.startswith("tls_server_config:"))
+    authority = Authority(tmp_path, "prometheus-ca")
+    authority.issue("server", "localhost")
+    file = tmp_path / "web.yml"
+    file.write_text(example.replace("$2y$10$…", PASSWORD_HASH), encoding="utf-8")
+    assert load_access(Settings(web=Web(config_file=FilePath(file)))) is not None
 
 
 def test_every_file_it_links_to_exists() -> None:

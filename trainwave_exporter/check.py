@@ -27,7 +27,7 @@ from trainwave_exporter.api import (
 )
 from trainwave_exporter.config import Account, KeySource, Settings
 from trainwave_exporter.config.values import Duration
-from trainwave_exporter.daemon import build_client
+from trainwave_exporter.daemon import build_client, load_access
 from trainwave_exporter.model import (
     Fact,
     Job,
@@ -77,7 +77,11 @@ class Report(Struct, frozen=True):
 
 
 async def check(settings: Settings, keys: Mapping[str, KeySource]) -> Report:
-    """Return what each account of the settings can see now. Failures are part of the report."""
+    """Return what each account of the settings can see now. Failures are part of the report.
+
+    Raises `ConfigError` for a web configuration file of no use.
+    """
+    load_access(settings)
     checks = (_check(account, keys[account.name], settings) for account in settings.accounts)
     return Report(tuple(await asyncio.gather(*checks)))
 

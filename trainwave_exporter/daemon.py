@@ -16,6 +16,7 @@ whom.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -30,7 +31,14 @@ from msgspec.structs import asdict
 
 from trainwave_exporter import __version__
 from trainwave_exporter.api import Client, RateBudget
-from trainwave_exporter.config import IN_MEMORY, Account, KeySource, Settings
+from trainwave_exporter.config import (
+    IN_MEMORY,
+    Account,
+    ConfigError,
+    KeySource,
+    Settings,
+    parse_document,
+)
 from trainwave_exporter.detached import DetachedExecutor
 from trainwave_exporter.exposition import Exposition, Selection, Telemetry
 from trainwave_exporter.fleet import Fleet, Observation, Policy, TimePassed
@@ -48,11 +56,15 @@ from trainwave_exporter.ledger import (
 from trainwave_exporter.model import ChangeListener, FactListener, RateLimit
 from trainwave_exporter.polling import AccountPoller, Intervals, Loop, Schedule, Scope
 from trainwave_exporter.web import (
+    HEALTH_PATHS,
+    Access,
+    AccessError,
     AccountOverview,
     ListenError,
     LoopOverview,
     Overview,
     WebServer,
+    activated,
 )
 
 log = structlog.get_logger()
@@ -82,7 +94,8 @@ class Daemon:
     ) -> None:
         """``keys``: the source of each account's key, by the account's name.
 
-        Raises `ValueError` for a pattern of metric names that matches none.
+        Raises `ValueError` for a pattern of metric names that matches none, and `ConfigError` for
+        a web configuration file of no use.
         """
         self._settings = settings
         self._clock = clock
@@ -171,6 +184,7 @@ class Daemon:
             unready_reasons=self.unready_reasons,
             overview=self.overview,
             scraped=self.telemetry.scraped,
+            access=load_access(settings),
         )
 
     async def run(self) -> None:
@@ -190,7 +204,7 @@ class Daemon:
         self.exposition.apply(self._fleet.introduce())
         self.exposition.publish()
         try:
-            await self.web.start(self._settings.web.listen_address)
+            await self._listen()
         except ListenError as error:
             raise StartError(str(error)) from error
         self.listening.set()
@@ -198,7 +212,8 @@ class Daemon:
             "started",
             version=__version__,
             python=sys.version.split()[0],
-            listening=",".join(_address(*address) for address in self.web.addresses),
+            listening=",".join(self.web.listening),
+            scheme=self.web.scheme,
             accounts=",".join(watch.account.name for watch in self._watches),
         )
         self._schedule.start()
@@ -212,6 +227,17 @@ class Daemon:
             finally:
                 await self.web.stop()
             log.info("stopped")
+
+    async def _listen(self) -> None:
+        if not self._settings.web.systemd_socket:
+            return await self.web.start(*self._settings.web.listen_address)
+        try:
+            sockets = activated(os.environ, os.getpid())
+        except OSError as error:
+            raise StartError(f"a socket of systemd cannot be used: {error.strerror}") from error
+        if not sockets:
+            raise StartError("systemd passed no socket; is it started by a .socket unit?")
+        return await self.web.start(sockets=sockets)
 
     def stop(self) -> None:
         """Have `run` come to its end. May be called more than once."""
@@ -351,6 +377,34 @@ class _Watch:
         )
 
 
+def load_access(
+    settings: Settings, reloaded: Callable[[bool], None] = lambda _: None
+) -> Access | None:
+    """Return who may come in by the web configuration file; None where there is none.
+
+    Raises `ConfigError` for a file of no use. ``reloaded`` is told of every change to it.
+    """
+    web = settings.web
+    if web.config_file is None:
+        return None
+    try:
+        return Access(
+            Path(web.config_file),
+            _parse_web_config,
+            open_paths=HEALTH_PATHS if web.open_health else (),
+            reloaded=reloaded,
+        )
+    except AccessError as error:
+        raise ConfigError(None, None, str(error)) from error
+
+
+def _parse_web_config(data: bytes, source: str) -> object:
+    try:
+        return parse_document(data, source)
+    except ConfigError as error:
+        raise AccessError(str(error)) from error
+
+
 def build_client(
     account: Account,
     key: KeySource,
@@ -376,10 +430,6 @@ def build_client(
         inline_units=settings.readings.listed_units,
         timeout=account.timeout,
     )
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _policy(settings: Settings) -> Policy:

@@ -53,7 +53,8 @@ def test_help_tells_every_setting_with_flag_variable_and_default(
             assert setting.flag not in text
             continue
         default = f"default: {setting.default_text}; " if setting.default_text else ""
-        assert f"{setting.flag} {setting.placeholder} {setting.doc}" in text
+        usage = setting.flag if setting.switch else f"{setting.flag} {setting.placeholder}"
+        assert f"{usage} {setting.doc}" in text
         assert f"({default}env: {setting.variable})" in text
 
 

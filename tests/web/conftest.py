@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession
+from multidict import CIMultiDictProxy
+from support.certificates import Authority
 
+from trainwave_exporter.config import parse_document
 from trainwave_exporter.exposition import Exposition, Format, Selection, Telemetry
 from trainwave_exporter.model import AccountStatus, Appeared
-from trainwave_exporter.web import Overview, WebServer
+from trainwave_exporter.web import Access, Overview, WebServer
 
 OVERVIEW = Overview(version="1.2.3", started_at=1000, now=1012, telemetry_path="/metrics")
 
@@ -46,6 +53,7 @@ def make_server() -> Callable[..., WebServer]:
         unready: list[str] | None = None,
         scrapes: list[tuple[Format, float]] | None = None,
         send_timeout: float = 60.0,
+        access: Access | None = None,
     ) -> WebServer:
         told = [] if scrapes is None else scrapes
         return WebServer(
@@ -55,6 +63,7 @@ def make_server() -> Callable[..., WebServer]:
             overview=lambda: OVERVIEW,
             scraped=lambda form, seconds: told.append((form, seconds)),
             send_timeout=send_timeout,
+            access=access,
         )
 
     return make
@@ -72,3 +81,76 @@ async def site(
     async with ClientSession(f"http://{host}:{port}", auto_decompress=False) as client:
         yield Site(server, client, unready, scrapes)
     await server.stop()
+
+
+@dataclass
+class Gate:
+    """A server behind a web configuration file, and what it told of changes to that file."""
+
+    server: WebServer
+    access: Access
+    file: Path
+    reloads: list[bool]
+    told: asyncio.Event
+
+    @property
+    def port(self) -> int:
+        return self.server.addresses[0][1]
+
+    async def get(
+        self,
+        path: str = "/metrics",
+        *,
+        tls: ssl.SSLContext | None = None,
+        auth: str | None = None,
+    ) -> tuple[int, CIMultiDictProxy[str]]:
+        """Return status and headers of an answer, over a connection of its own."""
+        scheme = "http" if tls is None else "https"
+        async with (
+            ClientSession(headers={"Authorization": auth} if auth else {}) as client,
+            client.get(f"{scheme}://localhost:{self.port}{path}", ssl=tls or True) as response,
+        ):
+            await response.read()
+            return response.status, response.headers
+
+    async def rewrite(self, text: str) -> None:
+        """Change the file and have the change noticed."""
+        self.file.write_text(text)
+        await self.access.refresh()
+
+
+@pytest.fixture
+async def open_gate(
+    exposition: Exposition, make_server: Callable[..., WebServer], tmp_path: Path
+) -> AsyncIterator[Callable[..., Awaitable[Gate]]]:
+    """Start a server behind a web configuration file of some text."""
+    gates: list[Gate] = []
+
+    async def start(text: str, **details: Any) -> Gate:
+        file = tmp_path / "web.yml"
+        file.write_text(text)
+        reloads: list[bool] = []
+        told = asyncio.Event()
+
+        def reloaded(succeeded: bool) -> None:
+            reloads.append(succeeded)
+            told.set()
+
+        access = Access(file, parse_document, reloaded=reloaded, **details)
+        server = make_server(exposition, access=access)
+        gate = Gate(server, access, file, reloads, told)
+        gates.append(gate)
+        await server.start("127.0.0.1:0")
+        return gate
+
+    yield start
+    for gate in gates:
+        await gate.server.stop()
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """Return an authority that issued the server's certificate into the test's folder."""
+    authority = Authority(tmp_path)
+    authority.issue("server", "localhost")
+    return authority

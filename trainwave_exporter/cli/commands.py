@@ -128,8 +128,8 @@ def demo(options: Options, _environ: Mapping[str, str]) -> int:
 async def _tell_where(daemon: Daemon, settings: Settings, api_url: str) -> None:
     """Print the URLs of a demo as soon as there is something to see."""
     await daemon.listening.wait()
-    host = settings.web.listen_address.rpartition(":")[0] or "localhost"
-    page = f"http://{host}:{daemon.web.addresses[0][1]}"
+    host = settings.web.listen_address[0].rpartition(":")[0] or "localhost"
+    page = f"{daemon.web.scheme}://{host}:{daemon.web.addresses[0][1]}"
     _tell(
         f"Simulated Trainwave: {api_url}",
         f"Metrics:             {page}{settings.web.telemetry_path}",

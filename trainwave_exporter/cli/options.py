@@ -35,7 +35,11 @@ Options: TypeAlias = argparse.Namespace
 def flags_of(options: Options) -> dict[str, str]:
     """Return the flags of settings that were given, by `Setting.path`."""
     given = vars(options)
-    return {setting.path: given[setting.path] for setting in SETTINGS if setting.path in given}
+    flags = {setting.path: given[setting.path] for setting in SETTINGS if setting.path in given}
+    return {
+        path: text if isinstance(text, str) else ",".join(text)  # a flag that was repeated
+        for path, text in flags.items()
+    }
 
 
 def new_parser() -> argparse.ArgumentParser:
@@ -99,13 +103,23 @@ def _add_setting(group: argparse._ArgumentGroup, setting: Setting, *, alone: boo
     if not alone:
         notes.append(f"env: {setting.variable}")
     text = f"{setting.doc} ({'; '.join(notes)})" if notes else setting.doc
-    group.add_argument(
-        setting.flag,
-        dest=setting.path,
-        default=argparse.SUPPRESS,
-        metavar=setting.placeholder,
-        help=text.replace("%", "%%"),
-    )
+    details: dict[str, Any] = {
+        "dest": setting.path,
+        "default": argparse.SUPPRESS,
+        "help": text.replace("%", "%%"),
+    }
+    if setting.switch:
+        group.add_argument(setting.flag, action="store_const", const="true", **details)
+        group.add_argument(
+            f"--no-{setting.flag.removeprefix('--')}",
+            action="store_const",
+            const="false",
+            **{**details, "help": argparse.SUPPRESS},
+        )
+        return
+    if setting.one_or_more:
+        details["action"] = "append"
+    group.add_argument(setting.flag, metavar=setting.placeholder, **details)
 
 
 def _add_report(parser: argparse.ArgumentParser) -> None:

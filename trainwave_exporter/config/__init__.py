@@ -1,6 +1,7 @@
 """Configuration: from file, environment and flags to checked `Settings`, and the API keys."""
 
 from trainwave_exporter.config.declared import CONFIG_FILE, SECTIONS, SETTINGS, Setting
+from trainwave_exporter.config.document import parse_document
 from trainwave_exporter.config.errors import ConfigError
 from trainwave_exporter.config.loading import load, stray_variables
 from trainwave_exporter.config.secrets import KeySource, Secret, key_source, redactor
@@ -22,6 +23,7 @@ __all__ = [
     "Trainwave",
     "key_source",
     "load",
+    "parse_document",
     "redactor",
     "stray_variables",
 ]

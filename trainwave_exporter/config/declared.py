@@ -32,6 +32,10 @@ class Setting(Struct, frozen=True, kw_only=True):
     """It has no default and must be given."""
     choices: tuple[str, ...] = ()
     """The values that are allowed, where they are few."""
+    one_or_more: bool = False
+    """It is a list; one item may stand there for itself, and its flag may be given again."""
+    own_flag: str | None = None
+    """The flag, where others have named it before."""
     file_only: bool = False
     """It has neither flag nor variable."""
     unspoken: bool = False
@@ -45,7 +49,7 @@ class Setting(Struct, frozen=True, kw_only=True):
     @property
     def flag(self) -> str:
         """The flag, such as ``--web.listen-address``."""
-        return f"--{self.path.replace('_', '-')}"
+        return self.own_flag or f"--{self.path.replace('_', '-')}"
 
     @property
     def variable(self) -> str:
@@ -59,15 +63,23 @@ class Setting(Struct, frozen=True, kw_only=True):
         return "|".join(self.choices) or self.key.rpartition("_")[2].upper()
 
     @property
+    def switch(self) -> bool:
+        """Whether its flag takes no value: it is either given or not."""
+        return isinstance(self.default, bool)
+
+    @property
     def default_text(self) -> str:
         """The default as a flag would spell it; empty where there is none."""
         if isinstance(self.default, tuple):
             return ",".join(self.default)
+        if self.switch:
+            return str(self.default).lower()
         return "" if self.default is None else str(self.default)
 
     def read(self, value: object) -> object:
         """Return the typed form of a value in the file; raise `ValueError` saying what is wrong."""
-        return self._read(value, value, strict=True)
+        alone = self.one_or_more and isinstance(value, str)
+        return self._read([value] if alone else value, value, strict=True)
 
     def read_text(self, text: str) -> object:
         """Likewise for the text of a flag or variable, in which commas part a list."""
@@ -106,6 +118,9 @@ def declared(section: str, struct: type[Struct]) -> tuple[Setting, ...]:
                 raise TypeError(f"{section}.{field.name} is not documented")
         members = tuple(info.cls) if isinstance(info, inspect.EnumType) else ()
         choices = marks.get("choices", members)
+        one_or_more = "one_or_more" in marks
+        if one_or_more and isinstance(info, inspect.VarTupleType):
+            info = info.item_type  # one such is what an error asks for
         settings.append(
             Setting(
                 section=section,
@@ -116,6 +131,8 @@ def declared(section: str, struct: type[Struct]) -> tuple[Setting, ...]:
                 default=None if field.required else field.default,
                 required=field.required,
                 choices=choices,
+                one_or_more=one_or_more,
+                own_flag=marks.get("flag"),
                 file_only="file_only" in marks,
                 unspoken="unspoken" in marks,
             )

@@ -15,7 +15,7 @@ from trainwave_exporter.config.errors import ConfigError
 
 def read_document(file: Path) -> Mapping[object, object]:
     """Return what the YAML file holds; raise `ConfigError` unless it is one mapping."""
-    document = _parse(_text(file), str(file))
+    document = parse_document(_content(file), str(file))
     if document is None:
         raise ConfigError(str(file), None, "is empty; leave it out, or give a section of settings")
     if not isinstance(document, dict):
@@ -23,16 +23,24 @@ def read_document(file: Path) -> Mapping[object, object]:
     return document
 
 
-def _text(file: Path) -> str:
+def parse_document(data: bytes, source: str) -> object:
+    """Return what YAML says, None where it says nothing; raise `ConfigError` for what is none."""
+    return _parse(_text(data, source), source)
+
+
+def _content(file: Path) -> bytes:
     try:
-        data = file.read_bytes()
+        return file.read_bytes()
     except OSError as error:
         raise ConfigError(str(file), None, f"cannot be read: {error.strerror}") from None
+
+
+def _text(data: bytes, source: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = 1 + data.count(b"\n", 0, error.start)
-        raise ConfigError(str(file), f"line {line}", "is not UTF-8 text") from None
+        raise ConfigError(source, f"line {line}", "is not UTF-8 text") from None
 
 
 def _parse(text: str, source: str) -> object:

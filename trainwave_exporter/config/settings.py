@@ -43,6 +43,8 @@ _TRANSFER = Meta(
     extra={"choices": (Unit.BYTES_PER_SECOND, Unit.MEGABITS_PER_SECOND, Unit.BYTES_TOTAL)}
 )
 _FILE_ONLY = Meta(extra={"file_only": True})
+_ONE_OR_MORE = Meta(extra={"one_or_more": True})
+_AS_THE_TOOLKIT_HAS_IT = Meta(extra={"flag": "--web.config.file"})
 _NEXT_TO_A_KEY = Meta(extra={"unspoken": True})
 
 
@@ -244,8 +246,27 @@ class Web(Struct, frozen=True, kw_only=True):
     """Where metrics and pages are served."""
 
     listen_address: Annotated[
-        ListenAddress, Meta(description="Address to listen on, as host:port.")
-    ] = ListenAddress(":9877")
+        tuple[ListenAddress, ...],
+        _ONE_OR_MORE,
+        Meta(
+            min_length=1,
+            description="Addresses to listen on, as host:port or unix:/path; may be repeated.",
+        ),
+    ] = (ListenAddress(":9877"),)
+    systemd_socket: Annotated[
+        bool, Meta(description="Listen on the sockets that systemd passes, and on no address.")
+    ] = False
+    config_file: Annotated[
+        FilePath | None,
+        _AS_THE_TOOLKIT_HAS_IT,
+        Meta(
+            description="File on TLS and users, as Prometheus's exporters have it;"
+            " read again whenever it changes."
+        ),
+    ] = None
+    open_health: Annotated[
+        bool, Meta(description="Ask nobody for a password at /-/healthy and /-/ready.")
+    ] = False
     telemetry_path: Annotated[
         TelemetryPath, Meta(description="Path under which metrics are served.")
     ] = TelemetryPath("/metrics")

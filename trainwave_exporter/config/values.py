@@ -126,20 +126,25 @@ class ApiUrl(_Text):
 
 
 class ListenAddress(_Text):
-    """``host:port``, ``[address]:port``, or ``:port`` for every interface; port 0 takes any."""
+    """``host:port``, ``[address]:port``, ``:port`` for every interface, or ``unix:/path``.
+
+    Port 0 takes any.
+    """
 
     __slots__ = ()
 
-    expected: ClassVar[str] = "an address such as :9877, 127.0.0.1:9877 or [::1]:9877"
+    expected: ClassVar[str] = (
+        "an address such as :9877, 127.0.0.1:9877, [::1]:9877 or unix:/run/exporter.sock"
+    )
     form: ClassVar[re.Pattern[str]] = re.compile(
-        r"(\[[0-9A-Fa-f:.]+(%[A-Za-z0-9]+)?\]|[A-Za-z0-9._-]*):[0-9]{1,5}"
+        r"(\[[0-9A-Fa-f:.]+(%[A-Za-z0-9]+)?\]|[A-Za-z0-9._-]*):[0-9]{1,5}|unix:/[^\s,\x00-\x20\x7f]+"
     )
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Check the form and the range of the port."""
         address = super().parse(text)
-        if int(address.rpartition(":")[2]) > 65535:
+        if not address.startswith("unix:/") and int(address.rpartition(":")[2]) > 65535:
             raise ValueError(cls.expected)
         return address
 

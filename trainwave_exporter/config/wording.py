@@ -16,6 +16,8 @@ def expectation(info: inspect.Type) -> str:
     match info:
         case inspect.CustomType(cls=cls):
             return cast("type[Parsed]", cls).expected
+        case inspect.BoolType():
+            return "true or false"
         case inspect.IntType(ge=low, le=high):
             return f"a whole number from {low} to {high}"
         case inspect.FloatType(gt=low, le=high):

@@ -1,12 +1,18 @@
 """The HTTP side: metrics, health, readiness and the landing page."""
 
+from trainwave_exporter.web.access import Access, AccessError
 from trainwave_exporter.web.overview import AccountOverview, LoopOverview, Overview
-from trainwave_exporter.web.server import ListenError, WebServer
+from trainwave_exporter.web.server import HEALTH_PATHS, ListenError, WebServer
+from trainwave_exporter.web.sockets import activated
 
 __all__ = [
+    "HEALTH_PATHS",
+    "Access",
+    "AccessError",
     "AccountOverview",
     "ListenError",
     "LoopOverview",
     "Overview",
     "WebServer",
+    "activated",
 ]

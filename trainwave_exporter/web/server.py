@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
@@ -16,13 +17,17 @@ import structlog
 from aiohttp import web
 
 from trainwave_exporter.exposition import Answer, Format, negotiate
+from trainwave_exporter.web.access import Access
 from trainwave_exporter.web.encoding import Coding, preferred
 from trainwave_exporter.web.landing import CONTENT_SECURITY_POLICY, render
 from trainwave_exporter.web.overview import Overview
+from trainwave_exporter.web.sockets import UnixSocket, name_of
 
 log = structlog.get_logger()
 
 _GRACE = 0.5  # seconds that requests under way get when the server stops
+
+HEALTH_PATHS = ("/-/healthy", "/-/ready")
 
 _HEADERS = {
     "Server": "trainwave-exporter",
@@ -42,7 +47,8 @@ class WebServer:
     ``answer`` returns what a scrape is answered with now; ``unready_reasons`` why the exporter is
     not ready, one text per reason; ``overview`` what the landing page tells; ``scraped`` is told of
     every scrape, with the seconds it took. A client that takes more than ``send_timeout`` seconds
-    to fetch a body is dropped: it would pin an old one in memory.
+    to fetch a body is dropped: it would pin an old one in memory. ``access`` says who may come in,
+    and whether by TLS; without it everybody may, by plain HTTP.
     """
 
     def __init__(
@@ -55,6 +61,7 @@ class WebServer:
         scraped: Callable[[Format, float], None],
         clock: Callable[[], float] = time.monotonic,
         send_timeout: float = 60.0,
+        access: Access | None = None,
     ) -> None:
         self._answer = answer
         self._unready_reasons = unready_reasons
@@ -62,35 +69,81 @@ class WebServer:
         self._scraped = scraped
         self._clock = clock
         self._send_timeout = send_timeout
-        application = web.Application()
+        self._access = access
+        self._watching: asyncio.Task[None] | None = None
+        self._socket_files: list[UnixSocket] = []
+        application = web.Application(middlewares=[] if access is None else [access.guard])
         application.router.add_get("/", self._landing)
         application.router.add_get(telemetry_path, self._metrics)
-        application.router.add_get("/-/healthy", self._healthy)
-        application.router.add_get("/-/ready", self._ready)
+        for path, handler in zip(HEALTH_PATHS, (self._healthy, self._ready), strict=True):
+            application.router.add_get(path, handler)
         application.on_response_prepare.append(_add_headers)
+        if access is not None:
+            application.on_response_prepare.append(self._add_configured_headers)
         self._runner = web.AppRunner(
             application, access_log=None, handle_signals=False, shutdown_timeout=_GRACE
         )
 
-    async def start(self, listen_address: str) -> None:
-        """Listen on ``host:port``, ``[address]:port`` or ``:port``; raise `ListenError` if not."""
-        host, _, port = listen_address.rpartition(":")
+    async def start(self, *addresses: str, sockets: Iterable[socket.socket] = ()) -> None:
+        """Listen on addresses, and on sockets that listen already.
+
+        An address is ``host:port``, ``[address]:port``, ``:port`` or ``unix:/path``. Raises
+        `ListenError` unless all of them can be listened on.
+        """
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host.strip("[]") or None, int(port))
+        context = None if self._access is None else self._access.ssl_context
         try:
+            for listening in sockets:
+                await web.SockSite(self._runner, listening, ssl_context=context).start()
+            for address in addresses:
+                await self._listen(address, context)
+        except ListenError:
+            await self.stop()
+            raise
+        if self._access is not None:
+            self._watching = asyncio.create_task(self._access.watch(), name="web-config")
+
+    async def _listen(self, address: str, context: ssl.SSLContext | None) -> None:
+        site: web.BaseSite
+        try:
+            if address.startswith("unix:"):
+                file = UnixSocket(address.removeprefix("unix:"))
+                self._socket_files.append(file)
+                site = web.SockSite(self._runner, file.socket, ssl_context=context)
+            else:
+                host, _, port = address.rpartition(":")
+                host = host.removeprefix("[").removesuffix("]")
+                site = web.TCPSite(self._runner, host or None, int(port), ssl_context=context)
             await site.start()
         except (OSError, UnicodeError) as error:  # the latter for a host no resolver would take
-            await self._runner.cleanup()
-            raise ListenError(f"cannot listen on {listen_address}: {_reason(error)}") from error
+            raise ListenError(f"cannot listen on {address}: {_reason(error)}") from error
 
     async def stop(self) -> None:
         """Stop listening, let requests under way finish for a moment, then drop them."""
+        if self._watching is not None:
+            self._watching.cancel()
+        for file in self._socket_files:
+            file.remove()
         await self._runner.cleanup()
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
         """The hosts and ports that are listened on."""
-        return [(host, port) for host, port, *_ in self._runner.addresses]
+        return [
+            (address[0], address[1])
+            for address in self._runner.addresses
+            if not isinstance(address, str)  # the path of a Unix socket
+        ]
+
+    @property
+    def listening(self) -> list[str]:
+        """All that is listened on, as addresses are written."""
+        return [name_of(address) for address in self._runner.addresses]
+
+    @property
+    def scheme(self) -> str:
+        """``http`` or ``https``."""
+        return "http" if self._access is None or self._access.ssl_context is None else "https"
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         began = self._clock()
@@ -126,6 +179,13 @@ class WebServer:
         else:
             self._scraped(wanted, self._clock() - began)
         return response
+
+    async def _add_configured_headers(
+        self, _request: web.Request, response: web.StreamResponse
+    ) -> None:
+        if self._access is not None:
+            for name, value in self._access.headers.items():
+                response.headers.setdefault(name, value)
 
     async def _landing(self, _request: web.Request) -> web.Response:
         return web.Response(
@@ -167,4 +227,4 @@ def _reason(error: OSError | UnicodeError) -> str:
     """Return why listening failed, without the address that asyncio adds to it."""
     if isinstance(error, socket.gaierror | UnicodeError):
         return "no such host"
-    return os.strerror(error.errno or 0).lower()
+    return (os.strerror(error.errno) if error.errno else str(error)).lower()

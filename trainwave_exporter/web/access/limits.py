@@ -1,0 +1,66 @@
+"""How often something may be done: token buckets, one or one for each client."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from ipaddress import IPv6Address, ip_address, ip_network
+
+
+class Bucket:
+    """Holds up to ``burst`` tokens; a new one comes every ``interval`` seconds."""
+
+    def __init__(self, interval: float, burst: int, clock: Callable[[], float]) -> None:
+        self._interval = interval
+        self._burst = burst
+        self._clock = clock
+        self._tokens = float(burst)
+        self._filled_at = clock()
+
+    def take(self) -> float:
+        """Take a token and return 0, or take none and return the seconds until there is one."""
+        now = self._clock()
+        self._tokens = min(self._burst, self._tokens + (now - self._filled_at) / self._interval)
+        self._filled_at = now
+        if self._tokens < 1:
+            return (1 - self._tokens) * self._interval
+        self._tokens -= 1
+        return 0.0
+
+    def give_back(self) -> None:
+        """Return a token that turned out not to be due."""
+        self._tokens = min(self._burst, self._tokens + 1)
+
+
+class BucketPerClient:
+    """A bucket for each client, of those that came last; more than ``most`` are not kept."""
+
+    def __init__(
+        self, interval: float, burst: int, clock: Callable[[], float], *, most: int = 4096
+    ) -> None:
+        self._new = partial(Bucket, interval, burst, clock)
+        self._most = most
+        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+
+    def of(self, address: str | None) -> Bucket:
+        """Return the bucket of an address. Those behind one socket file share one."""
+        client = _client(address or "")
+        bucket = self._buckets.setdefault(client, self._new())
+        self._buckets.move_to_end(client)
+        if len(self._buckets) > self._most:
+            self._buckets.popitem(last=False)
+        return bucket
+
+
+def _client(address: str) -> str:
+    """Return who is behind an address: of version 6, who has one has its whole /64."""
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if not isinstance(parsed, IPv6Address):
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ip_network(f"{parsed.exploded}/64", strict=False))

@@ -1,0 +1,132 @@
+"""Basic authentication: passwords against their bcrypt hashes, cheaply and without a tell."""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+import secrets
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from hmac import compare_digest
+from typing import NamedTuple
+
+import bcrypt
+
+from trainwave_exporter.web.access.limits import BucketPerClient
+
+FAILURES_AT_ONCE = 10
+"""Wrong passwords that a client may send in a row."""
+
+SECONDS_PER_FAILURE = 3.0
+"""Time from one wrong password to the next that a client may send after those."""
+
+_MOST_WAITING = 32
+_LONGEST = 72  # bytes that bcrypt looks at
+_NONE = bytes(32)
+
+
+class Verdict(NamedTuple):
+    """What came of a request's credentials."""
+
+    allowed: bool
+    retry_after: float | None = None
+    """Seconds after which it may be tried again, where it was not even tried."""
+
+
+class Passwords:
+    """Checks the passwords of users.
+
+    bcrypt is meant to be slow: it runs in a thread, one check at a time, and a password that was
+    right is known by a keyed digest from then on. An unknown user costs a check like a known one,
+    against a hash of the same cost as some user's, always the same for the same name. What bounds
+    guessing counts by client, and counts failures only; a known password never waits for it.
+    ``matches`` says whether a password has a hash.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        matches: Callable[[bytes, bytes], bool] = bcrypt.checkpw,
+    ) -> None:
+        self._matches = matches
+        self._users: dict[bytes, bytes] = {}
+        self._decoys: list[bytes] = []
+        self._verified: dict[bytes, bytes] = {}
+        self._secret = secrets.token_bytes(32)
+        self._turn = asyncio.Semaphore(1)
+        self._waiting = 0
+        self._tries = BucketPerClient(SECONDS_PER_FAILURE, FAILURES_AT_ONCE, clock)
+
+    def use(self, users: Mapping[str, str]) -> None:
+        """Take these users, with their hashes, instead of those before."""
+        self._users = {user.encode(): digest.encode() for user, digest in users.items()}
+        self._decoys = [_decoy(digest) for _, digest in sorted(self._users.items())]
+        self._verified = {
+            user: digest for user, digest in self._verified.items() if user in self._users
+        }
+
+    def __bool__(self) -> bool:
+        return bool(self._users)
+
+    async def check(self, authorization: str | None, client: str | None) -> Verdict:
+        """Judge an ``Authorization`` header that came from an address."""
+        credentials = _credentials(authorization)
+        if credentials is None:
+            return Verdict(allowed=False)
+        user, password = credentials
+        known = user in self._users
+        hashed = self._users[user] if known else self._decoy_for(user)
+        digest = self._digest(user, hashed, password)
+        if self._is_verified(user, digest):
+            return Verdict(allowed=True)
+        tries = self._tries.of(client)
+        if wait := tries.take():
+            return Verdict(allowed=False, retry_after=wait)
+        if self._waiting >= _MOST_WAITING:
+            tries.give_back()
+            return Verdict(allowed=False, retry_after=1.0)
+        self._waiting += 1
+        try:
+            async with self._turn:
+                allowed = self._is_verified(user, digest) or await self._compute(password, hashed)
+        finally:
+            self._waiting -= 1
+        if not (allowed and known and self._users.get(user) == hashed):
+            return Verdict(allowed=False)
+        self._verified[user] = digest
+        tries.give_back()
+        return Verdict(allowed=True)
+
+    async def _compute(self, password: bytes, hashed: bytes) -> bool:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(None, self._matches, password[:_LONGEST], hashed)
+
+    def _is_verified(self, user: bytes, digest: bytes) -> bool:
+        return compare_digest(self._verified.get(user, _NONE), digest)
+
+    def _digest(self, *parts: bytes) -> bytes:
+        lengths = b",".join(b"%d" % len(part) for part in parts)
+        return blake2b(b":".join((lengths, *parts)), key=self._secret, digest_size=32).digest()
+
+    def _decoy_for(self, user: bytes) -> bytes:
+        number = int.from_bytes(self._digest(user), "big")
+        return self._decoys[number % len(self._decoys)]
+
+
+def _decoy(hashed: bytes) -> bytes:
+    """Return a hash of the same cost that is no password's."""
+    return bcrypt.gensalt(int(hashed[4:6])) + b"." * 31
+
+
+def _credentials(authorization: str | None) -> tuple[bytes, bytes] | None:
+    """Return user and password of a header; None where it holds none."""
+    scheme, _, encoded = (authorization or "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        decoded = b64decode(encoded.strip().encode("ascii"), validate=True)
+    except (binascii.Error, UnicodeEncodeError):
+        return None
+    user, colon, password = decoded.partition(b":")
+    return (user, password) if colon else None
