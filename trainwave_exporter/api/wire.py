@@ -3,7 +3,8 @@
 httpx is the interface and httpx-aiohttp the transport (a sixth of httpcore's cost at many requests
 at once). Proxies (``HTTPS_PROXY``) and certificates (``SSL_CERT_FILE``) come from the environment,
 as httpx reads them. Nothing here knows what answers mean, nor retries, nor follows redirects, nor
-keeps a cookie.
+keeps a cookie. What a server says is as it was need not be sent again
+(`trainwave_exporter.api.validators`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from trainwave_exporter.api.errors import (
     Timeout,
     TrainwaveError,
 )
+from trainwave_exporter.api.validators import Validators
 
 _FAILURES = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError, ValueError)
 """What a transport raises; the aiohttp one does not map all of aiohttp's own errors."""
@@ -37,6 +39,8 @@ _LONGEST_REFUSAL = 64 * 1024
 
 _REFUSAL_PATIENCE = 1.0
 """Seconds an error's body may take; after that its status has to do."""
+
+_NOT_MODIFIED = 304
 
 _HEADERS = {"Accept": "application/json", "User-Agent": f"trainwave-exporter/{__version__}"}
 
@@ -84,6 +88,7 @@ class Wire:
         self._timeout = timeout
         self._max_body_bytes = max_body_bytes
         self._clock = clock
+        self._validators = Validators()
         self._http = _Http(
             headers=_HEADERS,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
@@ -125,6 +130,9 @@ class Wire:
             headers=None if call.body is None else {"Content-Type": "application/json"},
         )
         self._credential.authorize(request.headers)
+        asked_for = str(request.url)
+        if call.method == "GET":
+            request.headers.update(self._validators.conditions(asked_for))
         response = await self._http.send(request, stream=True)
         try:
             received_at = self._clock()
@@ -132,8 +140,13 @@ class Wire:
             body = await self._body(response)
         finally:
             await response.aclose()
+        status = response.status_code
+        if status == _NOT_MODIFIED and (known := self._validators.unchanged(asked_for)) is not None:
+            status, body = 200, known
+        elif call.method == "GET" and status == 200:
+            self._validators.remember(asked_for, response.headers, body)
         return Answer(
-            status=response.status_code,
+            status=status,
             headers=response.headers,
             body=body,
             received_at=received_at,
