@@ -29,7 +29,7 @@ def dashboard() -> Dashboard:
         time_from="now-6h",
         rows=[
             Row("Now", _now()),
-            Row("API", [_requests(), _failures(), _latency(), _budget(), _plan(), _round()]),
+            Row("API", [_requests(), _failures(), _latency(), _budget(), _plan(), _readings_age()]),
             Row("Data and loops", [_data_age(), _loop_age(), _loop_time(), _loop_failures()]),
             Row("What was met", [_unreadable(), _oddities(), _skew()]),
             Row("Ledger", [_ledger_writes(), _ledger_time(), _ledger_age(), _ledger_size()]),
@@ -200,10 +200,10 @@ def _plan() -> Panel:
     planned = f"trainwave_exporter_plan_requests{{{_OF_ACCOUNT}}}"
     return panels.series(
         About(
-            title="Requests planned and deferred",
+            title="Requests for readings, planned and deferred",
             description=(
-                "What the planner's last tick came to. Deferred for long means that the request"
-                " budget does not suffice for the intervals that are configured."
+                "Requests a minute that readings are given, and those that the configured interval"
+                " would take beyond them, for which the rate limit does not suffice."
             ),
             no_data="Nothing was planned",
             width=8,
@@ -212,17 +212,20 @@ def _plan() -> Panel:
     )
 
 
-def _round() -> Panel:
-    seconds = f"trainwave_exporter_readings_round_seconds{{{_OF_ACCOUNT}}}"
+def _readings_age() -> Panel:
+    age = f'trainwave_exporter_readings_expected_age_seconds{{{_OF_ACCOUNT},limit="present"}}'
     return panels.series(
         About(
-            title="Round of all readings",
-            description="Time in which every reading of every running job is refreshed once.",
+            title="Expected age of readings",
+            description=(
+                "How old readings are on average under the present rate limit: those that lists do"
+                " not bring along, and that have to be asked for one by one."
+            ),
             unit="s",
             no_data="Nothing is read",
             width=8,
         ),
-        Query(f"max by (account) ({seconds})", "{{account}}"),
+        Query(f"max by (account, metric) ({age})", "{{account}} {{metric}}"),
     )
 
 

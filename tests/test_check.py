@@ -60,6 +60,7 @@ async def test_a_round_takes_longer_where_the_budget_is_small() -> None:
     assert rich.round_seconds == 60
     # 40 requests a minute, of which the lists take 2 a minute each for jobs and 2 for the rest.
     assert poor.round_seconds == pytest.approx(60 * poor.readings / (40 - 2 - 2))
+    assert poor.longest_age_seconds == pytest.approx((4 + 1) / 0.6 * poor.round_seconds)
 
 
 async def test_of_a_long_list_only_the_beginning_is_read() -> None:
@@ -129,6 +130,7 @@ def test_a_report_is_a_short_table_for_each_account() -> None:
         jobs=62,
         readings=360,
         round_seconds=284.4,
+        longest_age_seconds=1895.6,
         unreadable={"cost (ambiguous_unit)": 3},
     )
     bad = AccountReport(name="products", api_url="https://example.org/api/v1", problem="no answer")
@@ -142,6 +144,7 @@ def test_a_report_is_a_short_table_for_each_account() -> None:
         "projects       6\n"
         "jobs           62: 60 RUNNING, 2 SUCCESS\n"
         "readings       360 requests a round, at best one in 4m44s\n"
+        "oldest reading 31m36s, at the worst\n"
         "not readable   cost (ambiguous_unit), 3 times\n"
         "\n"
         "account        products\n"
@@ -156,4 +159,5 @@ def test_a_report_is_a_short_table_for_each_account() -> None:
         "projects       0\n"
         "jobs           0\n"
         "readings       0 requests a round, at best one in 0s\n"
+        "oldest reading 0s, at the worst\n"
     )

@@ -34,7 +34,12 @@ from trainwave_exporter.model import (
     UnknownState,
     Unreadable,
 )
-from trainwave_exporter.polling import readings_in_a_round, requests_per_minute, round_seconds
+from trainwave_exporter.polling import (
+    longest_age,
+    readings_in_a_round,
+    requests_per_minute,
+    round_seconds,
+)
 
 MOST_PAGES = 20
 """So many pages of a list are read; what comes after is only counted."""
@@ -61,6 +66,8 @@ class AccountReport(Struct, frozen=True, kw_only=True):
     """Requests that one round of readings takes."""
     round_seconds: float = 0.0
     """How long such a round takes within the allowance."""
+    longest_age_seconds: float = 0.0
+    """Within which every reading is refreshed, at the worst."""
     unreadable: Mapping[str, int] = {}
     """What had to be left out of the answers, and how often."""
 
@@ -138,6 +145,7 @@ async def _ask(
     polling, directory = settings.polling, organizations.requests + projects.requests
     lists = requests_per_minute(running.requests, polling.running_interval)
     lists += requests_per_minute(directory, polling.directory_interval)
+    left, ideal = allowance - lists, polling.readings_interval
     return replace(
         report,
         dialect=None if client.dialect is None else client.dialect.value,
@@ -148,7 +156,8 @@ async def _ask(
         states=Counter(job.state for job in known.values()),
         jobs=max(everything.total, len(known)),
         readings=readings,
-        round_seconds=round_seconds(readings, allowance - lists, polling.readings_interval),
+        round_seconds=round_seconds(readings, left, ideal),
+        longest_age_seconds=longest_age(readings, left, ideal),
         unreadable=Counter(told for fact in facts if (told := _doubt(fact))),
     )
 
@@ -191,6 +200,7 @@ def _render(account: AccountReport) -> str:
         states = ", ".join(f"{count} {state}" for state, count in sorted(account.states.items()))
         of_these = f", of the {read} read" if read < account.jobs else ""
         pace = Duration(round(account.round_seconds))
+        longest = Duration(round(account.longest_age_seconds))
         rows += [
             ("dialect", account.dialect or "not known"),
             ("rate limit", f"{account.limit} requests a minute, {account.allowance} to be used"),
@@ -198,6 +208,7 @@ def _render(account: AccountReport) -> str:
             ("projects", str(account.projects)),
             ("jobs", f"{account.jobs}{of_these}: {states}" if states else str(account.jobs)),
             ("readings", f"{account.readings} requests a round, at best one in {pace}"),
+            ("oldest reading", f"{longest}, at the worst"),
         ]
         rows += [
             ("not readable", f"{subject}, {count} times")

@@ -176,7 +176,7 @@ class Daemon:
         self._listeners: list[ChangeListener] = [
             self.exposition.apply,
             self._ledger.apply,
-            *(poller.forget for poller in pollers),
+            *(poller.apply for poller in pollers),
         ]
         self.web = WebServer(
             answer=lambda: self.exposition.answer,
@@ -347,6 +347,8 @@ class _Watch:
                 directory=polling.directory_interval,
                 readings=polling.readings_interval,
             ),
+            weights=settings.weights.by_metric,
+            idle_threshold=settings.waste.idle_threshold,
             undescribed=undescribed,
             clock=clock,
             monotonic=monotonic,

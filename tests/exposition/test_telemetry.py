@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from math import isnan
 from platform import python_version
 from typing import get_args
 
@@ -16,8 +17,11 @@ from trainwave_exporter.model import (
     IllegalTransition,
     LedgerRun,
     LoopRun,
+    Metric,
     Plan,
+    PlannedAge,
     RateLimit,
+    ReadingReplaced,
     UnknownState,
     Unreadable,
 )
@@ -59,6 +63,32 @@ def telemetry() -> Telemetry:
     return Telemetry(version="1.2.3")
 
 
+PLAN = Plan(
+    account="main",
+    planned=66.0,
+    used=61,
+    deferred=534.0,
+    requests_per_minute=66.0,
+    round_seconds=545.5,
+    longest_age_seconds=3636.4,
+    ages={Metric.GPU_UTILIZATION: PlannedAge(present=62.5, doubled=37.5)},
+    expected_age_seconds=400.0,
+    expected_age_doubled_seconds=180.0,
+)
+
+
+def test_what_readings_wait_is_told_for_both_limits_and_is_nan_where_nothing_is_asked_for(
+    telemetry: Telemetry,
+) -> None:
+    telemetry.observe(PLAN)
+    ages = series_of(telemetry, "readings_expected_age_seconds")
+    labels = 'account="main",metric="gpu_utilization"'
+    assert ages[f'readings_expected_age_seconds{{{labels},limit="present"}}'] == 62.5
+    assert ages[f'readings_expected_age_seconds{{{labels},limit="doubled"}}'] == 37.5
+    assert len(ages) == 2 * len(Metric)
+    assert sum(isnan(age) for age in ages.values()) == 2 * (len(Metric) - 1)
+
+
 def test_build_info_tells_both_versions(telemetry: Telemetry) -> None:
     assert series_of(telemetry, "build_info") == {
         f'build_info{{version="1.2.3",python_version="{python_version()}"}}': 1
@@ -74,17 +104,20 @@ def test_build_info_tells_both_versions(telemetry: Telemetry) -> None:
             {'api_requests_total{account="main",endpoint="jobs",outcome="ok"}': 1},
         ),
         (
-            Plan(account="main", planned=3, deferred=40, round_seconds=270.0),
+            PLAN,
             "plan_requests",
             {
-                'plan_requests{account="main",outcome="planned"}': 3,
-                'plan_requests{account="main",outcome="deferred"}': 40,
+                'plan_requests{account="main",outcome="planned"}': 66,
+                'plan_requests{account="main",outcome="used"}': 61,
+                'plan_requests{account="main",outcome="deferred"}': 534,
             },
         ),
+        (PLAN, "readings_round", {'readings_round_seconds{account="main"}': 545.5}),
+        (PLAN, "readings_longest", {'readings_longest_age_seconds{account="main"}': 3636.4}),
         (
-            Plan(account="main", planned=3, deferred=40, round_seconds=270.0),
-            "readings_round",
-            {'readings_round_seconds{account="main"}': 270},
+            ReadingReplaced(account="main", metric=Metric.DISK, age=2400.5),
+            "reading_age_seconds_sum",
+            {'reading_age_seconds_sum{account="main",metric="disk"}': 2400.5},
         ),
         (
             Unreadable(account="main", subject="cost", reason="not_a_number"),

@@ -1,234 +1,239 @@
-"""Which requests are worth most: details that are missing, then what is oldest and dearest."""
+"""What is asked first, what nobody is kept waiting for, and what the plan says of itself."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from itertools import pairwise
+from random import Random
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.known_jobs import NOW, job, reading
 
-from trainwave_exporter.model import Job, Metric, Point, Quantity, Reading
-from trainwave_exporter.polling.agenda import Agenda, Question
-from trainwave_exporter.polling.planner import Situation, plan
+from trainwave_exporter.model import Appeared, Changed, Departed, Departure, Job, Metric, Project
+from trainwave_exporter.polling.allocation import longest_age
+from trainwave_exporter.polling.planner import Ideals, Planner
+from trainwave_exporter.polling.question import Question
 
-NOW = 10_000.0
-
-
-def job(job_id: str = "j-1", state: str = "RUNNING", **fields: Any) -> Job:
-    known = {
-        "account": "a",
-        "confirmed_at": NOW - 5,
-        "name": "mnist",
-        "gpus": 1.0,
-        "hourly_cost_dollars": 1.0,
-        "started_at": 1.0,
-    }
-    return Job(id=job_id, state=state, **{**known, **fields})
+RATE = 60.0
+WEIGHTS = dict.fromkeys(Metric, 1.0) | {Metric.GPU_UTILIZATION: 32.0}
 
 
-def situation(**fields: Any) -> Situation:
-    usual = {
-        "now": NOW,
-        "listed_since": NOW - 10,
-        "state_interval": 30.0,
-        "readings_interval": 60.0,
-        "requests_per_minute": 80.0,
-    }
-    return Situation(**{**usual, **fields})
+def new_planner(*jobs: Job, history: Callable[[float], str | None] = lambda _: None) -> Planner:
+    ideals = Ideals(
+        readings_interval=60.0, state_interval=30.0, weights=WEIGHTS, idle_threshold=0.05
+    )
+    planner = Planner(account="a", ideals=ideals, history=history)
+    planner.apply([Appeared(each) for each in jobs], NOW)
+    planner.listed(NOW - 10, NOW)
+    return planner
 
 
-def answered(agenda: Agenda, job_id: str, at: float, *, but: Metric | None = None) -> None:
-    for metric in Metric:
-        if metric is not but:
-            agenda.answered(Question(job_id, metric), "", at)
+def answer(planner: Planner, *questions: Question, now: float, value: float = 0.5) -> None:
+    for question in questions:
+        if question.metric is None:
+            planner.details_answered(question, "RUNNING")
+        else:
+            came = reading(question.metric, value, at=now)
+            planner.reading_answered(question, None, came, now)
 
 
-def calls(
-    *jobs: Job, agenda: Agenda | None = None, slots: int = 100, **fields: Any
-) -> list[Question]:
-    agenda = agenda or Agenda(pause=60)
-    return list(plan(jobs, agenda, situation(**fields), slots).questions)
-
-
-def test_a_new_running_job_is_asked_for_all_six_readings() -> None:
-    assert set(calls(job())) == {Question("j-1", metric) for metric in Metric}
-
-
-def test_only_running_jobs_are_asked_for_readings() -> None:
-    assert calls(job(state="LAUNCHING"), job("j-2", state="SUCCESS", finished_at=5.0)) == []
-
-
-def test_a_reading_is_asked_for_again_at_the_ideal_age_and_not_before() -> None:
-    agenda = Agenda(pause=60)
-    answered(agenda, "j-1", NOW - 59)
-    assert calls(job(), agenda=agenda) == []
-    answered(agenda, "j-1", NOW - 60)
-    assert len(calls(job(), agenda=agenda)) == 6
-
-
-def test_nothing_is_asked_twice_at_the_same_time() -> None:
-    agenda = Agenda(pause=60)
-    for metric in Metric:
-        agenda.begin(Question("j-1", metric))
-    agenda.begin(Question("j-2"))
-    assert calls(job(), job("j-2", state="LAUNCHING", name=None), agenda=agenda) == []
-
-
-def test_what_failed_is_left_alone_for_its_pause() -> None:
-    agenda = Agenda(pause=60)
-    for metric in Metric:
-        agenda.failed(Question("j-1", metric), NOW - 59)
-    assert calls(job(), agenda=agenda) == []
-    assert len(calls(job(), agenda=agenda, now=NOW + 1)) == 6
-
-
-def test_the_oldest_goes_first() -> None:
-    agenda = Agenda(pause=60)
-    answered(agenda, "j-1", NOW - 100)
-    answered(agenda, "j-2", NOW - 300)
-    answered(agenda, "j-3", NOW - 200)
-    jobs = [job(f"j-{n}") for n in (1, 2, 3)]
-    order = [call.job_id for call in calls(*jobs, agenda=agenda) if call.metric is Metric.CPU]
-    assert order == ["j-2", "j-3", "j-1"]
-
-
-def test_gpu_utilization_goes_before_what_is_as_old() -> None:
-    agenda = Agenda(pause=60)
-    answered(agenda, "j-1", NOW - 100)
-    answered(agenda, "j-2", NOW - 100)
-    first = calls(job(), job("j-2"), agenda=agenda, slots=2)
-    assert {call.metric for call in first} == {Metric.GPU_UTILIZATION}
-
-
-def test_of_equally_old_ones_the_dearest_goes_first() -> None:
-    agenda = Agenda(pause=60)
-    answered(agenda, "j-1", NOW - 100)
-    answered(agenda, "j-2", NOW - 100)
-    jobs = [job("j-1", hourly_cost_dollars=1.0), job("j-2", hourly_cost_dollars=30.0)]
-    assert [call.job_id for call in calls(*jobs, agenda=agenda, slots=6)] == ["j-2"] * 6
-
-
-def test_a_cheap_job_is_not_starved_by_a_dear_one() -> None:
-    agenda = Agenda(pause=60)
-    answered(agenda, "j-1", NOW - 100)
-    answered(agenda, "j-2", NOW - 1000)
-    jobs = [job("j-1", hourly_cost_dollars=30.0), job("j-2", hourly_cost_dollars=0.5)]
-    assert calls(*jobs, agenda=agenda, slots=1)[0].job_id == "j-2"
-
-
-def test_a_job_without_a_price_is_asked_all_the_same() -> None:
-    unpriced = job(hourly_cost_dollars=None)
-    assert len(calls(unpriced)) == 7  # its details as well
-
-
-def test_a_reading_that_the_list_brought_is_not_asked_for() -> None:
-    listed = Reading(Metric.GPU_UTILIZATION, Quantity.RATIO, (Point(0.9),), NOW - 5)
-    wanted = calls(job(readings={Metric.GPU_UTILIZATION: listed}))
-    assert set(wanted) == {Question("j-1", m) for m in Metric if m is not Metric.GPU_UTILIZATION}
-
-
-def test_a_reading_that_the_list_brought_long_ago_is_asked_for() -> None:
-    listed = Reading(Metric.MEMORY, Quantity.BYTES, (Point(9e9),), NOW - 500)
-    assert Question("j-1", Metric.MEMORY) in calls(job(readings={Metric.MEMORY: listed}))
-
-
-def test_the_devices_of_a_job_with_several_gpus_are_asked_for() -> None:
-    listed = Reading(Metric.GPU_UTILIZATION, Quantity.RATIO, (Point(0.9),), NOW - 5)
-    several = job(gpus=8.0, readings={Metric.GPU_UTILIZATION: listed})
-    assert Question("j-1", Metric.GPU_UTILIZATION) in calls(several)
-
-
-def test_a_running_job_that_the_list_missed_comes_before_everything() -> None:
-    missing = job("j-9", confirmed_at=NOW - 40, hourly_cost_dollars=0.1)
-    new = job("j-1", name=None, hourly_cost_dollars=30.0)
-    assert calls(new, missing, slots=1) == [Question("j-9")]
+def read_once(*jobs: Job) -> Planner:
+    """Return a planner of jobs all of whose readings came just now."""
+    planner = new_planner(*jobs)
+    answer(planner, *planner.choose(10_000, NOW, RATE), now=NOW)
+    return planner
 
 
 def test_missing_details_of_live_jobs_come_before_readings() -> None:
-    new = job("j-2", name=None, hourly_cost_dollars=None)
-    assert calls(job(hourly_cost_dollars=30.0), new, slots=1) == [Question("j-2")]
+    planner = new_planner(job(hourly_cost_dollars=30.0), job("j-2", name=None))
+    assert planner.choose(1, NOW, RATE) == [Question("j-2")]
+    assert Question("j-2") not in planner.choose(100, NOW, RATE)
 
 
-def test_details_are_asked_for_once_per_state() -> None:
-    agenda = Agenda(pause=60)
-    agenda.answered(Question("j-1"), "LAUNCHING", NOW - 50)
-    assert calls(job(state="LAUNCHING", name=None), agenda=agenda) == []
-    answered(agenda, "j-1", NOW)
-    assert calls(job(name=None), agenda=agenda) == [Question("j-1")]
+def test_no_more_is_asked_than_there_are_slots_nor_what_is_under_way() -> None:
+    planner = new_planner(job())
+    assert planner.choose(0, NOW, RATE) == []
+    assert len(planner.choose(4, NOW, RATE)) == 4
+    assert len(planner.choose(4, NOW, RATE)) == 2
+    assert planner.choose(4, NOW + 900, RATE) == []
 
 
-def test_times_are_asked_for_where_the_details_told_the_rest() -> None:
-    agenda = Agenda(pause=60)
-    answered(agenda, "j-1", NOW)
-    agenda.answered(Question("j-1"), "LAUNCHING", NOW - 50)
-    assert calls(job(started_at=None), agenda=agenda) == [Question("j-1")]
-    assert calls(job(state="SUCCESS"), agenda=agenda) == [Question("j-1")]
-    assert calls(job(state="SUCCESS", finished_at=9.0), agenda=agenda) == []
+def test_new_readings_come_before_others_but_leave_them_every_fourth_turn() -> None:
+    planner = read_once(job("j-0"), job("j-1"))
+    planner.apply([Appeared(job(f"j-new-{n}")) for n in range(10)], NOW + 600)
+    asked = [planner.choose(1, NOW + 600, RATE)[0].job_id for _ in range(40)]
+    assert sum(job_id in {"j-0", "j-1"} for job_id in asked) == 10
 
 
-def test_times_are_not_asked_for_where_the_list_tells_as_much_as_the_details() -> None:
-    assert calls(job(state="SUCCESS")) == []
-    assert Question("j-1") not in calls(job(started_at=None))
+def test_finished_jobs_get_every_fifth_turn_and_what_nobody_else_wants() -> None:
+    finished = [job(f"j-over-{n}", "SUCCESS", name=None) for n in range(30)]
+    planner = new_planner(*(job(f"j-{n}") for n in range(10)), *finished)
+    asked = [planner.choose(1, NOW, RATE)[0] for _ in range(50)]
+    assert sum(question.metric is None for question in asked) == 10
+    assert len(planner.choose(1000, NOW, RATE)) == 40
 
 
-def test_details_of_a_finished_job_that_nobody_saw_alive_are_asked_for_too() -> None:
-    assert calls(job(state="SUCCESS", name=None)) == [Question("j-1")]
+def test_history_comes_after_what_is_shown() -> None:
+    planner = new_planner(job("j-over", "SUCCESS", name=None), history=_once("j-old"))
+    assert planner.choose(1, NOW, RATE) == [Question("j-over")]
+    assert planner.choose(5, NOW, RATE) == [Question("j-old")]
+    planner.failed(Question("j-old"), NOW)
+    assert planner.choose(5, NOW, RATE) == []
 
 
-def test_what_a_finished_job_was_is_asked_for_before_any_reading_is_asked_for_again() -> None:
-    """Without its details nobody knows what its money was spent on."""
-    agenda = Agenda(pause=60)
-    answered(agenda, "j-1", NOW - 3600)
-    finished = job("j-2", state="SUCCESS", name=None, hourly_cost_dollars=None)
-    fresh = job("j-3", started_at=None)
-    asked = calls(job(hourly_cost_dollars=100.0), finished, fresh, agenda=agenda, slots=7)
-    assert asked[6] == Question("j-2")
-    assert {question.job_id for question in asked[:6]} == {"j-3"}
+def _once(job_id: str) -> Callable[[float], str | None]:
+    left = [job_id]
+    return lambda _: left.pop() if left else None
 
 
-def test_the_state_of_a_waiting_job_that_no_list_confirms_is_asked_for() -> None:
-    waiting = job(state="LAUNCHING", confirmed_at=NOW - 31, started_at=None)
-    assert calls(waiting) == [Question("j-1")]
-    fresh = job(state="LAUNCHING", confirmed_at=NOW - 29, started_at=None)
-    assert calls(fresh) == []
+def test_details_go_first_and_readings_in_the_order_of_places() -> None:
+    planner = new_planner(job("j-2"), job("j-1"), job("j-3", name=None))
+    asked = planner.choose(100, NOW, RATE)
+    assert [question.job_id for question in asked] == ["j-3", *sorted(["j-1", "j-2", "j-3"] * 6)]
 
 
-def test_confirming_many_waiting_jobs_takes_a_share_of_the_budget_only() -> None:
-    waiting = [
-        job(f"j-{n}", state="LAUNCHING", confirmed_at=NOW - 119, started_at=None) for n in range(40)
-    ]
-    assert calls(*waiting) == []
-    assert len(calls(*waiting, now=NOW + 1)) == 40
+def test_a_list_that_contradicts_the_devices_has_them_asked_again_at_once() -> None:
+    devices = {Metric.GPU_UTILIZATION: reading(Metric.GPU_UTILIZATION, 0.9, 0.9)}
+    known = job(gpus=2.0, readings=devices)
+    planner = read_once(known)
+    idle = {Metric.GPU_UTILIZATION: reading(Metric.GPU_UTILIZATION, 0.01, at=NOW + 30)}
+    told = job(gpus=2.0, confirmed_at=NOW + 30, readings=idle)
+    planner.compare(known, job(readings={Metric.CPU: reading(Metric.CPU, 0.0)}), NOW + 30)
+    assert planner.choose(5, NOW + 30, RATE) == []
+    planner.compare(known, told, NOW + 30)
+    assert planner.choose(5, NOW + 30, RATE) == [Question("j-1", Metric.GPU_UTILIZATION)]
 
 
-def test_a_clock_that_was_set_back_makes_everything_due() -> None:
-    agenda = Agenda(pause=60)
-    answered(agenda, "j-1", NOW + 86_400)
-    assert len(calls(job(confirmed_at=NOW + 86_400), agenda=agenda)) == 7
-    agenda.failed(Question("j-1", Metric.CPU), NOW + 86_400)
-    assert Question("j-1", Metric.CPU) in calls(job(), agenda=agenda)
+def test_one_number_for_one_device_replaces_it_and_contradicts_nothing() -> None:
+    known = job(readings={Metric.GPU_UTILIZATION: reading(Metric.GPU_UTILIZATION, 0.9)})
+    planner = read_once(known)
+    idle = {Metric.GPU_UTILIZATION: reading(Metric.GPU_UTILIZATION, 0.01, at=NOW + 30)}
+    planner.compare(known, job(readings=idle), NOW + 30)
+    assert planner.choose(5, NOW + 30, RATE) == []
 
 
-def test_what_cannot_be_asked_now_is_counted_as_due() -> None:
-    schedule = plan([job(), job("j-2")], Agenda(pause=60), situation(), slots=5)
-    assert (len(schedule.questions), schedule.due, schedule.readings) == (5, 12, 12)
-    assert plan([job()], Agenda(pause=60), situation(), slots=0).questions == ()
+def test_jobs_of_other_accounts_are_none_of_its_business() -> None:
+    planner = new_planner(job(account="b"))
+    project = Project(account="a", id="p-1")
+    planner.apply([Appeared(project), Departed(project, Departure.VANISHED)], NOW)
+    assert planner.choose(10, NOW, RATE) == []
+    planner.apply([Changed(job(account="b"), job())], NOW)
+    assert planner.readings == 6
+    planner.apply([Changed(job(), job(account="b"))], NOW)
+    assert planner.readings == 0
 
 
+def test_what_departs_is_forgotten() -> None:
+    planner = read_once(job())
+    planner.apply([Departed(job(), Departure.VANISHED)], NOW)
+    assert planner.choose(10, NOW + 900, RATE) == []
+
+
+def test_what_failed_rests_and_what_was_put_off_does_not() -> None:
+    planner = new_planner(job(), job("j-2", name=None))
+    questions = planner.choose(100, NOW, RATE)
+    for question in questions:
+        planner.failed(question, NOW)
+    assert planner.choose(100, NOW + 59, RATE) == []
+    again = planner.choose(100, NOW + 61, RATE)
+    assert set(again) == set(questions)
+    for question in again:
+        planner.put_off(question)
+    assert set(planner.choose(100, NOW + 61, RATE)) == set(questions)
+
+
+def test_where_there_is_enough_every_reading_is_asked_for_exactly_once_an_interval() -> None:
+    """Ten jobs take 60 requests a minute; there are 100, and the 40 left over are not wasted."""
+    planner = new_planner(*(job(f"j-{n}", hourly_cost_dollars=1.0 + n) for n in range(10)))
+    times: dict[Question, list[float]] = {}
+    for second in range(600):
+        now = NOW + second
+        for question in planner.choose(100, now, 100.0):
+            times.setdefault(question, []).append(now)
+            answer(planner, question, now=now)
+    assert len(times) == 60
+    for asked in times.values():
+        assert [later - sooner for sooner, later in pairwise(asked)] == [60] * 9
+
+
+def test_the_first_readings_of_a_new_job_come_within_two_minutes_whatever_the_load() -> None:
+    planner = new_planner(*(job(f"j-{n}") for n in range(500)))
+    now = run(planner, NOW, seconds=300)
+    planner.apply([Appeared(job("j-new"))], now)
+    wanted = {Question("j-new", metric) for metric in Metric}
+    for second in range(120):
+        asked = planner.choose(1, now + second, RATE)
+        answer(planner, *asked, now=now + second)
+        wanted -= set(asked)
+    assert wanted == set()
+
+
+def run(planner: Planner, begin: float, *, seconds: int) -> float:
+    """Ask and answer one question a second; return when that ended."""
+    for second in range(seconds):
+        answer(planner, *planner.choose(1, begin + second, RATE), now=begin + second)
+    return begin + seconds
+
+
+@settings(deadline=None, max_examples=25)
 @given(
-    prices=st.lists(st.none() | st.floats(0, 1000), min_size=1, max_size=8),
-    slots=st.integers(1, 5),
+    prices=st.lists(st.none() | st.floats(0, 1000), min_size=1, max_size=25),
+    seed=st.integers(0, 1000),
 )
-def test_every_reading_gets_its_turn(prices: list[float | None], slots: int) -> None:
-    """Whatever the prices, and however few slots there are."""
-    jobs = [job(f"j-{n}", hourly_cost_dollars=price) for n, price in enumerate(prices)]
-    agenda = Agenda(pause=60)
-    for unpriced in jobs:
-        agenda.answered(Question(unpriced.id), "RUNNING", NOW)
-    seen: set[Question] = set()
-    for tick in range(60 * len(jobs)):
-        now = NOW + 60 * tick
-        for call in plan(jobs, agenda, situation(now=now), slots).questions:
-            seen.add(call)
-            agenda.answered(call, "", now)
-    assert seen >= {Question(each.id, metric) for each in jobs for metric in Metric}
+def test_nothing_starves_whatever_the_prices_and_however_readings_move(
+    prices: list[float | None], seed: int
+) -> None:
+    """No reading gets older than the bound, while jobs finish and others come in their place."""
+    random = Random(seed)
+    jobs = [
+        job(f"j-{n}", hourly_cost_dollars=price, name="x" if price is not None else None)
+        for n, price in enumerate(prices)
+    ]
+    planner = new_planner(*jobs)
+    ages: dict[Question, float] = {}
+    bound = longest_age(6 * len(jobs), RATE, 60.0)
+    seen: dict[Question, float] = {
+        Question(each.id, metric): NOW for each in jobs for metric in Metric
+    }
+    now = NOW
+    for second in range(int(2.5 * bound)):
+        now = NOW + second
+        if random.random() < 0.2:  # somebody wants to know what a finished job was
+            planner.apply([Appeared(job(f"j-over-{second}", "SUCCESS", name=None))], now)
+        for question in planner.choose(1, now, RATE):
+            if question.metric is not None:
+                ages[question] = max(ages.get(question, 0.0), now - seen[question])
+                seen[question] = now
+            answer(planner, question, now=now, value=random.random())
+    assert set(seen) == set(ages)
+    assert max(ages.values()) <= bound
+    assert max(now - since for since in seen.values()) <= bound
+
+
+def test_the_plan_tells_what_it_comes_to_and_what_twice_the_limit_would_bring() -> None:
+    planner = new_planner(*(job(f"j-{n}") for n in range(20)))
+    for second in range(120):
+        answer(planner, *planner.choose(1, NOW + second, RATE), now=NOW + second)
+    plan = planner.outlook(NOW + 119, RATE)
+    assert plan.planned == pytest.approx(60, rel=0.01)
+    assert plan.deferred == pytest.approx(60, rel=0.01)
+    assert plan.used == 60
+    assert plan.requests_per_minute == RATE
+    assert plan.round_seconds == 120
+    assert plan.longest_age_seconds == longest_age(120, RATE, 60.0)
+    gpu, disk = plan.ages[Metric.GPU_UTILIZATION], plan.ages[Metric.DISK]
+    assert gpu.present < disk.present
+    assert disk.doubled < disk.present
+    assert plan.expected_age_doubled_seconds == 30.0
+    assert plan.expected_age_seconds > 60.0
+    ample = planner.outlook(NOW + 119, 1000.0)
+    assert (ample.planned, ample.deferred) == pytest.approx((120, 0))
+    assert {age.present for age in ample.ages.values()} == {30.0}
+
+
+def test_a_plan_without_jobs_asks_for_nothing() -> None:
+    plan = new_planner().outlook(NOW, RATE)
+    assert (plan.planned, plan.used, plan.deferred, plan.ages) == (0, 0, 0, {})
+    assert plan.expected_age_seconds == 0

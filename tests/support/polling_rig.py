@@ -12,7 +12,7 @@ from aiohttp import web
 
 from trainwave_exporter.api import Client, RateBudget
 from trainwave_exporter.fleet import Fleet, JobsSeen, Observation, Policy, SweepEnded, SweepFailed
-from trainwave_exporter.model import ChangeListener, Fact, Job
+from trainwave_exporter.model import ChangeListener, Fact, Job, Metric
 from trainwave_exporter.polling import AccountPoller, Intervals, Scope
 
 
@@ -188,12 +188,14 @@ class Watch:
             observe=self.facts.append,
             scope=Scope(**options),
             intervals=Intervals(running=30, sweep=600, directory=300, readings=60),
+            weights=dict.fromkeys(Metric, 1.0) | {Metric.GPU_UTILIZATION: 16.0},
+            idle_threshold=0.05,
             undescribed=lambda: self.undescribed,
             clock=self.clock,
             monotonic=self.clock,
         )
 
-        self.listeners: list[ChangeListener] = [self.poller.forget]
+        self.listeners: list[ChangeListener] = [self.poller.apply]
 
     def clock(self) -> float:
         return time.time() + self.shift

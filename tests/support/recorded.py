@@ -24,7 +24,7 @@ from ruamel.yaml import YAML
 from support.exporter import wait_for
 from support.lookback import prometheus_in, take_in
 from support.simulated import Served, served
-from support.stepped import Exposition, StepClock, SteppedExporter
+from support.stepped import Exposition, Rest, StepClock, SteppedExporter
 from support.tools import tool
 from trainwave_exporter.simulator import Dialect, Simulator, World
 from trainwave_exporter.simulator.identity import Kind, write_id
@@ -116,7 +116,8 @@ def _scrapes(
             env=_KEYS,
         ) as exporter:
             exporter.ensure_running()
-            wait_for(lambda: _has_looked(exporter, times.start, thoroughly=True), "a first look")
+            rest = Rest()
+            wait_for(lambda: _has_looked(exporter, times.start, rest), "a first look")
             for at in times:
                 began = time.monotonic()
                 world_clock.set(at - times.start)
@@ -146,22 +147,18 @@ def _also_serving(api: Served, simulator: Simulator) -> Iterator[str]:
         running.result(30)
 
 
-def _has_looked(
-    exporter: SteppedExporter, at: int, *, thoroughly: bool = False
-) -> Exposition | None:
-    """Return what it shows, if it has seen what ran then; ``thoroughly``: and all there is."""
+def _has_looked(exporter: SteppedExporter, at: int, rest: Rest | None = None) -> Exposition | None:
+    """Return what it shows, if it has seen what ran then; with ``rest``: and all there is."""
     metrics = exporter.metrics()
     done = [
         last
-        for loop in (("running", "sweep", "directory") if thoroughly else ("running",))
+        for loop in (("running",) if rest is None else ("running", "sweep", "directory"))
         for _, last in metrics.all(
             "trainwave_exporter_loop_last_success_timestamp_seconds", loop=loop
         )
     ]
-    asked = [number for _, number in metrics.all("trainwave_exporter_plan_requests")]
     seen = done and all(last == at for last in done)
-    at_rest = asked and not any(asked)
-    return metrics if seen and (at_rest or not thoroughly) else None
+    return metrics if seen and (rest is None or rest.of(metrics)) else None
 
 
 def _scraped(metrics: Exposition) -> Iterator[str]:

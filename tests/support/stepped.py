@@ -89,6 +89,28 @@ class Exposition(Metrics):
             yield series, float(value)
 
 
+class Rest:
+    """Whether the planner has nothing left to ask: it has looked, and again, and asked nothing."""
+
+    _LOOKS = 3
+
+    def __init__(self) -> None:
+        self._asked = self._looks = -1.0
+
+    def of(self, metrics: Metrics) -> bool:
+        """Return whether that is so, as far as this scrape and those before it tell."""
+        asked = sum(
+            number
+            for labels, number in metrics.all("trainwave_exporter_api_requests_total")
+            if labels["endpoint"] == "job" or labels["endpoint"].startswith("metrics/")
+        )
+        runs = metrics.all("trainwave_exporter_loop_runs_total", loop="readings")
+        looks = sum(number for _, number in runs)
+        if asked != self._asked or looks < self._looks:
+            self._asked, self._looks = asked, looks
+        return looks >= self._looks + self._LOOKS
+
+
 class SteppedExporter:
     """The test's handle on the exporter: starts it, looks at it, kills it."""
 

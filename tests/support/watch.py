@@ -15,7 +15,7 @@ from typing import NamedTuple
 from support.audit import Audit
 from support.exporter import wait_for
 from support.simulated import serving
-from support.stepped import Exposition, StepClock, SteppedExporter
+from support.stepped import Exposition, Rest, StepClock, SteppedExporter
 from trainwave_exporter.simulator import Books, Dialect, Faults, Simulator, World, parse_faults
 
 COST = "trainwave_project_cost_dollars_total"
@@ -39,7 +39,7 @@ _SHOWN = (
     "trainwave_job_finished_timestamp_seconds",
     "trainwave_organization_credit_balance_dollars",
     "trainwave_reconciliation_difference_dollars",
-    "trainwave_exporter_plan_requests",
+    "trainwave_exporter_api_requests_total",
     "trainwave_exporter_loop_*",
     "trainwave_exporter_ledger_*",
 )
@@ -152,7 +152,8 @@ class Watch:
         """Have the exporter look likewise; ``sure``: it will be able to write what it saw."""
         books = self.books
         self.audit.look(books, sure=sure)
-        return self.wait(lambda m: self._all_known(m, books), "all to be known")
+        rest = Rest()
+        return self.wait(lambda m: rest.of(m) and self._all_known(m, books), "all to be known")
 
     def wait(self, condition: Callable[[Exposition], object], what: str) -> Exposition:
         """Scrape until a condition holds, and return that scrape."""
@@ -169,9 +170,8 @@ class Watch:
         succeeded = metrics.by("loop", "trainwave_exporter_loop_last_success_timestamp_seconds")
         if not succeeded.get("sweep") == succeeded.get("running") == books.at:
             return False
-        planned = metrics.all("trainwave_exporter_plan_requests")
         stats = self._simulator.stats
-        if any(number for _, number in planned) or stats.requests != stats.by_status.total():
+        if stats.requests != stats.by_status.total():
             return False
         costs = metrics.by("job_id", "trainwave_job_cost_dollars")
         told = {job_id: self.audit.jobs[job_id].looks[-1] for job_id in costs}

@@ -22,6 +22,8 @@ from trainwave_exporter.api.gates import Block, Gate, Pace, ServerWindow, Slidin
 from trainwave_exporter.api.headers import rate_headers
 
 _SHORTEST_SLEEP = 0.001
+_USUAL_SECONDS = 0.2
+"""For so long of the allowance exchanges may be under way, where that is more than was set."""
 
 
 class Priority(IntEnum):
@@ -53,8 +55,8 @@ class RateBudget:
 
     ``share`` of the limit is ours to use, the rest is for people and their other programs.
     ``initial_limit`` (requests a minute) holds until the API tells its own. ``max_in_flight``
-    bounds the exchanges under way. ``clock`` gives Unix seconds, ``monotonic`` those that ``sleep``
-    waits in.
+    bounds the exchanges under way, unless the allowance is so large that it takes more of them.
+    ``clock`` gives Unix seconds, ``monotonic`` those that ``sleep`` waits in.
     """
 
     def __init__(
@@ -161,9 +163,13 @@ class RateBudget:
             blocked_until=now + self._block.left if self._block.left else 0.0,
         )
 
+    @property
+    def _most_in_flight(self) -> int:
+        return max(self._max_in_flight, int(self._terms.allowance / 60 * _USUAL_SECONDS))
+
     def _serve(self) -> None:
         """Let go all whose turn it is; set the alarm for the next one, if any."""
-        while self._in_flight < (1 if self._block.on_trial else self._max_in_flight):
+        while self._in_flight < (1 if self._block.on_trial else self._most_in_flight):
             priority = next((p for p, turns in self._waiting.items() if turns), None)
             if priority is None:
                 break

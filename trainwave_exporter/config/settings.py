@@ -42,6 +42,7 @@ _MEMORY = Meta(extra={"choices": (Unit.PERCENT, Unit.RATIO, *_BYTES)})
 _TRANSFER = Meta(
     extra={"choices": (Unit.BYTES_PER_SECOND, Unit.MEGABITS_PER_SECOND, Unit.BYTES_TOTAL)}
 )
+_WEIGHT = Meta(gt=0, le=10_000)
 _FILE_ONLY = Meta(extra={"file_only": True})
 _ONE_OR_MORE = Meta(extra={"one_or_more": True})
 _AS_THE_TOOLKIT_HAS_IT = Meta(extra={"flag": "--web.config.file"})
@@ -161,6 +162,23 @@ class Readings(Struct, frozen=True, kw_only=True):
             Metric.GPU_UTILIZATION: self.listed_gpu_utilization,
             Metric.MEMORY: self.listed_memory,
         }
+
+
+class Weights(Struct, frozen=True, kw_only=True):
+    """How much each reading matters beside the price of its job, where requests are scarce."""
+
+    cpu: Annotated[float, _WEIGHT, Meta(description="Weight of CPU use.")] = 16.0
+    memory: Annotated[float, _WEIGHT, Meta(description="Weight of memory use.")] = 1.0
+    network: Annotated[float, _WEIGHT, Meta(description="Weight of network I/O.")] = 1.0
+    gpu_utilization: Annotated[float, _WEIGHT, Meta(description="Weight of GPU use.")] = 256.0
+    gpu_memory: Annotated[float, _WEIGHT, Meta(description="Weight of GPU memory use.")] = 1.0
+    disk: Annotated[float, _WEIGHT, Meta(description="Weight of disk I/O.")] = 1.0
+
+    @property
+    def by_metric(self) -> Mapping[Metric, float]:
+        """The weight of each of the six metrics."""
+        fields = asdict(self)
+        return {metric: fields[metric] for metric in Metric}
 
 
 class Storage(Struct, frozen=True, kw_only=True):
@@ -287,6 +305,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     polling: Polling = Polling()
     fleet: Fleet = Fleet()
     readings: Readings = Readings()
+    weights: Weights = Weights()
     storage: Storage = Storage()
     waste: Waste = Waste()
     budgets: tuple[Budget, ...] = ()

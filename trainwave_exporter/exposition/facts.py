@@ -17,13 +17,16 @@ from trainwave_exporter.model import (
     IllegalTransition,
     LedgerRun,
     LoopRun,
+    Metric,
     Plan,
     RateLimit,
+    ReadingReplaced,
     UnknownState,
     Unreadable,
 )
 
 _API_SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_READING_SECONDS = (15.0, 30.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0, 1200.0, 2400.0, 4800.0)
 _STRANGE = 50
 """How many values that no source names a label may take before they are lumped together."""
 _OUTCOMES = {True: "ok", False: "error"}
@@ -105,10 +108,11 @@ def rate_limits(own: Instruments) -> Callable[[RateLimit], None]:
 
 
 def plans(own: Instruments) -> Callable[[Plan], None]:
-    """Show what the planner came to."""
+    """Show what the planner comes to."""
     requests = own.gauge(
         "plan_requests",
-        "Requests that the last tick of the planner came to.",
+        "Requests a minute about single jobs: planned for readings within the budget, used in the"
+        " last minute, deferred because the ideal interval would take them beyond the budget.",
         "account",
         "outcome",
     )
@@ -117,13 +121,44 @@ def plans(own: Instruments) -> Callable[[Plan], None]:
         "Time that one round of all readings takes at the present budget.",
         "account",
     )
+    longest = own.gauge(
+        "readings_longest_age_seconds",
+        "Time within which every reading is refreshed at the present budget, at the worst.",
+        "account",
+    )
+    expected = own.gauge(
+        "readings_expected_age_seconds",
+        "Mean age of the readings that have to be asked for, at the present rate limit and at twice"
+        " that.",
+        "account",
+        "metric",
+        "limit",
+    )
 
     def observe(fact: Plan) -> None:
         requests(fact.account, "planned").set(fact.planned)
+        requests(fact.account, "used").set(fact.used)
         requests(fact.account, "deferred").set(fact.deferred)
         round_seconds(fact.account).set(fact.round_seconds)
+        longest(fact.account).set(fact.longest_age_seconds)
+        for metric in Metric:
+            age = fact.ages.get(metric)
+            expected(fact.account, metric, "present").set(age.present if age else nan)
+            expected(fact.account, metric, "doubled").set(age.doubled if age else nan)
 
     return observe
+
+
+def replaced_readings(own: Instruments) -> Callable[[ReadingReplaced], None]:
+    """Time how old readings become."""
+    ages = own.histogram(
+        "reading_age_seconds",
+        "Age that a reading had reached when a newer one was asked for.",
+        "account",
+        "metric",
+        buckets=_READING_SECONDS,
+    )
+    return lambda fact: ages(fact.account, fact.metric).observe(fact.age)
 
 
 def loop_runs(own: Instruments) -> Callable[[LoopRun], None]:
@@ -254,6 +289,7 @@ KINDS: Mapping[type, Callable[[Instruments], Observe]] = {
     RateLimit: rate_limits,
     LoopRun: loop_runs,
     Plan: plans,
+    ReadingReplaced: replaced_readings,
     Unreadable: unreadables,
     UnknownState: unknown_states,
     IllegalTransition: illegal_transitions,

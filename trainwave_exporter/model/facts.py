@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from msgspec import Struct
+
+from trainwave_exporter.model.jobs import Metric
 
 
 class Exchange(Struct, frozen=True, kw_only=True):
@@ -45,15 +47,44 @@ class LoopRun(Struct, frozen=True, kw_only=True):
     finished_at: float
 
 
+class PlannedAge(Struct, frozen=True):
+    """The mean age in seconds that readings have under a plan."""
+
+    present: float
+    doubled: float
+    """The same if the API granted twice the requests."""
+
+
 class Plan(Struct, frozen=True, kw_only=True):
-    """What one tick of the planner came to, in requests."""
+    """What the planner of one account comes to now. Requests are those about single jobs."""
 
     account: str
-    planned: int
-    deferred: int
-    """Due, but beyond what the budget allows now."""
+    planned: float
+    """Requests a minute that readings are given."""
+    used: int
+    """Requests sent in the last minute, those for details and states included."""
+    deferred: float
+    """Requests a minute that the ideal interval would take beyond what is planned."""
+    requests_per_minute: float
+    """What the budget has for all that is planned."""
     round_seconds: float
     """How long one round of all readings takes at the present budget."""
+    longest_age_seconds: float
+    """Within which every reading is refreshed, at the worst."""
+    ages: Mapping[Metric, PlannedAge]
+    """The expected age of what is asked for of running jobs."""
+    expected_age_seconds: float
+    """The same of all metrics together; 0 without readings."""
+    expected_age_doubled_seconds: float
+
+
+class ReadingReplaced(Struct, frozen=True, kw_only=True):
+    """A newer reading took the place of one."""
+
+    account: str
+    metric: Metric
+    age: float
+    """Seconds between the two questions: how old the old one had become."""
 
 
 class Unreadable(Struct, frozen=True, kw_only=True):
@@ -113,6 +144,7 @@ Fact: TypeAlias = (
     | RateLimit
     | LoopRun
     | Plan
+    | ReadingReplaced
     | Unreadable
     | UnknownState
     | IllegalTransition

@@ -1,12 +1,14 @@
 """What to ask, when, and how much of it: loops over lists, and a planner for the rest."""
 
+from trainwave_exporter.polling.allocation import longest_age
+from trainwave_exporter.polling.intervals import Intervals
 from trainwave_exporter.polling.loop import Loop
 from trainwave_exporter.polling.pace import (
     readings_in_a_round,
     requests_per_minute,
     round_seconds,
 )
-from trainwave_exporter.polling.poller import AccountPoller, Intervals
+from trainwave_exporter.polling.poller import AccountPoller
 from trainwave_exporter.polling.schedule import Schedule
 from trainwave_exporter.polling.scope import Scope
 
@@ -16,6 +18,7 @@ __all__ = [
     "Loop",
     "Schedule",
     "Scope",
+    "longest_age",
     "readings_in_a_round",
     "requests_per_minute",
     "round_seconds",

@@ -1,154 +1,261 @@
-"""Which requests are worth most now. Pure: fleet, agenda and time in, questions out, best first.
+"""Which requests are worth most now. No I/O and no clock: jobs, answers and the time come in.
 
-The lists of jobs bring state and cost by themselves; what is planned here is the rest:
+The lists of jobs bring state and cost by themselves, and some readings; what is planned here is the
+rest, in this order:
 
-1. the details of a job that ran when last heard of and is missing from the running list: it has
-   probably ended, and its last state and cost are wanted at once;
-2. the details of a live job that the list does not bring (name, hardware, price, start), once per
-   state; and, as often as a share of the budget allows, those of jobs that the running list never
-   names because they wait to run or are being wound up: nothing else confirms their state;
-3. everything else that ages: the readings of running jobs, and the missing details of finished
-   ones, without which nobody knows what their money was spent on. Oldest and dearest first: what
-   counts is the age in units of the ideal interval, weighted with the square root of the job's
-   price, and doubled for GPU utilization, which tells idle GPUs. An age grows without bound, so
-   nothing starves.
+1. jobs that went missing and details of live jobs (`trainwave_exporter.polling.enquiries`);
+2. readings that were never answered, then those that are probably not true any more;
+3. readings that are due by the allocation of the budget
+   (`trainwave_exporter.polling.allocation`, `trainwave_exporter.polling.rota`);
+4. details of finished jobs, and of such as are history.
+
+So that nothing starves, what is due gets every fourth turn while new readings keep coming, and
+finished jobs every fifth while there is anything else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from heapq import nlargest
-from math import sqrt
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from trainwave_exporter.model import Job, Metric
-from trainwave_exporter.polling.agenda import LONGEST_PAUSE_SECONDS, Agenda, Asked, Question
-from trainwave_exporter.polling.pace import brought_by_list, readings_in_a_round
+from trainwave_exporter.model import (
+    Appeared,
+    Change,
+    Changed,
+    Departed,
+    Job,
+    Metric,
+    Plan,
+    PlannedAge,
+    Reading,
+)
+from trainwave_exporter.polling.allocation import allocate, longest_age
+from trainwave_exporter.polling.enquiries import Enquiries
+from trainwave_exporter.polling.movement import differs
+from trainwave_exporter.polling.pace import round_seconds
+from trainwave_exporter.polling.question import Question
+from trainwave_exporter.polling.rota import Rota
 
-_NEVER_READ = 1e6
-"""What has never been read counts as this many ideal intervals old: it comes before the rest."""
-_METRIC_WEIGHT = {Metric.GPU_UTILIZATION: 2.0}
-_UNLISTED_SHARE = 0.25
-"""The part of the budget that confirming the state of unlisted jobs may take."""
-_CHEAPEST = 0.1
-"""Price in dollars per hour below which, or without which, jobs weigh the same."""
+_DUE_SHARE: Final = 1 / 4
+"""The part of turns that readings asked for again get while there are new ones."""
+_FINISHED_SHARE: Final = 1 / 5
+"""The part of turns that finished jobs get while there is anything else."""
+_MINUTE: Final = 60.0
 
 
-class Situation(Struct, frozen=True, kw_only=True):
-    """What the planner needs to know besides the jobs and the agenda."""
+class Ideals(Struct, frozen=True, kw_only=True):
+    """What is aimed at, if the budget allows."""
 
-    now: float
-    """Unix seconds."""
-    listed_since: float
-    """When the newest successful walk of the running list began: it confirmed whom it named."""
-    state_interval: float
-    """How often, in seconds, the state of a live job is to be confirmed."""
     readings_interval: float
-    """The ideal age in seconds at which a reading is asked for again."""
-    requests_per_minute: float
-    """What the budget has for all that is planned here."""
+    """Seconds from one question for a reading to the next."""
+    state_interval: float
+    """Seconds after which the state of a live job is to be confirmed."""
+    weights: Mapping[Metric, float]
+    """How much each metric matters beside the price of its job."""
+    idle_threshold: float
+    """Utilization below which a GPU is idle, 0 to 1."""
 
 
-class Choice(Struct, frozen=True):
-    """What came of planning."""
+class _Share:
+    """Gives someone a fixed part of the turns while others would take them all."""
 
-    questions: tuple[Question, ...]
-    """What to ask now, best first."""
-    due: int
-    """How many were due, these included."""
-    readings: int
-    """How many readings one round over all running jobs takes."""
+    def __init__(self, part: float) -> None:
+        self._gain = part / (1 - part)
+        self._credit = 0.0
 
+    @property
+    def due(self) -> bool:
+        return self._credit >= 1
 
-class _Need(Struct, frozen=True):
-    rank: int
-    score: float
-    question: Question
+    def others_had_one(self) -> None:
+        self._credit = min(1.0, self._credit + self._gain)
 
-
-def plan(jobs: Iterable[Job], agenda: Agenda, situation: Situation, slots: int) -> Choice:
-    """Return at most ``slots`` questions for ``jobs`` (all that are shown of one account)."""
-    jobs = list(jobs)
-    unlisted = sum(_unlisted(job, situation) and not job.running for job in jobs)
-    patience = 60.0 * unlisted / (_UNLISTED_SHARE * max(1.0, situation.requests_per_minute))
-    situation = replace(situation, state_interval=max(situation.state_interval, patience))
-    due = [need for job in jobs for need in _needs(job, agenda, situation)]
-    best = nlargest(slots, due, key=lambda need: (need.rank, need.score))
-    return Choice(tuple(need.question for need in best), len(due), readings_in_a_round(jobs))
+    def had_one(self) -> None:
+        self._credit = 0.0
 
 
-def _needs(job: Job, agenda: Agenda, situation: Situation) -> Iterator[_Need]:
-    now = situation.now
-    details = Question(job.id)
-    asked = agenda.asked(details)
-    if _may_be_asked(asked, now):
-        rank = _details_rank(job, asked.answered_in_state, situation)
-        if rank is not None:
-            asked_before = asked.answered_at is not None or not job.finished
-            age = _age(now, job.confirmed_at) / situation.state_interval
-            yield _Need(rank, (age if asked_before else _NEVER_READ) * _weight(job), details)
-    if job.running:
-        for metric in Metric:
-            yield from _reading_needs(job, metric, agenda, situation)
+class Planner:
+    """What is asked about the jobs of one account, one by one."""
+
+    def __init__(
+        self, *, account: str, ideals: Ideals, history: Callable[[float], str | None]
+    ) -> None:
+        """``history`` names, at a time, a job that is not shown and whose details are wanted."""
+        self._account = account
+        self._ideals = ideals
+        self._history = history
+        pause = ideals.readings_interval
+        self._rota = Rota(
+            ideal=ideals.readings_interval,
+            pause=pause,
+            weights=ideals.weights,
+            idle_threshold=ideals.idle_threshold,
+        )
+        self._enquiries = Enquiries(pause=pause, state_interval=ideals.state_interval)
+        self._due_share = _Share(_DUE_SHARE)
+        self._finished_share = _Share(_FINISHED_SHARE)
+        self._asked_at: deque[float] = deque()
+        self._settled: tuple[Counter[int], float] | None = None
+
+    # What happens to jobs
+
+    def apply(self, changes: Iterable[Change], now: float) -> None:
+        """Take in what happened to jobs; of other accounts and other things nothing is taken."""
+        for change in changes:
+            match change:
+                case Appeared(Job() as job) | Changed(_, Job() as job):
+                    if job.account == self._account:
+                        self._enquiries.seen(job)
+                        self._rota.seat(job, now)
+                    elif isinstance(change, Changed):
+                        self._forget(job.id)  # another account tells of it from now on
+                case Departed(Job() as job):
+                    self._forget(job.id)
+                case _:
+                    pass
+
+    def listed(self, since: float, now: float) -> None:
+        """Note that the running list was walked from ``since`` on."""
+        self._enquiries.listed(since, now)
+
+    def compare(self, known: Job, told: Job, now: float) -> None:
+        """Look whether a list contradicts the readings of devices that it cannot replace."""
+        for metric, reading in told.readings.items():
+            before = known.readings.get(metric)
+            if before is not None and len(before.points) > 1 and differs(before, reading):
+                self._rota.hint(Question(known.id, metric), now)
+
+    # What to ask
+
+    def choose(self, slots: int, now: float, requests_per_minute: float) -> list[Question]:
+        """Return at most ``slots`` questions, best first; they count as asked from now on.
+
+        ``requests_per_minute``: what the budget has for all that is planned here.
+        """
+        self._rota.look(now)
+        self._settle(requests_per_minute)
+        live = iter(self._enquiries.live(now, requests_per_minute))
+        chosen: list[Question] = []
+        for _ in range(slots):
+            question = next(live, None) or self._next(now)
+            if question is None:
+                break
+            if question.metric is None:
+                self._enquiries.begin(question)
+            chosen.append(question)
+        self._asked_at.extend([now] * len(chosen))
+        # Within the batch it is all the same when, but not to the exposition what lies together.
+        return sorted(chosen, key=_place)
+
+    def _next(self, now: float) -> Question | None:
+        if self._finished_share.due and (question := self._take_finished(now)):
+            return question
+        if self._due_share.due and (question := self._take_due(now)):
+            return question
+        if question := self._rota.take_new() or self._rota.take_hinted():
+            self._due_share.others_had_one()
+            self._finished_share.others_had_one()
+            return question
+        return self._take_due(now) or self._take_finished(now)
+
+    def _take_due(self, now: float) -> Question | None:
+        question = self._rota.take_due(now)
+        if question is not None:
+            self._due_share.had_one()
+            self._finished_share.others_had_one()
+        return question
+
+    def _take_finished(self, now: float) -> Question | None:
+        question = self._enquiries.finished(now)
+        if question is None and (job_id := self._history(now)) is not None:
+            question = Question(job_id)
+        if question is not None:
+            self._finished_share.had_one()
+        return question
+
+    # How it went
+
+    def details_answered(self, question: Question, state: str) -> None:
+        """Note that a job's details came, while it was in ``state``."""
+        self._enquiries.answered(question, state)
+
+    def reading_answered(
+        self, question: Question, before: Reading | None, after: Reading, asked_at: float
+    ) -> float | None:
+        """Note that a reading came, and which was known before.
+
+        Return how old, in seconds, the answer before it had become when this one was asked for.
+        """
+        return self._rota.answered(question, before, after, asked_at)
+
+    def failed(self, question: Question, now: float) -> None:
+        """Note that nothing came, so that it is not asked again at once."""
+        self._of(question).failed(question, now)
+
+    def put_off(self, question: Question) -> None:
+        """Note that it was not asked, for no fault of its own."""
+        self._of(question).put_off(question)
+
+    # What it comes to
+
+    @property
+    def readings(self) -> int:
+        """How many readings of running jobs have to be asked for."""
+        return self._rota.readings
+
+    def outlook(self, now: float, requests_per_minute: float) -> Plan:
+        """Return what the plan comes to at this budget, and what twice the limit would bring."""
+        self._settle(requests_per_minute)
+        ideal, readings = self._ideals.readings_interval, self.readings
+        ranks, present = self._rota.ranks, self._rota.allocation
+        doubled = allocate(ranks, 2 * _per_second(requests_per_minute), ideal)
+        planned = _MINUTE * present.per_second(ranks)
+        return Plan(
+            account=self._account,
+            planned=planned,
+            used=self._used(now),
+            deferred=max(0.0, _MINUTE * readings / ideal - planned),
+            requests_per_minute=requests_per_minute,
+            round_seconds=round_seconds(readings, requests_per_minute, ideal),
+            longest_age_seconds=longest_age(readings, requests_per_minute, ideal),
+            ages={
+                metric: PlannedAge(present.expected_age(counts), doubled.expected_age(counts))
+                for metric, counts in self._rota.counts.items()
+                if counts.total()
+            },
+            expected_age_seconds=present.expected_age(ranks),
+            expected_age_doubled_seconds=doubled.expected_age(ranks),
+        )
+
+    def _settle(self, requests_per_minute: float) -> None:
+        """Allocate the budget anew, if readings or budget are not what they were."""
+        ranks = self._rota.ranks
+        if self._settled != (ranks, requests_per_minute):
+            self._settled = (ranks, requests_per_minute)
+            self._rota.allocation = allocate(
+                ranks, _per_second(requests_per_minute), self._ideals.readings_interval
+            )
+
+    def _used(self, now: float) -> int:
+        while self._asked_at and not 0 <= now - self._asked_at[0] < _MINUTE:
+            self._asked_at.popleft()
+        return len(self._asked_at)
+
+    def _of(self, question: Question) -> Enquiries | Rota:
+        return self._enquiries if question.metric is None else self._rota
+
+    def _forget(self, job_id: str) -> None:
+        self._enquiries.gone(job_id)
+        self._rota.dismiss(job_id)
 
 
-def _details_rank(job: Job, answered_in_state: str | None, situation: Situation) -> int | None:
-    unlisted = _unlisted(job, situation)
-    if unlisted and job.running:
-        return 3
-    if answered_in_state != job.state and _lacks_details(job, asked=answered_in_state is not None):
-        return 1 if job.finished else 2
-    if unlisted and _age(situation.now, job.confirmed_at) >= situation.state_interval:
-        return 2
-    return None
+def _per_second(requests_per_minute: float) -> float:
+    return max(1.0, requests_per_minute) / _MINUTE
 
 
-def _unlisted(job: Job, situation: Situation) -> bool:
-    """Whether a live job is missing from the newest walk of the running list."""
-    listed = situation.listed_since <= job.confirmed_at <= situation.now
-    return not listed and not job.finished
-
-
-def _lacks_details(job: Job, *, asked: bool) -> bool:
-    """Whether something is missing that a job's details would tell.
-
-    Where the list tells name, hardware and price, it tells all that the details do; missing times
-    are worth a request only where the details had to be asked for the rest.
-    """
-    if job.name is None or job.gpus is None or job.hourly_cost_dollars is None:
-        return True
-    times_missing = (job.running and job.started_at is None) or (
-        job.finished and job.finished_at is None
-    )
-    return asked and times_missing
-
-
-def _reading_needs(
-    job: Job, metric: Metric, agenda: Agenda, situation: Situation
-) -> Iterator[_Need]:
-    question = Question(job.id, metric)
-    asked = agenda.asked(question)
-    if not _may_be_asked(asked, situation.now) or brought_by_list(job, metric):
-        return
-    if asked.answered_at is None:
-        age = _NEVER_READ
-    else:
-        age = _age(situation.now, asked.answered_at) / situation.readings_interval
-    if age >= 1:
-        yield _Need(1, age * _weight(job) * _METRIC_WEIGHT.get(metric, 1.0), question)
-
-
-def _may_be_asked(asked: Asked, now: float) -> bool:
-    """Whether it is not under way, nor in its pause after a failure."""
-    return not asked.under_way and not now < asked.not_before <= now + LONGEST_PAUSE_SECONDS
-
-
-def _age(now: float, then: float) -> float:
-    """Return seconds since ``then``; what lies ahead (the clock was set back) is beyond any age."""
-    return now - then if then <= now else _NEVER_READ
-
-
-def _weight(job: Job) -> float:
-    return sqrt(max(job.hourly_cost_dollars or 0.0, _CHEAPEST))
+def _place(question: Question) -> tuple[bool, str]:
+    """Details first, then in the order of the exposition."""
+    return question.metric is not None, question.job_id

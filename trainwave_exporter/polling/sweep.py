@@ -8,8 +8,9 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from trainwave_exporter.api import Client, Page, Priority, pages
+from trainwave_exporter.api import BadRequest, BodyTooLarge, Client, Page, Priority, Timeout, pages
 from trainwave_exporter.model import Job
+from trainwave_exporter.polling.page_size import PageSize
 from trainwave_exporter.polling.scope import Scope
 
 Report: TypeAlias = Callable[[tuple[Job, ...], float], None]
@@ -61,6 +62,7 @@ class Sweeper:
         self._scope = scope
         self._report = report
         self._clock = clock
+        self._page_size = PageSize(scope.page_size)
 
     async def sweep(
         self, *, status: str | None, priority: Priority, step: Callable[[], None]
@@ -90,15 +92,22 @@ class Sweeper:
         self, found: _Found, status: str | None, priority: Priority, step: Callable[[], None]
     ) -> None:
         async def fetch(offset: int) -> Page[Job]:
-            asked_at = self._clock()
-            page = await self._client.list_jobs(
-                org=self._scope.organization,
-                project=self._scope.project,
-                status=status,
-                limit=self._scope.page_size,
-                offset=offset,
-                priority=priority,
-            )
+            asked_at, size = self._clock(), self._page_size.ask
+            try:
+                page = await self._client.list_jobs(
+                    org=self._scope.organization,
+                    project=self._scope.project,
+                    status=status,
+                    limit=size,
+                    offset=offset,
+                    priority=priority,
+                )
+            except (BadRequest, BodyTooLarge, Timeout):
+                found.requests += 1
+                if self._page_size.refused(size):
+                    return await fetch(offset)
+                raise
+            self._page_size.came(size, page.size, last=page.last)
             self._report(page.items, asked_at)
             return page
 

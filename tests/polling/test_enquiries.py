@@ -1,0 +1,154 @@
+"""Which jobs' own pages are asked for, and when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from support.known_jobs import NOW, job
+
+from trainwave_exporter.model import Job
+from trainwave_exporter.polling.enquiries import Enquiries
+from trainwave_exporter.polling.question import LONGEST_PAUSE_SECONDS, Question
+
+LISTED = NOW - 10
+
+
+def new_enquiries(*jobs: Job) -> Enquiries:
+    enquiries = Enquiries(pause=60.0, state_interval=30.0)
+    for each in jobs:
+        enquiries.seen(each)
+    enquiries.listed(LISTED, NOW)
+    return enquiries
+
+
+def wanted(enquiries: Enquiries, now: float = NOW, rate: float = 80.0) -> list[str]:
+    return [question.job_id for question in enquiries.live(now, rate)]
+
+
+def waiting(job_id: str = "j-1", **fields: Any) -> Job:
+    return job(job_id, "LAUNCHING", started_at=None, **fields)
+
+
+def test_a_running_job_that_the_list_missed_comes_before_everything() -> None:
+    missing = job("j-9", confirmed_at=NOW - 40, hourly_cost_dollars=0.1, name=None)
+    new = job("j-1", name=None, hourly_cost_dollars=30.0)
+    assert wanted(new_enquiries(new, missing)) == ["j-9", "j-1"]
+
+
+def test_a_missing_job_that_was_heard_of_meanwhile_is_not_asked_for() -> None:
+    enquiries = new_enquiries(job(confirmed_at=NOW - 40))
+    enquiries.seen(job(confirmed_at=NOW - 1))
+    assert wanted(enquiries) == []
+    enquiries.seen(job(state="SUCCESS", confirmed_at=NOW - 40))
+    assert wanted(enquiries) == []
+
+
+def test_details_that_the_list_does_not_tell_are_asked_for_the_dearest_job_first() -> None:
+    jobs = [job(f"j-{n}", gpus=None, hourly_cost_dollars=float(n)) for n in range(3)]
+    assert wanted(new_enquiries(job("j-9"), *jobs)) == ["j-2", "j-1", "j-0"]
+    assert wanted(new_enquiries(job(name=None))) == ["j-1"]
+    assert wanted(new_enquiries(job(hourly_cost_dollars=None))) == ["j-1"]
+
+
+def test_details_are_asked_for_once_per_state() -> None:
+    enquiries = new_enquiries(waiting(name=None))
+    enquiries.answered(Question("j-1"), "LAUNCHING")
+    assert wanted(enquiries) == []
+    enquiries.seen(job(name=None))
+    assert wanted(enquiries) == ["j-1"]
+    enquiries.answered(Question("j-1"), "RUNNING")
+    assert wanted(enquiries, NOW + 1e6) == []
+
+
+def test_times_are_asked_for_where_the_details_had_to_tell_the_rest() -> None:
+    enquiries = new_enquiries(waiting(name=None))
+    enquiries.answered(Question("j-1"), "LAUNCHING")
+    enquiries.seen(job(started_at=None))
+    assert wanted(enquiries) == ["j-1"]
+    enquiries.seen(job(state="SUCCESS"))
+    assert enquiries.finished(NOW) == Question("j-1")
+    enquiries.seen(job(state="SUCCESS", finished_at=9.0))
+    assert enquiries.finished(NOW) is None
+
+
+def test_times_are_not_asked_for_where_the_list_tells_as_much_as_the_details() -> None:
+    enquiries = new_enquiries(job(started_at=None), job("j-2", "SUCCESS"))
+    assert wanted(enquiries) == []
+    assert enquiries.finished(NOW) is None
+
+
+def test_finished_jobs_are_asked_for_once_the_one_that_waits_longest_first() -> None:
+    enquiries = new_enquiries(job("j-2", "SUCCESS", name=None), job("j-1", "SUCCESS", name=None))
+    asked = []
+    while question := enquiries.finished(NOW):
+        asked.append(question.job_id)
+        enquiries.begin(question)
+        enquiries.answered(question, "SUCCESS")
+    assert asked == ["j-2", "j-1"]
+
+
+def test_the_state_of_a_waiting_job_that_no_list_confirms_is_asked_for() -> None:
+    assert wanted(new_enquiries(waiting(confirmed_at=NOW - 31))) == ["j-1"]
+    enquiries = new_enquiries(waiting(confirmed_at=NOW - 29))
+    assert wanted(enquiries) == []
+    assert wanted(enquiries, NOW + 2) == ["j-1"]
+
+
+def test_confirming_many_waiting_jobs_takes_a_share_of_the_budget_only() -> None:
+    """Forty of them in two minutes are a quarter of eighty requests a minute."""
+    enquiries = new_enquiries(*(waiting(f"j-{n}", confirmed_at=NOW - 119) for n in range(40)))
+    assert wanted(enquiries) == []
+    assert len(wanted(enquiries, NOW + 1)) == 40
+
+
+def test_nothing_is_asked_twice_at_the_same_time() -> None:
+    enquiries = new_enquiries(
+        job("j-1", name=None),
+        job("j-2", confirmed_at=NOW - 40),
+        waiting("j-3", confirmed_at=NOW - 40),
+        job("j-4", "SUCCESS", name=None),
+    )
+    questions = [*enquiries.live(NOW, 80.0), *filter(None, [enquiries.finished(NOW)])]
+    assert {question.job_id for question in questions} == {"j-1", "j-2", "j-3", "j-4"}
+    for question in questions:
+        enquiries.begin(question)
+    assert wanted(enquiries) == []
+    assert enquiries.finished(NOW) is None
+    for question in questions:
+        enquiries.put_off(question)
+    assert len(wanted(enquiries)) == 3
+
+
+def test_what_failed_rests_for_longer_and_longer() -> None:
+    enquiries = new_enquiries(job(name=None))
+    (question,) = enquiries.live(NOW, 80.0)
+    now = NOW
+    for pause in (60.0, 120.0, 240.0, 480.0, LONGEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS):
+        enquiries.begin(question)
+        enquiries.failed(question, now)
+        assert wanted(enquiries, now + pause - 1) == []
+        now += pause
+        assert wanted(enquiries, now) == ["j-1"]
+
+
+def test_what_left_is_forgotten() -> None:
+    enquiries = new_enquiries(job(name=None), job("j-2", confirmed_at=NOW - 40))
+    (missing, new) = enquiries.live(NOW, 80.0)
+    for question in (missing, new):
+        enquiries.begin(question)
+        enquiries.gone(question.job_id)
+        enquiries.failed(question, NOW)
+        enquiries.answered(question, "RUNNING")
+        enquiries.put_off(question)
+    assert wanted(enquiries, NOW + 1e6) == []
+    enquiries.seen(job(name=None))
+    assert wanted(enquiries) == ["j-1"]
+
+
+def test_a_clock_that_was_set_back_makes_everything_due() -> None:
+    enquiries = Enquiries(pause=60.0, state_interval=30.0)
+    enquiries.seen(waiting(confirmed_at=NOW + 86_400))
+    enquiries.seen(job("j-2", name=None))
+    enquiries.failed(Question("j-2"), NOW + 86_400)
+    enquiries.listed(LISTED, NOW)
+    assert wanted(enquiries) == ["j-2", "j-1"]

@@ -1,0 +1,326 @@
+"""Whose turn it is among readings."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from support.known_jobs import NOW, job, reading
+
+from trainwave_exporter.model import Job, Metric
+from trainwave_exporter.polling.allocation import Allocation, allocate
+from trainwave_exporter.polling.question import LONGEST_PAUSE_SECONDS, Question
+from trainwave_exporter.polling.rota import Rota
+
+EVEN = dict.fromkeys(Metric, 1.0)
+
+
+def new_rota(*jobs: Job, now: float = NOW, **weights: float) -> Rota:
+    by_metric = EVEN | {Metric(name): weight for name, weight in weights.items()}
+    rota = Rota(ideal=60.0, pause=60.0, weights=by_metric, idle_threshold=0.05)
+    for each in jobs:
+        rota.seat(each, now)
+    return rota
+
+
+def taken(rota: Rota, now: float) -> list[Question]:
+    """Take all turns there are at a moment, and leave them under way."""
+    rota.look(now)
+    questions = []
+    while question := rota.take_new() or rota.take_hinted() or rota.take_due(now):
+        questions.append(question)
+    return questions
+
+
+def answer(rota: Rota, *questions: Question, now: float, value: float = 0.5) -> None:
+    for question in questions:
+        assert question.metric is not None
+        rota.answered(question, None, reading(question.metric, value, at=now), now)
+
+
+def test_all_six_readings_of_a_running_job_are_wanted_once() -> None:
+    rota = new_rota(job(), job("j-2", "LAUNCHING"))
+    assert set(taken(rota, NOW)) == {Question("j-1", metric) for metric in Metric}
+    assert taken(rota, NOW + 500) == []
+    assert rota.readings == 6
+
+
+def test_of_new_readings_those_of_the_newest_jobs_go_first_and_of_these_gpu_utilization() -> None:
+    rota = new_rota(job("j-2"), job("j-1"))
+    rota.seat(job("j-9"), NOW + 300)
+    order = taken(rota, NOW + 300)
+    assert [question.job_id for question in order[:6]] == ["j-9"] * 6
+    assert [question.job_id for question in order[6:8]] == ["j-1", "j-2"]
+    assert [question.job_id for question in order[8:]] == ["j-1"] * 5 + ["j-2"] * 5
+    gpus = [n for n, question in enumerate(order) if question.metric is Metric.GPU_UTILIZATION]
+    assert gpus == [0, 6, 7]
+
+
+def test_a_reading_is_wanted_again_after_its_interval_to_the_nearest_tick() -> None:
+    rota = new_rota(job())
+    answer(rota, *taken(rota, NOW), now=NOW)
+    assert taken(rota, NOW + 59.4) == []
+    assert len(taken(rota, NOW + 59.6)) == 6
+
+
+def test_within_a_tick_questions_go_in_the_order_of_places() -> None:
+    rota = new_rota(*(job(f"j-{n}") for n in range(5)))
+    questions = [question for question in taken(rota, NOW) if question.metric is Metric.CPU]
+    answer(rota, *reversed(questions), now=NOW)
+    assert [question.job_id for question in taken(rota, NOW + 60)] == [f"j-{n}" for n in range(5)]
+
+
+def test_where_requests_are_scarce_a_longer_pass_keeps_the_order_of_places() -> None:
+    rota = new_rota(*(job(f"j-{n}") for n in range(5)))
+    questions = [question for question in taken(rota, NOW) if question.metric is Metric.CPU]
+    rota.allocation = allocate(rota.ranks, 0.01, 60.0)
+    for second, question in enumerate(reversed(questions)):
+        answer(rota, question, now=NOW + second)
+    later = taken(rota, NOW + 1e5)
+    assert [question.job_id for question in later] == [f"j-{n}" for n in range(5)]
+
+
+def test_the_most_overdue_goes_first_measured_in_its_own_interval() -> None:
+    rota = new_rota(job("j-1", hourly_cost_dollars=1.0), job("j-2", hourly_cost_dollars=64.0))
+    questions = [question for question in taken(rota, NOW) if question.metric is Metric.CPU]
+    cheap, dear = sorted(questions, key=lambda question: question.job_id)
+    answer(rota, cheap, now=NOW)
+    answer(rota, dear, now=NOW + 100)
+    rank = min(+rota.counts[Metric.CPU])
+    rota.allocation = Allocation(60.0, 400 * 2.0 ** (rank / 2), 1e9)  # 400 s, and 60 s
+    assert taken(rota, NOW + 600)[0] == dear
+
+
+def test_dear_jobs_and_weighty_metrics_rank_higher() -> None:
+    rota = new_rota(job(hourly_cost_dollars=1.0), cpu=64.0)
+    rank = {metric: next(iter(counts)) for metric, counts in rota.counts.items()}
+    assert rank[Metric.CPU] == rank[Metric.DISK] + 6
+    dear = new_rota(job(hourly_cost_dollars=4.0))
+    unpriced = new_rota(job(hourly_cost_dollars=None))
+    assert next(iter(dear.ranks)) == rank[Metric.DISK] + 2
+    assert next(iter(unpriced.ranks)) == next(iter(new_rota(job(hourly_cost_dollars=0.1)).ranks))
+
+
+def test_what_moves_ranks_higher_and_so_do_readings_of_its_kind() -> None:
+    rota = new_rota(job(), job("j-2"), job("j-3"))
+    cpu = [question for question in taken(rota, NOW) if question.metric is Metric.CPU]
+    answer(rota, *cpu, now=NOW)
+    still = next(iter(rota.counts[Metric.CPU]))
+    moving, other, _ = cpu
+    low, high = reading(Metric.CPU, 0.0), reading(Metric.CPU, 1.0)
+    assert rota.answered(moving, low, high, NOW + 60) == 60
+    assert +rota.counts[Metric.CPU] != {still: 3}
+    moved = max(+rota.counts[Metric.CPU])
+    assert moved > still
+    rota.answered(other, low, low, NOW + 60)
+    assert still <= sorted((+rota.counts[Metric.CPU]).elements())[1] <= moved
+    assert rota.readings == 18
+
+
+def test_a_gpu_near_the_threshold_of_idleness_ranks_higher() -> None:
+    rota = new_rota(job(), job("j-2"))
+    questions = [q for q in taken(rota, NOW) if q.metric is Metric.GPU_UTILIZATION]
+    busy, idle = questions
+    answer(rota, busy, now=NOW, value=0.9)
+    answer(rota, idle, now=NOW, value=0.09)
+    ranks = sorted(+rota.counts[Metric.GPU_UTILIZATION])
+    assert ranks[1] == ranks[0] + 2
+
+
+def test_what_the_list_brings_is_not_asked_for_and_not_counted() -> None:
+    listed = {Metric.MEMORY: reading(Metric.MEMORY, 0.5, at=NOW - 5)}
+    rota = new_rota(job(readings=listed))
+    assert Question("j-1", Metric.MEMORY) not in taken(rota, NOW)
+    assert rota.readings == 5
+    fresh = {Metric.MEMORY: reading(Metric.MEMORY, 0.5, at=NOW + 60)}
+    rota.seat(job(confirmed_at=NOW + 60, readings=fresh), NOW + 60)
+    assert taken(rota, NOW + 70) == []
+
+
+def test_what_the_list_brings_no_more_is_asked_for_when_it_is_old() -> None:
+    listed = {Metric.MEMORY: reading(Metric.MEMORY, 0.5, at=NOW - 5)}
+    rota = new_rota(job(readings=listed))
+    taken(rota, NOW)
+    rota.seat(job(confirmed_at=NOW + 25, readings=listed), NOW + 25)
+    assert taken(rota, NOW + 50) == []
+    assert taken(rota, NOW + 60) == [Question("j-1", Metric.MEMORY)]
+    assert rota.readings == 6
+
+
+def test_a_hint_makes_a_reading_wanted_at_once_but_not_twice() -> None:
+    rota = new_rota(job())
+    question = Question("j-1", Metric.GPU_UTILIZATION)
+    rota.hint(question, NOW)
+    assert rota.take_hinted() is None  # it is wanted for the first time
+    answer(rota, *taken(rota, NOW), now=NOW)
+    rota.hint(question, NOW + 30)
+    rota.hint(question, NOW + 31)
+    assert taken(rota, NOW + 31) == [question]
+    rota.hint(question, NOW + 32)
+    assert taken(rota, NOW + 32) == []  # it is under way
+    rota.hint(Question("j-unknown", Metric.CPU), NOW)
+    rota.hint(Question("j-1"), NOW)
+    assert taken(rota, NOW + 33) == []
+
+
+def test_a_jump_of_another_reading_is_a_hint_at_what_the_gpus_do() -> None:
+    rota = new_rota(job(), job("j-2"))
+    answer(rota, *taken(rota, NOW), now=NOW)
+    cpu = Question("j-1", Metric.CPU)
+    rota.answered(cpu, reading(Metric.CPU, 0.5), reading(Metric.CPU, 0.1), NOW + 40)
+    assert taken(rota, NOW + 40) == []
+    rota.answered(cpu, reading(Metric.CPU, 0.7), reading(Metric.CPU, 0.1), NOW + 41)
+    assert taken(rota, NOW + 41) == [Question("j-1", Metric.GPU_UTILIZATION)]
+
+
+def test_what_was_asked_a_moment_ago_is_not_wanted_again_for_a_hint() -> None:
+    rota = new_rota(job())
+    answer(rota, *taken(rota, NOW), now=NOW)
+    rota.hint(Question("j-1", Metric.GPU_UTILIZATION), NOW + 29)
+    assert taken(rota, NOW + 29) == []
+
+
+def test_what_failed_rests_for_longer_and_longer() -> None:
+    rota = new_rota(job())
+    for pause in (60.0, 120.0, 240.0):
+        questions = taken(rota, NOW)
+        assert len(questions) == 6
+        for question in questions:
+            rota.failed(question, NOW)
+        assert taken(rota, NOW + pause - 1) == []
+        rota.look(NOW)
+        for question in taken(rota, NOW + pause):
+            rota.put_off(question)
+
+
+def test_after_an_answer_failures_are_forgotten() -> None:
+    rota = new_rota(job())
+    question = Question("j-1", Metric.CPU)
+    taken(rota, NOW)
+    for _ in range(5):
+        rota.failed(question, NOW)
+    answer(rota, question, now=NOW)
+    assert taken(rota, NOW + 60) == [question]
+    rota.failed(question, NOW + 60)
+    assert taken(rota, NOW + 120) == [question]
+
+
+def test_what_was_put_off_keeps_its_place() -> None:
+    rota = new_rota(job())
+    questions = taken(rota, NOW)
+    for question in questions:
+        rota.put_off(question)
+    assert taken(rota, NOW) == questions
+
+
+@pytest.mark.parametrize("state", ["UPLOADING", "SUCCESS"])
+def test_nothing_is_wanted_of_a_job_that_runs_no_more(state: str) -> None:
+    rota = new_rota(job())
+    under_way = taken(rota, NOW)
+    rota.seat(job(state=state), NOW)
+    assert rota.readings == 0
+    answer(rota, *under_way[:3], now=NOW)
+    rota.failed(under_way[3], NOW)
+    rota.put_off(under_way[4])
+    assert taken(rota, NOW + 1e4) == []
+    assert rota.readings == 0
+    rota.dismiss("j-1")
+
+
+def test_a_job_that_runs_again_is_new() -> None:
+    rota = new_rota(job())
+    taken(rota, NOW)
+    rota.dismiss("j-1")
+    rota.seat(job(), NOW + 1)
+    assert len(taken(rota, NOW + 1)) == 6
+    assert rota.readings == 6
+
+
+def test_a_clock_that_was_set_back_makes_nobody_wait() -> None:
+    listed = {Metric.MEMORY: reading(Metric.MEMORY, 0.5, at=NOW - 5)}
+    rota = new_rota(job("j-1"), job("j-2", readings=listed))
+    first, *rest = taken(rota, NOW)
+    rota.failed(first, NOW)
+    answer(rota, *rest, now=NOW)
+    past = NOW - 86_400.0
+    assert taken(rota, past) == [first]
+    assert len(taken(rota, past + 60)) == len(rest)
+    assert LONGEST_PAUSE_SECONDS < 86_400
+
+
+class Churn(RuleBasedStateMachine):
+    """Jobs come, run, are listed and end; questions are asked, answered, failed and put off."""
+
+    jobs = st.sampled_from([f"j-{number}" for number in range(4)])
+    places = st.integers(0, 100)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rota = new_rota()
+        self.now = NOW
+        self.running: set[str] = set()
+        self.under_way: list[Question] = []
+
+    @rule(seconds=st.integers(0, 400))
+    def time_passes(self, seconds: int) -> None:
+        self.now += seconds
+
+    @rule(job_id=jobs, listed=st.booleans())
+    def is_seen(self, job_id: str, listed: bool) -> None:
+        brought = {Metric.CPU: reading(Metric.CPU, 0.5, at=self.now)} if listed else {}
+        self.rota.seat(job(job_id, confirmed_at=self.now, readings=brought), self.now)
+        self.running.add(job_id)
+
+    @rule(job_id=jobs)
+    def ends(self, job_id: str) -> None:
+        self.rota.dismiss(job_id)
+        self.running.discard(job_id)
+        self.under_way = [question for question in self.under_way if question.job_id != job_id]
+
+    @rule()
+    def is_asked_for(self) -> None:
+        self.rota.look(self.now)
+        question = self.rota.take_new() or self.rota.take_hinted() or self.rota.take_due(self.now)
+        if question:
+            self.under_way.append(question)
+
+    @rule(place=places)
+    def is_answered(self, place: int) -> None:
+        if self.under_way:
+            answer(self.rota, self.under_way.pop(place % len(self.under_way)), now=self.now)
+
+    @rule(place=places)
+    def fails(self, place: int) -> None:
+        if self.under_way:
+            self.rota.failed(self.under_way.pop(place % len(self.under_way)), self.now)
+
+    @rule(place=places)
+    def is_put_off(self, place: int) -> None:
+        if self.under_way:
+            self.rota.put_off(self.under_way.pop(place % len(self.under_way)))
+
+    @rule(job_id=jobs, metric=st.sampled_from(Metric))
+    def is_contradicted(self, job_id: str, metric: Metric) -> None:
+        self.rota.hint(Question(job_id, metric), self.now)
+
+    @invariant()
+    def nothing_is_counted_twice(self) -> None:
+        counts = [number for ranks in self.rota.counts.values() for number in ranks.values()]
+        assert all(number >= 0 for number in counts)
+        assert sum(counts) <= len(self.running) * len(Metric)
+
+    def teardown(self) -> None:
+        """Every reading of every running job is there, once."""
+        for question in self.under_way:
+            self.rota.put_off(question)
+        now = self.now + LONGEST_PAUSE_SECONDS + 1
+        for job_id in self.running:
+            self.rota.seat(job(job_id, confirmed_at=now), now)
+        came = [*taken(self.rota, now), *taken(self.rota, now + 60), *taken(self.rota, now + 120)]
+        assert len(came) == len(set(came)) == self.rota.readings
+        assert set(came) == {Question(job, metric) for job in self.running for metric in Metric}
+
+
+TestChurn = Churn.TestCase
+TestChurn.settings = settings(deadline=None, max_examples=60)

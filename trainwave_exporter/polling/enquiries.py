@@ -1,0 +1,171 @@
+"""Which jobs' own pages are worth asking for: what lists do not tell, once, and who went missing.
+
+* A job that ran when last heard of and is missing from the running list has probably ended: its
+  last state and cost are wanted at once.
+* What the list does not bring of a live job (name, hardware, price, start) is asked for once per
+  state; the missing details of a finished one, without which nobody knows what its money was spent
+  on, once.
+* Jobs that wait to run or are being wound up are never named by the running list: nothing else
+  confirms their state, so they are asked for as often as a share of the budget allows.
+
+All times are Unix seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from trainwave_exporter.model import Job
+from trainwave_exporter.polling.question import Question, pause_seconds, resting
+
+_UNLISTED_SHARE: Final = 0.25
+"""The part of the budget that confirming the state of unlisted jobs may take."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    """How asking for one job's details went so far."""
+
+    answered_in_state: str | None = None
+    failures: int = 0
+    not_before: float = 0.0
+    under_way: bool = False
+
+
+_NEVER = _Asked()
+
+
+class Enquiries:
+    """The questions about the jobs of one account themselves."""
+
+    def __init__(self, *, pause: float, state_interval: float) -> None:
+        """``pause``: seconds of rest after a first failure.
+
+        ``state_interval``: seconds after which the state of a live job is to be confirmed.
+        """
+        self._pause = pause
+        self._state_interval = state_interval
+        self._jobs: dict[str, Job] = {}
+        self._alive: set[str] = set()
+        self._asked: dict[str, _Asked] = {}
+        self._live: dict[str, None] = {}
+        self._finished: dict[str, None] = {}
+        self._unlisted: dict[str, None] = {}
+        self._listed_since = 0.0
+
+    def seen(self, job: Job) -> None:
+        """Take in what is known of a job now."""
+        self._jobs[job.id] = job
+        if job.finished:
+            self._alive.discard(job.id)
+        else:
+            self._alive.add(job.id)
+        self._sort(job)
+
+    def gone(self, job_id: str) -> None:
+        """Forget a job that left."""
+        self._alive.discard(job_id)
+        for memory in (self._jobs, self._asked, self._live, self._finished, self._unlisted):
+            memory.pop(job_id, None)
+
+    def listed(self, since: float, now: float) -> None:
+        """Note that the running list was walked from ``since`` on: it confirmed whom it named."""
+        self._listed_since = since
+        self._unlisted = {
+            job_id: None
+            for job_id in sorted(self._alive)
+            if self._is_unlisted(self._jobs[job_id], now)
+        }
+
+    def live(self, now: float, requests_per_minute: float) -> list[Question]:
+        """Return which live jobs to ask for now, most urgent first."""
+        unlisted = [
+            job
+            for job_id in self._unlisted
+            if self._is_unlisted(job := self._jobs[job_id], now) and self._may_be_asked(job_id, now)
+        ]
+        waiting = sum(not job.running for job in unlisted)
+        patience = 60.0 * waiting / (_UNLISTED_SHARE * max(1.0, requests_per_minute))
+        patience = max(self._state_interval, patience)
+        missing = [job for job in unlisted if job.running]
+        undetailed = [
+            self._jobs[job_id] for job_id in self._live if self._may_be_asked(job_id, now)
+        ]
+        overdue = [
+            job
+            for job in unlisted
+            if not job.running and not now - patience < job.confirmed_at <= now
+        ]
+        wanted = [sorted(jobs, key=_dearest_first) for jobs in (missing, undetailed, overdue)]
+        return list(dict.fromkeys(Question(job.id) for jobs in wanted for job in jobs))
+
+    def finished(self, now: float) -> Question | None:
+        """Return the finished job that waits longest to be asked for what it was."""
+        for job_id in self._finished:
+            if self._may_be_asked(job_id, now):
+                return Question(job_id)
+        return None
+
+    def begin(self, question: Question) -> None:
+        """Note that the request is on its way."""
+        self._entry(question).under_way = True
+
+    def answered(self, question: Question, state: str) -> None:
+        """Note that it was answered, while the job was in ``state``."""
+        job = self._jobs.get(question.job_id)
+        if job is not None:
+            self._asked[job.id] = _Asked(answered_in_state=state)
+            self._sort(job)
+
+    def failed(self, question: Question, now: float) -> None:
+        """Note that it came to nothing, so that it is not asked again at once."""
+        entry = self._entry(question)
+        entry.under_way = False
+        entry.failures += 1
+        entry.not_before = now + pause_seconds(self._pause, entry.failures)
+
+    def put_off(self, question: Question) -> None:
+        """Note that it was given up for no fault of its own; it may be asked again at once."""
+        self._entry(question).under_way = False
+
+    def _entry(self, question: Question) -> _Asked:
+        if question.job_id not in self._jobs:
+            return _Asked()  # it left meanwhile
+        return self._asked.setdefault(question.job_id, _Asked())
+
+    def _sort(self, job: Job) -> None:
+        """Put a job where it belongs by what is known of it."""
+        state = self._asked.get(job.id, _NEVER).answered_in_state
+        wanted = state != job.state and _lacks_details(job, asked=state is not None)
+        for queue, there in ((self._live, not job.finished), (self._finished, job.finished)):
+            if wanted and there:
+                queue.setdefault(job.id)
+            else:
+                queue.pop(job.id, None)
+
+    def _may_be_asked(self, job_id: str, now: float) -> bool:
+        asked = self._asked.get(job_id, _NEVER)
+        return not asked.under_way and not resting(now, asked.not_before)
+
+    def _is_unlisted(self, job: Job, now: float) -> bool:
+        """Whether a live job is missing from the newest walk of the running list."""
+        return not job.finished and not self._listed_since <= job.confirmed_at <= now
+
+
+def _dearest_first(job: Job) -> float:
+    return -(job.hourly_cost_dollars or 0.0)
+
+
+def _lacks_details(job: Job, *, asked: bool) -> bool:
+    """Whether something is missing that a job's details would tell.
+
+    Where the list tells name, hardware and price, it tells all that the details do; missing times
+    are worth a request only where the details had to be asked for the rest.
+    """
+    if job.name is None or job.gpus is None or job.hourly_cost_dollars is None:
+        return True
+    times_missing = (job.running and job.started_at is None) or (
+        job.finished and job.finished_at is None
+    )
+    return asked and times_missing

@@ -1,0 +1,247 @@
+"""Walks the lists of one account: of running jobs often, of everything rarely."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from trainwave_exporter.api import (
+    BadRequest,
+    Client,
+    Priority,
+    RateBudget,
+    RateLimited,
+    collect,
+)
+from trainwave_exporter.fleet import (
+    Fleet,
+    JobsSeen,
+    Observation,
+    OrganizationsSeen,
+    ProjectsSeen,
+    SweepEnded,
+    SweepFailed,
+)
+from trainwave_exporter.model import Job
+from trainwave_exporter.polling.filter_trust import FilterTrust
+from trainwave_exporter.polling.intervals import Intervals
+from trainwave_exporter.polling.pace import requests_per_minute
+from trainwave_exporter.polling.scope import Scope
+from trainwave_exporter.polling.sweep import Sweep, Sweeper
+
+log = structlog.get_logger()
+
+RUNNING_SHARE: Final = 0.5
+"""The part of the allowance that walks of the running list may take where they are dear."""
+SWEEP_SHARE: Final = 0.2
+"""The same of walks of the whole list."""
+
+
+class Lists:
+    """What the lists of one account say, and what they take of its budget."""
+
+    def __init__(
+        self,
+        *,
+        account: str,
+        client: Client,
+        budget: RateBudget,
+        fleet: Fleet,
+        report: Callable[[Observation], None],
+        listed: Callable[[float], None],
+        compare: Callable[[Job], None],
+        scope: Scope,
+        intervals: Intervals,
+        clock: Callable[[], float],
+    ) -> None:
+        """``report`` hands an observation to the fleet and its listeners.
+
+        ``listed`` is told when each walk of the running list began that has come to its end;
+        ``compare`` is handed every job as a list tells it, before the fleet is.
+        """
+        self._account = account
+        self._client = client
+        self._budget = budget
+        self._fleet = fleet
+        self._report = report
+        self._listed = listed
+        self._compare = compare
+        self._scope = scope
+        self._intervals = intervals
+        self._clock = clock
+        self._sweeper = Sweeper(client, scope, report=self._jobs_seen, clock=clock)
+        self.trust = FilterTrust()
+        self.running: Sweep | None = None
+        """The newest walk of the running list."""
+        self.full: Sweep | None = None
+        """The newest walk of the whole list."""
+        self._whole = True
+        self._reserved: dict[str, float] = {}
+
+    @property
+    def reserved_per_minute(self) -> float:
+        """Requests a minute that the urgent lists need."""
+        return sum(self._reserved.values())
+
+    async def walk_running(self, step: Callable[[], None]) -> None:
+        """Confirm the running jobs."""
+        if not self._running_walk_is_due():
+            return
+        self._check_block()
+        filtered = self.trust.usable(self._clock())
+        status = "running" if filtered else None
+        try:
+            listed = await self._walk(status=status, priority=Priority.RUNNING, step=step)
+        except BadRequest:
+            if filtered:
+                self._distrust(refused=True)
+            raise
+        if filtered:
+            self._distrust(refused=False)
+        self.running = listed
+        self._listed(listed.began_at)
+        await self._look_for_missing(step)
+        self._reserve_running(listed)
+
+    def _check_block(self) -> None:
+        """Fail at once where a block outlasts the interval: who waits in silence looks well.
+
+        The last run before its end waits, and is the first to go.
+        """
+        seconds = self._budget.blocked_for
+        if seconds > self._intervals.running:
+            self._report(SweepFailed(self._account))
+            message = f"the API refused a request; the next one goes out in {seconds:.0f} s"
+            raise RateLimited(None, None, message, seconds)
+
+    async def _look_for_missing(self, step: Callable[[], None]) -> None:
+        """Ask for everything where that is cheaper than asking for each job that went missing."""
+        listed_at = self.running.began_at if self.running is not None else 0.0
+        missing = [
+            job.id
+            for job in self._fleet.jobs(self._account)
+            if job.running and job.confirmed_at < listed_at
+        ]
+        if self.full is None or len(missing) <= self.full.requests:
+            return
+        await self._walk(status=None, priority=Priority.RUNNING, step=step)
+        for job_id in missing:
+            job = self._fleet.job(job_id)
+            self.trust.unlisted_answered(running=job is not None and job.running)
+
+    def _distrust(self, *, refused: bool) -> None:
+        """Judge the filter after a filtered walk."""
+        now = self._clock()
+        if refused:
+            self.trust.refused(now)
+        else:
+            self.trust.walked(now)
+        if not self.trust.usable(now):
+            log.warning("status_filter_not_usable", account=self._account)
+
+    async def walk_all(self, step: Callable[[], None]) -> None:
+        """Find what the running list does not name: new, waiting, ended and vanished jobs."""
+        if self.full is not None and self._fleet.counted(self._account):
+            age = self._clock() - self.full.began_at
+            interval = self._affordable(self.full, SWEEP_SHARE, self._intervals.sweep)
+            if 0 <= age < interval - self._intervals.running:
+                return  # a running list that is not filtered is a full one, too
+        await self._walk(status=None, priority=Priority.SWEEP, step=step)
+        if self.running is not None:
+            self._reserve_running(self.running)
+
+    async def _walk(
+        self, *, status: str | None, priority: Priority, step: Callable[[], None]
+    ) -> Sweep:
+        try:
+            walked = await self._sweeper.sweep(status=status, priority=priority, step=step)
+        except Exception:
+            self._report(SweepFailed(self._account))
+            raise
+        full = status is None
+        self._report(
+            SweepEnded(
+                self._account,
+                walked.began_at,
+                walked.seen,
+                full=full,
+                complete=full and walked.whole,
+            )
+        )
+        if full:
+            self.full = walked
+            if walked.whole != self._whole:
+                self._whole = walked.whole
+                told = "list_complete_again" if walked.whole else "list_incomplete"
+                log.warning(told, account=self._account, jobs=len(walked.seen))
+        return walked
+
+    def _jobs_seen(self, jobs: tuple[Job, ...], asked_at: float) -> None:
+        watched = tuple(job for job in jobs if self._scope.admits(job, self._fleet))
+        for job in watched:
+            self._compare(job)
+        self._report(JobsSeen(self._account, watched, asked_at))
+
+    def _running_walk_is_due(self) -> bool:
+        if self.running is None:
+            return True
+        age = self._clock() - self.running.began_at
+        return not 0 <= age < self._running_interval(self.running) - self._intervals.running / 2
+
+    def _running_interval(self, listed: Sweep) -> float:
+        return self._affordable(listed, RUNNING_SHARE, self._intervals.running)
+
+    def _affordable(self, walked: Sweep, share: float, interval: float) -> float:
+        """How often a list can be walked within its share of the allowance, in seconds."""
+        allowance = self._budget.snapshot(self._clock()).allowance
+        return max(interval, 60.0 * walked.requests / (share * allowance))
+
+    def _reserve_running(self, listed: Sweep) -> None:
+        """Keep what the next walk takes: with the whole list, where it will be asked for again."""
+        requests, interval = listed.requests, self._running_interval(listed)
+        unnamed = sum(
+            job.running and job.id not in listed.seen for job in self._fleet.jobs(self._account)
+        )
+        if self.full is not None and unnamed > self.full.requests:
+            requests += self.full.requests
+        self._reserve("running", requests, interval)
+
+    def _reserve(self, name: str, requests: int, interval: float) -> None:
+        """Keep what a list will need in a minute out of the reach of readings."""
+        per_minute = requests_per_minute(requests, interval)
+        self._reserved[name] = per_minute
+        self._budget.reserve(name, per_minute)
+
+    async def read_directory(self, step: Callable[[], None]) -> None:
+        """Read organizations and projects; trouble with the one does not hide the other."""
+        outcomes = await asyncio.gather(
+            self._read_organizations(step), self._read_projects(step), return_exceptions=True
+        )
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        requests = sum(outcome for outcome in outcomes if isinstance(outcome, int))
+        self._reserve("directory", requests, self._intervals.directory)
+
+    async def _read_organizations(self, step: Callable[[], None]) -> int:
+        found = await collect(
+            lambda offset: self._client.list_organizations(
+                limit=self._scope.page_size, offset=offset
+            )
+        )
+        step()
+        self._report(OrganizationsSeen(self._account, found.items, complete=found.whole))
+        return found.requests
+
+    async def _read_projects(self, step: Callable[[], None]) -> int:
+        found = await collect(
+            lambda offset: self._client.list_projects(
+                org=self._scope.organization, limit=self._scope.page_size, offset=offset
+            )
+        )
+        step()
+        self._report(ProjectsSeen(self._account, found.items, complete=found.whole))
+        return found.requests

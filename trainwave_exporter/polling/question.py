@@ -1,0 +1,34 @@
+"""What may be asked about a job, and how long a question rests that came to nothing."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from trainwave_exporter.model import Metric
+
+LONGEST_PAUSE_SECONDS: Final = 900.0
+"""However often a question failed, it is asked again after this long."""
+_MOST_DOUBLINGS: Final = 20
+
+
+class Question(Struct, frozen=True):
+    """One request worth sending: a job's details, or one of its readings."""
+
+    job_id: str
+    metric: Metric | None = None
+    """None: the details."""
+
+
+def pause_seconds(first: float, failures: int) -> float:
+    """Return how long to leave a question alone after so many failures in a row, the last included.
+
+    ``first`` seconds after one, doubled with each, up to `LONGEST_PAUSE_SECONDS`.
+    """
+    return min(LONGEST_PAUSE_SECONDS, first * 2.0 ** min(failures - 1, _MOST_DOUBLINGS))
+
+
+def resting(now: float, until: float) -> bool:
+    """Whether a pause is not over; one further ahead than any pause (clock set back) is."""
+    return now < until <= now + LONGEST_PAUSE_SECONDS
