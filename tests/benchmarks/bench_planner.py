@@ -1,0 +1,100 @@
+"""A simulated day: how far what is shown is from what is true, and how soon idle GPUs are told.
+
+Run by ``make bench``; ``PLANNER_HOURS`` makes the day shorter. A hundred running jobs, 80 requests
+a minute of a limit of 100, in both dialects; peers and rules of the game are in `planner_day`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import statistics
+from typing import Final
+
+import structlog
+from planner_day import INTERVAL, SCORE_SECONDS, WARM_UP, Day, Score, live
+from results import Table, chart, publish
+
+from trainwave_exporter.simulator import Dialect
+
+HOURS: Final = float(os.environ.get("PLANNER_HOURS", "24"))
+OURS: Final = "planner"
+STEP: Final = 600 // SCORE_SECONDS
+"""Looks that a point of the charts is the mean of: ten minutes."""
+GOALS: Final = {"round robin": 3, "ignores the limit": 5}
+_RULES: Final = f"""\
+The fixed-interval peers ask for each of the six readings of every running job every {INTERVAL} s:
+one spreads its budget evenly, one ignores the limit and is refused, one has no limit at all, which
+is the best that the interval allows. In the documented dialect, where lists bring some readings
+along, a further one takes these from the list.
+
+The error is the mean distance of GPU and CPU utilization from the truth, 0 to 1, weighted by price;
+the age is that of GPU utilization; the delay is the median time from all GPUs of a job going idle
+until a reading made since says so."""
+
+
+def main() -> None:
+    """Let the day pass in both dialects, and tell how it went."""
+    logging.disable()
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    parts: list[str | Table] = [_RULES]
+    for dialect in Dialect:
+        parts += _parts(asyncio.run(live(dialect, int(HOURS * 3600))))
+    publish("planner", f"A simulated day of the planner ({HOURS:g} h)", *parts)
+
+
+def _parts(day: Day) -> list[str | Table]:
+    ours = day.scores[OURS]
+    rows = [
+        [
+            name,
+            f"{score.mean_error:.4f}",
+            f"{ours.mean_error / score.mean_error:.2f}",
+            f"{score.mean_age:.0f}",
+            f"{score.median_delay:.0f}",
+            f"{ours.median_delay / score.median_delay:.2f}",
+        ]
+        for name, score in day.scores.items()
+    ]
+    headings = ["", "error", "ours / theirs", "mean age, s", "idle told after, s", "ours / theirs"]
+    picture = f"planner_{day.dialect}"
+    return [
+        f"### {day.dialect.capitalize()} dialect",
+        (
+            f"{day.running:.0f} jobs ran on average, {len(ours.delays)} went idle;"
+            f" {day.requests:,} requests, {day.refused} of them refused, where the one that ignores"
+            f" the limit was refused {day.heedless_refused:,} times."
+        ),
+        Table(headings, rows),
+        chart(
+            f"{picture}_error.svg",
+            f"Dollar-weighted error of utilization, {day.dialect} dialect",
+            {name: _points(score.error) for name, score in day.scores.items()},
+            x="hours",
+            y="error",
+        ),
+        chart(
+            f"{picture}_age.svg",
+            f"Mean age of GPU utilization, {day.dialect} dialect",
+            {name: _points(score.age) for name, score in day.scores.items()},
+            x="hours",
+            y="seconds",
+        ),
+        *(_verdict(ours, day.scores[name], name, goal) for name, goal in GOALS.items()),
+    ]
+
+
+def _verdict(ours: Score, theirs: Score, name: str, goal: int) -> str:
+    ratio = ours.mean_error / theirs.mean_error
+    met = "met" if ratio <= 1 / goal else "missed"
+    return f"Goal: at most 1/{goal} of the error of *{name}*: {met}, {ratio:.2f}."
+
+
+def _points(values: list[float]) -> list[tuple[float, float]]:
+    means = [statistics.fmean(values[n : n + STEP]) for n in range(0, len(values), STEP)]
+    return [((WARM_UP + n * STEP * SCORE_SECONDS) / 3600, mean) for n, mean in enumerate(means)]
+
+
+if __name__ == "__main__":
+    main()
