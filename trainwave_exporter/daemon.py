@@ -184,7 +184,9 @@ class Daemon:
             unready_reasons=self.unready_reasons,
             overview=self.overview,
             scraped=self.telemetry.scraped,
-            access=load_access(settings),
+            access=load_access(
+                settings, reloaded=self._web_config_loaded, refused=self.telemetry.refused
+            ),
         )
 
     async def run(self) -> None:
@@ -227,6 +229,9 @@ class Daemon:
             finally:
                 await self.web.stop()
             log.info("stopped")
+
+    def _web_config_loaded(self, succeeded: bool) -> None:
+        self.telemetry.web_config_loaded(succeeded=succeeded, at=self._clock())
 
     async def _listen(self) -> None:
         if not self._settings.web.systemd_socket:
@@ -380,11 +385,13 @@ class _Watch:
 
 
 def load_access(
-    settings: Settings, reloaded: Callable[[bool], None] = lambda _: None
+    settings: Settings,
+    reloaded: Callable[[bool], None] = lambda _: None,
+    refused: Callable[[str], None] = lambda _: None,
 ) -> Access | None:
     """Return who may come in by the web configuration file; None where there is none.
 
-    Raises `ConfigError` for a file of no use. ``reloaded`` is told of every change to it.
+    Raises `ConfigError` for a file of no use. What the others are told of: see `Access`.
     """
     web = settings.web
     if web.config_file is None:
@@ -395,6 +402,7 @@ def load_access(
             _parse_web_config,
             open_paths=HEALTH_PATHS if web.open_health else (),
             reloaded=reloaded,
+            refused=refused,
         )
     except AccessError as error:
         raise ConfigError(None, None, str(error)) from error

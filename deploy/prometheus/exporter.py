@@ -337,7 +337,9 @@ def _reload_failed() -> Alert:
         concern="configuration",
         # A scrape that fails in between does not end the alert.
         expr="""\
-min by (instance) (last_over_time(trainwave_exporter_config_last_reload_successful[5m])) == 0""",
+min by (instance) (last_over_time(trainwave_exporter_config_last_reload_successful[5m])) == 0
+or min by (instance)
+(last_over_time(trainwave_exporter_web_config_last_reload_successful[5m])) == 0""",
         summary="The exporter {{ $labels.instance }} refused its configuration",
         description=(
             "The exporter {{ $labels.instance }} could not load its configuration and goes on with "

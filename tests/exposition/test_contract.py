@@ -103,6 +103,9 @@ CONTRACT = {
     f"{OWN}ledger_size_bytes": (GAUGE, "", "bytes"),
     f"{OWN}config_last_reload_successful": (GAUGE, "", ""),
     f"{OWN}config_last_reload_success_timestamp_seconds": (GAUGE, "", "seconds"),
+    f"{OWN}web_config_last_reload_successful": (GAUGE, "", ""),
+    f"{OWN}web_config_last_reload_success_timestamp_seconds": (GAUGE, "", "seconds"),
+    f"{OWN}web_requests_refused_total": (COUNTER, "reason", ""),
 }
 
 STANDARD = {

@@ -226,6 +226,8 @@ def exposition() -> Exposition:
     """Return what the fleet looks like with room for three jobs, without what varies by host."""
     telemetry = Telemetry(version="0.0.0")
     telemetry.config_loaded(succeeded=True, at=NOON)
+    telemetry.web_config_loaded(succeeded=True, at=NOON)
+    telemetry.refused("credentials")
     telemetry.scraped(Format.TEXT, 0.004)
     for fact in FACTS:
         telemetry.observe(fact)

@@ -269,6 +269,33 @@ def test_a_failed_reload_leaves_the_time_of_the_last_good_one(telemetry: Telemet
     }
 
 
+def test_without_a_web_configuration_nothing_is_wrong_with_it(telemetry: Telemetry) -> None:
+    assert series_of(telemetry, "web_config_last_reload_successful") == {
+        "web_config_last_reload_successful": 1
+    }
+
+
+def test_a_web_configuration_that_is_refused_leaves_the_time_of_the_last_good_one(
+    telemetry: Telemetry,
+) -> None:
+    telemetry.web_config_loaded(succeeded=True, at=100.0)
+    telemetry.web_config_loaded(succeeded=False, at=200.0)
+    assert series_of(telemetry, "web_config_last_reload") == {
+        "web_config_last_reload_successful": 0,
+        "web_config_last_reload_success_timestamp_seconds": 100,
+    }
+
+
+def test_refused_requests_are_counted_by_reason(telemetry: Telemetry) -> None:
+    telemetry.refused("credentials")
+    telemetry.refused("credentials")
+    telemetry.refused("guessing")
+    assert series_of(telemetry, "web_requests_refused_total") == {
+        'web_requests_refused_total{reason="credentials"}': 2,
+        'web_requests_refused_total{reason="guessing"}': 1,
+    }
+
+
 def test_no_series_tells_when_a_counter_was_created(telemetry: Telemetry) -> None:
     telemetry.observe(UnknownState("main", "PAUSED"))
     telemetry.scraped(Format.TEXT, 0.1)

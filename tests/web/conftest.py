@@ -92,6 +92,7 @@ class Gate:
     file: Path
     reloads: list[bool]
     told: asyncio.Event
+    refusals: list[str]
 
     @property
     def port(self) -> int:
@@ -136,9 +137,13 @@ async def open_gate(
             reloads.append(succeeded)
             told.set()
 
-        access = Access(file, parse_document, reloaded=reloaded, **details)
+        refusals: list[str] = []
+        access = Access(file, parse_document, reloaded=reloaded, refused=refusals.append, **details)
+        assert reloads == [True]
+        told.clear()
+        reloads.clear()
         server = make_server(exposition, access=access)
-        gate = Gate(server, access, file, reloads, told)
+        gate = Gate(server, access, file, reloads, told, refusals)
         gates.append(gate)
         await server.start("127.0.0.1:0")
         return gate

@@ -70,6 +70,7 @@ async def test_only_users_with_their_password_come_in(open_gate: OpenGate) -> No
     assert (await gate.get("/none", auth=ADA))[0] == 404
     assert (await gate.get(auth=header("ada", "wrong")))[0] == 401
     assert (await gate.get(auth=header("bob")))[0] == 401
+    assert gate.refusals == ["credentials"] * 7
 
 
 async def test_health_is_open_by_choice_and_nothing_else(open_gate: OpenGate) -> None:
@@ -227,6 +228,7 @@ async def test_guessing_is_answered_with_429(open_gate: OpenGate) -> None:
     assert statuses == [401] * FAILURES_AT_ONCE
     status, headers = await gate.get(auth=wrong)
     assert (status, headers["Retry-After"]) == (429, "3")
+    assert gate.refusals == ["credentials"] * FAILURES_AT_ONCE + ["guessing"]
 
 
 async def test_users_come_and_go_with_the_file(open_gate: OpenGate) -> None:
@@ -269,6 +271,7 @@ async def test_requests_are_limited_where_the_file_says_so(
     assert [(await gate.get())[0] for _ in range(2)] == [200, 429]
     await gate.rewrite("rate_limit: {interval: 0}\n")
     assert [(await gate.get())[0] for _ in range(5)] == [200] * 5
+    assert gate.refusals == ["rate_limit"] * 3
 
 
 def test_a_bucket_never_holds_more_than_its_burst() -> None:

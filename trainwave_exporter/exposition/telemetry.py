@@ -44,6 +44,22 @@ class Telemetry:
             "config_last_reload_success_timestamp_seconds",
             "When the configuration was last loaded successfully.",
         )
+        self._web_reload_successful = own.gauge(
+            "web_config_last_reload_successful",
+            "1 if the last attempt to load the web configuration file succeeded, or there is no"
+            " such file, else 0.",
+        )
+        self._web_reload_successful().set(1)
+        self._web_reload_success = own.gauge(
+            "web_config_last_reload_success_timestamp_seconds",
+            "When the web configuration file was last loaded successfully; 0 if there is none.",
+        )
+        self._refused = own.counter(
+            "web_requests_refused_total",
+            "Requests that were refused, by reason: credentials (missing or wrong), guessing (too"
+            " many wrong passwords), rate_limit.",
+            "reason",
+        )
 
     def observe(self, fact: Fact) -> None:
         """Take a fact into account; a `trainwave_exporter.model.FactListener`."""
@@ -63,6 +79,16 @@ class Telemetry:
         self._reload_successful().set(succeeded)
         if succeeded:
             self._reload_success().set(at)
+
+    def web_config_loaded(self, *, succeeded: bool, at: float) -> None:
+        """Tell of an attempt to load the web configuration file, that at the start included."""
+        self._web_reload_successful().set(succeeded)
+        if succeeded:
+            self._web_reload_success().set(at)
+
+    def refused(self, reason: str) -> None:
+        """Count a request that was not let in."""
+        self._refused(reason).inc()
 
     def collect(self) -> Iterator[tuple[Description, bytes]]:
         """Yield every metric and the lines of its samples as they are now."""

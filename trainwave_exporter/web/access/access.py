@@ -6,6 +6,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from enum import StrEnum
 from http import HTTPStatus
 from math import ceil
 from pathlib import Path
@@ -26,6 +27,14 @@ REREAD_SECONDS = 1.0
 """How often the file, and what it names, is looked at for changes."""
 
 _CHALLENGE = 'Basic realm="trainwave-exporter", charset="UTF-8"'
+
+
+class Refusal(StrEnum):
+    """Why a request is not let in."""
+
+    CREDENTIALS = "credentials"
+    GUESSING = "guessing"
+    RATE_LIMIT = "rate_limit"
 
 
 class _Loaded(NamedTuple):
@@ -57,7 +66,8 @@ class Access:
 
     ``parse`` turns the bytes of the file, called by a name, into what its YAML says, or raises
     `AccessError`. ``open_paths`` ask nobody for a password. ``reloaded`` is told of every attempt
-    to take a changed file: whether it was taken. Raises `AccessError` for a file of no use.
+    to take the files, that at the start included: whether they were taken; ``refused`` of every
+    request that is not let in: why. Raises `AccessError` for a file of no use.
 
     What is wrong with a changed file is logged, once, and the one before stays in use. TLS is
     neither begun nor ended by a change, as that would need new listeners.
@@ -70,12 +80,14 @@ class Access:
         *,
         open_paths: Collection[str] = (),
         reloaded: Callable[[bool], None] = lambda _: None,
+        refused: Callable[[Refusal], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._file = file
         self._parse = parse
         self._open_paths = frozenset(open_paths)
         self._reloaded = reloaded
+        self._refused = refused
         self._clock = clock
         self._passwords = Passwords(clock)
         self._limit = RateLimit()
@@ -86,6 +98,7 @@ class Access:
         self._apply(self._loaded)
         self.ssl_context = None if self._loaded.context is None else CurrentContext(self._context)
         """The context of listeners; None for plain HTTP."""
+        reloaded(True)
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -121,16 +134,24 @@ class Access:
     ) -> web.StreamResponse:
         """Pass a request on, or answer it with 401 or 429."""
         if self._bucket is not None and (wait := self._bucket.take()):
-            return _too_many(wait)
+            return self._too_many(Refusal.RATE_LIMIT, wait)
         if not self._passwords or request.path in self._open_paths:
             return await handler(request)
         verdict = await self._passwords.check(request.headers.get("Authorization"), request.remote)
         if verdict.allowed:
             return await handler(request)
         if verdict.retry_after is not None:
-            return _too_many(verdict.retry_after)
+            return self._too_many(Refusal.GUESSING, verdict.retry_after)
+        self._refused(Refusal.CREDENTIALS)
         headers = {"WWW-Authenticate": _CHALLENGE}
         return web.Response(status=HTTPStatus.UNAUTHORIZED, text="unauthorized\n", headers=headers)
+
+    def _too_many(self, reason: Refusal, wait: float) -> web.Response:
+        self._refused(reason)
+        headers = {"Retry-After": str(max(1, ceil(wait)))}
+        return web.Response(
+            status=HTTPStatus.TOO_MANY_REQUESTS, text="too many requests\n", headers=headers
+        )
 
     def _context(self) -> ssl.SSLContext:
         if self._loaded.context is None:  # which no change can bring about
@@ -185,10 +206,3 @@ def _content(path: Path) -> bytes | str:
         return path.read_bytes()
     except OSError as error:
         return (error.strerror or type(error).__name__).lower()
-
-
-def _too_many(wait: float) -> web.Response:
-    headers = {"Retry-After": str(max(1, ceil(wait)))}
-    return web.Response(
-        status=HTTPStatus.TOO_MANY_REQUESTS, text="too many requests\n", headers=headers
-    )
