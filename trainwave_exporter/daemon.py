@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -33,6 +34,7 @@ from trainwave_exporter import __version__
 from trainwave_exporter.api import Client, RateBudget
 from trainwave_exporter.config import (
     IN_MEMORY,
+    SETTINGS,
     Account,
     ConfigError,
     KeySource,
@@ -53,8 +55,8 @@ from trainwave_exporter.ledger import (
     Watched,
     milliseconds,
 )
-from trainwave_exporter.model import ChangeListener, FactListener, RateLimit
-from trainwave_exporter.polling import AccountPoller, Intervals, Loop, Schedule, Scope
+from trainwave_exporter.model import Appeared, Change, FactListener, RateLimit
+from trainwave_exporter.polling import AccountPoller, Intervals, Loop, Schedule, Scope, Work
 from trainwave_exporter.web import (
     HEALTH_PATHS,
     Access,
@@ -80,6 +82,16 @@ class StartError(Exception):
     """The daemon cannot start; the text says why in one line."""
 
 
+class Configuration(Protocol):
+    """Where settings come from, and who has to know of those that are in use."""
+
+    def load(self) -> tuple[Settings, Mapping[str, KeySource]]:
+        """Return settings and keys as they are now; raise `ConfigError` if they are of no use."""
+
+    def adopt(self, settings: Settings) -> None:
+        """Take note that these are in use now."""
+
+
 class Daemon:
     """A running exporter."""
 
@@ -91,14 +103,22 @@ class Daemon:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         random: Random | None = None,
+        configuration: Configuration | None = None,
     ) -> None:
         """``keys``: the source of each account's key, by the account's name.
+
+        ``configuration`` is where `reload` finds them as they are by then.
 
         Raises `ValueError` for a pattern of metric names that matches none, and `ConfigError` for
         a web configuration file of no use.
         """
         self._settings = settings
+        self._configuration = configuration
         self._clock = clock
+        self._monotonic = monotonic
+        self._random = random or Random()  # noqa: S311 - spreads retries, guards nothing
+        self._reloading = asyncio.Lock()
+        self._hang_up: asyncio.Task[str | None] | None = None
         self._started_at = clock()
         self._stopping = asyncio.Event()
         self.listening = asyncio.Event()
@@ -126,58 +146,15 @@ class Daemon:
             clock=clock,
             monotonic=monotonic,
         )
-        dice = random or Random()  # noqa: S311 - spreads retries, guards nothing
         self._watches = [
-            _Watch(
-                account,
-                keys[account.name],
-                settings,
-                fleet=self._fleet,
-                report=self._report,
-                undescribed=partial(self._ledger.undescribed, account.name),
-                observe=self.telemetry.observe,
-                clock=clock,
-                monotonic=monotonic,
-                random=dice,
-            )
-            for account in settings.accounts
+            self._watch(account, keys[account.name], settings) for account in settings.accounts
         ]
-        housekeeping = Loop(
-            account="",
-            name="housekeeping",
-            interval=HOUSEKEEPING_SECONDS,
-            work=self._keep_house,
-            observe=self.telemetry.observe,
-            clock=clock,
-            monotonic=monotonic,
+        self._house_loops = (
+            self._loop("housekeeping", HOUSEKEEPING_SECONDS, self._keep_house),
+            self._loop("publication", PUBLICATION_SECONDS, self._publish),
         )
-        bookkeeping = Loop(
-            account="",
-            name="ledger",
-            interval=settings.storage.write_interval,
-            work=self._keep_books,
-            observe=self.telemetry.observe,
-            clock=clock,
-            monotonic=monotonic,
-        )
-        publication = Loop(
-            account="",
-            name="publication",
-            interval=PUBLICATION_SECONDS,
-            work=self._publish,
-            observe=self.telemetry.observe,
-            clock=clock,
-            monotonic=monotonic,
-        )
-        pollers = [watch.poller for watch in self._watches]
-        loops = [loop for poller in pollers for loop in poller.loops]
-        self._loops = [*loops, housekeeping, bookkeeping, publication]
+        self._book_loop = self._loop("ledger", settings.storage.write_interval, self._keep_books)
         self._schedule = Schedule(self._loops, clock=clock, monotonic=monotonic)
-        self._listeners: list[ChangeListener] = [
-            self.exposition.apply,
-            self._ledger.apply,
-            *(poller.apply for poller in pollers),
-        ]
         self.web = WebServer(
             answer=lambda: self.exposition.answer,
             telemetry_path=settings.web.telemetry_path,
@@ -187,6 +164,7 @@ class Daemon:
             access=load_access(
                 settings, reloaded=self._web_config_loaded, refused=self.telemetry.refused
             ),
+            reload=self._reloaded if settings.web.enable_lifecycle else None,
         )
 
     async def run(self) -> None:
@@ -198,6 +176,7 @@ class Daemon:
         loop.set_default_executor(DetachedExecutor())
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self._hung_up)
         self.telemetry.config_loaded(succeeded=True, at=self._started_at)
         try:
             await self._ledger.open()
@@ -248,6 +227,115 @@ class Daemon:
         """Have `run` come to its end. May be called more than once."""
         self._stopping.set()
 
+    async def reload(self) -> None:
+        """Go by the settings as they are by now.
+
+        Raises `ConfigError` if they are of no use, or cannot be changed at run time; then all stays
+        as it was. What is known is kept, and scrapes are answered all the while.
+        """
+        async with self._reloading:
+            configuration = self._configuration
+            if configuration is None:
+                raise ConfigError(None, None, "there is no configuration to load again")
+            try:
+                loop = asyncio.get_running_loop()
+                settings, keys = await loop.run_in_executor(None, configuration.load)
+                _refuse_what_needs_a_restart(self._settings, settings)
+            except ConfigError as error:
+                self.telemetry.config_loaded(succeeded=False, at=self._clock())
+                log.warning("config_not_reloaded", error=str(error))
+                raise
+            await self._change(settings, keys)
+            configuration.adopt(settings)
+            self.telemetry.config_loaded(succeeded=True, at=self._clock())
+            log.info("config_reloaded", accounts=",".join(keys))
+
+    async def _change(self, settings: Settings, keys: Mapping[str, KeySource]) -> None:
+        """Put new settings in the place of the old ones."""
+        before = {watch.account.name: watch for watch in self._watches}
+        watches = [
+            before[account.name]
+            if account.name in before and before[account.name].suits(account, settings)
+            else self._watch(account, keys[account.name], settings, before.get(account.name))
+            for account in settings.accounts
+        ]
+        book_loop = self._book_loop
+        if book_loop.interval != settings.storage.write_interval:
+            book_loop = self._loop("ledger", settings.storage.write_interval, self._keep_books)
+        loops_before = self._loops
+        self._settings, self._watches, self._book_loop = settings, watches, book_loop
+        await self._schedule.remove(set(loops_before) - set(self._loops))
+        await asyncio.gather(
+            *(watch.poller.stop() for watch in before.values() if watch not in watches)
+        )
+        names = [account.name for account in settings.accounts]
+        self._tell(self._fleet.retune(accounts=names, policy=_policy(settings), now=self._clock()))
+        for watch in watches:
+            watch.budget.retune(watch.account.rate_limit_share)
+            if watch not in before.values():
+                jobs = self._fleet.jobs(watch.account.name)
+                watch.poller.apply(Appeared(job) for job in jobs)
+        self._ledger.retune(_terms(settings))
+        self.exposition.retune(
+            selection=Selection(allow=settings.metrics.allow, deny=settings.metrics.deny),
+            max_jobs=settings.metrics.max_jobs,
+        )
+        for name in before.keys() - set(names):
+            self.telemetry.forget(name)
+        self._schedule.add(set(self._loops) - set(loops_before))
+
+    async def _reloaded(self) -> str | None:
+        """Reload, and return what is wrong with the settings, if anything is."""
+        try:
+            await self.reload()
+        except ConfigError as error:
+            return str(error)
+        return None
+
+    def _hung_up(self) -> None:
+        self._hang_up = asyncio.get_running_loop().create_task(self._reloaded())
+
+    def _watch(
+        self, account: Account, key: KeySource, settings: Settings, before: _Watch | None = None
+    ) -> _Watch:
+        """Return what watches an account; ``before``: what did until now, whose budget goes on."""
+        budget = RateBudget(
+            share=account.rate_limit_share,
+            initial_limit=account.initial_rate_limit,
+            clock=self._clock,
+            random=self._random,
+        )
+        return _Watch(
+            account,
+            key,
+            settings,
+            budget=budget if before is None else before.budget,
+            shown=before is not None and before.shown,
+            fleet=self._fleet,
+            report=self._report,
+            undescribed=partial(self._ledger.undescribed, account.name),
+            observe=self.telemetry.observe,
+            clock=self._clock,
+            monotonic=self._monotonic,
+            random=self._random,
+        )
+
+    def _loop(self, name: str, interval: float, work: Work) -> Loop:
+        return Loop(
+            account="",
+            name=name,
+            interval=interval,
+            work=work,
+            observe=self.telemetry.observe,
+            clock=self._clock,
+            monotonic=self._monotonic,
+        )
+
+    @property
+    def _loops(self) -> list[Loop]:
+        loops = [loop for watch in self._watches for loop in watch.poller.loops]
+        return [*loops, *self._house_loops, self._book_loop]
+
     def unready_reasons(self) -> list[str]:
         """Return why the exporter is not ready, in words; empty when it is."""
         waiting = [
@@ -277,9 +365,13 @@ class Daemon:
         )
 
     def _report(self, observation: Observation) -> None:
-        changes = self._fleet.apply(observation, self._clock())
-        for listener in self._listeners:
-            listener(changes)
+        self._tell(self._fleet.apply(observation, self._clock()))
+
+    def _tell(self, changes: Sequence[Change]) -> None:
+        self.exposition.apply(changes)
+        self._ledger.apply(changes)
+        for watch in self._watches:
+            watch.poller.apply(changes)
 
     async def _keep_house(self, _step: Callable[[], None]) -> None:
         staleness = self._settings.fleet.staleness
@@ -313,6 +405,8 @@ class _Watch:
         key: KeySource,
         settings: Settings,
         *,
+        budget: RateBudget,
+        shown: bool,
         fleet: Fleet,
         report: Callable[[Observation], None],
         undescribed: Callable[[], Sequence[str]],
@@ -322,22 +416,18 @@ class _Watch:
         random: Random,
     ) -> None:
         self.account = account
-        self.shown = False
+        self._recipe = _recipe(account, settings)
+        self.shown = shown
         """Whether a complete sweep can be scraped."""
-        self._budget = RateBudget(
-            share=account.rate_limit_share,
-            initial_limit=account.initial_rate_limit,
-            clock=clock,
-            random=random,
-        )
+        self.budget = budget
         self._client = build_client(
-            account, key, settings, self._budget, observe, clock, monotonic, random
+            account, key, settings, budget, observe, clock, monotonic, random
         )
         polling = settings.polling
         self.poller = AccountPoller(
             account=account.name,
             client=self._client,
-            budget=self._budget,
+            budget=budget,
             fleet=fleet,
             report=report,
             observe=observe,
@@ -359,15 +449,19 @@ class _Watch:
             monotonic=monotonic,
         )
 
+    def suits(self, account: Account, settings: Settings) -> bool:
+        """Whether it would not be otherwise by these settings."""
+        return self._recipe == _recipe(account, settings)
+
     def rate_limit(self, now: float) -> RateLimit:
         """Return the state of the budget as a fact."""
-        return RateLimit(account=self.account.name, **asdict(self._budget.snapshot(now)))
+        return RateLimit(account=self.account.name, **asdict(self.budget.snapshot(now)))
 
     def overview(self, fleet: Fleet, now: float) -> AccountOverview:
         """Return what the landing page tells of this account."""
         jobs = list(fleet.jobs(self.account.name))
         status = fleet.status(self.account.name)
-        budget = self._budget.snapshot(now)
+        budget = self.budget.snapshot(now)
         dialect = self._client.dialect
         errors = [loop.last_error for loop in self.poller.loops if loop.last_error is not None]
         return AccountOverview(
@@ -382,6 +476,23 @@ class _Watch:
             dialect=None if dialect is None else dialect.value,
             error=errors[0] if errors else None,
         )
+
+
+def _recipe(account: Account, settings: Settings) -> tuple[object, ...]:
+    """Return what a watch is made by."""
+    waste = settings.waste.idle_threshold
+    return account, settings.polling, settings.readings, settings.weights, waste
+
+
+def _refuse_what_needs_a_restart(before: Settings, after: Settings) -> None:
+    for setting in SETTINGS:
+        if setting.section == "web" or setting.path in {"storage.path", "log.format"}:
+            was, is_now = (
+                getattr(getattr(settings, setting.section), setting.key)
+                for settings in (before, after)
+            )
+            if was != is_now:
+                raise ConfigError(None, setting.path, "cannot be changed without a restart")
 
 
 def load_access(

@@ -324,3 +324,16 @@ def test_what_is_written_parses_as_what_prometheus_client_writes(
         if family.startswith(PREFIX):
             (kind, about, _, samples), (*told, _, read) = theirs[family], ours[family]
             assert (told, read) == ([kind, about], samples)
+
+
+def test_what_is_told_of_an_account_goes_with_it(telemetry: Telemetry) -> None:
+    for account in ("main", "other"):
+        telemetry.observe(Exchange(account=account, endpoint="jobs", outcome="ok", seconds=0.3))
+        telemetry.observe(UnknownState(account, "PAUSED"))
+    telemetry.forget("main")
+    lines = b"".join(samples for _, samples in telemetry.collect()).decode()
+    assert 'account="main"' not in lines
+    assert 'account="other"' in lines
+    telemetry.observe(Exchange(account="main", endpoint="jobs", outcome="ok", seconds=0.3))
+    series = series_of(telemetry, "api_requests_total")
+    assert series['api_requests_total{account="main",endpoint="jobs",outcome="ok"}'] == 1

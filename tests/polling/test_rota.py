@@ -57,6 +57,14 @@ def test_of_new_readings_those_of_the_newest_jobs_go_first_and_of_these_gpu_util
     assert gpus == [0, 6, 7]
 
 
+def test_what_is_known_already_is_wanted_when_it_is_old_and_not_at_once() -> None:
+    known = {Metric.CPU: reading(Metric.CPU, 0.5, at=NOW - 30)}
+    rota = new_rota(job(readings=known))
+    assert len(taken(rota, NOW)) == 5
+    assert taken(rota, NOW + 29) == []
+    assert taken(rota, NOW + 30) == [Question("j-1", Metric.CPU)]
+
+
 def test_a_reading_is_wanted_again_after_its_interval_to_the_nearest_tick() -> None:
     rota = new_rota(job())
     answer(rota, *taken(rota, NOW), now=NOW)

@@ -133,3 +133,44 @@ async def test_a_clock_that_is_set_starts_every_loop_anew() -> None:
         schedule.stop()
     (entry,) = logs
     assert (entry["event"], entry["seconds"]) == ("clock_jumped", -3600.0)
+
+
+async def test_loops_are_added_and_removed_while_it_runs() -> None:
+    stays, goes, comes = Runs(0.05), Runs(0.06), Runs(0.07)
+    schedule = Schedule([stays.loop, goes.loop], clock=time.time, monotonic=time.monotonic)
+    schedule.start()
+    await goes.reach(1)
+    await schedule.remove([goes.loop])
+    gone = goes.count
+    schedule.add([comes.loop])
+    await comes.reach(2)
+    await stays.reach(stays.count + 2)
+    schedule.stop()
+    assert goes.count == gone
+
+
+async def test_a_loop_that_is_removed_gives_up_what_it_has_under_way() -> None:
+    begun, ended = asyncio.Event(), []
+
+    async def work(_step: Callable[[], None]) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    loop = Loop(
+        account="a",
+        name="sweep",
+        interval=3600,
+        work=work,
+        observe=lambda _fact: None,
+        clock=time.time,
+        monotonic=time.monotonic,
+    )
+    schedule = Schedule([loop], clock=time.time, monotonic=time.monotonic)
+    schedule.start()
+    await begun.wait()
+    await schedule.remove([loop])
+    assert ended == [True]
+    schedule.stop()

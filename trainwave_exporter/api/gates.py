@@ -54,7 +54,7 @@ class Terms:
     """How many requests there are to spend in a minute, and who has a claim on them."""
 
     def __init__(self, *, share: float, limit: int) -> None:
-        self._share = share
+        self.share = share
         self.limit = limit
         self._reserved: dict[str, float] = {}
 
@@ -71,7 +71,7 @@ class Terms:
     def allowance(self) -> int:
         """Requests a minute the exporter may send; one at least, or it would never learn more."""
         # The sliver keeps 0.29 x 100 at 29, which binary fractions put a hair below.
-        return max(1, math.floor(self.limit * self._share + 1e-9))
+        return max(1, math.floor(self.limit * self.share + 1e-9))
 
     @property
     def people(self) -> int:

@@ -143,6 +143,11 @@ class RateBudget:
         """
         self._block.succeed()
 
+    def retune(self, share: float) -> None:
+        """Use this share of the limit from now on."""
+        self._terms.share = share
+        self._serve()
+
     @property
     def blocked_for(self) -> float:
         """Seconds until something may be sent again after a 429; 0 when it may now."""

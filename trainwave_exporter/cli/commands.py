@@ -21,6 +21,7 @@ from trainwave_exporter.cli.table import as_markdown, as_text
 from trainwave_exporter.config import (
     CONFIG_FILE,
     IN_MEMORY,
+    Account,
     ConfigError,
     KeySource,
     Settings,
@@ -39,13 +40,55 @@ from trainwave_exporter.simulator import Simulator, World
 log = structlog.get_logger()
 
 
+class Configuration:
+    """Settings and keys as flags, environment and file have them whenever they are loaded."""
+
+    def __init__(self, options: Options, environ: Mapping[str, str]) -> None:
+        self._options = options
+        self._environ = environ
+        self._log = Settings().log
+        self._sources: dict[tuple[str | None, ...], KeySource] = {}
+        """All that were ever used: what they told is hidden in logs, even when they are no more."""
+
+    def load(self) -> tuple[Settings, Mapping[str, KeySource]]:
+        """Return the settings of now, and the source of each account's key, each tried once.
+
+        Raises `ConfigError`.
+        """
+        settings = _settings(self._options, self._environ)
+        keys: dict[str, KeySource] = {
+            account.name: self._source(account) for account in settings.accounts
+        }
+        self._configure_logs()
+        if strays := stray_variables(self._environ, settings):
+            log.warning("environment_variables_not_known", names=strays)
+        _try(keys)
+        return settings, keys
+
+    def adopt(self, settings: Settings) -> None:
+        """Log from now on as these settings want it."""
+        self._log = settings.log
+        self._configure_logs()
+
+    def _source(self, account: Account) -> KeySource:
+        place = account.name, account.api_key_file, account.api_key_env
+        if place not in self._sources:
+            self._sources[place] = key_source(account, self._environ)
+        return self._sources[place]
+
+    def _configure_logs(self) -> None:
+        redact = redactor(tuple(self._sources.values()))
+        logs.configure(level=self._log.level, form=self._log.format, redact=redact)
+
+
 def serve(options: Options, environ: Mapping[str, str]) -> int:
     """Run the exporter until it is told to stop."""
-    settings = _settings(options, environ)
-    keys = _keys(settings, environ)
+    configuration = Configuration(options, environ)
+    settings, keys = configuration.load()
+    configuration.adopt(settings)
 
     async def run() -> None:
-        await Daemon(settings, keys).run()
+        await Daemon(settings, keys, configuration=configuration).run()
 
     asyncio.run(run())
     return 0
@@ -161,15 +204,18 @@ def _keys(settings: Settings, environ: Mapping[str, str]) -> dict[str, KeySource
     logs.configure(
         level=settings.log.level, form=settings.log.format, redact=redactor(tuple(keys.values()))
     )
-    if strays := stray_variables(environ, settings):
-        log.warning("environment_variables_not_known", names=strays)
+    _try(keys)
+    return keys
+
+
+def _try(keys: Mapping[str, KeySource]) -> None:
+    """Have each source tell its key. Raises `ConfigError` if one has none, or another's."""
     holders: dict[str, str] = {}
     for name, key in keys.items():
         other = holders.setdefault(key(), name)
         if other != name:
             problem = f"has the key of {other}; one key is one account, for its rate limit"
             raise ConfigError(None, f"accounts[{name}]", problem)
-    return keys
 
 
 @asynccontextmanager

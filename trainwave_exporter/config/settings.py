@@ -282,6 +282,9 @@ class Web(Struct, frozen=True, kw_only=True):
             " read again whenever it changes."
         ),
     ] = None
+    enable_lifecycle: Annotated[
+        bool, Meta(description="Load the configuration again at a POST to /-/reload.")
+    ] = False
     open_health: Annotated[
         bool, Meta(description="Ask nobody for a password at /-/healthy and /-/ready.")
     ] = False

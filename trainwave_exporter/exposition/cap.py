@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from heapq import nsmallest
 from itertools import chain, islice
 from math import inf
@@ -58,6 +59,12 @@ class Cap:
     def find(self, job_id: str) -> Job | None:
         """Return a job as it was last put, with a place or without; None where there is none."""
         return self._placed.find(job_id) or self._waiting.find(job_id)
+
+    def jobs(self) -> Iterator[Job]:
+        """Yield all jobs as they were last put, those with a place first."""
+        for pool in (self._placed, self._waiting):
+            yield from pool.live.values()
+            yield from pool.finished.values()
 
     def put(self, job: Job) -> None:
         """Take a job in, to wait until places are settled, or take over what it has become."""

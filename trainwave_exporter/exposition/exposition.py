@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import count
+from itertools import chain, count
 from secrets import token_hex
 from typing import Any, NamedTuple, assert_never
 
@@ -43,20 +43,10 @@ class Exposition:
     """
 
     def __init__(self, *, selection: Selection, max_jobs: int, telemetry: Telemetry) -> None:
-        self._selection = selection
-        self._max_jobs = max_jobs
         self._telemetry = telemetry
         self._waiting: deque[Change] = deque()
-        self._jobs = Jobs(selection, max_jobs)
-        self._others: list[Table[Any]] = []
-        self._stores: dict[type, Store] = {
-            Job: Store(self._jobs.put, self._jobs.remove),
-            Idleness: Store(self._jobs.put_idleness, self._jobs.remove_idleness),
-        }
-        for families in OTHERS:
-            table = Table(selection.among(families), families.labels, families.identity)
-            self._stores[families.record] = Store(table.put, table.remove)
-            self._others.append(table)
+        self._wanted: tuple[Selection, int] | None = None
+        self._furnish(selection, max_jobs)
         self._own: dict[str, Cell] = {}
         self._process = token_hex(4)
         self._numbers = count()
@@ -66,6 +56,11 @@ class Exposition:
     def apply(self, changes: Iterable[Change]) -> None:
         """Take changes over into the next answer; a `trainwave_exporter.model.ChangeListener`."""
         self._waiting += changes
+
+    def retune(self, *, selection: Selection, max_jobs: int) -> None:
+        """Show other metrics, and as many jobs, from the next publication on."""
+        if (selection, max_jobs) != (self._selection, self._max_jobs):
+            self._wanted = selection, max_jobs
 
     @property
     def answer(self) -> Answer:
@@ -87,7 +82,10 @@ class Exposition:
 
     def _publication(self) -> Iterator[None]:
         """Publish in small steps. What comes in while it is written waits for the next time."""
-        changed = bool(self._waiting)
+        changed = bool(self._waiting) or self._wanted is not None
+        if self._wanted is not None:
+            self._refurnish(*self._wanted)
+            self._wanted = None
         fleet = self._answer.fleet
         if changed:
             while self._waiting:
@@ -103,6 +101,28 @@ class Exposition:
         own = self._own_sections()
         if changed or own != self._answer.own.sections:
             self._answer = self._answered(fleet, Stretch(own, fleet.forms))
+
+    def _furnish(self, selection: Selection, max_jobs: int) -> None:
+        """Make the tables, empty."""
+        self._selection = selection
+        self._max_jobs = max_jobs
+        self._jobs = Jobs(selection, max_jobs)
+        self._others: list[Table[Any]] = []
+        self._stores: dict[type, Store] = {
+            Job: Store(self._jobs.put, self._jobs.remove),
+            Idleness: Store(self._jobs.put_idleness, self._jobs.remove_idleness),
+        }
+        for families in OTHERS:
+            table = Table(selection.among(families), families.labels, families.identity)
+            self._stores[families.record] = Store(table.put, table.remove)
+            self._others.append(table)
+
+    def _refurnish(self, selection: Selection, max_jobs: int) -> None:
+        """Make the tables anew, and have all that was in them taken in before what waits."""
+        tables = (table.records() for table in self._others)
+        known = [Appeared(record) for record in chain(self._jobs.records(), *tables)]
+        self._furnish(selection, max_jobs)
+        self._waiting.extendleft(reversed(known))
 
     def _take(self, change: Change) -> None:
         match change:

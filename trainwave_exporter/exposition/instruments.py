@@ -17,6 +17,7 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
 )
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Sample
 
@@ -37,6 +38,7 @@ class Instruments:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._labels: dict[str, tuple[str, ...]] = {}
+        self._of_accounts: list[tuple[MetricWrapperBase, Callable[[], None]]] = []
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
 
@@ -62,9 +64,20 @@ class Instruments:
         for metric in self._registry.collect():
             yield self._description(metric), text.utf8("".join(map(_line, _samples(metric))))
 
+    def forget(self, account: str) -> None:
+        """Drop the series of an account."""
+        for metric, forget_found in self._of_accounts:
+            metric.remove_by_labels({"account": account})
+            forget_found()
+
     def _instrument(self, name: str, labels: tuple[str, ...], metric: M) -> Instrument[M]:
         self._labels[_PREFIX + name] = labels
-        return cache(metric.labels) if labels else lambda: metric
+        if not labels:
+            return lambda: metric
+        found = cache(metric.labels)
+        if "account" in labels:
+            self._of_accounts.append((metric, found.cache_clear))
+        return found
 
     def _description(self, metric: Metric) -> Description:
         kind = Kind(metric.type)

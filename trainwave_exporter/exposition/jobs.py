@@ -112,6 +112,11 @@ class Jobs:
         if job is not None and idleness is not None:
             self._idle_jobs.put(job, IdleJob(job, idleness), folded=key not in self._cap)
 
+    def records(self) -> Iterator[Job | Idleness]:
+        """Yield all that was put and not removed."""
+        yield from self._cap.jobs()
+        yield from self._idleness.values()
+
     @property
     def folded(self) -> int:
         """How many jobs have no series of their own."""

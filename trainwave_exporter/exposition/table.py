@@ -93,6 +93,11 @@ class Table(Generic[R]):
             if 0 < upper < len(self._blocks) and self._small(upper):
                 self._unite(upper)
 
+    def records(self) -> Iterator[R]:
+        """Yield all objects, in order of their keys."""
+        for block in self._blocks:
+            yield from block.records
+
     def render(self) -> Iterator[None]:
         """Bring all cells up to date, a block at every step."""
         for block in self._stale:

@@ -74,6 +74,10 @@ class Telemetry:
         self._folded().set(jobs)
         self._series_limit().set(limit)
 
+    def forget(self, account: str) -> None:
+        """Drop what is told of an account that is not watched any more."""
+        self._own.forget(account)
+
     def config_loaded(self, *, succeeded: bool, at: float) -> None:
         """Tell of an attempt to load the configuration, that at the start included."""
         self._reload_successful().set(succeeded)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from trainwave_exporter.model import (
@@ -64,11 +64,22 @@ class Directory(Generic[T]):
                 self._known[key] = record
                 yield Changed(before, record)
 
+    def retune(self, accounts: Collection[str], now: float) -> Iterator[Change]:
+        """Listen to these accounts from now on; drop what others told."""
+        for account in self._told_at.keys() - set(accounts):
+            del self._told_at[account]
+            yield from self._drop(account, Departure.UNWATCHED)
+        for account in accounts:
+            self._told_at.setdefault(account, now)
+
     def expire(self, now: float, max_age: float) -> Iterator[Change]:
         """Drop what was told longer than ``max_age`` seconds ago."""
         for account, told_at in self._told_at.items():
             self._told_at[account] = min(told_at, now)  # the clock may have been set back
             if now - told_at >= max_age:
-                for record in self.of(account):
-                    self._missed.discard(record.key)
-                    yield Departed(self._known.pop(record.key), Departure.EXPIRED)
+                yield from self._drop(account, Departure.EXPIRED)
+
+    def _drop(self, account: str, reason: Departure) -> Iterator[Change]:
+        for record in self.of(account):
+            self._missed.discard(record.key)
+            yield Departed(self._known.pop(record.key), reason)

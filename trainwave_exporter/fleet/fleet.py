@@ -141,6 +141,34 @@ class Fleet:
 
     # What changes it
 
+    def retune(self, *, accounts: Sequence[str], policy: Policy, now: float) -> tuple[Change, ...]:
+        """Watch these accounts and go by this policy from now on; return what that changed.
+
+        What is known of accounts that stay is kept; what others told leaves.
+        """
+        self._policy = policy
+        changes: list[Change] = []
+        for name in sorted(self._accounts.keys() - set(accounts)):
+            changes.extend(self._unwatch(name, now))
+        for name in accounts:
+            if name not in self._accounts:
+                status = AccountStatus(name=name)
+                self._accounts[name] = _Account(status, answered_at=now)
+                changes.append(Appeared(status))
+        changes.extend(self._projects.retune(accounts, now))
+        changes.extend(self._organizations.retune(accounts, now))
+        for entry in self._entries.values():
+            self._schedule_leaving(entry)
+        changes.extend(self._tally_changes())
+        return tuple(changes)
+
+    def _unwatch(self, name: str, now: float) -> Iterator[Change]:
+        yield from self._set_counted(name, counted=False)
+        for entry in list(self._entries.values()):
+            if entry.job.account == name:
+                yield from self._forget(entry, Departure.UNWATCHED, now)
+        yield Departed(self._accounts.pop(name).status, Departure.UNWATCHED)
+
     def apply(self, observation: Observation, now: float) -> tuple[Change, ...]:
         """Take in an observation made at ``now`` (Unix seconds) and return what it changed."""
         changes: list[Change] = []

@@ -57,6 +57,11 @@ class Book:
         self._interrupted = set(self._opening)
         """Those of them that nobody may have seen at zero before the exporter stopped."""
 
+    def retune(self, accounts: Iterable[str], rules: Rules) -> None:
+        """Go by these rules from now on, and wait for what these accounts tell."""
+        self._accounts = frozenset(accounts)
+        self._rules = rules
+
     def unknown(self, job_ids: Iterable[str]) -> list[str]:
         """Return those of the jobs that only the store may know."""
         return [job_id for job_id in job_ids if job_id not in self._entries]

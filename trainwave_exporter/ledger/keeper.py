@@ -26,6 +26,7 @@ from trainwave_exporter.ledger.store import Balance, Batch, ProjectEntry, Store
 from trainwave_exporter.ledger.units import DAY, HOUR, dollars, microdollars, milliseconds
 from trainwave_exporter.model import (
     AccountStatus,
+    BudgetStatus,
     Burn,
     Change,
     Corrections,
@@ -139,6 +140,18 @@ class Keeper:
     def size_bytes(self) -> int:
         """What the store takes; 0 while it cannot be opened."""
         return 0 if self._store is None else self._store.size_bytes
+
+    def retune(self, terms: Terms) -> None:
+        """Go by these terms from now on."""
+        if terms == self._terms:
+            return
+        self._terms = terms
+        self._outlook.retune(terms.budgets)
+        self._counted = {name: at for name, at in self._counted.items() if name in terms.accounts}
+        if self._book is not None:
+            self._book.retune(terms.accounts, terms.rules)
+        self._showcase.retain(BudgetStatus, {budget.name for budget in terms.budgets})
+        self._reckoned_at = 0
 
     def open(self) -> None:
         """Open the store, if it is not. Raises `StoreError`, or `UnfitStoreError`.

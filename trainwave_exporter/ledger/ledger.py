@@ -75,6 +75,7 @@ class Ledger:
         Of the store that ``read_store`` opens is shown what it holds until ``open_store`` succeeds.
         """
         self._keeper = Keeper(open_store, terms, read_store=read_store)
+        self._terms = terms
         self._publish = publish
         self._observe = observe
         self._clock = clock
@@ -104,7 +105,7 @@ class Ledger:
             match change:
                 case Appeared(record=record) | Changed(after=record):
                     self._note(record, shown=True)
-                case Departed(record=Job() as job, reason=Departure.EXPIRED):
+                case Departed(record=Job() as job, reason=Departure.EXPIRED | Departure.UNWATCHED):
                     self._seen.hidden.add(job.id)
                 case Departed(record=record) | Bygone(record=record):
                     self._note(record, shown=False)
@@ -129,6 +130,10 @@ class Ledger:
                 seen.gone.add(record.id)
             case _:
                 pass  # no money in it
+
+    def retune(self, terms: Terms) -> None:
+        """Go by other terms from the next turn on."""
+        self._terms = terms
 
     def undescribed(self, account: str) -> Sequence[str]:
         """Return jobs of an account that are over, and of which only lists ever told."""
@@ -163,6 +168,7 @@ class Ledger:
         """Do a turn's work; in a thread."""
         began = self._monotonic()
         error = None
+        self._keeper.retune(self._terms)
         self._keeper.note(seen, now)
         try:
             if writing:

@@ -35,6 +35,11 @@ class Outlook:
         self._balances: dict[str, list[Balance]] = {}
         self._differences: dict[str, tuple[Sequence[Balance], int | None]] = {}
 
+    def retune(self, budgets: Sequence[Budget]) -> None:
+        """Reckon these budgets from now on."""
+        self._budgets = budgets
+        self._exhausted.clear()
+
     def begin(self, balances: Iterable[Balance]) -> None:
         """Reckon all anew from a store, with the balances that it holds before those told since."""
         self._spends.clear()

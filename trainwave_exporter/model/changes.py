@@ -34,6 +34,8 @@ class Departure(StrEnum):
     """Missing from several complete sweeps."""
     RETENTION = "retention"
     """Finished for longer than finished jobs are kept."""
+    UNWATCHED = "unwatched"
+    """Its account is not watched any more."""
     EXPIRED = "expired"
     """Its account could not be read for longer than the bound; it may come back."""
 

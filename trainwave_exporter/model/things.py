@@ -42,7 +42,7 @@ class Organization(Struct, frozen=True, kw_only=True):
 
 
 class AccountStatus(Struct, frozen=True, kw_only=True):
-    """Whether one account (one API key) can be read. Never departs."""
+    """Whether one account (one API key) can be read. Departs only when it is watched no more."""
 
     name: str
     up: bool = False

@@ -2,7 +2,7 @@
 
 from trainwave_exporter.polling.allocation import longest_age
 from trainwave_exporter.polling.intervals import Intervals
-from trainwave_exporter.polling.loop import Loop
+from trainwave_exporter.polling.loop import Loop, Work
 from trainwave_exporter.polling.pace import (
     readings_in_a_round,
     requests_per_minute,
@@ -18,6 +18,7 @@ __all__ = [
     "Loop",
     "Schedule",
     "Scope",
+    "Work",
     "longest_age",
     "readings_in_a_round",
     "requests_per_minute",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -50,7 +51,7 @@ class Loop:
         self._failing_since: float | None = None
         self._failures = 0
         self._summarized_at = 0.0
-        self._under_way = False
+        self._under_way: asyncio.Task[None] | None = None
         self.last_run: LoopRun | None = None
         self.last_error: str | None = None
 
@@ -62,9 +63,9 @@ class Loop:
 
     async def run(self) -> None:
         """Do the work once, unless it is being done. Never raises: trouble is logged and kept."""
-        if self._under_way:
+        if self._under_way is not None:
             return
-        self._under_way = True
+        self._under_way = asyncio.current_task()
         began = self._monotonic()
         self._stir()
         error: str | None = None
@@ -77,7 +78,7 @@ class Loop:
             error = f"{type(failure).__name__}: {failure}"
             self._log_failure(error, bug=failure)
         finally:
-            self._under_way = False
+            self._under_way = None
         if error is None:
             self._log_recovery()
         self._stir()
@@ -90,6 +91,12 @@ class Loop:
             finished_at=self._clock(),
         )
         self._observe(self.last_run)
+
+    async def cancel(self) -> None:
+        """Give up what is under way, and wait until that is so."""
+        if self._under_way is not None:
+            self._under_way.cancel()
+            await asyncio.wait([self._under_way])
 
     def _stir(self) -> None:
         self._stirred_at = self._monotonic() - self._excused()

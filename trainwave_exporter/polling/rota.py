@@ -140,7 +140,9 @@ class Rota:
         elif seat is None:
             seat = self._seats[job.id] = _Seat(job, now)
             for turn in seat.turns.values():
-                self._count(turn)
+                known = job.readings.get(turn.metric)
+                turn.asked_at = None if known is None else min(known.at, now)
+                self._count(turn, known)
                 self._enqueue(turn)
         else:
             seat.job = job

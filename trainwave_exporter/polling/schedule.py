@@ -69,15 +69,30 @@ class Schedule:
     def start(self) -> None:
         """Start every loop now. To be called within the event loop."""
         for loop in self._loops:
-            self._scheduler.add_job(
-                _run,
-                _Every(loop.interval),
-                args=(loop,),
-                id=f"{loop.account}/{loop.name}",
-                next_run_time=datetime.now(UTC),
-            )
+            self._add(loop)
         self._scheduler.start()
         self._watch_clock()
+
+    def add(self, loops: Iterable[Loop]) -> None:
+        """Start these loops, too, now. To be called while it is started."""
+        for loop in loops:
+            self._add(loop)
+
+    async def remove(self, loops: Iterable[Loop]) -> None:
+        """Start these loops no more, and give up what they have under way."""
+        loops = tuple(loops)
+        for loop in loops:
+            self._scheduler.remove_job(_id(loop))
+        await asyncio.gather(*(loop.cancel() for loop in loops))
+
+    def _add(self, loop: Loop) -> None:
+        self._scheduler.add_job(
+            _run,
+            _Every(loop.interval),
+            args=(loop,),
+            id=_id(loop),
+            next_run_time=datetime.now(UTC),
+        )
 
     def stop(self) -> None:
         """Start nothing any more, and cancel what is running."""
@@ -94,6 +109,10 @@ class Schedule:
             log.warning("clock_jumped", seconds=round(jump, 1))
             for job in self._scheduler.get_jobs():
                 job.modify(next_run_time=datetime.now(UTC))
+
+
+def _id(loop: Loop) -> str:
+    return f"{loop.account}/{loop.name}"
 
 
 async def _run(loop: Loop) -> None:

@@ -10,7 +10,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from http import HTTPStatus
 
 import structlog
@@ -46,7 +46,8 @@ class WebServer:
 
     ``answer`` returns what a scrape is answered with now; ``unready_reasons`` why the exporter is
     not ready, one text per reason; ``overview`` what the landing page tells; ``scraped`` is told of
-    every scrape, with the seconds it took. A client that takes more than ``send_timeout`` seconds
+    every scrape, with the seconds it took. ``reload`` loads the configuration again, and returns
+    what is wrong with it, if anything is. A client that takes more than ``send_timeout`` seconds
     to fetch a body is dropped: it would pin an old one in memory. ``access`` says who may come in,
     and whether by TLS; without it everybody may, by plain HTTP.
     """
@@ -62,6 +63,7 @@ class WebServer:
         clock: Callable[[], float] = time.monotonic,
         send_timeout: float = 60.0,
         access: Access | None = None,
+        reload: Callable[[], Awaitable[str | None]] | None = None,
     ) -> None:
         self._answer = answer
         self._unready_reasons = unready_reasons
@@ -70,6 +72,7 @@ class WebServer:
         self._clock = clock
         self._send_timeout = send_timeout
         self._access = access
+        self._reload = reload
         self._watching: asyncio.Task[None] | None = None
         self._socket_files: list[UnixSocket] = []
         application = web.Application(middlewares=[] if access is None else [access.guard])
@@ -77,6 +80,8 @@ class WebServer:
         application.router.add_get(telemetry_path, self._metrics)
         for path, handler in zip(HEALTH_PATHS, (self._healthy, self._ready), strict=True):
             application.router.add_get(path, handler)
+        application.router.add_post("/-/reload", self._reloaded)
+        application.router.add_put("/-/reload", self._reloaded)
         application.on_response_prepare.append(_add_headers)
         if access is not None:
             application.on_response_prepare.append(self._add_configured_headers)
@@ -193,6 +198,14 @@ class WebServer:
             content_type="text/html",
             headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY},
         )
+
+    async def _reloaded(self, _request: web.Request) -> web.Response:
+        if self._reload is None:
+            return web.Response(status=403, text="not enabled; see --web.enable-lifecycle\n")
+        problem = await self._reload()
+        if problem is not None:
+            return web.Response(status=500, text=f"{problem}\n")
+        return web.Response(text="reloaded\n")
 
     async def _healthy(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
