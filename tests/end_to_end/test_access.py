@@ -112,6 +112,11 @@ def test_prometheus_goes_on_while_certificates_and_users_change(
             jobs(server)
             change(exporter, file, MUTUAL + USERS, "web_config_reloaded")
             change(exporter, file, "nonsense", "web_config_refused")
+            wait_for(
+                lambda: query(server, "trainwave_exporter_web_config_last_reload_successful == 0"),
+                "the refusal to be seen",
+                60,
+            )
             authority.issue("server", "127.0.0.1")
             change(exporter, file, TLS + USERS, "web_config_reloaded")
             before = query(server, "count_over_time(up[1h])")[0]["value"][1]
@@ -140,6 +145,13 @@ def test_prometheus_is_let_in_while_somebody_guesses(
         statuses = [exporter.get("/metrics", Authorization="Basic YTpi")[0] for _ in range(50)]
         assert statuses[0] == 401
         assert statuses[-1] == 429
+        wait_for(
+            lambda: query(
+                server, 'trainwave_exporter_web_requests_refused_total{reason="guessing"} > 1'
+            ),
+            "what was turned away to be counted",
+            60,
+        )
         before = query(server, "count_over_time(up[1h])")[0]["value"][1]
         wait_for(
             lambda: query(server, f"count_over_time(up[1h]) > {before} + 2"), "more scrapes", 60

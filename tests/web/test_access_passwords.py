@@ -163,6 +163,15 @@ async def test_a_password_longer_than_bcrypt_reads_is_as_good_as_elsewhere(
     assert await passwords.check(header("ada", "é" * 35), "192.0.2.1") == REFUSED
 
 
+async def test_bits_of_a_salt_that_count_for_nothing_may_be_set(passwords: Passwords) -> None:
+    alphabet = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+    number = alphabet.index(PASSWORD_HASH[28])
+    odd = PASSWORD_HASH[:28] + alphabet[number + 5] + PASSWORD_HASH[29:]
+    passwords.use({"ada": odd})
+    assert await passwords.check(header("ada"), "192.0.2.1") == ALLOWED
+    assert await passwords.check(header("ada", "wrong"), "192.0.2.1") == REFUSED
+
+
 @pytest.mark.parametrize("user", ["ada", "bob"])
 async def test_guessing_is_bounded_whoever_is_tried(
     passwords: Passwords, checks: list[int], fake_time: FakeTime, user: str

@@ -6,13 +6,15 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support.certificates import Authority, encrypt
+from hypothesis import given
+from hypothesis import strategies as st
+from support.certificates import PASSWORD_HASH, Authority, encrypt
 
 from trainwave_exporter.config import ConfigError, Settings
 from trainwave_exporter.config.settings import Web
 from trainwave_exporter.config.values import FilePath
 from trainwave_exporter.daemon import load_access
-from trainwave_exporter.web import Access
+from trainwave_exporter.web import Access, AccessError
 
 FILES = Path(__file__).parent / "web_config"
 GOOD = sorted((FILES / "good").glob("*.yml"))
@@ -62,6 +64,51 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / "none.yml")
     assert str(caught.value) == f"{tmp_path}/none.yml: cannot be read: no such file or directory"
+
+
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.dates()
+)
+NAMES = st.sampled_from(
+    [
+        *("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit", "headers"),
+        *("cert", "key_file", "client_ca", "client_auth_type", "min_version", "cipher_suites"),
+        *("curve_preferences", "client_allowed_sans", "http2", "interval", "burst", "\ud800"),
+    ]
+)
+DOCUMENTS = st.recursive(
+    SCALARS | st.sampled_from(["TLS12", "RequireAndVerifyClientCert", PASSWORD_HASH]),
+    lambda parts: st.lists(parts) | st.dictionaries(NAMES | SCALARS, parts),
+    max_leaves=20,
+)
+
+
+@given(document=DOCUMENTS)
+def test_whatever_stands_in_the_file_it_is_taken_or_refused_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, document: object
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "any.yml"
+    file.write_text("")
+    message = ""
+    try:
+        Access(file, lambda _data, _source: document)
+    except AccessError as error:
+        message = str(error)
+    assert message.isprintable()
+
+
+@given(data=st.binary())
+def test_whatever_bytes_the_file_is_of_it_is_taken_or_refused_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "any.yml"
+    file.write_bytes(data)
+    message = ""
+    try:
+        load(file)
+    except ConfigError as error:
+        message = str(error)
+    assert message.isprintable()
 
 
 def test_without_a_file_everybody_may_come_in() -> None:

@@ -171,14 +171,22 @@ def demo(options: Options, _environ: Mapping[str, str]) -> int:
 async def _tell_where(daemon: Daemon, settings: Settings, api_url: str) -> None:
     """Print the URLs of a demo as soon as there is something to see."""
     await daemon.listening.wait()
-    host = settings.web.listen_address[0].rpartition(":")[0] or "localhost"
-    page = f"{daemon.web.scheme}://{host}:{daemon.web.addresses[0][1]}"
+    page = f"{daemon.web.scheme}://{_host(settings, daemon)}"
     _tell(
         f"Simulated Trainwave: {api_url}",
         f"Metrics:             {page}{settings.web.telemetry_path}",
         f"Overview:            {page}/",
         "Ctrl-C stops both.",
     )
+
+
+def _host(settings: Settings, daemon: Daemon) -> str:
+    """Return a host and port to look at; where there are socket files only, the first of these."""
+    asked = [a for a in settings.web.listen_address if not a.startswith("unix:")]
+    if not asked or not daemon.web.addresses:
+        return daemon.web.listening[0]
+    host = asked[0].rpartition(":")[0] or "localhost"
+    return f"{host}:{daemon.web.addresses[0][1]}"
 
 
 def _settings(options: Options, environ: Mapping[str, str]) -> Settings:

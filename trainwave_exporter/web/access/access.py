@@ -189,7 +189,7 @@ class Access:
 
     def _new_context(self, tls: TlsServer, files: _Files) -> ssl.SSLContext:
         def pem(file: str, inline: str) -> bytes:
-            return files.read(self._file.parent / file) if file else inline.encode()
+            return files.read(self._file.parent / file) if file else inline.encode(errors="replace")
 
         wants_ca = tls.client_ca_file or tls.client_ca
         return new_context(
@@ -206,3 +206,5 @@ def _content(path: Path) -> bytes | str:
         return path.read_bytes()
     except OSError as error:
         return (error.strerror or type(error).__name__).lower()
+    except ValueError:  # for a path that can be none
+        return "no such file or directory"

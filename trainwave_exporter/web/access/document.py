@@ -261,7 +261,8 @@ def read(document: object) -> WebConfig:
     try:
         config = convert(sections, WebConfig, dec_hook=_parse)
     except ValidationError as error:
-        raise AccessError(_worded(str(error))) from None
+        line = "".join(char if char.isprintable() else "�" for char in _worded(str(error)))
+        raise AccessError(line) from None
     config.check()
     return config
 

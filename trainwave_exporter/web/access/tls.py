@@ -93,7 +93,12 @@ def _set_suites(context: ssl.SSLContext, tls: TlsServer) -> None:
     if tls.min_version in {"TLS10", "TLS11"}:  # which OpenSSL otherwise does not speak at all
         suites = [*(suites or ["DEFAULT"]), "@SECLEVEL=0"]
     if suites:
-        context.set_ciphers(":".join(suites))
+        try:
+            context.set_ciphers(":".join(suites))
+        except ssl.SSLError:
+            raise AccessError(
+                "tls_server_config.cipher_suites: none of them is to be had here"
+            ) from None
     if tls.prefer_server_cipher_suites:
         context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
     else:
