@@ -97,6 +97,24 @@ def test_who_was_to_tell_something_does_not_end_well_when_told_to_stop_before(
     assert process.returncode == status
 
 
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--web.listen-address=unix:{0}"], r"http://unix:{0}/metrics"),
+        (["--web.listen-address=unix:{0}", HERE], r"http://127\.0\.0\.1:[0-9]+/metrics"),
+        (["--web.listen-address=:0"], r"http://localhost:[0-9]+/metrics"),
+    ],
+    ids=["socket-file", "both", "every-interface"],
+)
+def test_the_demo_tells_of_a_host_and_port_where_there_is_one(
+    start: Start, tmp_path: Path, flags: list[str], expected: str
+) -> None:
+    path = tmp_path / "demo.sock"
+    process = start("demo", *(flag.format(path) for flag in flags))
+    told = line_of(process, r"Metrics: +(\S+)")
+    assert re.fullmatch(expected.format(path), told)
+
+
 def test_the_demo_tells_where_to_look_and_serves_a_fleet_and_leaves_no_ledger(
     start: Start, tmp_path: Path
 ) -> None:
