@@ -43,8 +43,14 @@ def exporter(file: Path) -> Iterator[Exporter]:
     flags = (f"--config.file={file}", "--web.enable-lifecycle")
     with Exporter(*flags, env=KEYS) as exporter:
         exporter.wait_ready()
-        exporter.wait(lambda m: m.all("trainwave_job_gpu_utilization_ratio"), "readings")
+        exporter.wait(all_read, "all readings")
         yield exporter
+
+
+def all_read(metrics: Metrics) -> bool:
+    states = metrics.all("trainwave_job_state", state="RUNNING")
+    read = metrics.all("trainwave_job_readings_timestamp_seconds", metric="disk")
+    return 0 < sum(value for _, value in states) == len(read)
 
 
 def write(path: Path, api_url: str, *accounts: str, more: str = "") -> None:
