@@ -303,6 +303,7 @@ class Daemon:
             share=account.rate_limit_share,
             initial_limit=account.initial_rate_limit,
             clock=self._clock,
+            monotonic=self._monotonic,
             random=self._random,
         )
         return _Watch(

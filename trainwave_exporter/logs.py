@@ -36,6 +36,15 @@ _FIRST = ("timestamp", "level", "event")
 _BARE = re.compile(r"[^\s\"=\\]+")
 
 
+def _of_ours(record: logging.LogRecord) -> bool:
+    """Whether a line tells of trouble of ours: who sends no HTTP must not fill the log with it."""
+    error = record.exc_info[1] if record.exc_info else None
+    return type(error).__module__ != "aiohttp.http_exceptions"
+
+
+logging.getLogger("aiohttp.server").addFilter(_of_ours)
+
+
 def configure(*, level: str, form: str, redact: Processor, stream: TextIO | None = None) -> None:
     """Send everything of at least ``level`` to ``stream`` (stderr), in the given form.
 

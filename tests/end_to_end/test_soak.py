@@ -10,6 +10,8 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
+from operator import le
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +37,8 @@ FILLING = 3
 """Kilobytes that a job may add to the caches before."""
 SETTLED = 3 * DAY
 """Seconds after which the ledger has begun to forget as many jobs as it learns of."""
+CONNECTIONS = 16 + 3
+"""To the API, at once: of the readings, and of each list."""
 LIVE = frozenset({"SUBMIT_CODE", "LAUNCHING", "RUNNING", "UPLOADING"})
 
 
@@ -59,7 +63,7 @@ class Soak:
         self.world = world
         self.exporter = exporter
         self._world_clock, self._clock = clocks
-        self._quiet: tuple[int, int, float] | None = None
+        self._quiet: tuple[int, int, int, float] | None = None
 
     def go_on(self, seconds: int) -> None:
         """Let time pass."""
@@ -101,22 +105,34 @@ class Soak:
         runs = runs_of_loops(text)
         # One may have been under way, so the second has seen all there is.
         done = all(runs[loop] >= before[loop] + 2 for loop in LOOPS)
-        planned = Exposition(text).all("trainwave_exporter_plan_requests")
-        return text if done and not any(number for _, number in planned) else None
+        books = self.world.books()
+        shown = Exposition(text).by("job_id", "trainwave_job_info").keys()
+        return text if done and set(jobs_since(books, books.at)) <= shown else None
 
     def _scrape(self) -> str:
         return self.exporter.get("/metrics")[1]
 
     def _rest(self) -> Holdings:
-        """Wait until no more is held than at the first look; fail if that never comes again."""
+        """Wait until no more is held than at the first look; fail if that never comes again.
+
+        Only connections that are kept for the next request may be more: as many as there may be.
+        """
+
+        least = [inf] * 4
 
         def rests() -> Holdings | None:
             now = self.exporter.holdings()
-            held = (now.descriptors, now.threads, self.exporter.gauges.fewest_tasks)
-            self._quiet = self._quiet or held
-            return now if all(a <= b for a, b in zip(held, self._quiet, strict=True)) else None
+            tasks = self.exporter.gauges.fewest_tasks
+            held = (now.files, now.sockets, now.threads, tasks)
+            least[:] = map(min, held, least)
+            if self._quiet is None:
+                self._quiet = (now.files, now.sockets + CONNECTIONS, now.threads, tasks)
+            return now if all(map(le, least, self._quiet)) else None
 
-        return wait_for(rests, f"no more descriptors, threads and tasks than {self._quiet}")
+        try:
+            return wait_for(rests, "no more files, sockets, threads and tasks than at first")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {least} instead of {self._quiet}") from None
 
 
 def runs_of_loops(text: str) -> dict[str, float]:

@@ -17,7 +17,7 @@ import mmap
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from ctypes import Structure, c_double, sizeof
 from pathlib import Path
@@ -70,7 +70,9 @@ class Holdings(NamedTuple):
     kilobytes: int
     """Resident memory."""
     peak_kilobytes: int
-    descriptors: int
+    files: int
+    """Open descriptors but for sockets."""
+    sockets: int
     threads: int
 
 
@@ -89,12 +91,22 @@ class ProbedExporter(Exporter):
         """Return what it holds now."""
         process = Path(f"/proc/{self.process.pid}")
         status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+        held = list(_targets(process / "fd"))
+        sockets = sum(target.startswith("socket:") for target in held)
         return Holdings(
             kilobytes=int(status["VmRSS"].split()[0]),
             peak_kilobytes=int(status["VmHWM"].split()[0]),
-            descriptors=len(list((process / "fd").iterdir())),
+            files=len(held) - sockets,
+            sockets=sockets,
             threads=int(status["Threads"]),
         )
+
+
+def _targets(folder: Path) -> Iterator[str]:
+    """Yield where the links of a folder lead that are still there."""
+    for entry in folder.iterdir():
+        with suppress(OSError):
+            yield str(entry.readlink())
 
 
 async def probe(gauges: Gauges) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -47,10 +47,10 @@ class Simulator:
     """A Trainwave on a port of this machine.
 
     ``keys`` are the valid API keys, with a label for each in `stats` where a mapping is given.
-    ``rate_limit`` is requests a minute for each key (None: no limit). `faults` and `rate_limit`
-    may be changed while it serves. ``wall`` (Unix seconds) and ``monotonic`` are real time, which
-    the rate limit and `stats` go by; the world has a clock of its own. With ``etags`` what is asked
-    for again and is as it was is answered with 304.
+    ``rate_limit`` is requests a minute for each key (None: no limit). `faults`, `faulty` and
+    `rate_limit` may be changed while it serves. ``wall`` (Unix seconds) and ``monotonic`` are real
+    time, which the rate limit and `stats` go by; the world has a clock of its own. With ``etags``
+    what is asked for again and is as it was is answered with 304.
     """
 
     def __init__(
@@ -75,6 +75,8 @@ class Simulator:
     ) -> None:
         self.world = world
         self.faults = faults or Faults()
+        self.faulty: Collection[str] | None = None
+        """The endpoints, as `stats` names them, that `faults` happen to; None: all."""
         self.stats = Stats()
         self.decoy = Decoy()
         """The other origin that the redirect fault leads to."""
@@ -145,8 +147,9 @@ class Simulator:
         """Answer a request: the one way through, for every request there is."""
         key = request.headers.get("X-API-KEY", "")
         holder = self._holders.get(key)
-        self.stats.arrive(self._name(request), holder.label if holder else "", self._monotonic())
-        faults = self.faults
+        endpoint = self._name(request)
+        self.stats.arrive(endpoint, holder.label if holder else "", self._monotonic())
+        faults = self.faults if self.faulty is None or endpoint in self.faulty else Faults()
         fault = faults.draw(self._random)
         status = 0
         try:

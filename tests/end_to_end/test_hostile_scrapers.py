@@ -1,0 +1,149 @@
+"""Whoever talks to the exporter's port cannot keep it from polling, nor make it swell."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from threading import Event
+
+import pytest
+from support.exporter import wait_for
+from support.probed import ProbedExporter
+from support.simulated import serving
+
+from trainwave_exporter.simulator import Simulator, World, parse_faults
+
+KEY = "scrapers-key-6d02"
+CLIENTS = 200
+JOBS = 400
+LONGEST_BLOCK = 0.1
+LONGEST_WITH_CROWD = 0.5
+"""Seconds in which the event loop serves those of the clients that it finds there at once."""
+MEGABYTE = 1 << 20
+ALLOWED_KILOBYTES = CLIENTS * 750
+"""What these clients may take in all: those that fetch nothing hold one inflated cell each, and
+those that ask a thousand times at once their requests."""
+SECONDS = 5
+TICKS = 100
+"""Looks at the event loop, for there to be something to say of it."""
+
+
+@contextmanager
+def polling(folder: Path, faults: str = "") -> Iterator[tuple[ProbedExporter, Simulator]]:
+    world = World(seed=6, jobs=JOBS, history=50, speed=10)
+    simulator = Simulator(world, dialect="deployed", keys=(KEY,), rate_limit=None)
+    with (
+        serving(simulator) as url,
+        ProbedExporter(
+            folder / "gauges",
+            f"--trainwave.api-url={url}",
+            "--trainwave.initial-rate-limit=6000",
+            "--trainwave.timeout=3s",
+            "--polling.running-interval=2s",
+            "--polling.sweep-interval=4s",
+            "--log.level=debug",
+            env={"TRAINWAVE_API_KEY": KEY},
+        ) as exporter,
+    ):
+        exporter.wait_ready()
+        simulator.faults = parse_faults(faults)
+        yield exporter, simulator
+
+
+def connect(exporter: ProbedExporter) -> socket.socket:
+    host, _, port = exporter.url.removeprefix("http://").rpartition(":")
+    client = socket.create_connection((host, int(port)), timeout=10)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    return client
+
+
+def slow(client: socket.socket) -> None:
+    """Ask for everything, plain, and fetch none of it."""
+    client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: identity\r\n\r\n")
+
+
+def half_open(client: socket.socket) -> None:
+    """Begin to ask, and never end."""
+    client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-")
+
+
+def long_winded(client: socket.socket) -> None:
+    """Send headers of a megabyte."""
+    client.settimeout(0.2)
+    try:
+        client.sendall(b"GET /metrics HTTP/1.1\r\nX-Long: " + b"a" * MEGABYTE)
+    except OSError:
+        return  # it was thrown out before it could tell all
+
+
+def many_headers(client: socket.socket) -> None:
+    """Send a megabyte of small headers."""
+    client.settimeout(0.2)
+    line = b"X-Header: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n"
+    try:
+        client.sendall(b"GET /metrics HTTP/1.1\r\n" + line * (MEGABYTE // len(line)))
+    except OSError:
+        return
+
+
+def pipelining(client: socket.socket) -> None:
+    """Ask again and again before there is an answer, and fetch none."""
+    client.settimeout(0.2)
+    try:
+        client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
+    except OSError:
+        return
+
+
+HARMS: tuple[Callable[[socket.socket], None], ...] = (
+    slow,
+    half_open,
+    long_winded,
+    many_headers,
+    pipelining,
+)
+
+
+@pytest.mark.timeout(180)
+def test_two_hundred_hostile_scrapers_hurt_neither_polling_nor_memory(tmp_path: Path) -> None:
+    """Meanwhile others are answered, the loops run on, and nothing waits for long."""
+    with polling(tmp_path) as (exporter, simulator), ExitStack() as clients:
+        exporter.metrics()
+        before = exporter.holdings()
+        exporter.gauges.reset()
+        for harm in HARMS * (CLIENTS // len(HARMS)):
+            harm(clients.enter_context(connect(exporter)))
+        asked = simulator.stats.by_endpoint["jobs"]
+        began = time.monotonic()
+        pause = Event()
+        while time.monotonic() - began < SECONDS or exporter.gauges.ticks < TICKS:
+            status, body = exporter.get("/metrics")
+            assert status == 200
+            assert "trainwave_up" in body
+            pause.wait(0.5)
+        held = exporter.holdings()
+        assert simulator.stats.by_endpoint["jobs"] > asked
+        assert held.peak_kilobytes - before.peak_kilobytes < ALLOWED_KILOBYTES
+        assert exporter.gauges.longest_block < LONGEST_WITH_CROWD
+        clients.close()
+        wait_for(
+            lambda: exporter.holdings().sockets <= before.sockets + 20, "the sockets to be closed"
+        )
+        assert exporter.events("Error handling request from 127.0.0.1") == []
+        assert "Traceback" not in "".join(exporter.raw_log)
+
+
+@pytest.mark.timeout(180)
+def test_the_event_loop_is_never_blocked_for_long_whatever_the_api_does(tmp_path: Path) -> None:
+    """Hundreds of jobs are polled through every fault, and scraped, page and all."""
+    with polling(tmp_path, "all=0.5,slow_for=4s") as (exporter, simulator):
+        exporter.gauges.reset()
+        pause = Event()
+        while exporter.gauges.ticks < TICKS or simulator.stats.by_fault.total() < 10:
+            for path in ("/metrics", "/", "/-/ready", "/nothing"):
+                exporter.get(path)
+            pause.wait(0.2)
+        assert exporter.gauges.longest_block < LONGEST_BLOCK, exporter.gauges.longest_block

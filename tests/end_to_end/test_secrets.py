@@ -1,0 +1,122 @@
+"""Everything at debug level and with every fault: the key is in nothing that anybody can read."""
+
+from __future__ import annotations
+
+import json
+import signal
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+from urllib.parse import quote
+
+import pytest
+from support.exporter import Exporter, wait_for
+from support.simulated import serving
+
+from trainwave_exporter.config import load
+from trainwave_exporter.daemon import Daemon
+from trainwave_exporter.simulator import Simulator, World, parse_faults
+
+KEY = 'tw_51/se"cret+key\\5f3c9a'
+"""Holds what JSON, URLs and HTML each spell in a way of their own."""
+SPELLINGS = (KEY, json.dumps(KEY)[1:-1], quote(KEY, safe=""), quote(KEY), "5f3c9a", "tw_51")
+PAGES = ("/", "/metrics", "/-/healthy", "/-/ready", "/nothing", "/metrics?name[]=trainwave_up")
+
+
+def spelled(text: str) -> list[str]:
+    return [spelling for spelling in SPELLINGS if spelling in text]
+
+
+@pytest.mark.timeout(120)
+def test_the_key_is_in_no_log_page_metric_title_or_file(tmp_path: Path) -> None:
+    """The log, every page, the process title, its environment's readers, the ledger."""
+    key_file = tmp_path / "key"
+    key_file.write_text(KEY)
+    key_file.chmod(0o600)
+    ledger = tmp_path / "ledger"
+    simulator = Simulator(World(seed=8, jobs=20, speed=30), keys=(KEY,), rate_limit=100_000)
+    with (
+        serving(simulator) as url,
+        Exporter(
+            f"--trainwave.api-url={url}",
+            f"--trainwave.api-key-file={key_file}",
+            f"--storage.path={ledger}",
+            "--storage.write-interval=1s",
+            "--trainwave.timeout=1s",
+            "--polling.running-interval=1s",
+            "--polling.sweep-interval=2s",
+            "--polling.directory-interval=1s",
+            "--log.level=debug",
+            env={"PYTHONFAULTHANDLER": "1", "PYTHONASYNCIODEBUG": "1"},
+        ) as exporter,
+    ):
+        simulator.faults = parse_faults("all=0.8,slow_for=2s")
+        seen = []
+        pause = Event()
+        while len(seen) < 50 or simulator.stats.by_fault.total() <= 20:
+            seen += [exporter.get(page)[1] for page in PAGES]
+            pause.wait(0.5)
+        simulator.revoke_key(KEY)  # what is refused is told, too
+        simulator.faults = parse_faults("")
+        wait_for(lambda: simulator.stats.by_status[401] > 3, "the key to be refused")
+        seen += [exporter.get(page)[1] for page in PAGES]
+        process = Path(f"/proc/{exporter.process.pid}")
+        seen += [(process / name).read_text() for name in ("cmdline", "comm", "environ", "status")]
+        exporter.process.send_signal(signal.SIGTERM)
+        exporter.process.wait(10)
+        seen += exporter.raw_log
+    assert len(seen) > 50
+    assert spelled("\n".join(seen)) == []
+    for file in ledger.iterdir():
+        assert KEY.encode() not in file.read_bytes(), file.name
+
+
+def test_no_traceback_of_the_daemon_shows_the_key_even_with_all_local_variables() -> None:
+    """What a debugger or an error tracker shows of the whole daemon."""
+    settings = load({"storage.path": ":memory:"}, {}, None)
+    daemon = Daemon(settings, {"default": Source()})
+
+    def fail(daemon: Daemon) -> None:
+        clients = [watch._client for watch in daemon._watches]
+        credentials = [client._credential for client in clients]
+        assert credentials
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError) as caught:
+        fail(daemon)
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert spelled("".join(shown.format())) == []
+    assert spelled("\n".join(reprs(daemon))) == []
+
+
+class Source:
+    """A source of the key."""
+
+    secrets = ()
+
+    def __call__(self) -> str:
+        return KEY
+
+
+def reprs(thing: object) -> Iterator[str]:
+    """Yield how a thing and all that hangs on it shows itself."""
+    seen: set[int] = set()
+    waiting = [thing]
+    while waiting and len(seen) < 5000:
+        each = waiting.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield repr(each)
+        waiting += vars(each).values() if hasattr(each, "__dict__") else ()
+
+
+def test_settings_that_are_printed_hold_the_place_of_the_key_and_not_the_key(
+    tmp_path: Path,
+) -> None:
+    key_file = tmp_path / "key"
+    key_file.write_text(KEY)
+    settings = load({"trainwave.api_key_file": str(key_file)}, {"TRAINWAVE_API_KEY": KEY}, None)
+    assert spelled(repr(settings)) == []
+    assert str(key_file) in repr(settings)
