@@ -1,42 +1,37 @@
-"""What it costs to keep answers ready, and to send them, against prometheus_client and nginx.
+"""What it costs to keep answers ready, to send them, and to have them in memory.
 
-Run by ``make bench``. Milliseconds depend on the machine; what counts are the ratios to peers in
-the same run.
+Run by ``make bench``. Peers, in the same run: prometheus_client's collector, an exporter made with
+client_golang, and nginx with the same bytes in a file. ``EXPOSITION_JOBS`` sets the largest fleet.
 """
-
-# ruff: noqa: T201  it prints what it measured
 
 from __future__ import annotations
 
-import http.client
 import os
-import platform
-import shutil
 import statistics
 import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
+from typing import Final
 
 from measured_fleet import Peers, fleet
 from prometheus_client import CollectorRegistry, generate_latest
+from results import Table, chart, publish
+from servers import Scrapes, check_needed, client_golang, nginx, python, scrape
 
 from trainwave_exporter.exposition import Exposition, Format, Selection, Telemetry
 from trainwave_exporter.model import Appeared, Changed
 
-RUNS = 5
-SIZES = (100, 1_000, 10_000)
-SCRAPED = 10_000
-ACCEPT = {"Accept": Format.OPENMETRICS.value, "Accept-Encoding": "gzip"}
+RUNS: Final = 5
+SCRAPED: Final = 10_000
+LARGEST: Final = int(os.environ.get("EXPOSITION_JOBS", "100000"))
+SIZES: Final = tuple(size for size in (100, 1_000, 10_000, 100_000) if size <= LARGEST)
+PACKAGES: Final = ("prometheus-client", "aiohttp", "isal")
 
 
-def median(work: Callable[[int], object]) -> float:
+def median(work: Callable[[int], object], runs: int = RUNS) -> float:
     """Return the median of the milliseconds that each run takes."""
     times = []
-    for run in range(RUNS):
+    for run in range(runs):
         began = time.perf_counter()
         work(run)
         times.append(time.perf_counter() - began)
@@ -51,109 +46,150 @@ def brought_up_to_date(jobs: int) -> tuple[float, float, float, float]:
     exposition.publish()
     exposition.answer.gzip(Format.OPENMETRICS)
 
-    def publish(run: int, part: int) -> None:
+    def renew(run: int, part: int) -> None:
         before, after = sweeps[(run + 1) % 2], sweeps[run % 2]
         pairs = zip(before[:part], after[:part], strict=True)
         exposition.apply([Changed(*pair) for pair in pairs])
         exposition.publish()
 
     registry = CollectorRegistry(auto_describe=False)
-    peer = Peers(sweeps[0])
-    registry.register(peer)
+    registry.register(Peers(sweeps[0]))
     return (
-        median(lambda run: publish(run, jobs)),
-        median(lambda run: publish(run, jobs // 10)),
-        median(lambda run: publish(run, 0)),
+        median(lambda run: renew(run, jobs)),
+        median(lambda run: renew(run, jobs // 10)),
+        median(lambda run: renew(run, 0)),
         median(lambda _: generate_latest(registry)),
     )
 
 
-@contextmanager
-def server(kind: str) -> Iterator[tuple[int, int]]:
-    """Run a server of one kind; give its process and port."""
-    command = [sys.executable, str(Path(__file__).with_name("scraped.py")), kind, str(SCRAPED)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process.pid, int(process.stdout.readline())
-        finally:
-            process.kill()
+def update() -> None:
+    """Measure how long it takes until what changed can be scraped."""
+    rows, curves = [], dict[str, list[tuple[float, float]]]()
+    for jobs in SIZES:
+        full, tenth, none, peer = brought_up_to_date(jobs)
+        figures = [f"{full:.1f}", f"{tenth:.1f}", f"{none:.2f}", f"{peer:.0f}"]
+        rows.append([f"{jobs:,}", *figures, f"{peer / full:.1f}"])
+        times = {"all changed": full, "a tenth changed": tenth, "prometheus_client": peer}
+        for name, milliseconds in times.items():
+            curves.setdefault(name, []).append((float(jobs), milliseconds))
+    publish(
+        "exposition_update",
+        "Bringing the answer up to date",
+        "Milliseconds, medians of five; ours is packed as well, prometheus_client's written only."
+        " Goal: at least 80 times as fast with all jobs changed.",
+        Table(
+            ["jobs", "all changed", "a tenth", "nothing", "prometheus_client", "theirs / ours"],
+            rows,
+        ),
+        chart(
+            "exposition_update.svg",
+            "Milliseconds until what changed can be scraped",
+            curves,
+            x="jobs",
+            y="ms",
+            logarithmic=True,
+        ),
+        packages=PACKAGES,
+    )
 
 
-@contextmanager
-def nginx(body: bytes) -> Iterator[tuple[int, int]]:
-    """Run nginx with one worker, which serves a body as a file; give its worker and port."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        (folder / "metrics").write_bytes(body)
-        port = 18_080
-        (folder / "nginx.conf").write_text(
-            f"daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error;\n"
-            "events {}\n"
-            f"http {{ access_log off; sendfile on; server {{ listen 127.0.0.1:{port};"
-            f" root {folder}; location /metrics {{ add_header Content-Encoding gzip; }} }} }}\n"
-        )
-        command = ["nginx", "-c", str(folder / "nginx.conf"), "-p", name]
-        with subprocess.Popen(command) as process:
-            try:
-                while not (folder / "pid").exists():
-                    time.sleep(0.01)
-                children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
-                yield int(children.split()[0]), port
-            finally:
-                process.terminate()
+def scrapes() -> None:
+    """Measure what a scrape takes."""
+    with python("exporter", SCRAPED) as server:
+        ours = scrape(server, 200)
+    with python("prometheus_client", SCRAPED) as server:
+        peer = scrape(server, RUNS)
+    with client_golang(SCRAPED) as server:
+        golang = scrape(server, RUNS)
+    with nginx(ours.body) as server:
+        file = scrape(server, 200)
+    named = {"ours": ours, "prometheus_client": peer, f"client_golang, {go()}": golang}
+    rows = [_row(name, each, ours) for name, each in named.items()]
+    rows.append(_row(f"nginx {nginx_version()}, the same bytes in a file", file, ours))
+    publish(
+        "exposition_scrape",
+        f"A scrape over HTTP of {SCRAPED:,} jobs, gzip, bytes ready",
+        "Milliseconds, of the client's clock and of the server's CPU. Goals against client_golang:"
+        " at least 300 times in p50, 500 times in CPU; against nginx: at most 1.5 times its p50.",
+        Table(["", "p50", "CPU", "MB", "p50, theirs / ours", "CPU, theirs / ours"], rows),
+        f"p50, ours / nginx: {ours.p50 / file.p50:.2f}.",
+        packages=PACKAGES,
+    )
 
 
-def scraped(pid: int, port: int, times: int) -> tuple[float, float, bytes]:
-    """Return the ms of a scrape's p50 and its server's CPU, and the body."""
-    connection = http.client.HTTPConnection("127.0.0.1", port)
-    body, before = b"", 0.0
-    spent: list[float] = []
-    for turn in range(times + 1):
-        if turn == 1:
-            before = cpu(pid)  # the first one warms up
-        began = time.perf_counter()
-        connection.request("GET", "/metrics", headers=ACCEPT)
-        body = connection.getresponse().read()
-        spent.append(time.perf_counter() - began)
-    return 1000 * statistics.median(spent[1:]), 1000 * (cpu(pid) - before) / times, body
+def _row(name: str, scrapes: Scrapes, ours: Scrapes) -> list[str]:
+    return [
+        name,
+        f"{scrapes.p50:.2f}",
+        f"{scrapes.cpu:.2f}",
+        f"{len(scrapes.body) / 1e6:.2f}",
+        f"{scrapes.p50 / ours.p50:,.2f}",
+        f"{scrapes.cpu / max(ours.cpu, 1e-9):,.2f}",
+    ]
 
 
-def cpu(pid: int) -> float:
-    """Return the CPU seconds that a process has used so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def memory() -> None:
+    """Measure what the largest fleet takes while it is scraped."""
+    with python("exporter", 100) as server:
+        scrape(server, 3)
+        bare = server.memory("VmRSS")
+    with python("exporter", LARGEST) as server:
+        ours = scrape(server, RUNS)
+        peak, resident = server.memory("VmHWM"), server.memory("VmRSS")
+    with client_golang(LARGEST) as server:
+        golang = scrape(server, RUNS)
+        theirs = server.memory("VmHWM")
+    each = (resident - bare) / (LARGEST - 100) / 1000
+    publish(
+        "exposition_memory",
+        f"Memory with {LARGEST:,} jobs, while scraped",
+        "Goals: a peak of at most 0.3 times that of client_golang, and at most 3 KB a job.",
+        Table(
+            ["", "peak MB", "scrape p50, ms"],
+            [
+                ["ours", f"{peak / 1e6:.0f}", f"{ours.p50:.1f}"],
+                ["client_golang", f"{theirs / 1e6:.0f}", f"{golang.p50:.0f}"],
+            ],
+        ),
+        f"Ours / client_golang: {peak / theirs:.2f}. Resident, beyond what 100 jobs take:"
+        f" {each:.1f} KB a job, of which each is told in {ours_series()} series.",
+        packages=PACKAGES,
+    )
+
+
+def ours_series() -> int:
+    """Return how many series a job of the fleet has."""
+    exposition = Exposition(selection=Selection(), max_jobs=0, telemetry=Telemetry(version="bench"))
+    exposition.apply([Appeared(job) for job in fleet(1, 0)])
+    exposition.publish()
+    body = b"".join(exposition.answer.plain(Format.TEXT))
+    return body.count(b'job_id="')
+
+
+def go() -> str:
+    """Return which Go and which library the peer is made with."""
+    compiler = subprocess.run(["go", "version"], check=True, capture_output=True, text=True)
+    library = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${Version}", "golang-github-prometheus-client-golang-dev"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return f"{library.stdout.strip()} on {compiler.stdout.split()[2]}"
+
+
+def nginx_version() -> str:
+    """Return which nginx serves the file."""
+    told = subprocess.run(["nginx", "-v"], check=True, capture_output=True, text=True)
+    return told.stderr.strip().rpartition("/")[2]
 
 
 def main() -> None:
-    """Measure and print."""
-    print(f"{platform.python_implementation()} {platform.python_version()}, medians of {RUNS}\n")
-    print(
-        "Bringing the answer up to date, packed, in ms (prometheus_client: written, not packed)\n"
-    )
-    print("| jobs | all changed | a tenth changed | nothing changed | prometheus_client | ratio |")
-    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
-    for jobs in SIZES:
-        full, tenth, none, peer = brought_up_to_date(jobs)
-        print(
-            f"| {jobs} | {full:.1f} | {tenth:.1f} | {none:.1f} | {peer:.0f} | {peer / full:.0f} |"
-        )
-    print(f"\nA scrape over HTTP, gzip, {SCRAPED} jobs, in ms\n")
-    print("| server | p50 | CPU | MB |\n| --- | ---: | ---: | ---: |")
-    with server("exporter") as (pid, port):
-        p50, used, body = scraped(pid, port, 200)
-    print(f"| exporter | {p50:.2f} | {used:.2f} | {len(body) / 1e6:.2f} |")
-    with server("prometheus_client") as (pid, port):
-        other, busy, theirs = scraped(pid, port, RUNS)
-    print(f"| prometheus_client | {other:.0f} | {busy:.0f} | {len(theirs) / 1e6:.2f} |")
-    print(f"\nprometheus_client / exporter: p50 {other / p50:.0f}, CPU {busy / used:.0f}")
-    if shutil.which("nginx") is None:
-        print("nginx is not installed: not measured")
-        return
-    with nginx(body) as (pid, port):
-        file, least, _ = scraped(pid, port, 200)
-    print(f"nginx, the same bytes: p50 {file:.2f}, CPU {least:.2f}; ours / nginx: {p50 / file:.1f}")
+    """Measure and publish."""
+    check_needed()
+    scrapes()
+    memory()
+    update()
 
 
 if __name__ == "__main__":

@@ -60,6 +60,25 @@ def fleet(jobs: int, minute: int) -> list[Job]:
     ]
 
 
+def families_of_peers(jobs: list[Job]) -> Iterator[dict[str, object]]:
+    """Yield the same series, family by family, as the peer in Go reads them."""
+    for family in job_families:
+        series: list[list[str]] = []
+        values: list[float] = []
+        for job in jobs:
+            identity = [value or "" for value in job_families.identity(job)]
+            for _, labels, value in family.samples(job):
+                series.append([*identity, *(text or "" for text in labels)])
+                values.append(value)
+        yield {
+            "name": family.name,
+            "help": family.description.help,
+            "labels": [*job_families.labels, *family.labels],
+            "series": series,
+            "samples": values,
+        }
+
+
 class Peers(Collector):
     """The same series as a custom collector of prometheus_client."""
 
