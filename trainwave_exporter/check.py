@@ -27,7 +27,6 @@ from trainwave_exporter.api import (
 )
 from trainwave_exporter.config import Account, KeySource, Settings
 from trainwave_exporter.config.values import Duration
-from trainwave_exporter.daemon import build_client, load_access
 from trainwave_exporter.model import (
     Fact,
     Job,
@@ -40,6 +39,8 @@ from trainwave_exporter.polling import (
     requests_per_minute,
     round_seconds,
 )
+from trainwave_exporter.watch import build_client
+from trainwave_exporter.wiring import load_access
 
 MOST_PAGES = 20
 """So many pages of a list are read; what comes after is only counted."""

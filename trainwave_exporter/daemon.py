@@ -9,8 +9,8 @@
                    │                 ▲
                    └─changes─▶ ledger┘
 
-Only this room turns settings into constructor arguments, and only here does it show who listens to
-whom.
+Only here does it show who listens to whom. What settings mean to the rooms is told in
+`trainwave_exporter.wiring`, what is made of an account in `trainwave_exporter.watch`.
 """
 
 from __future__ import annotations
@@ -22,51 +22,44 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from random import Random
 from typing import Protocol
-from zoneinfo import ZoneInfo
 
 import structlog
-from msgspec.structs import asdict
 
 from trainwave_exporter import __version__
-from trainwave_exporter.api import Client, RateBudget
+from trainwave_exporter.api import RateBudget
 from trainwave_exporter.config import (
-    IN_MEMORY,
-    SETTINGS,
     Account,
     ConfigError,
     KeySource,
     Settings,
-    parse_document,
 )
 from trainwave_exporter.detached import DetachedExecutor
-from trainwave_exporter.exposition import Exposition, Selection, Telemetry
-from trainwave_exporter.fleet import Fleet, Observation, Policy, TimePassed
+from trainwave_exporter.exposition import Exposition, Telemetry
+from trainwave_exporter.fleet import Fleet, Observation, TimePassed
 from trainwave_exporter.ledger import (
-    Budget,
     Ledger,
-    Period,
-    Rules,
     Store,
-    Terms,
     UnfitStoreError,
-    Watched,
-    milliseconds,
 )
-from trainwave_exporter.model import Appeared, Change, FactListener, RateLimit
-from trainwave_exporter.polling import AccountPoller, Intervals, Loop, Schedule, Scope, Work
+from trainwave_exporter.model import Appeared, Change
+from trainwave_exporter.polling import Loop, Schedule, Work
+from trainwave_exporter.watch import Watch
 from trainwave_exporter.web import (
-    HEALTH_PATHS,
-    Access,
-    AccessError,
-    AccountOverview,
     ListenError,
     LoopOverview,
     Overview,
     WebServer,
     activated,
+)
+from trainwave_exporter.wiring import (
+    ledger_folder,
+    load_access,
+    policy,
+    refuse_what_needs_a_restart,
+    selection,
+    terms,
 )
 
 log = structlog.get_logger()
@@ -125,22 +118,22 @@ class Daemon:
         """Set as soon as it can be scraped."""
         self.telemetry = Telemetry(version=__version__)
         self.exposition = Exposition(
-            selection=Selection(allow=settings.metrics.allow, deny=settings.metrics.deny),
+            selection=selection(settings),
             max_jobs=settings.metrics.max_jobs,
             telemetry=self.telemetry,
         )
         names = [account.name for account in settings.accounts]
         self._fleet = Fleet(
             accounts=names,
-            policy=_policy(settings),
+            policy=policy(settings),
             observe=self.telemetry.observe,
             now=self._started_at,
         )
-        folder = _ledger_folder(settings)
+        folder = ledger_folder(settings)
         self._ledger = Ledger(
             open_store=partial(Store.open, folder),
             read_store=None if folder is None else partial(Store.open_for_reading, folder),
-            terms=_terms(settings),
+            terms=terms(settings),
             publish=self.exposition.apply,
             observe=self.telemetry.observe,
             clock=clock,
@@ -240,7 +233,7 @@ class Daemon:
             try:
                 loop = asyncio.get_running_loop()
                 settings, keys = await loop.run_in_executor(None, configuration.load)
-                _refuse_what_needs_a_restart(self._settings, settings)
+                refuse_what_needs_a_restart(self._settings, settings)
             except ConfigError as error:
                 self.telemetry.config_loaded(succeeded=False, at=self._clock())
                 log.warning("config_not_reloaded", error=str(error))
@@ -269,15 +262,15 @@ class Daemon:
             *(watch.poller.stop() for watch in before.values() if watch not in watches)
         )
         names = [account.name for account in settings.accounts]
-        self._tell(self._fleet.retune(accounts=names, policy=_policy(settings), now=self._clock()))
+        self._tell(self._fleet.retune(accounts=names, policy=policy(settings), now=self._clock()))
         for watch in watches:
             watch.budget.retune(watch.account.rate_limit_share)
             if watch not in before.values():
                 jobs = self._fleet.jobs(watch.account.name)
                 watch.poller.apply(Appeared(job) for job in jobs)
-        self._ledger.retune(_terms(settings))
+        self._ledger.retune(terms(settings))
         self.exposition.retune(
-            selection=Selection(allow=settings.metrics.allow, deny=settings.metrics.deny),
+            selection=selection(settings),
             max_jobs=settings.metrics.max_jobs,
         )
         for name in before.keys() - set(names):
@@ -296,8 +289,8 @@ class Daemon:
         self._hang_up = asyncio.get_running_loop().create_task(self._reloaded())
 
     def _watch(
-        self, account: Account, key: KeySource, settings: Settings, before: _Watch | None = None
-    ) -> _Watch:
+        self, account: Account, key: KeySource, settings: Settings, before: Watch | None = None
+    ) -> Watch:
         """Return what watches an account; ``before``: what did until now, whose budget goes on."""
         budget = RateBudget(
             share=account.rate_limit_share,
@@ -306,7 +299,7 @@ class Daemon:
             monotonic=self._monotonic,
             random=self._random,
         )
-        return _Watch(
+        return Watch(
             account,
             key,
             settings,
@@ -395,209 +388,6 @@ class Daemon:
 
     async def _keep_books(self, _step: Callable[[], None]) -> None:
         await self._ledger.run()
-
-
-class _Watch:
-    """One account's budget, client and poller."""
-
-    def __init__(
-        self,
-        account: Account,
-        key: KeySource,
-        settings: Settings,
-        *,
-        budget: RateBudget,
-        shown: bool,
-        fleet: Fleet,
-        report: Callable[[Observation], None],
-        undescribed: Callable[[], Sequence[str]],
-        observe: FactListener,
-        clock: Callable[[], float],
-        monotonic: Callable[[], float],
-        random: Random,
-    ) -> None:
-        self.account = account
-        self._recipe = _recipe(account, settings)
-        self.shown = shown
-        """Whether a complete sweep can be scraped."""
-        self.budget = budget
-        self._client = build_client(
-            account, key, settings, budget, observe, clock, monotonic, random
-        )
-        polling = settings.polling
-        self.poller = AccountPoller(
-            account=account.name,
-            client=self._client,
-            budget=budget,
-            fleet=fleet,
-            report=report,
-            observe=observe,
-            scope=Scope(
-                organization=account.organization,
-                project=account.project,
-                page_size=account.page_size,
-            ),
-            intervals=Intervals(
-                running=polling.running_interval,
-                sweep=polling.sweep_interval,
-                directory=polling.directory_interval,
-                readings=polling.readings_interval,
-            ),
-            weights=settings.weights.by_metric,
-            idle_threshold=settings.waste.idle_threshold,
-            undescribed=undescribed,
-            clock=clock,
-            monotonic=monotonic,
-        )
-
-    def suits(self, account: Account, settings: Settings) -> bool:
-        """Whether it would not be otherwise by these settings."""
-        return self._recipe == _recipe(account, settings)
-
-    def rate_limit(self, now: float) -> RateLimit:
-        """Return the state of the budget as a fact."""
-        return RateLimit(account=self.account.name, **asdict(self.budget.snapshot(now)))
-
-    def overview(self, fleet: Fleet, now: float) -> AccountOverview:
-        """Return what the landing page tells of this account."""
-        jobs = list(fleet.jobs(self.account.name))
-        status = fleet.status(self.account.name)
-        budget = self.budget.snapshot(now)
-        dialect = self._client.dialect
-        errors = [loop.last_error for loop in self.poller.loops if loop.last_error is not None]
-        return AccountOverview(
-            name=self.account.name,
-            up=status.up,
-            jobs_running=sum(job.running for job in jobs),
-            jobs_known=len(jobs),
-            confirmed_at=status.confirmed_at,
-            requests_used=budget.used,
-            allowance=budget.allowance,
-            limit=budget.limit,
-            dialect=None if dialect is None else dialect.value,
-            error=errors[0] if errors else None,
-        )
-
-
-def _recipe(account: Account, settings: Settings) -> tuple[object, ...]:
-    """Return what a watch is made by."""
-    waste = settings.waste.idle_threshold
-    return account, settings.polling, settings.readings, settings.weights, waste
-
-
-def _refuse_what_needs_a_restart(before: Settings, after: Settings) -> None:
-    for setting in SETTINGS:
-        if setting.section == "web" or setting.path in {"storage.path", "log.format"}:
-            was, is_now = (
-                getattr(getattr(settings, setting.section), setting.key)
-                for settings in (before, after)
-            )
-            if was != is_now:
-                raise ConfigError(None, setting.path, "cannot be changed without a restart")
-
-
-def load_access(
-    settings: Settings,
-    reloaded: Callable[[bool], None] = lambda _: None,
-    refused: Callable[[str], None] = lambda _: None,
-) -> Access | None:
-    """Return who may come in by the web configuration file; None where there is none.
-
-    Raises `ConfigError` for a file of no use. What the others are told of: see `Access`.
-    """
-    web = settings.web
-    if web.config_file is None:
-        return None
-    try:
-        return Access(
-            Path(web.config_file),
-            _parse_web_config,
-            open_paths=HEALTH_PATHS if web.open_health else (),
-            reloaded=reloaded,
-            refused=refused,
-        )
-    except AccessError as error:
-        raise ConfigError(None, None, str(error)) from error
-
-
-def _parse_web_config(data: bytes, source: str) -> object:
-    try:
-        return parse_document(data, source)
-    except ConfigError as error:
-        raise AccessError(str(error)) from error
-
-
-def build_client(
-    account: Account,
-    key: KeySource,
-    settings: Settings,
-    budget: RateBudget,
-    observe: FactListener,
-    clock: Callable[[], float] = time.time,
-    monotonic: Callable[[], float] = time.monotonic,
-    random: Random | None = None,
-) -> Client:
-    """Return the API client of an account, as the settings want it."""
-    return Client(
-        account=account.name,
-        base_url=account.api_url,
-        key=key,
-        budget=budget,
-        observe=observe,
-        clock=clock,
-        monotonic=monotonic,
-        random=random or Random(),  # noqa: S311 - spreads retries, guards nothing
-        cost_unit=account.cost_unit,
-        units=settings.readings.units,
-        inline_units=settings.readings.listed_units,
-        timeout=account.timeout,
-    )
-
-
-def _policy(settings: Settings) -> Policy:
-    fleet = settings.fleet
-    return Policy(
-        finished_retention=fleet.finished_retention,
-        staleness=fleet.staleness,
-        directory_staleness=fleet.staleness + 2 * settings.polling.directory_interval,
-        listed_at_least_every=2 * settings.polling.sweep_interval,
-        vanish_after_sweeps=fleet.vanish_after_sweeps,
-    )
-
-
-def _ledger_folder(settings: Settings) -> Path | None:
-    path = settings.storage.path
-    return None if path == IN_MEMORY else Path(path)
-
-
-def _terms(settings: Settings) -> Terms:
-    waste = settings.waste
-    return Terms(
-        rules=Rules(
-            idle_threshold=waste.idle_threshold,
-            warm_up=milliseconds(waste.warm_up),
-            launch_bound=milliseconds(waste.launch_bound),
-            reading_gap=milliseconds(waste.reading_gap),
-        ),
-        budgets=tuple(
-            Budget(
-                name=budget.name,
-                limit_dollars=budget.limit_dollars,
-                period=Period(budget.period),
-                zone=ZoneInfo(budget.time_zone),
-                organizations=frozenset(budget.organizations),
-                projects=frozenset(budget.projects),
-                owners=frozenset(budget.owners),
-                gpu_types=frozenset(budget.gpu_types),
-            )
-            for budget in settings.budgets
-        ),
-        retention=milliseconds(settings.storage.retention),
-        accounts={
-            account.name: Watched(organization=account.organization, project=account.project)
-            for account in settings.accounts
-        },
-    )
 
 
 def _loop_overview(loop: Loop) -> LoopOverview:

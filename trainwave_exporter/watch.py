@@ -1,0 +1,131 @@
+"""One account: its budget, its client and its poller, as the settings want them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from random import Random
+
+from msgspec.structs import asdict
+
+from trainwave_exporter.api import Client, RateBudget
+from trainwave_exporter.config import Account, KeySource, Settings
+from trainwave_exporter.fleet import Fleet, Observation
+from trainwave_exporter.model import FactListener, RateLimit
+from trainwave_exporter.polling import AccountPoller, Intervals, Scope
+from trainwave_exporter.web import AccountOverview
+
+
+class Watch:
+    """One account's budget, client and poller."""
+
+    def __init__(
+        self,
+        account: Account,
+        key: KeySource,
+        settings: Settings,
+        *,
+        budget: RateBudget,
+        shown: bool,
+        fleet: Fleet,
+        report: Callable[[Observation], None],
+        undescribed: Callable[[], Sequence[str]],
+        observe: FactListener,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+        random: Random,
+    ) -> None:
+        self.account = account
+        self._recipe = _recipe(account, settings)
+        self.shown = shown
+        """Whether a complete sweep can be scraped."""
+        self.budget = budget
+        self._client = build_client(
+            account, key, settings, budget, observe, clock, monotonic, random
+        )
+        polling = settings.polling
+        self.poller = AccountPoller(
+            account=account.name,
+            client=self._client,
+            budget=budget,
+            fleet=fleet,
+            report=report,
+            observe=observe,
+            scope=Scope(
+                organization=account.organization,
+                project=account.project,
+                page_size=account.page_size,
+            ),
+            intervals=Intervals(
+                running=polling.running_interval,
+                sweep=polling.sweep_interval,
+                directory=polling.directory_interval,
+                readings=polling.readings_interval,
+            ),
+            weights=settings.weights.by_metric,
+            idle_threshold=settings.waste.idle_threshold,
+            undescribed=undescribed,
+            clock=clock,
+            monotonic=monotonic,
+        )
+
+    def suits(self, account: Account, settings: Settings) -> bool:
+        """Whether it would not be otherwise by these settings."""
+        return self._recipe == _recipe(account, settings)
+
+    def rate_limit(self, now: float) -> RateLimit:
+        """Return the state of the budget as a fact."""
+        return RateLimit(account=self.account.name, **asdict(self.budget.snapshot(now)))
+
+    def overview(self, fleet: Fleet, now: float) -> AccountOverview:
+        """Return what the landing page tells of this account."""
+        jobs = list(fleet.jobs(self.account.name))
+        status = fleet.status(self.account.name)
+        budget = self.budget.snapshot(now)
+        dialect = self._client.dialect
+        errors = [loop.last_error for loop in self.poller.loops if loop.last_error is not None]
+        return AccountOverview(
+            name=self.account.name,
+            up=status.up,
+            jobs_running=sum(job.running for job in jobs),
+            jobs_known=len(jobs),
+            confirmed_at=status.confirmed_at,
+            requests_used=budget.used,
+            allowance=budget.allowance,
+            limit=budget.limit,
+            dialect=None if dialect is None else dialect.value,
+            error=errors[0] if errors else None,
+        )
+
+
+def _recipe(account: Account, settings: Settings) -> tuple[object, ...]:
+    """Return what a watch is made by."""
+    waste = settings.waste.idle_threshold
+    return account, settings.polling, settings.readings, settings.weights, waste
+
+
+def build_client(
+    account: Account,
+    key: KeySource,
+    settings: Settings,
+    budget: RateBudget,
+    observe: FactListener,
+    clock: Callable[[], float] = time.time,
+    monotonic: Callable[[], float] = time.monotonic,
+    random: Random | None = None,
+) -> Client:
+    """Return the API client of an account, as the settings want it."""
+    return Client(
+        account=account.name,
+        base_url=account.api_url,
+        key=key,
+        budget=budget,
+        observe=observe,
+        clock=clock,
+        monotonic=monotonic,
+        random=random or Random(),  # noqa: S311 - spreads retries, guards nothing
+        cost_unit=account.cost_unit,
+        units=settings.readings.units,
+        inline_units=settings.readings.listed_units,
+        timeout=account.timeout,
+    )
