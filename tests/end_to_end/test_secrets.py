@@ -52,7 +52,7 @@ def test_the_key_is_in_no_log_page_metric_title_or_file(tmp_path: Path) -> None:
         ) as exporter,
     ):
         simulator.faults = parse_faults("all=0.8,slow_for=2s")
-        seen = []
+        seen: list[str] = []
         pause = Event()
         while len(seen) < 50 or simulator.stats.by_fault.total() <= 20:
             seen += [exporter.get(page)[1] for page in PAGES]
