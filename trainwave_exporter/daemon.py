@@ -44,11 +44,11 @@ from trainwave_exporter.ledger import (
     UnfitStoreError,
 )
 from trainwave_exporter.model import Appeared, Change
+from trainwave_exporter.overview import overview
 from trainwave_exporter.polling import Loop, Schedule, Work
 from trainwave_exporter.watch import Watch
 from trainwave_exporter.web import (
     ListenError,
-    LoopOverview,
     Overview,
     WebServer,
     activated,
@@ -348,14 +348,14 @@ class Daemon:
 
     def overview(self) -> Overview:
         """Return what the landing page tells."""
-        now = self._clock()
-        return Overview(
+        return overview(
             version=__version__,
             started_at=self._started_at,
-            now=now,
-            telemetry_path=self._settings.web.telemetry_path,
-            accounts=tuple(watch.overview(self._fleet, now) for watch in self._watches),
-            loops=tuple(_loop_overview(loop) for loop in self._loops),
+            now=self._clock(),
+            settings=self._settings,
+            watches=self._watches,
+            fleet=self._fleet,
+            loops=self._loops,
         )
 
     def _report(self, observation: Observation) -> None:
@@ -388,15 +388,3 @@ class Daemon:
 
     async def _keep_books(self, _step: Callable[[], None]) -> None:
         await self._ledger.run()
-
-
-def _loop_overview(loop: Loop) -> LoopOverview:
-    run = loop.last_run
-    return LoopOverview(
-        account=loop.account,
-        name=loop.name,
-        interval=loop.interval,
-        last_finished_at=None if run is None else run.finished_at,
-        last_succeeded=None if run is None else run.succeeded,
-        stopped=loop.stopped,
-    )

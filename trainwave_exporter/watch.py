@@ -13,7 +13,6 @@ from trainwave_exporter.config import Account, KeySource, Settings
 from trainwave_exporter.fleet import Fleet, Observation
 from trainwave_exporter.model import FactListener, RateLimit
 from trainwave_exporter.polling import AccountPoller, Intervals, Scope
-from trainwave_exporter.web import AccountOverview
 
 
 class Watch:
@@ -40,13 +39,13 @@ class Watch:
         self.shown = shown
         """Whether a complete sweep can be scraped."""
         self.budget = budget
-        self._client = build_client(
+        self.client = build_client(
             account, key, settings, budget, observe, clock, monotonic, random
         )
         polling = settings.polling
         self.poller = AccountPoller(
             account=account.name,
-            client=self._client,
+            client=self.client,
             budget=budget,
             fleet=fleet,
             report=report,
@@ -76,26 +75,6 @@ class Watch:
     def rate_limit(self, now: float) -> RateLimit:
         """Return the state of the budget as a fact."""
         return RateLimit(account=self.account.name, **asdict(self.budget.snapshot(now)))
-
-    def overview(self, fleet: Fleet, now: float) -> AccountOverview:
-        """Return what the landing page tells of this account."""
-        jobs = list(fleet.jobs(self.account.name))
-        status = fleet.status(self.account.name)
-        budget = self.budget.snapshot(now)
-        dialect = self._client.dialect
-        errors = [loop.last_error for loop in self.poller.loops if loop.last_error is not None]
-        return AccountOverview(
-            name=self.account.name,
-            up=status.up,
-            jobs_running=sum(job.running for job in jobs),
-            jobs_known=len(jobs),
-            confirmed_at=status.confirmed_at,
-            requests_used=budget.used,
-            allowance=budget.allowance,
-            limit=budget.limit,
-            dialect=None if dialect is None else dialect.value,
-            error=errors[0] if errors else None,
-        )
 
 
 def _recipe(account: Account, settings: Settings) -> tuple[object, ...]:
