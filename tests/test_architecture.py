@@ -25,6 +25,7 @@ EVERYTHING = {
     "logs",
     "model",
     "polling",
+    "sd_notify",
     "simulator",
     "web",
 }
@@ -32,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "model": set(),
     "detached": set(),
     "logs": set(),
+    "sd_notify": set(),
     "simulator": set(),
     "api": {"model"},
     "fleet": {"model"},

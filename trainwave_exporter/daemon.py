@@ -46,6 +46,7 @@ from trainwave_exporter.ledger import (
 from trainwave_exporter.model import Appeared, Change
 from trainwave_exporter.overview import overview
 from trainwave_exporter.polling import Loop, Schedule, Work
+from trainwave_exporter.sd_notify import Notifier
 from trainwave_exporter.watch import Watch
 from trainwave_exporter.web import (
     ListenError,
@@ -114,6 +115,7 @@ class Daemon:
         self._hang_up: asyncio.Task[str | None] | None = None
         self._started_at = clock()
         self._stopping = asyncio.Event()
+        self._manager = Notifier()
         self.listening = asyncio.Event()
         """Set as soon as it can be scraped."""
         self.telemetry = Telemetry(version=__version__)
@@ -191,9 +193,12 @@ class Daemon:
             accounts=",".join(watch.account.name for watch in self._watches),
         )
         self._schedule.start()
+        self._manager.ready()
+        self._manager.keep_alive(self.unready_reasons, self._lives)
         try:
             await self._stopping.wait()
         finally:
+            self._manager.stopping()
             self._schedule.stop()
             await asyncio.gather(*(watch.poller.stop() for watch in self._watches))
             try:
@@ -230,6 +235,7 @@ class Daemon:
             configuration = self._configuration
             if configuration is None:
                 raise ConfigError(None, None, "there is no configuration to load again")
+            self._manager.reloading()
             try:
                 loop = asyncio.get_running_loop()
                 settings, keys = await loop.run_in_executor(None, configuration.load)
@@ -237,9 +243,11 @@ class Daemon:
             except ConfigError as error:
                 self.telemetry.config_loaded(succeeded=False, at=self._clock())
                 log.warning("config_not_reloaded", error=str(error))
+                self._manager.ready()
                 raise
             await self._change(settings, keys)
             configuration.adopt(settings)
+            self._manager.ready()
             self.telemetry.config_loaded(succeeded=True, at=self._clock())
             log.info("config_reloaded", accounts=",".join(keys))
 
@@ -345,6 +353,9 @@ class Daemon:
             if loop.stopped
         ]
         return waiting + stopped
+
+    def _lives(self) -> bool:
+        return not any(loop.stopped for loop in self._loops)
 
     def overview(self) -> Overview:
         """Return what the landing page tells."""
