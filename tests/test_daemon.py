@@ -141,6 +141,26 @@ async def test_the_page_tells_of_trouble_in_words() -> None:
             _, page = await get(daemon, "/")
             assert "invalid or expired" in page
             assert "not-a-key" not in page
+            assert "Account default cannot be read: " in page
+            assert "Put a valid key where the account&#x27;s key comes from" in page
+            assert "from the environment variable TRAINWAVE_API_KEY" in page
+
+
+async def test_the_page_counts_all_jobs_and_names_the_first_of_those_that_run() -> None:
+    simulator = Simulator(World(seed=1, jobs=40))
+    async with simulator.serve() as url:
+        environ = {"TRAINWAVE_API_KEY": "demo-key", "TRAINWAVE_API_URL": url}
+        async with running(environ) as daemon:
+            await until(daemon, lambda _: not daemon.unready_reasons())
+            overview = daemon.overview()
+            (account,) = overview.accounts
+            shown = {job.id for job in overview.jobs}
+            assert (len(overview.jobs), len(shown)) == (20, 20)
+            assert account.jobs_known > account.jobs_running > 20
+            _, page = await get(daemon, "/")
+            assert all(f'"https://trainwave.ai/jobs/{job_id}"' in page for job_id in shown)
+            assert "All well: 1 account up" in page
+            assert len(page) < 40_000
 
 
 async def test_a_port_that_is_taken_is_told_in_one_line() -> None:

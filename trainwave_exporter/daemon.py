@@ -20,7 +20,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from random import Random
 from typing import Protocol
@@ -43,8 +43,8 @@ from trainwave_exporter.ledger import (
     Store,
     UnfitStoreError,
 )
-from trainwave_exporter.model import Appeared, Change
-from trainwave_exporter.overview import overview
+from trainwave_exporter.model import Appeared, Change, Fact
+from trainwave_exporter.overview import Standing
 from trainwave_exporter.polling import Loop, Schedule, Work
 from trainwave_exporter.sd_notify import Notifier
 from trainwave_exporter.watch import Watch
@@ -119,6 +119,7 @@ class Daemon:
         self.listening = asyncio.Event()
         """Set as soon as it can be scraped."""
         self.telemetry = Telemetry(version=__version__)
+        self._standing = Standing()
         self.exposition = Exposition(
             selection=selection(settings),
             max_jobs=settings.metrics.max_jobs,
@@ -128,7 +129,7 @@ class Daemon:
         self._fleet = Fleet(
             accounts=names,
             policy=policy(settings),
-            observe=self.telemetry.observe,
+            observe=self._observe,
             now=self._started_at,
         )
         folder = ledger_folder(settings)
@@ -136,8 +137,8 @@ class Daemon:
             open_store=partial(Store.open, folder),
             read_store=None if folder is None else partial(Store.open_for_reading, folder),
             terms=terms(settings),
-            publish=self.exposition.apply,
-            observe=self.telemetry.observe,
+            publish=self._show,
+            observe=self._observe,
             clock=clock,
             monotonic=monotonic,
         )
@@ -177,7 +178,7 @@ class Daemon:
             await self._ledger.open()
         except UnfitStoreError as error:
             raise StartError(str(error)) from error
-        self.exposition.apply(self._fleet.introduce())
+        self._show(self._fleet.introduce())
         self.exposition.publish()
         try:
             await self._listen()
@@ -283,6 +284,7 @@ class Daemon:
         )
         for name in before.keys() - set(names):
             self.telemetry.forget(name)
+            self._standing.forget(name)
         self._schedule.add(set(self._loops) - set(loops_before))
 
     async def _reloaded(self) -> str | None:
@@ -316,7 +318,7 @@ class Daemon:
             fleet=self._fleet,
             report=self._report,
             undescribed=partial(self._ledger.undescribed, account.name),
-            observe=self.telemetry.observe,
+            observe=self._observe,
             clock=self._clock,
             monotonic=self._monotonic,
             random=self._random,
@@ -328,7 +330,7 @@ class Daemon:
             name=name,
             interval=interval,
             work=work,
-            observe=self.telemetry.observe,
+            observe=self._observe,
             clock=self._clock,
             monotonic=self._monotonic,
         )
@@ -359,7 +361,7 @@ class Daemon:
 
     def overview(self) -> Overview:
         """Return what the landing page tells."""
-        return overview(
+        return self._standing.overview(
             version=__version__,
             started_at=self._started_at,
             now=self._clock(),
@@ -369,11 +371,20 @@ class Daemon:
             loops=self._loops,
         )
 
+    def _observe(self, fact: Fact) -> None:
+        self.telemetry.observe(fact)
+        self._standing.observe(fact, self._clock())
+
+    def _show(self, changes: Iterable[Change]) -> None:
+        changes = tuple(changes)
+        self.exposition.apply(changes)
+        self._standing.apply(changes)
+
     def _report(self, observation: Observation) -> None:
         self._tell(self._fleet.apply(observation, self._clock()))
 
     def _tell(self, changes: Sequence[Change]) -> None:
-        self.exposition.apply(changes)
+        self._show(changes)
         self._ledger.apply(changes)
         for watch in self._watches:
             watch.poller.apply(changes)

@@ -35,6 +35,7 @@ class Watch:
         random: Random,
     ) -> None:
         self.account = account
+        self.key = key
         self._recipe = _recipe(account, settings)
         self.shown = shown
         """Whether a complete sweep can be scraped."""

@@ -13,13 +13,13 @@ import pytest
 from aiohttp import ClientSession
 from multidict import CIMultiDictProxy
 from support.certificates import Authority
+from support.overviews import OVERVIEW
 
 from trainwave_exporter.config import parse_document
 from trainwave_exporter.exposition import Exposition, Format, Selection, Telemetry
 from trainwave_exporter.model import AccountStatus, Appeared
-from trainwave_exporter.web import Access, Overview, WebServer
+from trainwave_exporter.web import Access, WebServer
 
-OVERVIEW = Overview(version="1.2.3", started_at=1000, now=1012, telemetry_path="/metrics")
 
 
 @dataclass

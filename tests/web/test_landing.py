@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from html.parser import HTMLParser
+from typing import Any
 
 from msgspec.structs import replace
 
-from trainwave_exporter.web import AccountOverview, LoopOverview, Overview
+from trainwave_exporter.web import (
+    AccountOverview,
+    JobOverview,
+    LoopOverview,
+    Overview,
+    SettingOverview,
+    TroubleOverview,
+)
 from trainwave_exporter.web.landing import CONTENT_SECURITY_POLICY, render
 
 NOW = 1_700_000_000.0
@@ -21,6 +30,11 @@ RESEARCH = AccountOverview(
     requests_used=41,
     allowance=80,
     limit=100,
+    remaining=57,
+    deferred=12.4,
+    readings_age=90,
+    readings_age_doubled=45,
+    longest_age=240,
     dialect="documented",
 )
 
@@ -33,20 +47,50 @@ SWEEP = LoopOverview(
 )
 
 
+JOB = JobOverview(
+    id="job/1",
+    name="train",
+    account="research",
+    owner="ada",
+    gpu_type="H100",
+    gpus=8,
+    dollars_per_hour=25.6,
+    cost_dollars=1234.5,
+    wasted_dollars=70,
+    idle_since=NOW - 7260,
+    gpu_utilization=0.014,
+)
+
+TROUBLE = TroubleOverview(
+    account="research",
+    place="metric",
+    outcome="timeout",
+    meaning="The API took too long.",
+    remedy="Wait.",
+    count=1234,
+    first_at=NOW - 3600,
+    last_at=NOW - 3,
+)
+
+
 class Cells(HTMLParser):
-    """The texts of the cells of a page's tables, row by row."""
+    """The texts of the cells of a page's tables, row by row, by the table's label."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
-        self.rows: list[list[str]] = []
+        self.tables: dict[str, list[list[str]]] = {}
+        self._rows: list[list[str]] = []
         self._inside = False
         self.feed(page)
 
-    def handle_starttag(self, tag: str, _attrs: object) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        label = dict(attrs).get("aria-labelledby")
+        if label is not None:
+            self._rows = self.tables[label] = []
         if tag == "tr":
-            self.rows.append([])
+            self._rows.append([])
         if tag in {"td", "th"}:
-            self.rows[-1].append("")
+            self._rows[-1].append("")
             self._inside = True
 
     def handle_endtag(self, tag: str) -> None:
@@ -54,12 +98,10 @@ class Cells(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self._inside:
-            self.rows[-1][-1] += data
+            self._rows[-1][-1] += data
 
 
-def page_of(
-    *accounts: AccountOverview, loops: tuple[LoopOverview, ...] = (), started_at: float = NOW
-) -> str:
+def page_of(*accounts: AccountOverview, started_at: float = NOW, **parts: Any) -> str:
     return render(
         Overview(
             version="1.2.3",
@@ -67,17 +109,28 @@ def page_of(
             now=NOW,
             telemetry_path="/metrics",
             accounts=accounts,
-            loops=loops,
+            **parts,
         )
     )
 
 
+def rows(label: str, *accounts: AccountOverview, **parts: Any) -> list[list[str]]:
+    """Return the cells of a table, without its head."""
+    return Cells(page_of(*accounts, **parts)).tables[label][1:]
+
+
 def account_row(account: AccountOverview) -> list[str]:
-    return Cells(page_of(account)).rows[1]
+    return rows("accounts", account)[0]
 
 
 def loop_row(loop: LoopOverview) -> list[str]:
-    return Cells(page_of(loops=(loop,))).rows[2]
+    return rows("loops", loops=(loop,))[0]
+
+
+def verdict(*accounts: AccountOverview, **parts: Any) -> list[str]:
+    match = re.search(r'role="status">(.*?)</div>', page_of(*accounts, **parts), re.DOTALL)
+    assert match
+    return [unescape(line) for line in re.findall("<p>(.*?)</p>", match[1])]
 
 
 def test_an_account_that_can_be_read_is_told_with_its_numbers() -> None:
@@ -87,14 +140,14 @@ def test_an_account_that_can_be_read_is_told_with_its_numbers() -> None:
         "1,234",
         "5,678",
         "1 min ago",
-        "41 of 80 (limit 100)",
+        "1 min",
+        "4 min",
         "documented",
     ]
 
 
 def test_an_account_that_cannot_be_read_is_told_with_the_reason() -> None:
-    page = page_of(replace(RESEARCH, up=False, error="the API refused the key"))
-    _, row, reason, *_ = Cells(page).rows
+    row, reason = rows("accounts", replace(RESEARCH, up=False, error="the API refused the key"))
     assert row[1] == "down"
     assert reason == ["the API refused the key"]
 
@@ -105,7 +158,7 @@ def test_an_account_that_was_up_before_is_down_even_without_a_reason() -> None:
 
 def test_an_account_without_any_answer_yet_is_waiting() -> None:
     row = account_row(replace(RESEARCH, up=False, confirmed_at=None, dialect=None))
-    assert (row[1], row[4], row[6]) == ("waiting for the first answer", "never", "not known yet")
+    assert (row[1], row[4], row[7]) == ("waiting for the first answer", "never", "not known yet")
 
 
 def test_a_loop_is_told_with_its_last_run() -> None:
@@ -125,7 +178,7 @@ def test_a_time_is_at_hand_exactly() -> None:
 
 def test_durations_are_told_in_their_largest_units() -> None:
     def uptime(seconds: float) -> str:
-        match = re.search(r"running for (.*)</p>", page_of(started_at=NOW - seconds))
+        match = re.search(r"running for (.*)</span>", page_of(started_at=NOW - seconds))
         assert match
         return match[1]
 
@@ -148,16 +201,104 @@ def test_the_page_links_to_metrics_health_and_readiness() -> None:
     assert links == ["/metrics", "/-/healthy", "/-/ready"]
 
 
+def test_the_verdict_comes_first_and_says_that_all_is_well() -> None:
+    assert verdict(RESEARCH, jobs=(JOB,), jobs_idle=1) == [
+        "All well: 1 account up, 1,234 jobs running, 1 of them idle, listed 1 min ago"
+    ]
+    page = page_of(RESEARCH)
+    assert page.index('role="status"') < page.index("<table")
+
+
+def test_the_verdict_tells_what_is_wrong_most_important_first() -> None:
+    down = replace(RESEARCH, name="a", up=False, error="the API refused the key")
+    young = replace(RESEARCH, name="b", up=False, confirmed_at=None)
+    blocked = replace(RESEARCH, name="c", blocked_until=NOW + 30)
+    loops = (
+        replace(SWEEP, account="a", last_succeeded=False, error="told by the account already"),
+        replace(SWEEP, account="c", last_succeeded=False, error="half a list"),
+        replace(SWEEP, account="", name="ledger", stopped=True),
+    )
+    assert verdict(young, blocked, down, loops=loops) == [
+        "Account a cannot be read since 1 min: the API refused the key",
+        "Loop ledger has stopped: restart the exporter",
+        "Loop sweep of account c failed: half a list",
+        "Account c may not ask for another 30 s: its rate limit is used up",
+        "Account b waits for its first complete list of jobs",
+    ]
+
+
+def test_the_budget_is_told_with_what_a_doubled_limit_would_gain() -> None:
+    assert rows("budget", RESEARCH) == [
+        ["research", "41", "80", "100", "57", "12", "readings 45 s old instead of 1 min"]
+    ]
+    fresh = replace(RESEARCH, readings_age=30, readings_age_doubled=30, remaining=None)
+    gain = "nothing: readings are as fresh as wished"
+    assert rows("budget", fresh)[0][4:] == ["\u2013", "12", gain]
+    assert rows("budget", replace(fresh, readings_age=0))[0][6] == "\u2013"
+
+
+def test_a_running_job_is_told_with_what_it_costs_and_wastes() -> None:
+    assert rows("jobs", RESEARCH, jobs=(JOB,), jobs_idle=1) == [
+        [
+            "train",
+            "2 h 1 min ago",
+            "$70.00",
+            "$25.60",
+            "$1,234.50",
+            "1%",
+            "ada",
+            "8 \u00d7 H100",
+            "research",
+        ]
+    ]
+    page = page_of(RESEARCH, jobs=(JOB,), jobs_idle=1)
+    assert '<a href="https://trainwave.ai/jobs/job%2F1" rel="noreferrer">' in page
+    assert "1 of 1,234 idle now; the first 1 are shown" in page
+
+
+def test_what_is_not_known_of_a_job_is_left_open() -> None:
+    bare = JobOverview(id="1", name="1", account="research")
+    assert rows("jobs", jobs=(bare,)) == [["1", *["\u2013"] * 7, "research"]]
+    assert "No job runs" in page_of(RESEARCH)
+
+
+def test_an_error_is_told_in_words_with_what_to_do() -> None:
+    assert rows("errors", troubles=(TROUBLE,)) == [
+        ["3 s ago", "1,234", "research", "metric timeout", "The API took too long. Wait."]
+    ]
+    assert "None in 1 h." in page_of(started_at=NOW - 3600)
+
+
+def test_a_loop_that_failed_says_why() -> None:
+    failed = replace(SWEEP, last_succeeded=False, error="half a list")
+    assert rows("loops", loops=(failed,))[1] == ["half a list"]
+
+
+def test_settings_that_differ_are_open_and_all_are_at_hand() -> None:
+    usual = SettingOverview(name="log.level", value="info", changed=False)
+    unusual = SettingOverview(name="web.open_health", value="true", changed=True)
+    tables = Cells(page_of(settings=(usual, unusual))).tables
+    assert tables["settings"][1:] == [["web.open_health", "true"]]
+    assert tables["all-settings"][1:] == [["log.level", "info"], ["web.open_health", "true"]]
+
+
 def test_whatever_the_api_or_the_operator_calls_things_stays_text() -> None:
-    evil = "\"'><script>alert(1)</script>&amp;"
+    evil = "\"'><script>alert(1)</script>&amp;\u202e"
     account = replace(RESEARCH, name=evil, dialect=evil, up=False, error=evil)
-    loop = replace(SWEEP, name=evil, account=evil)
-    page = page_of(account, loops=(loop,))
+    loop = replace(SWEEP, name=evil, account=evil, error=evil)
+    job = replace(JOB, id=evil, name=evil, owner=evil, gpu_type=evil, account=evil)
+    trouble = replace(TROUBLE, account=evil, place=evil, meaning=evil)
+    setting = SettingOverview(name=evil, value=evil, changed=True)
+    parts: dict[str, Any] = {"loops": (loop,), "jobs": (job,), "troubles": (trouble,), "settings": (setting,)}
+    page = page_of(account, **parts)
     assert "<script" not in page
-    cells = Cells(page)
-    assert cells.rows[1][0] == evil
-    assert cells.rows[2] == [evil]
-    assert cells.rows[4][:2] == [evil, evil]
+    tables = Cells(page).tables
+    assert tables["accounts"][1][0] == evil
+    assert tables["accounts"][2] == [evil]
+    assert tables["loops"][1][:2] == [evil, evil]
+    assert [tables["jobs"][1][place] for place in (0, 6, 7)] == [evil, evil, f"8 \u00d7 {evil}"]
+    assert tables["settings"][1] == [evil, evil]
+    assert verdict(account)[0].endswith(evil)
 
 
 def test_the_policy_admits_the_pages_own_style_sheet_and_nothing_else() -> None:

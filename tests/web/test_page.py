@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from playwright.async_api import Browser, async_playwright
+from support.overviews import HOSTILE
 
 if TYPE_CHECKING:
     from web.conftest import Site
@@ -40,7 +41,7 @@ async def test_the_page_looks_right_in_both_schemes_and_on_a_phone(
     for scheme in ("light", "dark"):
         context = await browser.new_context(
             color_scheme="dark" if scheme == "dark" else "light",
-            viewport={"width": 390, "height": 800},
+            viewport={"width": 360, "height": 800},
         )
         page = await context.new_page()
         page.on("console", lambda message: complaints.append(message.text))
@@ -54,8 +55,8 @@ async def test_the_page_looks_right_in_both_schemes_and_on_a_phone(
             )
         )
         assert await page.title() == "Trainwave exporter"
-        assert await page.get_by_role("table").count() == 2
-        assert await page.evaluate("() => document.documentElement.scrollWidth") == 390
+        assert await page.get_by_role("table").count() == 6
+        assert await page.evaluate("() => document.documentElement.scrollWidth") == 360
         await context.close()
     assert complaints == []
     assert {address for address in fetched if not address.startswith("data:")} == {url}
@@ -63,6 +64,61 @@ async def test_the_page_looks_right_in_both_schemes_and_on_a_phone(
         ["rgb(255, 255, 255)", "rgb(28, 35, 48)"],
         ["rgb(20, 24, 31)", "rgb(228, 232, 239)"],
     ]
+
+
+async def test_hostile_names_are_text_and_a_job_leads_to_the_vendors_page(
+    site: Site, browser: Browser
+) -> None:
+    """Names with markup, with overrides of direction and without end change nothing around them."""
+    complaints: list[str] = []
+    page = await browser.new_page(viewport={"width": 1200, "height": 900})
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("dialog", lambda dialog: complaints.append(dialog.message))
+    await page.goto(f"http://127.0.0.1:{site.port}/")
+    link = page.locator("td a, th a")
+    assert await link.inner_text() == HOSTILE
+    assert await link.get_attribute("href") == "https://trainwave.ai/jobs/j%2F1%3Fx"
+    assert await link.get_attribute("rel") == "noreferrer"
+    assert await page.locator("script, img").count() == 0
+    assert await page.evaluate("() => document.documentElement.scrollWidth") == 1200
+    name = await page.locator(".jobs tbody th").bounding_box()
+    assert name is not None
+    assert name["width"] < 400
+    assert complaints == []
+
+
+async def test_the_page_is_read_aloud_in_order_and_walked_by_keyboard(
+    site: Site, browser: Browser
+) -> None:
+    """What is wrong is a status, each table a named region that the tab key reaches to scroll."""
+    page = await browser.new_page()
+    await page.goto(f"http://127.0.0.1:{site.port}/")
+    assert "Account research cannot be read" in await page.get_by_role("status").inner_text()
+    headings = await page.get_by_role("heading").all_inner_texts()
+    assert headings == [
+        "Trainwave exporter",
+        "Accounts",
+        "Request budget",
+        "Running jobs, most wasteful first",
+        "Last errors",
+        "Loops",
+        "Configuration in use",
+    ]
+    for heading in headings[1:]:
+        assert await page.get_by_role("region", name=heading, exact=True).count() == 1
+    reached = []
+    for _ in range(11):
+        await page.keyboard.press("Tab")
+        reached.append(
+            await page.evaluate(
+                "() => document.activeElement.getAttribute('aria-labelledby')"
+                " ?? document.activeElement.localName"
+            )
+        )
+    tables = ["accounts", "budget", "jobs", "a", "errors", "loops", "settings"]
+    assert reached == ["a", "a", "a", *tables, "summary"]
+    await page.keyboard.press("Enter")
+    assert await page.get_by_role("region", name="All 1 settings").is_visible()
 
 
 async def test_the_links_of_the_page_lead_somewhere(site: Site, browser: Browser) -> None:

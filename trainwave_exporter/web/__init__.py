@@ -1,7 +1,14 @@
 """The HTTP side: metrics, health, readiness and the landing page."""
 
 from trainwave_exporter.web.access import Access, AccessError
-from trainwave_exporter.web.overview import AccountOverview, LoopOverview, Overview
+from trainwave_exporter.web.overview import (
+    AccountOverview,
+    JobOverview,
+    LoopOverview,
+    Overview,
+    SettingOverview,
+    TroubleOverview,
+)
 from trainwave_exporter.web.server import HEALTH_PATHS, ListenError, WebServer
 from trainwave_exporter.web.sockets import activated
 
@@ -10,9 +17,12 @@ __all__ = [
     "Access",
     "AccessError",
     "AccountOverview",
+    "JobOverview",
     "ListenError",
     "LoopOverview",
     "Overview",
+    "SettingOverview",
+    "TroubleOverview",
     "WebServer",
     "activated",
 ]

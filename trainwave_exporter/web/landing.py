@@ -1,4 +1,4 @@
-"""The landing page: what this is, where the metrics are, what is watched and how fresh it is.
+"""The page for people: how all stands, worth opening during an incident.
 
 A pure function from an `Overview` to HTML. There are no scripts and nothing is fetched: one style
 sheet stands in the page, and the policy that goes with the page admits that one alone.
@@ -7,37 +7,68 @@ sheet stands in the page, and the policy that goes with the page admits that one
 from __future__ import annotations
 
 from base64 import b64encode
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from html import escape
+from urllib.parse import quote
 
-from trainwave_exporter.web.overview import AccountOverview, LoopOverview, Overview
+from trainwave_exporter.web.overview import (
+    AccountOverview,
+    JobOverview,
+    LoopOverview,
+    Overview,
+    SettingOverview,
+    TroubleOverview,
+)
+from trainwave_exporter.web.verdict import all_well, problems
+from trainwave_exporter.web.wording import NONE, ago, dollars, named, span
+
+JOB_PAGE = "https://trainwave.ai/jobs/"
+"""Where the vendor shows a job, by its id."""
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2330; --soft: #5a6578; --line: #d9dee7; --page: #fff;
-  --link: #0b5cad; --good: #0a6b3d; --bad: #b3261e }
+  --link: #0b5cad; --good: #0a6b3d; --bad: #b3261e; --good-page: #edf7f1; --bad-page: #fdf0ef }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e8ef; --soft: #9aa5b8; --line: #333c4a;
-  --page: #14181f; --link: #7db8f5; --good: #63cf98; --bad: #ff8a80 } }
-body { margin: 0 auto; max-width: 68rem; padding: 2rem 1.25rem 4rem; background: var(--page);
-  color: var(--ink); font: 1rem/1.5 system-ui, sans-serif }
-h1 { margin: 0; font-size: 1.6rem; line-height: 1.25 }
-h2 { margin: 2.25rem 0 .5rem; font-size: 1.1rem }
-p { margin: .4rem 0 }
+  --page: #14181f; --link: #7db8f5; --good: #63cf98; --bad: #ff8a80; --good-page: #14261d;
+  --bad-page: #2e1a1b } }
+* { box-sizing: border-box }
+body { margin: 0 auto; max-width: 76rem; padding: 1.5rem 1.25rem 4rem; background: var(--page);
+  color: var(--ink); font: .9375rem/1.45 system-ui, sans-serif }
+h1 { margin: 0; font-size: 1.15rem; line-height: 1.25 }
+h2 { margin: 2rem 0 .35rem; font-size: 1.05rem }
+p { margin: .3rem 0 }
 a { color: var(--link) }
-ul { margin: 1rem 0 0; padding: 0; display: flex; flex-wrap: wrap; gap: .25rem 1.5rem;
-  list-style: none }
-div { overflow-x: auto }
+header { display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; align-items: baseline }
+nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin-left: auto }
+.verdict { margin: 1rem 0 0; padding: .7rem 1rem; border-left: .3rem solid; border-radius: .2rem;
+  font-size: 1.1rem; font-weight: 600; overflow-wrap: anywhere }
+.verdict p { margin: 0 }
+.verdict p + p { margin-top: .35rem; font-size: .9375rem; font-weight: 400 }
+.well { background: var(--good-page); border-color: var(--good); color: var(--good) }
+.ill { background: var(--bad-page); border-color: var(--bad); color: var(--bad) }
+.table { overflow-x: auto }
+.table:focus-visible, a:focus-visible, summary:focus-visible { outline: 2px solid var(--link);
+  outline-offset: 2px }
 table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums }
-th, td { padding: .45rem 1.25rem .45rem 0; border-bottom: 1px solid var(--line); text-align: left;
-  white-space: nowrap }
-thead th { color: var(--soft); font-weight: 500; font-size: .875rem }
-tbody th { font-weight: 600 }
+th, td { padding: .35rem 1.1rem .35rem 0; border-bottom: 1px solid var(--line); text-align: left;
+  vertical-align: baseline; white-space: nowrap }
+th:last-child, td:last-child { padding-right: 0 }
+thead th { color: var(--soft); font-weight: 500; font-size: .8125rem }
+tbody th { font-weight: 600; max-width: 22rem; overflow: hidden; text-overflow: ellipsis }
+.who { max-width: 12rem; overflow: hidden; text-overflow: ellipsis }
 .number { text-align: right }
 .soft { color: var(--soft) }
 .good { color: var(--good) }
 .bad { color: var(--bad); font-weight: 600 }
 tr:has(+ .error) > * { border-bottom: 0 }
 .error td { padding-top: 0; white-space: normal; overflow-wrap: anywhere }
+.words { white-space: normal; min-width: 18rem }
+.value { white-space: normal; overflow-wrap: anywhere; min-width: 8rem }
+summary { margin-top: .5rem; cursor: pointer; color: var(--link) }
+@media (max-width: 40rem) { body { padding: 1rem .8rem 3rem } nav { margin-left: 0 }
+  tbody th { max-width: 10rem } .settings tbody th, .all-settings tbody th { max-width: none;
+  white-space: normal; overflow-wrap: anywhere } }
 """
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -51,11 +82,14 @@ CONTENT_SECURITY_POLICY = "; ".join(
     )
 )
 
+_RIGHT = ">"
+"""Before a column's title: it holds numbers."""
+
 
 def render(overview: Overview) -> str:
     """Return the page as a whole document."""
-    accounts = "\n".join(_account(account, overview.now) for account in overview.accounts)
-    loops = "\n".join(_loop(loop, overview.now) for loop in overview.loops)
+    now = overview.now
+    changed = [setting for setting in overview.settings if setting.changed]
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -67,44 +101,79 @@ def render(overview: Overview) -> str:
 </head>
 <body>
 <main>
+<header>
 <h1>Trainwave exporter</h1>
-<p class="soft">Version {escape(overview.version)}, running for \
-{_span(overview.now - overview.started_at)}</p>
-<ul>
-<li><a href="{escape(overview.telemetry_path)}">Metrics</a></li>
-<li><a href="/-/healthy">Health</a></li>
-<li><a href="/-/ready">Readiness</a></li>
-</ul>
+<span class="soft">Version {escape(overview.version)}, running for \
+{span(now - overview.started_at)}</span>
+<nav aria-label="Endpoints">
+<a href="{escape(overview.telemetry_path)}">Metrics</a>
+<a href="/-/healthy">Health</a>
+<a href="/-/ready">Readiness</a>
+</nav>
+</header>
+{_verdict(overview)}
 <h2 id="accounts">Accounts</h2>
-<div role="region" aria-labelledby="accounts" tabindex="0">
-<table>
-<thead>
-<tr><th scope="col">Account</th><th scope="col">State</th>
-<th scope="col" class="number">Jobs running</th><th scope="col" class="number">Jobs known</th>
-<th scope="col">Last sweep</th><th scope="col">Requests in the last minute</th>
-<th scope="col">Dialect</th></tr>
-</thead>
-<tbody>
-{accounts}
-</tbody>
-</table>
-</div>
-<h2 id="loops">Polling loops</h2>
-<div role="region" aria-labelledby="loops" tabindex="0">
-<table>
-<thead>
-<tr><th scope="col">Loop</th><th scope="col">Account</th><th scope="col">Every</th>
-<th scope="col">Last finished</th><th scope="col">Outcome</th></tr>
-</thead>
-<tbody>
-{loops}
-</tbody>
-</table>
-</div>
+{_table("accounts", _ACCOUNT, (_account(account, now) for account in overview.accounts))}
+<h2 id="budget">Request budget</h2>
+{_table("budget", _BUDGET, (_budget(account) for account in overview.accounts))}
+<h2 id="jobs">Running jobs, most wasteful first</h2>
+{_jobs(overview)}
+<h2 id="errors">Last errors</h2>
+{_troubles(overview)}
+<h2 id="loops">Loops</h2>
+{_table("loops", _LOOP, (_loop(loop, now) for loop in overview.loops))}
+<h2 id="settings">Configuration in use</h2>
+<p class="soft">What differs from the defaults. Keys are never shown.</p>
+{_table("settings", _SETTING, (_setting(setting) for setting in changed))}
+<details>
+<summary id="all-settings">All {len(overview.settings)} settings</summary>
+{_table("all-settings", _SETTING, (_setting(setting) for setting in overview.settings))}
+</details>
 </main>
 </body>
 </html>
 """
+
+
+def _verdict(overview: Overview) -> str:
+    found = problems(overview)
+    lines = "\n".join(f"<p>{escape(line)}</p>" for line in found or [all_well(overview)])
+    return f"""<div class="verdict {"ill" if found else "well"}" role="status">
+{lines}
+</div>"""
+
+
+def _table(label: str, columns: Sequence[str], rows: Iterable[str]) -> str:
+    """Return a table that scrolls by itself where it is too wide, also by keyboard."""
+    heads = "".join(
+        f'<th scope="col" class="number">{column[1:]}</th>'
+        if column.startswith(_RIGHT)
+        else f'<th scope="col">{column}</th>'
+        for column in columns
+    )
+    body = "\n".join(rows)
+    return f"""<div class="table {label}" role="region" aria-labelledby="{label}" tabindex="0">
+<table>
+<thead>
+<tr>{heads}</tr>
+</thead>
+<tbody>
+{body}
+</tbody>
+</table>
+</div>"""
+
+
+_ACCOUNT = (
+    "Account",
+    "State",
+    ">Jobs running",
+    ">Jobs known",
+    "Last list",
+    ">Age of readings",
+    ">At the most",
+    "Dialect",
+)
 
 
 def _account(account: AccountOverview, now: float) -> str:
@@ -114,15 +183,103 @@ def _account(account: AccountOverview, now: float) -> str:
         state = '<span class="soft">waiting for the first answer</span>'
     else:
         state = '<span class="bad">down</span>'
-    error = ""
-    if account.error is not None:
-        error = f'\n<tr class="error"><td colspan="7">{escape(account.error)}</td></tr>'
-    return f"""<tr><th scope="row">{escape(account.name)}</th><td>{state}</td>
+    return f"""<tr><th scope="row">{named(account.name)}</th><td>{state}</td>
 <td class="number">{account.jobs_running:,}</td><td class="number">{account.jobs_known:,}</td>
-<td>{_ago(account.confirmed_at, now)}</td>
-<td>{account.requests_used:,} of {account.allowance:,} \
-<span class="soft">(limit {account.limit:,})</span></td>
-<td>{escape(account.dialect or "not known yet")}</td></tr>{error}"""
+<td>{ago(account.confirmed_at, now)}</td><td class="number">{_age(account.readings_age)}</td>
+<td class="number">{_age(account.longest_age)}</td>
+<td>{escape(account.dialect or "not known yet")}</td></tr>{_error(account.error, len(_ACCOUNT))}"""
+
+
+_BUDGET = (
+    "Account",
+    ">Used in a minute",
+    ">Allowance",
+    ">Limit",
+    ">Left, says the API",
+    ">Deferred a minute",
+    "A doubled limit would gain",
+)
+
+
+def _budget(account: AccountOverview) -> str:
+    remaining = NONE if account.remaining is None else f"{account.remaining:,}"
+    deferred = f"{account.deferred:,.0f}"
+    if account.readings_age <= 0:
+        gain = NONE
+    elif account.readings_age - account.readings_age_doubled < 0.5:
+        gain = '<span class="soft">nothing: readings are as fresh as wished</span>'
+    else:
+        gain = f"readings {span(account.readings_age_doubled)} old instead of \
+{span(account.readings_age)}"
+    return f"""<tr><th scope="row">{named(account.name)}</th>
+<td class="number">{account.requests_used:,}</td><td class="number">{account.allowance:,}</td>
+<td class="number">{account.limit:,}</td><td class="number">{remaining}</td>
+<td class="number">{deferred}</td><td>{gain}</td></tr>"""
+
+
+_JOB = (
+    "Job",
+    "Idle since",
+    ">Wasted idle",
+    ">Per hour",
+    ">Cost",
+    ">GPU use",
+    "Owner",
+    "GPUs",
+    "Account",
+)
+
+
+def _jobs(overview: Overview) -> str:
+    if not overview.jobs:
+        return '<p class="soft">No job runs, as far as is known.</p>'
+    running = sum(account.jobs_running for account in overview.accounts)
+    told = f"{overview.jobs_idle:,} of {running:,} idle now"
+    if running > len(overview.jobs):
+        told += f"; the first {len(overview.jobs)} are shown"
+    rows = (_job(job, overview.now) for job in overview.jobs)
+    return f'<p class="soft">{told}</p>\n{_table("jobs", _JOB, rows)}'
+
+
+def _job(job: JobOverview, now: float) -> str:
+    gpus = " &times; ".join(
+        escape(part)
+        for part in (None if job.gpus is None else f"{job.gpus:g}", job.gpu_type)
+        if part
+    )
+    use = NONE if job.gpu_utilization is None else f"{job.gpu_utilization:.0%}"
+    idle = (
+        NONE if job.idle_since is None else f'<span class="bad">{ago(job.idle_since, now)}</span>'
+    )
+    return f"""<tr><th scope="row" title="{escape(job.name)}">\
+<a href="{JOB_PAGE}{quote(job.id, safe="")}" rel="noreferrer">{named(job.name)}</a></th>
+<td>{idle}</td><td class="number">{dollars(job.wasted_dollars)}</td>
+<td class="number">{dollars(job.dollars_per_hour)}</td>
+<td class="number">{dollars(job.cost_dollars)}</td><td class="number">{use}</td>
+<td class="who">{named(job.owner)}</td><td>{gpus or NONE}</td>
+<td>{named(job.account)}</td></tr>"""
+
+
+_TROUBLE = ("Last", ">Times", "Account", "Where", "What it means, and what to do")
+
+
+def _troubles(overview: Overview) -> str:
+    if not overview.troubles:
+        return f'<p class="soft">None in {span(overview.now - overview.started_at)}.</p>'
+    rows = (_trouble(trouble, overview.now) for trouble in overview.troubles)
+    return _table("errors", _TROUBLE, rows)
+
+
+def _trouble(trouble: TroubleOverview, now: float) -> str:
+    first = f"first {span(now - trouble.first_at)} ago"
+    return f"""<tr><td>{ago(trouble.last_at, now)}</td>
+<td class="number" title="{first}">{trouble.count:,}</td>
+<td>{named(trouble.account)}</td>
+<td>{escape(trouble.place)} <span class="soft">{escape(trouble.outcome)}</span></td>
+<td class="words">{escape(trouble.meaning)} {escape(trouble.remedy)}</td></tr>"""
+
+
+_LOOP = ("Loop", "Account", "Every", "Last finished", "Outcome")
 
 
 def _loop(loop: LoopOverview, now: float) -> str:
@@ -134,25 +291,24 @@ def _loop(loop: LoopOverview, now: float) -> str:
         outcome = '<span class="good">succeeded</span>'
     else:
         outcome = '<span class="bad">failed</span>'
-    return f"""<tr><th scope="row">{escape(loop.name)}</th><td>{escape(loop.account)}</td>
-<td>{_span(loop.interval)}</td><td>{_ago(loop.last_finished_at, now)}</td><td>{outcome}</td></tr>"""
+    return f"""<tr><th scope="row">{escape(loop.name)}</th><td>{named(loop.account)}</td>
+<td>{span(loop.interval)}</td><td>{ago(loop.last_finished_at, now)}</td><td>{outcome}</td></tr>\
+{_error(loop.error, len(_LOOP))}"""
 
 
-def _ago(moment: float | None, now: float) -> str:
-    """Return how long ago something was, with the exact time at hand."""
-    if moment is None:
-        return '<span class="soft">never</span>'
-    exact = datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
-    return f'<time datetime="{exact}" title="{exact}">{_span(now - moment)} ago</time>'
+_SETTING = ("Setting", "Value")
 
 
-def _span(seconds: float) -> str:
-    """Return a duration in its one or two largest units; a negative one counts as none."""
-    whole = max(0, int(seconds))
-    for unit, size, smaller, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60)):
-        if whole >= size:
-            rest = whole % size // part
-            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
-    if whole >= 60:
-        return f"{whole // 60} min"
-    return f"{seconds:.1g} s" if 0 < seconds < 1 else f"{whole} s"
+def _setting(setting: SettingOverview) -> str:
+    return f"""<tr><th scope="row">{escape(setting.name)}</th>\
+<td class="value">{escape(setting.value)}</td></tr>"""
+
+
+def _error(error: str | None, columns: int) -> str:
+    if error is None:
+        return ""
+    return f'\n<tr class="error"><td colspan="{columns}">{escape(error)}</td></tr>'
+
+
+def _age(seconds: float) -> str:
+    return span(seconds) if seconds > 0 else NONE

@@ -23,6 +23,16 @@ class AccountOverview(Struct, frozen=True, kw_only=True):
     """Requests a minute that the exporter may send."""
     limit: int
     """Requests a minute that the API grants the key."""
+    remaining: int | None = None
+    """What the API said is left of them, for all who use the key."""
+    blocked_until: float = 0.0
+    """Until when nothing is sent, after the API said that it was too much."""
+    deferred: float = 0.0
+    """Requests a minute that the ideal interval would take beyond what there are."""
+    readings_age: float = 0.0
+    """Expected age of readings; 0 where there are none. Then with twice the limit; at the worst."""
+    readings_age_doubled: float = 0.0
+    longest_age: float = 0.0
     dialect: str | None = None
     error: str | None = None
 
@@ -37,6 +47,49 @@ class LoopOverview(Struct, frozen=True, kw_only=True):
     last_succeeded: bool | None = None
     stopped: bool = False
     """It has not finished for so long that it must be taken for dead."""
+    error: str | None = None
+    """Why its last run failed."""
+
+
+class JobOverview(Struct, frozen=True, kw_only=True):
+    """One running job, and what it wastes."""
+
+    id: str
+    name: str
+    account: str
+    owner: str | None = None
+    gpu_type: str | None = None
+    gpus: float | None = None
+    dollars_per_hour: float | None = None
+    cost_dollars: float | None = None
+    wasted_dollars: float | None = None
+    """What its idle GPU hours cost so far."""
+    idle_since: float | None = None
+    gpu_utilization: float | None = None
+    """Mean of its GPUs, 0 to 1."""
+
+
+class TroubleOverview(Struct, frozen=True, kw_only=True):
+    """One kind of error of one account (of the exporter itself where that is empty)."""
+
+    account: str
+    place: str
+    """Which endpoint failed, or which part of the exporter."""
+    outcome: str
+    meaning: str
+    remedy: str
+    count: int
+    first_at: float
+    last_at: float
+
+
+class SettingOverview(Struct, frozen=True, kw_only=True):
+    """One setting as it is in use; a key is never among them."""
+
+    name: str
+    value: str
+    changed: bool
+    """It is not the default."""
 
 
 class Overview(Struct, frozen=True, kw_only=True):
@@ -48,3 +101,10 @@ class Overview(Struct, frozen=True, kw_only=True):
     telemetry_path: str
     accounts: tuple[AccountOverview, ...] = ()
     loops: tuple[LoopOverview, ...] = ()
+    jobs: tuple[JobOverview, ...] = ()
+    """Some of those that run, the most wasteful first."""
+    jobs_idle: int = 0
+    """How many run whose GPUs do nothing."""
+    troubles: tuple[TroubleOverview, ...] = ()
+    """Newest first."""
+    settings: tuple[SettingOverview, ...] = ()

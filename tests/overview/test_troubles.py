@@ -1,0 +1,73 @@
+"""Errors are kept as kinds with words and a remedy, and only so many of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trainwave_exporter.api import TrainwaveError
+from trainwave_exporter.model import ClockSkew, Exchange, LedgerRun
+from trainwave_exporter.overview.advice import ADVICE, STORE
+from trainwave_exporter.overview.troubles import KINDS_KEPT, Troubles
+
+
+def exchange(outcome: str, endpoint: str = "jobs", account: str = "a") -> Exchange:
+    return Exchange(account=account, endpoint=endpoint, outcome=outcome, seconds=0.1)
+
+
+def leaves(kind: type[TrainwaveError]) -> Iterator[str]:
+    below = kind.__subclasses__()
+    for one in below:
+        yield from leaves(one)
+    if not below:
+        yield kind.outcome
+
+
+def test_there_is_advice_for_every_error_there_can_be() -> None:
+    assert set(ADVICE) == {*leaves(TrainwaveError), STORE}
+    assert all(advice.meaning.endswith(".") for advice in ADVICE.values())
+    assert all(advice.remedy.endswith(".") for advice in ADVICE.values())
+
+
+def test_the_same_error_is_one_line_that_counts() -> None:
+    troubles = Troubles()
+    for now in (10.0, 20.0, 30.0):
+        troubles.observe(exchange("timeout"), now)
+    troubles.observe(exchange("timeout", "metric"), 25.0)
+    first, second = troubles.newest()
+    assert (first.place, first.count, first.first_at, first.last_at) == ("jobs", 3, 10.0, 30.0)
+    assert (second.place, second.count) == ("metric", 1)
+    assert first.meaning == ADVICE["timeout"].meaning
+    assert first.remedy == ADVICE["timeout"].remedy
+
+
+def test_what_went_well_is_no_trouble() -> None:
+    troubles = Troubles()
+    troubles.observe(exchange("ok"), 1.0)
+    troubles.observe(ClockSkew("a", 3.0), 1.0)
+    troubles.observe(ledger_run(succeeded=True), 1.0)
+    assert troubles.newest() == ()
+
+
+def test_a_ledger_that_cannot_be_written_is_the_exporters_own_trouble() -> None:
+    troubles = Troubles()
+    troubles.observe(ledger_run(succeeded=False), 1.0)
+    (told,) = troubles.newest()
+    assert (told.account, told.place, told.outcome) == ("", "ledger", STORE)
+
+
+def test_of_each_account_the_kinds_met_last_are_kept() -> None:
+    troubles = Troubles()
+    troubles.observe(exchange("timeout", account="other"), 0.0)
+    for number in range(KINDS_KEPT + 3):
+        troubles.observe(exchange("timeout", f"e{number}"), float(number))
+        troubles.observe(exchange("timeout", "e0"), number + 0.5)
+    kept = [told.place for told in troubles.newest() if told.account == "a"]
+    assert len(kept) == KINDS_KEPT
+    assert {"e0", f"e{KINDS_KEPT + 2}"} <= set(kept)
+    assert "e1" not in kept
+    troubles.forget("a")
+    assert [told.account for told in troubles.newest()] == ["other"]
+
+
+def ledger_run(*, succeeded: bool) -> LedgerRun:
+    return LedgerRun(succeeded=succeeded, seconds=0.1, finished_at=1.0, waiting=0, size_bytes=0)

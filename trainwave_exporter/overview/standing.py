@@ -1,0 +1,126 @@
+"""How all stands: follows facts and changes, and gathers on demand what the page tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from trainwave_exporter.config import Settings
+from trainwave_exporter.fleet import Fleet
+from trainwave_exporter.model import Change, Fact, Idleness, Job, Metric, Quantity
+from trainwave_exporter.overview.configured import configured
+from trainwave_exporter.overview.ranking import Ranking, wasted_dollars
+from trainwave_exporter.overview.troubles import Troubles
+from trainwave_exporter.polling import Loop
+from trainwave_exporter.watch import Watch
+from trainwave_exporter.web import AccountOverview, JobOverview, LoopOverview, Overview
+
+JOBS_SHOWN = 20
+"""How many running jobs the page names, the most wasteful ones."""
+
+
+class Standing:
+    """What is needed for the page and nobody else keeps, and the page's content itself."""
+
+    def __init__(self) -> None:
+        self._ranking = Ranking()
+        self._troubles = Troubles()
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        """Take in what happened to jobs and how idle they are. A `ChangeListener`."""
+        self._ranking.apply(changes)
+
+    def observe(self, fact: Fact, now: float) -> None:
+        """Take note of trouble."""
+        self._troubles.observe(fact, now)
+
+    def forget(self, account: str) -> None:
+        """Forget the trouble of an account that is not watched any more."""
+        self._troubles.forget(account)
+
+    def overview(
+        self,
+        *,
+        version: str,
+        started_at: float,
+        now: float,
+        settings: Settings,
+        watches: Sequence[Watch],
+        fleet: Fleet,
+        loops: Iterable[Loop],
+    ) -> Overview:
+        """Return how all stands. Times are Unix seconds. Costs the same for any number of jobs."""
+        return Overview(
+            version=version,
+            started_at=started_at,
+            now=now,
+            telemetry_path=settings.web.telemetry_path,
+            accounts=tuple(self._account(watch, fleet, now) for watch in watches),
+            loops=tuple(_loop(loop) for loop in loops),
+            jobs=tuple(_job(*worst) for worst in self._ranking.worst(JOBS_SHOWN)),
+            jobs_idle=self._ranking.idle,
+            troubles=self._troubles.newest(),
+            settings=configured(settings, {watch.account.name: watch.key for watch in watches}),
+        )
+
+    def _account(self, watch: Watch, fleet: Fleet, now: float) -> AccountOverview:
+        name = watch.account.name
+        status = fleet.status(name)
+        budget = watch.budget.snapshot(now)
+        plan = watch.poller.outlook
+        dialect = watch.client.dialect
+        errors = [loop.last_error for loop in watch.poller.loops if loop.last_error is not None]
+        return AccountOverview(
+            name=name,
+            up=status.up,
+            jobs_running=self._ranking.running[name],
+            jobs_known=self._ranking.known[name],
+            confirmed_at=status.confirmed_at,
+            requests_used=budget.used,
+            allowance=budget.allowance,
+            limit=budget.limit,
+            remaining=budget.remaining,
+            blocked_until=budget.blocked_until,
+            deferred=plan.deferred,
+            readings_age=plan.expected_age_seconds,
+            readings_age_doubled=plan.expected_age_doubled_seconds,
+            longest_age=plan.longest_age_seconds if plan.ages else 0.0,
+            dialect=None if dialect is None else dialect.value,
+            error=errors[0] if errors else None,
+        )
+
+
+def _loop(loop: Loop) -> LoopOverview:
+    run = loop.last_run
+    return LoopOverview(
+        account=loop.account,
+        name=loop.name,
+        interval=loop.interval,
+        last_finished_at=None if run is None else run.finished_at,
+        last_succeeded=None if run is None else run.succeeded,
+        stopped=loop.stopped,
+        error=loop.last_error,
+    )
+
+
+def _job(job: Job, idleness: Idleness | None) -> JobOverview:
+    return JobOverview(
+        id=job.id,
+        name=job.name or job.rid or job.id,
+        account=job.account,
+        owner=job.owner,
+        gpu_type=job.gpu_type,
+        gpus=job.gpus,
+        dollars_per_hour=job.hourly_cost_dollars,
+        cost_dollars=job.cost_dollars,
+        wasted_dollars=wasted_dollars(job, idleness),
+        idle_since=None if idleness is None else idleness.idle_since,
+        gpu_utilization=_utilization(job),
+    )
+
+
+def _utilization(job: Job) -> float | None:
+    """Return the mean of a job's GPUs, 0 to 1."""
+    reading = job.readings.get(Metric.GPU_UTILIZATION)
+    if reading is None or reading.quantity is not Quantity.RATIO or not reading.points:
+        return None
+    return sum(point.value for point in reading.points) / len(reading.points)

@@ -1,0 +1,60 @@
+"""The page's first line: all well, or what is wrong, most important first."""
+
+from __future__ import annotations
+
+from trainwave_exporter.web.overview import AccountOverview, LoopOverview, Overview
+from trainwave_exporter.web.wording import counted, span
+
+
+def problems(overview: Overview) -> list[str]:
+    """Return what is wrong now, in words that are no HTML; empty when all is well."""
+    down = [account for account in overview.accounts if not account.up and not _young(account)]
+    young = [account for account in overview.accounts if not account.up and _young(account)]
+    failed = {account.name for account in down}
+    stopped = [loop for loop in overview.loops if loop.stopped]
+    failing = [
+        loop
+        for loop in overview.loops
+        if loop.last_succeeded is False and not loop.stopped and loop.account not in failed
+    ]
+    blocked = [account for account in overview.accounts if account.blocked_until > overview.now]
+    return [
+        *(_down(account, overview.now) for account in down),
+        *(f"{_of(loop)} has stopped: restart the exporter" for loop in stopped),
+        *(f"{_of(loop)} failed: {loop.error or 'no reason given'}" for loop in failing),
+        *(
+            f"Account {account.name} may not ask for another"
+            f" {span(account.blocked_until - overview.now)}: its rate limit is used up"
+            for account in blocked
+        ),
+        *(f"Account {account.name} waits for its first complete list of jobs" for account in young),
+    ]
+
+
+def all_well(overview: Overview) -> str:
+    """Return the line for when there is no problem."""
+    running = sum(account.jobs_running for account in overview.accounts)
+    seen = [account.confirmed_at for account in overview.accounts if account.confirmed_at]
+    parts = [
+        counted(len(overview.accounts), "account") + " up",
+        counted(running, "job") + " running",
+    ]
+    if overview.jobs_idle:
+        parts.append(f"{overview.jobs_idle:,} of them idle")
+    if seen:
+        parts.append(f"listed {span(int(overview.now - min(seen)))} ago")
+    return "All well: " + ", ".join(parts)
+
+
+def _young(account: AccountOverview) -> bool:
+    return account.confirmed_at is None and account.error is None
+
+
+def _down(account: AccountOverview, now: float) -> str:
+    since = "" if account.confirmed_at is None else f" since {span(now - account.confirmed_at)}"
+    reason = f": {account.error}" if account.error else ""
+    return f"Account {account.name} cannot be read{since}{reason}"
+
+
+def _of(loop: LoopOverview) -> str:
+    return f"Loop {loop.name}" + (f" of account {loop.account}" if loop.account else "")
