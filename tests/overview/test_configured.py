@@ -14,7 +14,9 @@ def shown(document: str, tmp_path: Path, **environ: str) -> dict[str, tuple[str,
     file = tmp_path / "exporter.yml"
     file.write_text(document)
     settings = load({}, environ, file)
-    keys: dict[str, KeySource] = {account.name: key_source(account, environ) for account in settings.accounts}
+    keys: dict[str, KeySource] = {
+        account.name: key_source(account, environ) for account in settings.accounts
+    }
     for key in keys.values():
         if "unread" not in document:
             key()

@@ -21,7 +21,6 @@ from trainwave_exporter.model import AccountStatus, Appeared
 from trainwave_exporter.web import Access, WebServer
 
 
-
 @dataclass
 class Site:
     """The server, what it was given, and what it told."""

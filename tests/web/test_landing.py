@@ -289,7 +289,12 @@ def test_whatever_the_api_or_the_operator_calls_things_stays_text() -> None:
     job = replace(JOB, id=evil, name=evil, owner=evil, gpu_type=evil, account=evil)
     trouble = replace(TROUBLE, account=evil, place=evil, meaning=evil)
     setting = SettingOverview(name=evil, value=evil, changed=True)
-    parts: dict[str, Any] = {"loops": (loop,), "jobs": (job,), "troubles": (trouble,), "settings": (setting,)}
+    parts: dict[str, Any] = {
+        "loops": (loop,),
+        "jobs": (job,),
+        "troubles": (trouble,),
+        "settings": (setting,),
+    }
     page = page_of(account, **parts)
     assert "<script" not in page
     tables = Cells(page).tables
