@@ -74,6 +74,16 @@ def test_a_job_falls_when_its_gpus_work_again_and_leaves_when_it_is_over() -> No
     assert (made.known["a"], made.running["a"]) == (1, 0)
 
 
+def test_a_job_is_told_as_it_is_now_and_moves_with_its_price() -> None:
+    one, two = running("a", 1.0), running("b", 2.0)
+    made = ranking([Appeared(one), Appeared(two)])
+    renamed = replace(one, name="renamed")
+    made.apply([Changed(one, renamed)])
+    assert [found.name for found, _ in made.worst(2)] == [two.name, "renamed"]
+    made.apply([Changed(renamed, replace(renamed, hourly_cost_dollars=3.0))])
+    assert ids(made) == ["a", "b"]
+
+
 def test_how_idle_a_job_is_may_be_known_before_the_job() -> None:
     made = ranking([Appeared(idle("b", 1.0)), Appeared(running("a", 9.0)), Appeared(running("b"))])
     assert ids(made) == ["b", "a"]

@@ -227,6 +227,26 @@ def test_the_verdict_tells_what_is_wrong_most_important_first() -> None:
     ]
 
 
+def test_an_error_that_keeps_coming_is_in_the_verdict_until_it_is_over() -> None:
+    (line,) = verdict(RESEARCH, troubles=(TROUBLE,))
+    assert line == (
+        "Account research has trouble with metric, 1,234 times so far, last 3 s ago:"
+        " The API took too long."
+    )
+    quiet = (
+        replace(TROUBLE, count=2),
+        replace(TROUBLE, last_at=NOW - 60),
+        replace(TROUBLE, outcome="not_found"),
+    )
+    assert verdict(RESEARCH, troubles=quiet)[0].startswith("All well")
+    own = replace(TROUBLE, account="", place="ledger")
+    assert verdict(RESEARCH, troubles=(own,))[0].startswith("The exporter has trouble with ledger")
+    down = replace(RESEARCH, up=False, error="refused")
+    assert verdict(down, troubles=(TROUBLE,)) == [
+        "Account research cannot be read since 1 min: refused"
+    ]
+
+
 def test_the_budget_is_told_with_what_a_doubled_limit_would_gain() -> None:
     assert rows("budget", RESEARCH) == [
         ["research", "41", "80", "100", "57", "12", "readings 45 s old instead of 1 min"]
@@ -264,7 +284,7 @@ def test_what_is_not_known_of_a_job_is_left_open() -> None:
 
 def test_an_error_is_told_in_words_with_what_to_do() -> None:
     assert rows("errors", troubles=(TROUBLE,)) == [
-        ["3 s ago", "1,234", "research", "metric timeout", "The API took too long. Wait."]
+        ["The API took too long. Wait.", "3 s ago", "1,234", "research", "metric timeout"]
     ]
     assert "None in 1 h." in page_of(started_at=NOW - 3600)
 

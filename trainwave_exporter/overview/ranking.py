@@ -47,9 +47,7 @@ class Ranking:
                     self._count(job, 1)
                     self._put(job)
                 case Changed(Job() as before, Job() as job):
-                    self._count(before, -1)
-                    self._count(job, 1)
-                    self._put(job)
+                    self._change(before, job)
                 case Departed(Job() as job):
                     self._count(job, -1)
                     self._remove(job.id)
@@ -76,6 +74,18 @@ class Ranking:
     def _count(self, job: Job, one: int) -> None:
         self.known[job.account] += one
         self.running[job.account] += one * job.running
+
+    def _change(self, before: Job, job: Job) -> None:
+        running = job.running
+        if before.account != job.account or before.running != running:
+            self._count(before, -1)
+            self._count(job, 1)
+        elif not running:
+            return
+        elif before.hourly_cost_dollars == job.hourly_cost_dollars and before.gpus == job.gpus:
+            self._jobs[job.id] = job  # most changes: it stays where it is
+            return
+        self._put(job)
 
     def _put(self, job: Job) -> None:
         if job.running:

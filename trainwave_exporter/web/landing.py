@@ -63,7 +63,9 @@ tbody th { font-weight: 600; max-width: 22rem; overflow: hidden; text-overflow: 
 .bad { color: var(--bad); font-weight: 600 }
 tr:has(+ .error) > * { border-bottom: 0 }
 .error td { padding-top: 0; white-space: normal; overflow-wrap: anywhere }
-.words { white-space: normal; min-width: 18rem }
+tbody .words { white-space: normal; min-width: 14rem; max-width: none }
+.remedy { font-weight: 400 }
+.error span { display: block; position: sticky; left: 0; max-width: calc(100vw - 2rem) }
 .value { white-space: normal; overflow-wrap: anywhere; min-width: 8rem }
 summary { margin-top: .5rem; cursor: pointer; color: var(--link) }
 @media (max-width: 40rem) { body { padding: 1rem .8rem 3rem } nav { margin-left: 0 }
@@ -260,7 +262,7 @@ def _job(job: JobOverview, now: float) -> str:
 <td>{named(job.account)}</td></tr>"""
 
 
-_TROUBLE = ("Last", ">Times", "Account", "Where", "What it means, and what to do")
+_TROUBLE = ("What it means, and what to do", "Last", ">Times", "Account", "Where")
 
 
 def _troubles(overview: Overview) -> str:
@@ -272,11 +274,10 @@ def _troubles(overview: Overview) -> str:
 
 def _trouble(trouble: TroubleOverview, now: float) -> str:
     first = f"first {span(now - trouble.first_at)} ago"
-    return f"""<tr><td>{ago(trouble.last_at, now)}</td>
-<td class="number" title="{first}">{trouble.count:,}</td>
-<td>{named(trouble.account)}</td>
-<td>{escape(trouble.place)} <span class="soft">{escape(trouble.outcome)}</span></td>
-<td class="words">{escape(trouble.meaning)} {escape(trouble.remedy)}</td></tr>"""
+    return f"""<tr><th scope="row" class="words">{escape(trouble.meaning)} \
+<span class="remedy">{escape(trouble.remedy)}</span></th><td>{ago(trouble.last_at, now)}</td>
+<td class="number" title="{first}">{trouble.count:,}</td><td>{named(trouble.account)}</td>
+<td>{escape(trouble.place)} <span class="soft">{escape(trouble.outcome)}</span></td></tr>"""
 
 
 _LOOP = ("Loop", "Account", "Every", "Last finished", "Outcome")
@@ -307,7 +308,7 @@ def _setting(setting: SettingOverview) -> str:
 def _error(error: str | None, columns: int) -> str:
     if error is None:
         return ""
-    return f'\n<tr class="error"><td colspan="{columns}">{escape(error)}</td></tr>'
+    return f'\n<tr class="error"><td colspan="{columns}"><span>{escape(error)}</span></td></tr>'
 
 
 def _age(seconds: float) -> str:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from trainwave_exporter.web.overview import AccountOverview, LoopOverview, Overview
+from trainwave_exporter.web.overview import AccountOverview, LoopOverview, Overview, TroubleOverview
 from trainwave_exporter.web.wording import counted, span
+
+LATELY_SECONDS = 60.0
+"""How long an error that came more than now and then makes itself heard in the first line."""
+SEVERAL = 3
+HARMLESS = frozenset({"not_found"})
+"""Outcomes that come with jobs that were just deleted."""
 
 
 def problems(overview: Overview) -> list[str]:
@@ -17,6 +23,14 @@ def problems(overview: Overview) -> list[str]:
         for loop in overview.loops
         if loop.last_succeeded is False and not loop.stopped and loop.account not in failed
     ]
+    lately = [
+        trouble
+        for trouble in overview.troubles
+        if trouble.count >= SEVERAL
+        and overview.now - trouble.last_at < LATELY_SECONDS
+        and trouble.outcome not in HARMLESS
+        and trouble.account not in failed
+    ]
     blocked = [account for account in overview.accounts if account.blocked_until > overview.now]
     return [
         *(_down(account, overview.now) for account in down),
@@ -27,6 +41,7 @@ def problems(overview: Overview) -> list[str]:
             f" {span(account.blocked_until - overview.now)}: its rate limit is used up"
             for account in blocked
         ),
+        *(_recurring(trouble, overview.now) for trouble in lately),
         *(f"Account {account.name} waits for its first complete list of jobs" for account in young),
     ]
 
@@ -54,6 +69,15 @@ def _down(account: AccountOverview, now: float) -> str:
     since = "" if account.confirmed_at is None else f" since {span(now - account.confirmed_at)}"
     reason = f": {account.error}" if account.error else ""
     return f"Account {account.name} cannot be read{since}{reason}"
+
+
+def _recurring(trouble: TroubleOverview, now: float) -> str:
+    whose = f"Account {trouble.account}" if trouble.account else "The exporter"
+    last = span(int(now - trouble.last_at))
+    return (
+        f"{whose} has trouble with {trouble.place}, {trouble.count:,} times so far,"
+        f" last {last} ago: {trouble.meaning}"
+    )
 
 
 def _of(loop: LoopOverview) -> str:
