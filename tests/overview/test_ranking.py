@@ -84,6 +84,17 @@ def test_a_job_is_told_as_it_is_now_and_moves_with_its_price() -> None:
     assert ids(made) == ["a", "b"]
 
 
+def test_places_that_others_left_hide_nobody() -> None:
+    """Jobs that wasted more, each its own amount, came and went; the one that is left is found."""
+    made = ranking([Appeared(running("left"))])
+    for hours in range(1, 40):
+        gone = running("gone")
+        made.apply([Appeared(gone), Appeared(idle("gone", float(hours)))])
+        made.apply([Departed(idle("gone", float(hours)), Departure.VANISHED)])
+        made.apply([Departed(gone, Departure.VANISHED)])
+    assert ids(made, 1) == ["left"]
+
+
 def test_how_idle_a_job_is_may_be_known_before_the_job() -> None:
     made = ranking([Appeared(idle("b", 1.0)), Appeared(running("a", 9.0)), Appeared(running("b"))])
     assert ids(made) == ["b", "a"]
