@@ -47,7 +47,7 @@ from trainwave_exporter.model import Appeared, Change, Fact
 from trainwave_exporter.overview import Standing
 from trainwave_exporter.polling import Loop, Schedule, Work
 from trainwave_exporter.sd_notify import Notifier
-from trainwave_exporter.watch import Watch
+from trainwave_exporter.watch import Watch, place
 from trainwave_exporter.web import (
     ListenError,
     Overview,
@@ -230,48 +230,58 @@ class Daemon:
         """Go by the settings as they are by now.
 
         Raises `ConfigError` if they are of no use, or cannot be changed at run time; then all stays
-        as it was. What is known is kept, and scrapes are answered all the while.
+        as it was. What is known is kept, and scrapes are answered all the while. Waits until the
+        exporter has started.
         """
+        await self.listening.wait()
         async with self._reloading:
             configuration = self._configuration
             if configuration is None:
                 raise ConfigError(None, None, "there is no configuration to load again")
             self._manager.reloading()
+            succeeded = False
             try:
                 loop = asyncio.get_running_loop()
                 settings, keys = await loop.run_in_executor(None, configuration.load)
                 refuse_what_needs_a_restart(self._settings, settings)
+                await self._change(settings, keys)
+                configuration.adopt(settings)
+                succeeded = True
+                log.info("config_reloaded", accounts=",".join(keys))
             except ConfigError as error:
-                self.telemetry.config_loaded(succeeded=False, at=self._clock())
                 log.warning("config_not_reloaded", error=str(error))
-                self._manager.ready()
                 raise
-            await self._change(settings, keys)
-            configuration.adopt(settings)
-            self._manager.ready()
-            self.telemetry.config_loaded(succeeded=True, at=self._clock())
-            log.info("config_reloaded", accounts=",".join(keys))
+            finally:
+                self.telemetry.config_loaded(succeeded=succeeded, at=self._clock())
+                self._manager.ready()
 
     async def _change(self, settings: Settings, keys: Mapping[str, KeySource]) -> None:
         """Put new settings in the place of the old ones."""
         before = {watch.account.name: watch for watch in self._watches}
         watches = [
-            before[account.name]
-            if account.name in before and before[account.name].suits(account, settings)
-            else self._watch(account, keys[account.name], settings, before.get(account.name))
+            self._watch_again(account, keys[account.name], settings, before.get(account.name))
             for account in settings.accounts
         ]
         book_loop = self._book_loop
         if book_loop.interval != settings.storage.write_interval:
             book_loop = self._loop("ledger", settings.storage.write_interval, self._keep_books)
-        loops_before = self._loops
-        self._settings, self._watches, self._book_loop = settings, watches, book_loop
-        await self._schedule.remove(set(loops_before) - set(self._loops))
+        loops_before, loops = self._loops, self._all_loops(watches, book_loop)
+        await self._schedule.remove(set(loops_before) - set(loops))
         await asyncio.gather(
             *(watch.poller.stop() for watch in before.values() if watch not in watches)
         )
+        # From here on nothing is awaited: who comes next finds all of the old or all of the new.
+        self._settings, self._watches, self._book_loop = settings, watches, book_loop
         names = [account.name for account in settings.accounts]
-        self._tell(self._fleet.retune(accounts=names, policy=policy(settings), now=self._clock()))
+        stays = [
+            account.name
+            for account in settings.accounts
+            if account.name in before and place(before[account.name].account) == place(account)
+        ]
+        for accounts in (stays, names):
+            self._tell(
+                self._fleet.retune(accounts=accounts, policy=policy(settings), now=self._clock())
+            )
         for watch in watches:
             watch.budget.retune(watch.account.rate_limit_share)
             if watch not in before.values():
@@ -285,7 +295,17 @@ class Daemon:
         for name in before.keys() - set(names):
             self.telemetry.forget(name)
             self._standing.forget(name)
-        self._schedule.add(set(self._loops) - set(loops_before))
+        self._schedule.add(set(loops) - set(loops_before))
+
+    def _watch_again(
+        self, account: Account, key: KeySource, settings: Settings, before: Watch | None
+    ) -> Watch:
+        """Return what watches an account from now on: what did so ``before``, if it suits."""
+        if before is None or place(before.account) != place(account):
+            return self._watch(account, key, settings)
+        if before.suits(account, settings):
+            return before
+        return self._watch(account, key, settings, before)
 
     async def _reloaded(self) -> str | None:
         """Reload, and return what is wrong with the settings, if anything is."""
@@ -337,8 +357,11 @@ class Daemon:
 
     @property
     def _loops(self) -> list[Loop]:
-        loops = [loop for watch in self._watches for loop in watch.poller.loops]
-        return [*loops, *self._house_loops, self._book_loop]
+        return self._all_loops(self._watches, self._book_loop)
+
+    def _all_loops(self, watches: Iterable[Watch], book_loop: Loop) -> list[Loop]:
+        loops = [loop for watch in watches for loop in watch.poller.loops]
+        return [*loops, *self._house_loops, book_loop]
 
     def unready_reasons(self) -> list[str]:
         """Return why the exporter is not ready, in words; empty when it is."""

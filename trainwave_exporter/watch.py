@@ -78,6 +78,11 @@ class Watch:
         return RateLimit(account=self.account.name, **asdict(self.budget.snapshot(now)))
 
 
+def place(account: Account) -> tuple[object, ...]:
+    """Return what tells where an account's jobs are: by another, other jobs would be its."""
+    return account.api_url, account.organization, account.project
+
+
 def _recipe(account: Account, settings: Settings) -> tuple[object, ...]:
     """Return what a watch is made by."""
     waste = settings.waste.idle_threshold

@@ -128,6 +128,32 @@ def test_jobs_of_an_account_that_is_removed_go_with_it(
     assert set(projects) <= {"second"}
 
 
+def test_an_account_that_looks_elsewhere_shows_nothing_of_where_it_was(
+    exporter: Exporter, file: Path, api_url: str
+) -> None:
+    labels, _ = exporter.metrics().all("trainwave_job_info")[0]
+    project = labels["project_id"]
+    listed = f"accounts:\n  - {{name: first, api_key_env: FIRST, project: {project}}}\n"
+    file.write_text(f"trainwave: {{api_url: {api_url}}}\n{listed}")
+    assert reload(exporter)[0] == 200
+
+    def only_there(metrics: Metrics) -> bool:
+        jobs = metrics.all("trainwave_job_info")
+        return bool(jobs) and {labels["project_id"] for labels, _ in jobs} == {project}
+
+    exporter.wait(only_there, "the jobs of one project")
+    exporter.wait_ready()
+
+
+def test_a_hang_up_while_it_starts_is_obeyed_when_it_has_started(file: Path) -> None:
+    with Exporter(f"--config.file={file}", env=KEYS) as exporter:
+        exporter.process.send_signal(signal.SIGHUP)
+        exporter.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: exporter.events("config_reloaded"), "the reload")
+        exporter.wait_ready()
+        assert accounts(exporter.metrics()) == {"first"}
+
+
 def test_a_hang_up_is_a_reload(exporter: Exporter, file: Path, api_url: str) -> None:
     write(file, api_url, "first", "second")
     exporter.process.send_signal(signal.SIGHUP)
