@@ -23,7 +23,8 @@ from trainwave_exporter.api.headers import rate_headers
 
 _SHORTEST_SLEEP = 0.001
 _USUAL_SECONDS = 0.2
-"""For so long of the allowance exchanges may be under way, where that is more than was set."""
+"""Exchanges for so many seconds of the allowance may be under way, or `_LEAST_IN_FLIGHT`."""
+_LEAST_IN_FLIGHT = 16
 
 
 class Priority(IntEnum):
@@ -55,7 +56,7 @@ class RateBudget:
 
     ``share`` of the limit is ours to use, the rest is for people and their other programs.
     ``initial_limit`` (requests a minute) holds until the API tells its own. ``max_in_flight``
-    bounds the exchanges under way, unless the allowance is so large that it takes more of them.
+    bounds the exchanges under way; None: 16, or more where the allowance is so large.
     ``clock`` gives Unix seconds, ``monotonic`` those that ``sleep`` waits in.
     """
 
@@ -65,7 +66,7 @@ class RateBudget:
         random: Random,
         share: float = 0.8,
         initial_limit: int = 100,
-        max_in_flight: int = 16,
+        max_in_flight: int | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -170,7 +171,9 @@ class RateBudget:
 
     @property
     def _most_in_flight(self) -> int:
-        return max(self._max_in_flight, int(self._terms.allowance / 60 * _USUAL_SECONDS))
+        if self._max_in_flight is not None:
+            return self._max_in_flight
+        return max(_LEAST_IN_FLIGHT, int(self._terms.allowance / 60 * _USUAL_SECONDS))
 
     def _serve(self) -> None:
         """Let go all whose turn it is; set the alarm for the next one, if any."""
