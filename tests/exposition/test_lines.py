@@ -1,18 +1,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import pytest
 
 from trainwave_exporter.exposition import lines
-from trainwave_exporter.exposition.lines import Tails
+from trainwave_exporter.exposition.lines import Tails, Writer
 
+R = TypeVar("R")
 LABEL = Tails(("a",), after=True)
 
 
-def written(column: lines.Lines[float | None], values: Sequence[float | None]) -> list[str]:
-    identities = [f'id="{number}"'.encode() for number in range(len(values))]
-    return column(values, identities).decode().splitlines()
+def written(writer: Writer[R], records: Sequence[R]) -> list[str]:
+    identities = [f'id="{number}"'.encode() for number in range(len(records))]
+    told = [*map(writer.told, records)]
+    return writer.lines(told, identities).decode().splitlines()
+
+
+def itself(record: float | None) -> float | None:
+    return record
 
 
 @pytest.mark.parametrize(
@@ -21,8 +28,11 @@ def written(column: lines.Lines[float | None], values: Sequence[float | None]) -
         (0.1, "0.1"),
         (2.0, "2"),
         (10.0, "10"),
-        (-0.0, "-0"),
+        (-0.0, "0"),
         (1.05, "1.05"),
+        (-1.05, "-1.05"),
+        (2e-7, "2e-7"),
+        (3e22, "3e22"),
         (3, "3"),
         (True, "1"),
         (False, "0"),
@@ -34,22 +44,21 @@ def written(column: lines.Lines[float | None], values: Sequence[float | None]) -
 def test_numbers_are_written_the_same_whatever_stands_beside_them(
     value: float, number: str, beside: list[float | None]
 ) -> None:
-    column = lines.of_one("x", lambda record: record)
-    assert written(column, [value, *beside])[0] == f'x{{id="0"}} {number}'
-    several = lines.of_several("x", lambda record: {("b",): record}, LABEL)
+    assert written(lines.of_one("x", itself), [value, *beside])[0] == f'x{{id="0"}} {number}'
     known = [value, *(other for other in beside if other is not None)]
+    several: Writer[float] = lines.of_several("x", lambda record: {("b",): record}, LABEL)
     assert written(several, known)[0] == f'x{{id="0",a="b"}} {number}'
 
 
 def test_what_gives_no_sample_has_no_line() -> None:
-    assert written(lines.of_one("x", lambda record: record), [None, 1.0, None]) == ['x{id="1"} 1']
-    assert written(lines.of_one("x", lambda record: record), []) == []
+    assert written(lines.of_one("x", itself), [None, 1.0, None]) == ['x{id="1"} 1']
+    assert written(lines.of_one("x", itself), []) == []
     assert written(lines.of_several("x", lambda _: {}, LABEL), [1.0, 2.0]) == []
 
 
 def test_a_state_that_nobody_knows_has_a_line_after_those_of_the_known_ones() -> None:
-    column = lines.of_state("x", str, ("on", "off"), LABEL)
-    assert column(["off", 'lo"st'], [b'id="0"', b'id="1"']).decode().splitlines() == [
+    states: Writer[str] = lines.of_state("x", str, ("on", "off"), LABEL)
+    assert written(states, ["off", 'lo"st']) == [
         'x{id="0",a="on"} 0',
         'x{id="0",a="off"} 1',
         'x{id="1",a="on"} 0',
@@ -59,8 +68,8 @@ def test_a_state_that_nobody_knows_has_a_line_after_those_of_the_known_ones() ->
 
 
 def test_samples_add_to_the_name() -> None:
-    def samples(record: float | None) -> Iterable[tuple[str, tuple[str], float]]:
-        yield "_sum", ("b",), record or 0.0
+    def samples(record: float) -> Iterable[tuple[str, tuple[str], float]]:
+        yield "_sum", ("b",), record
 
     assert written(lines.of_samples("x", samples, LABEL), [2.5]) == ['x_sum{id="0",a="b"} 2.5']
 
@@ -70,11 +79,20 @@ def test_more_labels_and_states_than_are_remembered_are_written_all_the_same(
 ) -> None:
     monkeypatch.setattr(lines, "_REMEMBERED", 2)
     names = [str(number) for number in range(6)]
-    identities = [b""] * len(names)
-    alone = Tails(("a",), after=False)
-    several: lines.Lines[str] = lines.of_several("x", lambda name: {(name,): 1}, alone)
-    assert several(names, identities).decode().splitlines() == [f'x{{a="{n}"}} 1' for n in names]
-    states = lines.of_state("x", str, (), Tails(("a",), after=False))
+    lines_of_all = [f'x{{id="{name}",a="{name}"}} 1' for name in names]
+    tails = Tails(("a",), after=True)
+    several: Writer[str] = lines.of_several("x", lambda name: {(name,): 1}, tails)
+    states: Writer[str] = lines.of_state("x", str, (), tails)
     for _ in range(2):
-        assert states(names, identities).decode().splitlines() == [f'x{{a="{n}"}} 1' for n in names]
-    assert len(alone) <= 2
+        assert written(several, names) == lines_of_all
+        assert written(states, names) == lines_of_all
+    assert len(tails) <= 2
+
+
+@pytest.mark.parametrize(("one", "other"), [(0.0, -0.0), (1, 1.0), (True, 1.0)])
+def test_what_is_told_alike_is_written_alike(one: float, other: float) -> None:
+    several: Writer[float] = lines.of_several("x", lambda record: {("b",): record}, LABEL)
+    single: Writer[float] = lines.of_one("x", itself)
+    for writer in (single, several):
+        assert writer.told(one) == writer.told(other)
+        assert written(writer, [one]) == written(writer, [other])

@@ -29,7 +29,7 @@ from itertools import accumulate
 from typing import Any, Generic, TypeAlias, TypeVar, overload
 
 from trainwave_exporter.exposition import lines
-from trainwave_exporter.exposition.lines import Lines, Tails
+from trainwave_exporter.exposition.lines import Tails, Writer
 from trainwave_exporter.exposition.text import Description, Kind, LabelValues
 from trainwave_exporter.model import Distribution
 
@@ -54,8 +54,8 @@ class Family(Generic[R]):
     """Whether the sum over several records means something."""
     samples: Callable[[R], Iterable[Sample]]
     """The samples of one record."""
-    lines: Lines[R]
-    """The same of many records, written."""
+    writer: Writer[R]
+    """Writes the same of many records at once."""
 
     @property
     def name(self) -> str:
@@ -105,12 +105,12 @@ class Declare(Generic[R, V]):
 
             samples = several if labels else one
             if histogram:
-                written = lines.of_samples(name, samples, tails)
+                writer = lines.of_samples(name, samples, tails)
             elif labels:
-                written = lines.of_several(name, function, tails)
+                writer = lines.of_several(name, function, tails)
             else:
-                written = lines.of_one(name, function)
-            self._declared.append(Family(description, own, additive, samples, written))
+                writer = lines.of_one(name, function)
+            self._declared.append(Family(description, own, additive, samples, writer))
             return function
 
         return declare
@@ -146,8 +146,8 @@ class Families(Generic[R]):
                 states = dict.fromkeys((*known, state))
                 return [("", (one,), float(one == state)) for one in states]
 
-            written = lines.of_state(name, function, known, tails)
-            self._declared.append(Family(description, (label,), False, samples, written))
+            writer = lines.of_state(name, function, known, tails)
+            self._declared.append(Family(description, (label,), False, samples, writer))
             return function
 
         return declare

@@ -105,8 +105,8 @@ def folded(family: Family[R]) -> Family[Fold[R]]:
         return [(*series, _sum(values)) for series, values in addends.items()]
 
     further = tuple([family.labels[place] for place in kept])
-    lines = of_samples(family.name, samples, Tails(further, after=True))
-    return Family(family.description, further, family.additive, samples, lines)
+    writer = of_samples(family.name, samples, Tails(further, after=True))
+    return Family(family.description, further, family.additive, samples, writer)
 
 
 def _sum(values: list[float]) -> float:

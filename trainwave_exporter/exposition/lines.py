@@ -8,7 +8,7 @@ inside the interpreter's own C, at a fraction of what formatting them one by one
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from msgspec import json
 
@@ -17,78 +17,99 @@ from trainwave_exporter.exposition.text import LabelValues
 
 R = TypeVar("R")
 
-Lines = Callable[[Sequence[R], Sequence[bytes]], bytes]
-"""From records, and what names each in its lines, to their lines."""
-
 _REMEMBERED = 4096
 _encode = json.Encoder().encode
 
 
-def of_one(name: str, function: Callable[[R], Any]) -> Lines[R]:
+class Writer(NamedTuple, Generic[R]):
+    """How the lines of a metric are written: first what each record tells, then all of it."""
+
+    told: Callable[[R], Any]
+    """From a record to what its lines tell: equal, if they are the same but for the identity."""
+    lines: Callable[[Sequence[Any], Sequence[bytes]], bytes]
+    """From what records tell, and what names each in its lines, to their lines."""
+
+
+def of_one(name: str, function: Callable[[R], float | None]) -> Writer[R]:
     """Return what writes at most one line for each record; `None` is no line."""
     lead = f"{name}{{".encode()
 
-    def lines(records: Sequence[R], identities: Sequence[bytes]) -> bytes:
-        values = [*map(function, records)]
-        endings = _endings(values)
+    def lines(told: Sequence[float | None], identities: Sequence[bytes]) -> bytes:
+        endings = _endings(told)
         if endings is None:
-            told = [known for known in zip(identities, values, strict=True) if known[1] is not None]
-            identities = [identity for identity, _ in told]
-            endings = [_ending(value) for _, value in told]
+            identities = [who for who, one in zip(identities, told, strict=True) if one is not None]
+            endings = [_ending(one) for one in told if one is not None]
         parts = [lead] * (3 * len(endings))
         parts[1::3] = identities
         parts[2::3] = endings
         return b"".join(parts)
 
-    return lines
+    return Writer(function, lines)
 
 
 def of_several(
-    name: str, function: Callable[[R], Mapping[LabelValues, Any]], tails: Tails
-) -> Lines[R]:
+    name: str, function: Callable[[R], Mapping[LabelValues, float]], tails: Tails
+) -> Writer[R]:
     """Return what writes a line for each value of some labels, for each record."""
     lead = f"{name}{{".encode()
+    shapes: dict[tuple[LabelValues, ...], tuple[LabelValues, ...]] = {}
 
-    def lines(records: Sequence[R], identities: Sequence[bytes]) -> bytes:
+    def told(record: R) -> tuple[Any, ...]:
+        """Return the labels' values, most often the very ones of other records; then numbers."""
+        mapping = function(record)
+        which = tuple(mapping)
+        shape = shapes.get(which)
+        if shape is None:
+            if len(shapes) >= _REMEMBERED:
+                shapes.clear()
+            shape = shapes[which] = which
+        return (shape, *mapping.values())
+
+    def lines(told: Sequence[tuple[Any, ...]], identities: Sequence[bytes]) -> bytes:
         whose: list[bytes] = []
         which: list[LabelValues] = []
         values: list[Any] = []
-        for identity, told in zip(identities, map(function, records), strict=True):
-            if told:
-                whose += [identity] * len(told)
-                which += told
-                values += told.values()
+        for identity, one in zip(identities, told, strict=True):
+            if shape := one[0]:
+                whose += [identity] * len(shape)
+                which += shape
+                values += one[1:]
         parts = [lead] * (4 * len(values))
         parts[1::4] = whose
         parts[2::4] = map(tails.__getitem__, which)
         parts[3::4] = _endings(values) or map(_ending, values)
         return b"".join(parts)
 
-    return lines
+    return Writer(told, lines)
 
 
 def of_samples(
     name: str,
     samples: Callable[[R], Iterable[tuple[str, LabelValues, float]]],
     tails: Tails,
-) -> Lines[R]:
+) -> Writer[R]:
     """Return what writes a line for each sample, whose name may have something added to it."""
 
-    def lines(records: Sequence[R], identities: Sequence[bytes]) -> bytes:
+    def told(record: R) -> tuple[tuple[str, LabelValues, float], ...]:
+        return tuple(samples(record))
+
+    def lines(
+        told: Sequence[tuple[tuple[str, LabelValues, float], ...]], identities: Sequence[bytes]
+    ) -> bytes:
         return b"".join(
             [
                 f"{name}{suffix}{{".encode() + identity + tails[which] + _ending(value)
-                for record, identity in zip(records, identities, strict=True)
-                for suffix, which, value in samples(record)
+                for identity, one in zip(identities, told, strict=True)
+                for suffix, which, value in one
             ]
         )
 
-    return lines
+    return Writer(told, lines)
 
 
 def of_state(
     name: str, function: Callable[[R], str], known: tuple[str, ...], tails: Tails
-) -> Lines[R]:
+) -> Writer[R]:
     """Return what writes a line for each known state and for the state a record is in.
 
     All lines of a record are its name put between parts that all records of its state share.
@@ -101,9 +122,9 @@ def of_state(
         lead = f"{name}{{".encode()
         return (lead, *(end + lead for end in ends[:-1]), ends[-1])
 
-    def lines(records: Sequence[R], identities: Sequence[bytes]) -> bytes:
+    def lines(states: Sequence[str], identities: Sequence[bytes]) -> bytes:
         written: list[bytes] = []
-        for identity, state in zip(identities, map(function, records), strict=True):
+        for identity, state in zip(identities, states, strict=True):
             parts = between.get(state)
             if parts is None:
                 if len(between) > _REMEMBERED:
@@ -112,7 +133,7 @@ def of_state(
             written.append(identity.join(parts))
         return b"".join(written)
 
-    return lines
+    return Writer(function, lines)
 
 
 class Tails(dict[LabelValues, bytes]):
@@ -142,7 +163,8 @@ def _endings(values: Sequence[Any]) -> list[bytes] | None:
     if not values:
         return []
     encoded = _encode(values)[1:-1]
-    if b"u" in encoded or b"l" in encoded:  # null (None, NaN, infinity), true, false
+    # null (None, NaN, infinity), true, false, and the zero that is written as the other one
+    if b"u" in encoded or b"l" in encoded or b"-0.0" in encoded:
         return None
     short = (encoded + b",").replace(b".0,", b",")
     return (b"} " + short[:-1].replace(b",", b"\n,} ") + b"\n").split(b",")

@@ -6,8 +6,9 @@ Nothing here knows a particular metric, or that there are jobs.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import zip_longest
+from typing import Any, Final, Generic, TypeVar
 
 from trainwave_exporter.exposition import text
 from trainwave_exporter.exposition.compression import NOTHING, Cell, pressed
@@ -18,28 +19,90 @@ R = TypeVar("R")
 
 SIZE = 256
 """How many objects a block has when it is made by parting one of twice as many."""
+_NOT_ASKED: Final[Any] = object()
+"""Stands for what an object tells that was not asked yet; unlike all that one can tell."""
 
 
 class Block(Generic[R]):
-    """Objects that are next to each other in order of their keys, and a cell for each family."""
+    """Objects that are next to each other in order of their keys, and a cell for each family.
 
-    __slots__ = ("cells", "identities", "keys", "records")
+    What an object told each family is remembered: only objects that changed are asked again, and
+    only cells are written in which one tells something else than before.
+    """
 
-    def __init__(
-        self, keys: list[str], records: list[R], identities: list[bytes], cells: list[Cell]
-    ) -> None:
-        self.keys = keys
-        self.records = records
-        self.identities = identities
-        self.cells = cells
+    __slots__ = ("_columns", "cells", "changed", "identities", "keys", "moved", "records", "told")
 
-    def render(self, families: Iterable[Family[R]]) -> None:
-        """Write all samples anew; a cell stays the same object if its lines are the same."""
-        records, identities = self.records, self.identities
-        self.cells = [
-            pressed(family.lines(records, identities), before)
-            for family, before in zip(families, self.cells, strict=True)
-        ]
+    def __init__(self, families: int) -> None:
+        self.keys: list[str] = []
+        self.records: list[R] = []
+        self.identities: list[bytes] = []
+        self.told: list[list[Any]] = [[] for _ in range(families)]
+        self._columns: list[list[Any]] = [self.keys, self.records, self.identities, *self.told]
+        self.cells: list[Cell] = [NOTHING] * families
+        self.changed: set[str] = set()
+        self.moved = False
+        """Whether objects came or went, or are named otherwise."""
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def find(self, key: str) -> tuple[int, bool]:
+        """Return the place of a key, and whether an object is there now."""
+        place = bisect_left(self.keys, key)
+        return place, place < len(self.keys) and self.keys[place] == key
+
+    def insert(self, place: int, key: str, record: R, identity: bytes) -> None:
+        """Take an object in."""
+        what: tuple[Any, ...] = key, record, identity
+        for column, entry in zip_longest(self._columns, what, fillvalue=_NOT_ASKED):
+            column.insert(place, entry)
+        self.changed.add(key)
+        self.moved = True
+
+    def delete(self, place: int) -> None:
+        """Forget an object."""
+        self.changed.discard(self.keys[place])
+        for column in self._columns:
+            del column[place]
+        self.moved = True
+
+    def part(self) -> Block[R]:
+        """Give the upper half to a new block."""
+        upper = Block[R](len(self.told))
+        for column, above in zip(self._columns, upper._columns, strict=True):
+            above.extend(column[SIZE:])
+            del column[SIZE:]
+        upper.changed = self.changed.intersection(upper.keys)
+        self.changed -= upper.changed
+        self.moved = upper.moved = True
+        return upper
+
+    def absorb(self, upper: Block[R]) -> None:
+        """Take over all that the next block has."""
+        for column, above in zip(self._columns, upper._columns, strict=True):
+            column.extend(above)
+        self.changed |= upper.changed
+        self.moved = True
+
+    def render(self, families: Sequence[Family[R]]) -> None:
+        """Write anew what changed; a cell stays the same object if its lines are the same."""
+        places = self._changed_places()
+        records = [self.records[place] for place in places]
+        for number, family in enumerate(families):
+            column = self.told[number]
+            told = [*map(family.writer.told, records)]
+            if self.moved or told != [column[place] for place in places]:
+                for place, one in zip(places, told, strict=True):
+                    column[place] = one
+                lines = family.writer.lines(column, self.identities)
+                self.cells[number] = pressed(lines, self.cells[number])
+        self.changed.clear()
+        self.moved = False
+
+    def _changed_places(self) -> Sequence[int]:
+        if len(self.changed) == len(self.keys):
+            return range(len(self.keys))
+        return [bisect_left(self.keys, key) for key in self.changed]
 
 
 class Table(Generic[R]):
@@ -58,7 +121,7 @@ class Table(Generic[R]):
         self.families = tuple(families)
         self._labels = labels
         self._identity = identity
-        self._blocks: list[Block[R]] = [self._block()]
+        self._blocks = [Block[R](len(self.families))]
         self._floors: list[str] = [""]  # the keys of a block are not below its floor
         self._stale: set[Block[R]] = set()
 
@@ -68,27 +131,27 @@ class Table(Generic[R]):
         block = self._blocks[number]
         self._stale.add(block)
         values = self._identity(record)
-        place = bisect_left(block.keys, key)
-        if place < len(block.keys) and block.keys[place] == key:
-            if self._identity(block.records[place]) != values:
-                block.identities[place] = self._named(values)
-            block.records[place] = record
+        place, there = block.find(key)
+        if not there:
+            block.insert(place, key, record, self._named(values))
+            if len(block) > 2 * SIZE:
+                self._part(number)
             return
-        block.keys.insert(place, key)
-        block.records.insert(place, record)
-        block.identities.insert(place, self._named(values))
-        if len(block.keys) > 2 * SIZE:
-            self._part(number)
+        if self._identity(block.records[place]) != values:
+            block.identities[place] = self._named(values)
+            block.moved = True
+        block.records[place] = record
+        block.changed.add(key)
 
     def remove(self, key: str) -> None:
         """Forget an object, known or not."""
         number = bisect_right(self._floors, key) - 1
         block = self._blocks[number]
-        place = bisect_left(block.keys, key)
-        if place == len(block.keys) or block.keys[place] != key:
+        place, there = block.find(key)
+        if not there:
             return
         self._stale.add(block)
-        del block.keys[place], block.records[place], block.identities[place]
+        block.delete(place)
         for upper in (number + 1, number):
             if 0 < upper < len(self._blocks) and self._small(upper):
                 self._unite(upper)
@@ -109,22 +172,16 @@ class Table(Generic[R]):
         """Return the cells of the family in that place."""
         return [cell for block in self._blocks if (cell := block.cells[place]) is not NOTHING]
 
-    def _block(self) -> Block[R]:
-        return Block([], [], [], [NOTHING] * len(self.families))
-
     def _named(self, values: LabelValues) -> bytes:
         return text.utf8(text.labels(self._labels, values))
 
     def _small(self, number: int) -> bool:
         """Tell whether a block and the one before it could as well be one."""
-        return len(self._blocks[number - 1].keys) + len(self._blocks[number].keys) <= SIZE
+        return len(self._blocks[number - 1]) + len(self._blocks[number]) <= SIZE
 
     def _part(self, number: int) -> None:
         """Move the upper half of a block to one of its own."""
-        lower, upper = self._blocks[number], self._block()
-        upper.keys, upper.records = lower.keys[SIZE:], lower.records[SIZE:]
-        upper.identities = lower.identities[SIZE:]
-        del lower.keys[SIZE:], lower.records[SIZE:], lower.identities[SIZE:]
+        upper = self._blocks[number].part()
         self._blocks.insert(number + 1, upper)
         self._floors.insert(number + 1, upper.keys[0])
         self._stale.add(upper)
@@ -133,8 +190,6 @@ class Table(Generic[R]):
         """Move what is in a block to the one before it."""
         lower, upper = self._blocks[number - 1], self._blocks.pop(number)
         del self._floors[number]
-        lower.keys += upper.keys
-        lower.records += upper.records
-        lower.identities += upper.identities
+        lower.absorb(upper)
         self._stale.discard(upper)
         self._stale.add(lower)

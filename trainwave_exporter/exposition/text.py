@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from functools import cache
+from math import isfinite
 from typing import TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, json
 
 from trainwave_exporter.exposition.formats import Format
 
@@ -98,9 +99,14 @@ def _template(names: tuple[str, ...]) -> str:
 
 
 def number(value: float) -> str:
-    """Return the shortest text that every parser reads as this very float."""
-    text = repr(float(value))
-    return text[:-2] if text.endswith(".0") else _NOT_FINITE.get(text, text)
+    """Return the shortest text that every parser reads as this float; both zeros are ``0``.
+
+    A finite one is written as in JSON, which is how many are written at once.
+    """
+    value = float(value) or 0.0
+    if isfinite(value):
+        return json.encode(value).decode().removesuffix(".0")
+    return _NOT_FINITE[repr(value)]
 
 
 def utf8(text: str) -> bytes:

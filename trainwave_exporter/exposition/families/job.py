@@ -23,8 +23,7 @@ job = Families(
     labels=("job_rid", "job_name", "project_name", "owner", "gpu_type"),
 )
 def info(j: Job) -> Mapping[LabelValues, float]:
-    described = (j.rid, j.name, j.project_name, j.owner, j.gpu_type)
-    return {tuple([value or "" for value in described]): 1}
+    return {(j.rid or "", j.name or "", j.project_name or "", j.owner or "", j.gpu_type or ""): 1}
 
 
 @job.state(

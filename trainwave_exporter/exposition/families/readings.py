@@ -15,6 +15,19 @@ from trainwave_exporter.exposition.families.job import job
 from trainwave_exporter.exposition.text import LabelValues
 from trainwave_exporter.model import Job, Metric, Point, Quantity
 
+# Looked up once: these functions run for every running job whose readings changed, and looking up a
+# member of an enumeration takes as long as looking up the reading itself.
+_CPU = Metric.CPU
+_GPU_UTILIZATION = Metric.GPU_UTILIZATION
+_MEMORY = Metric.MEMORY
+_GPU_MEMORY = Metric.GPU_MEMORY
+_NETWORK = Metric.NETWORK
+_DISK = Metric.DISK
+_RATIO = Quantity.RATIO
+_BYTES = Quantity.BYTES
+_BYTES_PER_SECOND = Quantity.BYTES_PER_SECOND
+_BYTES_TOTAL = Quantity.BYTES_TOTAL
+
 Size: TypeAlias = Callable[[Job, Point], float | None]
 """How much there is of what a point tells the use of."""
 
@@ -25,7 +38,7 @@ Size: TypeAlias = Callable[[Job, Point], float | None]
     labels=("gpu",),
 )
 def gpu_utilization(j: Job) -> Mapping[LabelValues, float]:
-    return _ratios(j, Metric.GPU_UTILIZATION)
+    return _ratios(j, _GPU_UTILIZATION)
 
 
 @job.gauge(
@@ -34,12 +47,12 @@ def gpu_utilization(j: Job) -> Mapping[LabelValues, float]:
     labels=("gpu",),
 )
 def cpu_utilization(j: Job) -> Mapping[LabelValues, float]:
-    return _ratios(j, Metric.CPU)
+    return _ratios(j, _CPU)
 
 
 @job.gauge("trainwave_job_memory_used_bytes", "Memory in use.", labels=("gpu",), additive=True)
 def memory_used(j: Job) -> Mapping[LabelValues, float]:
-    return _bytes(j, Metric.MEMORY, _memory)
+    return _bytes(j, _MEMORY, _memory)
 
 
 @job.gauge(
@@ -48,14 +61,14 @@ def memory_used(j: Job) -> Mapping[LabelValues, float]:
     labels=("gpu",),
 )
 def memory_utilization(j: Job) -> Mapping[LabelValues, float]:
-    return _ratios(j, Metric.MEMORY, _memory)
+    return _ratios(j, _MEMORY, _memory)
 
 
 @job.gauge(
     "trainwave_job_gpu_memory_used_bytes", "GPU memory in use.", labels=("gpu",), additive=True
 )
 def gpu_memory_used(j: Job) -> Mapping[LabelValues, float]:
-    return _bytes(j, Metric.GPU_MEMORY, _gpu_memory)
+    return _bytes(j, _GPU_MEMORY, _gpu_memory)
 
 
 @job.gauge(
@@ -64,7 +77,7 @@ def gpu_memory_used(j: Job) -> Mapping[LabelValues, float]:
     labels=("gpu",),
 )
 def gpu_memory_utilization(j: Job) -> Mapping[LabelValues, float]:
-    return _ratios(j, Metric.GPU_MEMORY, _gpu_memory)
+    return _ratios(j, _GPU_MEMORY, _gpu_memory)
 
 
 @job.gauge(
@@ -74,7 +87,7 @@ def gpu_memory_utilization(j: Job) -> Mapping[LabelValues, float]:
     additive=True,
 )
 def network_io(j: Job) -> Mapping[LabelValues, float]:
-    return _traffic(j, Metric.NETWORK)
+    return _traffic(j, _NETWORK)
 
 
 @job.gauge(
@@ -84,7 +97,7 @@ def network_io(j: Job) -> Mapping[LabelValues, float]:
     additive=True,
 )
 def disk_io(j: Job) -> Mapping[LabelValues, float]:
-    return _traffic(j, Metric.DISK)
+    return _traffic(j, _DISK)
 
 
 @job.gauge(
@@ -93,10 +106,10 @@ def disk_io(j: Job) -> Mapping[LabelValues, float]:
     labels=("metric",),
 )
 def confirmed(j: Job) -> Mapping[LabelValues, float]:
-    return {
-        ("job",): j.confirmed_at,
-        **{(metric,): reading.at for metric, reading in j.readings.items()},
-    }
+    times: dict[LabelValues, float] = {("job",): j.confirmed_at}
+    for metric, reading in j.readings.items():
+        times[metric,] = reading.at
+    return times
 
 
 def _memory(j: Job, _: Point) -> float | None:
@@ -117,45 +130,49 @@ def _unknown(_: Job, __: Point) -> None:
 
 def _ratios(j: Job, metric: Metric, size: Size = _unknown) -> dict[LabelValues, float]:
     """Return each device's use as a part of the whole, where that is told or known."""
+    ratios: dict[LabelValues, float] = {}
     reading = j.readings.get(metric)
     if reading is None:
-        return {}
-    if reading.quantity is Quantity.RATIO:
-        return {(point.device,): point.value for point in reading.points}
-    if reading.quantity is not Quantity.BYTES:
-        return {}
-    return {
-        (point.device,): point.value / whole
-        for point in reading.points
-        if (whole := size(j, point)) is not None and whole > 0
-    }
+        return ratios
+    if reading.quantity is _RATIO:
+        for point in reading.points:
+            ratios[point.device,] = point.value
+    elif reading.quantity is _BYTES:
+        for point in reading.points:
+            if (whole := size(j, point)) is not None and whole > 0:
+                ratios[point.device,] = point.value / whole
+    return ratios
 
 
 def _bytes(j: Job, metric: Metric, size: Size) -> dict[LabelValues, float]:
     """Return each device's use in bytes, where that is told or known."""
+    used: dict[LabelValues, float] = {}
     reading = j.readings.get(metric)
     if reading is None:
-        return {}
-    if reading.quantity is Quantity.BYTES:
-        return {(point.device,): point.value for point in reading.points}
-    if reading.quantity is not Quantity.RATIO:
-        return {}
-    return {
-        (point.device,): point.value * whole
-        for point in reading.points
-        if (whole := size(j, point)) is not None and whole > 0
-    }
+        return used
+    if reading.quantity is _BYTES:
+        for point in reading.points:
+            used[point.device,] = point.value
+    elif reading.quantity is _RATIO:
+        for point in reading.points:
+            if (whole := size(j, point)) is not None and whole > 0:
+                used[point.device,] = point.value * whole
+    return used
 
 
 def _traffic(j: Job, metric: Metric) -> dict[LabelValues, float]:
     """Return the bytes per second in each direction, of all devices together."""
-    reading = j.readings.get(metric)
-    points: tuple[Point, ...] = ()
-    if reading is not None and reading.quantity is Quantity.BYTES_PER_SECOND:
-        points = reading.points
-    elif reading is not None and reading.quantity is Quantity.BYTES_TOTAL:
-        points = reading.rates
     traffic: dict[LabelValues, float] = {}
+    reading = j.readings.get(metric)
+    if reading is None:
+        return traffic
+    if reading.quantity is _BYTES_PER_SECOND:
+        points = reading.points
+    elif reading.quantity is _BYTES_TOTAL:
+        points = reading.rates
+    else:
+        return traffic
     for point in points:
-        traffic[point.direction,] = traffic.get((point.direction,), 0.0) + point.value
+        way = (point.direction,)
+        traffic[way] = traffic.get(way, 0.0) + point.value
     return traffic
