@@ -77,6 +77,17 @@ def test_the_same_again_leaves_the_answer_as_it_is() -> None:
     assert exposition.answer.fleet is answer.fleet
 
 
+def test_what_was_wanted_in_between_and_never_shown_leaves_the_answer_as_it_is() -> None:
+    exposition = make_exposition()
+    exposition.apply(appeared(*FLEET))
+    exposition.publish()
+    answer = exposition.answer
+    exposition.retune(selection=Selection(allow=("trainwave_up",)), max_jobs=1)
+    exposition.retune(selection=Selection(deny=OWN), max_jobs=0)
+    exposition.publish()
+    assert exposition.answer.fleet is answer.fleet
+
+
 SOME = st.lists(st.sampled_from(PATTERNS), max_size=2)
 
 

@@ -59,8 +59,8 @@ class Exposition:
 
     def retune(self, *, selection: Selection, max_jobs: int) -> None:
         """Show other metrics, and as many jobs, from the next publication on."""
-        if (selection, max_jobs) != (self._selection, self._max_jobs):
-            self._wanted = selection, max_jobs
+        wanted = selection, max_jobs
+        self._wanted = None if wanted == (self._selection, self._max_jobs) else wanted
 
     @property
     def answer(self) -> Answer:
