@@ -1,7 +1,7 @@
 # Everything a developer or a new user runs. `make` alone lists the targets.
 
 # Most tests wait most of the time, so that there may be more of them than cores.
-WORKERS ?= 4
+WORKERS ?= 6
 FUZZ_SECONDS ?= 120
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv

@@ -1,8 +1,25 @@
-"""Settings of hypothesis for all tests: on shared machines, how long one takes says nothing."""
+"""What holds for all tests: no deadlines, since machines are shared, and who waits goes first."""
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Have every worker begin with its part of the tests that take their time by waiting.
+
+    Each worker is handed a stretch of the list, and takes from others' when it has done its own.
+    """
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    waiting = [item for item in items if item.get_closest_marker("waits") is not None]
+    working = [item for item in items if item.get_closest_marker("waits") is None]
+    size = -(-len(working) // workers)
+    items[:] = [
+        item
+        for worker in range(workers)
+        for item in waiting[worker::workers] + working[worker * size : (worker + 1) * size]
+    ]

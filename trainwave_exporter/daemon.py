@@ -191,6 +191,7 @@ class Daemon:
             python=sys.version.split()[0],
             listening=",".join(self.web.listening),
             scheme=self.web.scheme,
+            event_loop=type(asyncio.get_running_loop()).__module__.partition(".")[0],
             accounts=",".join(watch.account.name for watch in self._watches),
         )
         self._schedule.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import time
@@ -32,12 +33,17 @@ def body_of(url: str) -> str:
         return str(response.read(), "utf-8")
 
 
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 @pytest.mark.parametrize("number", ENDING)
 def test_the_exporter_serves_until_a_signal_and_ends_well_within_two_seconds(
-    start: Start, api_url: str, number: signal.Signals
+    start: Start, api_url: str, tmp_path: Path, number: signal.Signals, loop: str
 ) -> None:
-    process = start(HERE, f"--trainwave.api-url={api_url}", TRAINWAVE_API_KEY="demo-key")
-    address = line_of(process, LISTENING, errors=True)
+    if loop != "uvloop":  # as where there is none
+        (tmp_path / "uvloop.py").write_text("raise ImportError")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    url = f"--trainwave.api-url={api_url}"
+    process = start(HERE, url, TRAINWAVE_API_KEY="demo-key", PYTHONPATH=path)
+    address = line_of(process, rf"{LISTENING} .*event_loop={loop}", errors=True)
     assert "trainwave_exporter_build_info" in body_of(f"http://{address}/metrics")
     began = time.monotonic()
     process.send_signal(number)

@@ -40,6 +40,9 @@ _LONGEST_REFUSAL = 64 * 1024
 _REFUSAL_PATIENCE = 1.0
 """Seconds an error's body may take; after that its status has to do."""
 
+_CONNECT_SHARE, _SILENCE_SHARE = 0.4, 0.8
+"""Of the patience with a whole exchange: for a connection, and for the wait between two pieces."""
+
 _NOT_MODIFIED = 304
 
 _HEADERS = {"Accept": "application/json", "User-Agent": f"trainwave-exporter/{__version__}"}
@@ -72,7 +75,9 @@ class Answer(Struct, frozen=True, kw_only=True):
 class Wire:
     """Sends calls, one by one or many at once; their number is bounded by the budget, not here.
 
-    ``timeout`` (seconds) is for a whole exchange, connecting and the last byte included.
+    ``timeout`` (seconds) is for a whole exchange, connecting and the last byte included. Parts of
+    it are for single phases, so that an error tells which one it was: looking the name up,
+    connecting and agreeing on TLS; waiting for an answer to begin or to go on.
     """
 
     def __init__(
@@ -92,7 +97,11 @@ class Wire:
         self._http = _Http(
             headers=_HEADERS,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            timeout=None,  # asyncio.timeout bounds the whole exchange
+            timeout=httpx.Timeout(
+                None,  # asyncio.timeout bounds the whole exchange, and so the writing
+                pool=_CONNECT_SHARE * timeout,  # from the name to TLS
+                read=_SILENCE_SHARE * timeout,
+            ),
             follow_redirects=False,
             transport=transport,
         )
@@ -166,6 +175,10 @@ class Wire:
 
     def _failure(self, error: Exception) -> TrainwaveError:
         cause = error.__cause__ or error
+        if isinstance(cause, aiohttp.ConnectionTimeoutError):
+            return Timeout(f"no connection within {_CONNECT_SHARE * self._timeout:g} s")
+        if isinstance(cause, aiohttp.SocketTimeoutError):
+            return Timeout(f"nothing heard for {_SILENCE_SHARE * self._timeout:g} s")
         if isinstance(cause, (TimeoutError, httpx.TimeoutException)):
             return Timeout("the connection timed out")
         return ConnectionFailed(self._credential.tidy(f"{type(cause).__name__}: {cause}"))
@@ -205,6 +218,9 @@ class _Http(httpx.AsyncClient):
         *_: Any,  # noqa: ANN401 - as httpx has it
         **settings: Any,  # noqa: ANN401 - as httpx has it
     ) -> httpx.AsyncBaseTransport:
+        if proxy.auth is not None:  # aiohttp makes Proxy-Authorization of it, where it belongs
+            login = {"Authorization": aiohttp.encode_basic_auth(*proxy.auth)}
+            proxy = httpx.Proxy(proxy.url, headers={**proxy.headers, **login})
         return _Transport(proxy=proxy, **settings)
 
 

@@ -15,6 +15,7 @@ import structlog
 
 from trainwave_exporter import check as trial
 from trainwave_exporter import logs
+from trainwave_exporter.cli import event_loop
 from trainwave_exporter.cli.chargeback import FORMATS, Sheet
 from trainwave_exporter.cli.options import Options, flags_of
 from trainwave_exporter.cli.table import as_markdown, as_text
@@ -90,14 +91,14 @@ def serve(options: Options, environ: Mapping[str, str]) -> int:
     async def run() -> None:
         await Daemon(settings, keys, configuration=configuration).run()
 
-    asyncio.run(run())
+    event_loop.run(run())
     return 0
 
 
 def check(options: Options, environ: Mapping[str, str]) -> int:
     """Try every account's key, and print what it can see."""
     settings = _settings(options, environ)
-    report = asyncio.run(trial.check(settings, _keys(settings, environ)))
+    report = event_loop.run(trial.check(settings, _keys(settings, environ)))
     sys.stdout.write(trial.render(report))
     return 0 if report.succeeded else 1
 
@@ -143,7 +144,7 @@ def simulate(options: Options, _environ: Mapping[str, str]) -> int:
             _tell(f"Simulated Trainwave: {url}", f"API key:             {options.key}")
             await stopping.wait()
 
-    asyncio.run(run())
+    event_loop.run(run())
     return 0
 
 
@@ -164,7 +165,7 @@ def demo(options: Options, _environ: Mapping[str, str]) -> int:
             finally:
                 telling.cancel()
 
-    asyncio.run(run())
+    event_loop.run(run())
     return 0
 
 
