@@ -140,16 +140,18 @@ async def test_hosts_that_are_excepted_are_asked_without_a_proxy(
     assert running.heard == []
 
 
-@pytest.mark.parametrize("listens", [True, False])
 async def test_a_proxy_that_refuses_or_is_gone_is_told_without_its_password(
-    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, listens: bool
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def failure() -> str:
+        with pytest.raises(ConnectionFailed) as told:
+            await make_client("https://api.test/api/v1").get_job("j-1")
+        return f"{told.value} {told.value!r}"
+
     async with proxy(refuses=True) as (_, address):
         monkeypatch.setenv("HTTPS_PROXY", f"http://someone:{PASSWORD}@{address}")
-        if listens:
-            with pytest.raises(ConnectionFailed, match="407") as told:
-                await make_client("https://api.test/api/v1").get_job("j-1")
-    if not listens:
-        with pytest.raises(ConnectionFailed, match=r"127\.0\.0\.1") as told:
-            await make_client("https://api.test/api/v1").get_job("j-1")
-    assert PASSWORD not in repr(told.value) + str(told.value)
+        refused = await failure()
+    gone = await failure()
+    assert "407" in refused
+    assert "127.0.0.1" in gone
+    assert PASSWORD not in refused + gone
