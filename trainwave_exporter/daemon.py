@@ -37,7 +37,7 @@ from trainwave_exporter.config import (
 )
 from trainwave_exporter.detached import DetachedExecutor
 from trainwave_exporter.exposition import Exposition, Telemetry
-from trainwave_exporter.fleet import Fleet, Observation, TimePassed
+from trainwave_exporter.fleet import Fleet, Observation, SweepEnded, TimePassed
 from trainwave_exporter.ledger import (
     Ledger,
     Store,
@@ -145,10 +145,8 @@ class Daemon:
         self._watches = [
             self._watch(account, keys[account.name], settings) for account in settings.accounts
         ]
-        self._house_loops = (
-            self._loop("housekeeping", HOUSEKEEPING_SECONDS, self._keep_house),
-            self._loop("publication", PUBLICATION_SECONDS, self._publish),
-        )
+        self._house_loop = self._loop("housekeeping", HOUSEKEEPING_SECONDS, self._keep_house)
+        self._publication = self._loop("publication", PUBLICATION_SECONDS, self._publish)
         self._book_loop = self._loop("ledger", settings.storage.write_interval, self._keep_books)
         self._schedule = Schedule(self._loops, clock=clock, monotonic=monotonic)
         self.web = WebServer(
@@ -362,7 +360,7 @@ class Daemon:
 
     def _all_loops(self, watches: Iterable[Watch], book_loop: Loop) -> list[Loop]:
         loops = [loop for watch in watches for loop in watch.poller.loops]
-        return [*loops, *self._house_loops, book_loop]
+        return [*loops, self._house_loop, self._publication, book_loop]
 
     def unready_reasons(self) -> list[str]:
         """Return why the exporter is not ready, in words; empty when it is."""
@@ -406,6 +404,8 @@ class Daemon:
 
     def _report(self, observation: Observation) -> None:
         self._tell(self._fleet.apply(observation, self._clock()))
+        if isinstance(observation, SweepEnded) and not all(watch.shown for watch in self._watches):
+            self._schedule.hurry(self._publication)  # whoever starts it waits for the first jobs
 
     def _tell(self, changes: Sequence[Change]) -> None:
         self._show(changes)

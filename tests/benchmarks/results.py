@@ -1,7 +1,9 @@
 """Where benchmarks put what they measured: on the screen, and into ``RESULTS.md``.
 
-Each benchmark calls `publish` once, with its own name; its section of the file is replaced, the
-others stay as they are. `chart` draws lines into an SVG file beside it.
+Each benchmark calls `publish` once for each of its sections; that section of the file is replaced,
+the others stay as they are. `chart` draws lines into an SVG file beside it. What was to be reached
+is a `Goal`; the file begins with the goals of all sections. One that is missed for a reason that
+nobody wrote down is an error.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime
 from html import escape
 from importlib.metadata import version
@@ -25,6 +27,9 @@ counts is the ratios.
 """
 
 
+_GOAL_HEADINGS: Final = ("goal", "bound", "measured", "outcome")
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows of text under headings; the first column names, the others are aligned right."""
@@ -33,11 +38,50 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
-def publish(name: str, title: str, *parts: str | Table, packages: Sequence[str] = ()) -> None:
+@dataclass(frozen=True)
+class Goal:
+    """What a figure has to be: at least, or at most, the bound."""
+
+    what: str
+    figure: float
+    _: KW_ONLY
+    at_least: float | None = None
+    at_most: float | None = None
+    unit: str = ""
+    why_missed: str = ""
+    """Shown where it is missed."""
+
+    @property
+    def met(self) -> bool:
+        """Whether it is reached."""
+        least = -math.inf if self.at_least is None else self.at_least
+        most = math.inf if self.at_most is None else self.at_most
+        return least <= self.figure <= most
+
+    def row(self) -> Sequence[str]:
+        """Return it as a row of the table of goals; ValueError if missed for no known reason."""
+        if not self.met and not self.why_missed:
+            raise ValueError(f"{self.what}: {self.figure:.3g} is missed, and nobody says why")
+        bounds = {"≥": self.at_least, "≤": self.at_most}
+        bound = " ".join(f"{sign} {one:g}{self.unit}" for sign, one in bounds.items() if one)
+        outcome = "met" if self.met else f"missed: {self.why_missed}"
+        return self.what, bound, f"{_short(self.figure)}{self.unit}", outcome
+
+
+def publish(
+    name: str,
+    title: str,
+    *parts: str | Table,
+    packages: Sequence[str] = (),
+    goals: Sequence[Goal] = (),
+) -> None:
     """Print a section and write it into the file.
 
     ``parts`` are paragraphs and tables, in order; ``packages`` those whose versions matter.
+    ValueError where a goal is missed for no known reason.
     """
+    if goals:
+        parts = (*parts, Table(_GOAL_HEADINGS, [goal.row() for goal in goals]))
     text = "\n\n".join(_markdown(part) for part in (f"## {title}", _setting(packages), *parts))
     print(text, end="\n\n")  # noqa: T201 - this is what it is for
     sections = _sections()
@@ -46,7 +90,7 @@ def publish(name: str, title: str, *parts: str | Table, packages: Sequence[str] 
         f"\n<!-- {each}: begin -->\n{sections[each]}\n<!-- {each}: end -->\n"
         for each in sorted(sections)
     )
-    FILE.write_text(_HEAD + body)
+    FILE.write_text(f"{_HEAD}\n{_all_goals(sections)}\n{body}")
 
 
 def chart(
@@ -79,6 +123,23 @@ def _sections() -> dict[str, str]:
             name, text = part.split(": begin -->\n", 1)
             sections[name] = text.rstrip("\n")
     return sections
+
+
+def _all_goals(sections: Mapping[str, str]) -> str:
+    """Return the rows of the tables of goals of all sections as one table."""
+    heading = _markdown(Table(_GOAL_HEADINGS, []))
+    rows = [
+        row
+        for name in sorted(sections)
+        for table in sections[name].split(heading)[1:]
+        for row in table.strip().split("\n\n")[0].splitlines()
+    ]
+    return "\n".join([heading, *rows])
+
+
+def _short(figure: float) -> str:
+    """Return a figure with as many digits as are worth reading."""
+    return f"{figure:,.0f}" if figure >= 100 else f"{figure:.3g}"
 
 
 def _markdown(part: str | Table) -> str:

@@ -14,6 +14,7 @@ import threading
 from measured_fleet import Peers, fleet
 from prometheus_client import CollectorRegistry, start_http_server
 
+from trainwave_exporter.cli import event_loop
 from trainwave_exporter.exposition import Exposition, Selection, Telemetry
 from trainwave_exporter.model import Appeared
 from trainwave_exporter.web import Overview, WebServer
@@ -40,7 +41,7 @@ def main() -> None:
     """Serve until killed."""
     kind, jobs = sys.argv[1], int(sys.argv[2])
     if kind == "exporter":
-        asyncio.run(serve(jobs))
+        event_loop.run(serve(jobs))
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Peers(fleet(jobs, 0)))
     server, _ = start_http_server(0, "127.0.0.1", registry)

@@ -51,6 +51,18 @@ async def test_loops_run_at_once_and_again_at_their_interval() -> None:
     assert seldom.count == 1
 
 
+async def test_a_loop_can_be_made_to_hurry() -> None:
+    runs = Runs(3600)
+    schedule = Schedule([runs.loop], clock=time.time, monotonic=time.monotonic)
+    schedule.start()
+    await runs.reach(1)
+    schedule.hurry(runs.loop)
+    await runs.reach(2)
+    schedule.stop()
+    schedule.hurry(runs.loop)
+    assert runs.count == 2
+
+
 @pytest.mark.parametrize(("error", "told"), [(asyncio.CancelledError(), 0), (ValueError(), 1)])
 def test_a_loop_that_a_stop_cancels_before_it_began_is_no_error(
     error: BaseException, told: int, caplog: pytest.LogCaptureFixture

@@ -39,6 +39,8 @@ class Instruments:
         self._registry = CollectorRegistry()
         self._labels: dict[str, tuple[str, ...]] = {}
         self._of_accounts: list[tuple[MetricWrapperBase, Callable[[], None]]] = []
+        self._series: dict[tuple[str, ...], str] = {}
+        """How series are written, by the name and the values of the labels."""
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
 
@@ -62,13 +64,14 @@ class Instruments:
     def collect(self) -> Iterator[tuple[Description, bytes]]:
         """Yield every metric and the lines of its samples as they are now."""
         for metric in self._registry.collect():
-            yield self._description(metric), text.utf8("".join(map(_line, _samples(metric))))
+            yield self._description(metric), text.utf8("".join(map(self._line, _samples(metric))))
 
     def forget(self, account: str) -> None:
         """Drop the series of an account."""
         for metric, forget_found in self._of_accounts:
             metric.remove_by_labels({"account": account})
             forget_found()
+        self._series.clear()
 
     def _instrument(self, name: str, labels: tuple[str, ...], metric: M) -> Instrument[M]:
         self._labels[_PREFIX + name] = labels
@@ -78,6 +81,14 @@ class Instruments:
         if "account" in labels:
             self._of_accounts.append((metric, found.cache_clear))
         return found
+
+    def _line(self, sample: Sample) -> str:
+        key = sample.name, *sample.labels.values()
+        series = self._series.get(key)
+        if series is None:
+            labels = text.labels(tuple(sample.labels), key[1:])
+            series = self._series[key] = f"{sample.name}{{{labels}}}" if labels else sample.name
+        return f"{series} {text.number(sample.value)}\n"
 
     def _description(self, metric: Metric) -> Description:
         kind = Kind(metric.type)
@@ -90,9 +101,3 @@ class Instruments:
 
 def _samples(metric: Metric) -> Iterator[Sample]:
     return (sample for sample in metric.samples if sample.name != f"{metric.name}_created")
-
-
-def _line(sample: Sample) -> str:
-    labels = text.labels(tuple(sample.labels), tuple(sample.labels.values()))
-    series = f"{sample.name}{{{labels}}}" if labels else sample.name
-    return f"{series} {text.number(sample.value)}\n"

@@ -85,6 +85,11 @@ class Schedule:
             self._scheduler.remove_job(_id(loop))
         await asyncio.gather(*(loop.cancel() for loop in loops))
 
+    def hurry(self, loop: Loop) -> None:
+        """Run a loop now, unless it is running or all is stopped; then at its interval again."""
+        if self._watch is not None:
+            self._scheduler.modify_job(_id(loop), next_run_time=datetime.now(UTC))
+
     def _add(self, loop: Loop) -> None:
         self._scheduler.add_job(
             _run,
