@@ -167,7 +167,7 @@ class Readings(Struct, frozen=True, kw_only=True):
 class Weights(Struct, frozen=True, kw_only=True):
     """How much each reading matters beside the price of its job, where requests are scarce."""
 
-    cpu: Annotated[float, _WEIGHT, Meta(description="Weight of CPU use.")] = 16.0
+    cpu: Annotated[float, _WEIGHT, Meta(description="Weight of CPU use.")] = 64.0
     memory: Annotated[float, _WEIGHT, Meta(description="Weight of memory use.")] = 1.0
     network: Annotated[float, _WEIGHT, Meta(description="Weight of network I/O.")] = 1.0
     gpu_utilization: Annotated[float, _WEIGHT, Meta(description="Weight of GPU use.")] = 256.0

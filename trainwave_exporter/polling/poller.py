@@ -38,6 +38,10 @@ log = structlog.get_logger()
 
 SPEND_INTERVAL = 1.0
 """Seconds between two looks of the planner at what the budget allows."""
+_SPREAD = 0.8
+"""Part of the time until the next look over which requests are spread."""
+_AT_ONCE = 16
+"""Questions that are sent without a pause: some milliseconds' work for the event loop."""
 _LEAST_UNDER_WAY = 16
 """Questions that may be under way or wait for their turn, however little there is to spend."""
 _UNDER_WAY_SECONDS = 2.0
@@ -176,7 +180,10 @@ class AccountPoller:
     # Details and readings
 
     async def _spend(self, step: Callable[[], None]) -> None:
-        """Send the requests that the planner finds best, as many as the budget has left now."""
+        """Send the requests that the planner finds best, as many as the budget has left now.
+
+        Where that is a lot, they are spread over the time until the next look.
+        """
         step()
         self._summarize_troubles()
         if self._broken:
@@ -185,9 +192,12 @@ class AccountPoller:
             return
         now = self._clock()
         slots = min(self._free, self._budget.available(Priority.READINGS, now))
-        for question in self._planner.choose(max(0, slots), now, self._requests_per_minute):
-            self._spawn(self._ask(question))
+        chosen = self._planner.choose(max(0, slots), now, self._requests_per_minute)
         self._observe(self.outlook)
+        for number, question in enumerate(chosen, 1):
+            self._spawn(self._ask(question))
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(_SPREAD * SPEND_INTERVAL * _AT_ONCE / len(chosen))
 
     @property
     def _free(self) -> int:
