@@ -30,9 +30,10 @@ from trainwave_exporter.cli import event_loop
 SECONDS: Final = float(os.environ.get("DAEMON_SECONDS", "60"))
 RUNS: Final = 5
 KEY: Final = "demo-key"
-RUNNING: Final = 10_000
+RUNNING: Final = 12_000
+"""More than can be asked for as often as configured; some of them always wait to run."""
 A_SECOND: Final = 1_000
-"""Requests that are allowed: six readings of every running job a minute."""
+"""Requests that are allowed."""
 SHARE: Final = 0.8
 IN_FLIGHT: Final = 64
 PACKAGES: Final = ("aiohttp", "httpx", "httpx-aiohttp", "msgspec", "uvloop")
@@ -103,8 +104,8 @@ def at_work() -> None:
     ):
         used = "trainwave_exporter_rate_limit_used_requests"
         wait_for(
-            lambda: (exporter.own(used).get(used, account="default") or 0) >= 54 * A_SECOND,
-            "nine tenths of what is allowed to be used",
+            lambda: (exporter.own(used).get(used, account="default") or 0) >= 57 * A_SECOND,
+            "what is allowed to be used",
             600,
             pause=1,
         )
@@ -121,7 +122,7 @@ def at_work() -> None:
     each, pace = cpu / requests, requests / seconds
     publish(
         "daemon_at_work",
-        f"{pace:,.0f} requests a second: {RUNNING:,} running jobs",
+        f"{pace:,.0f} requests a second: {RUNNING:,} jobs",
         (
             f"For {seconds:.0f} s, scraped four times a second. The peer is a bare loop of aiohttp"
             " on uvloop that asks for the same readings and reads the answers. The event loop is"

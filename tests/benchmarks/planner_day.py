@@ -169,6 +169,7 @@ class Exporter:
             undescribed=tuple,
             clock=self._time.clock,
             monotonic=self._time.monotonic,
+            sleep=self._time.sleep,
         )
 
     async def tick(self, second: int) -> None:

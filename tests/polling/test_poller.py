@@ -14,6 +14,7 @@ from trainwave_exporter.fleet import SweepFailed, TimePassed
 from trainwave_exporter.model import LoopRun, Metric, Plan, Point
 from trainwave_exporter.polling.filter_trust import RETEST_SECONDS
 from trainwave_exporter.polling.loop import SUMMARY_SECONDS
+from trainwave_exporter.polling.poller import SPEND_INTERVAL
 
 Watches = Callable[..., Watch]
 
@@ -415,6 +416,26 @@ async def test_all_six_readings_of_a_running_job_are_asked_for(api: Api, watch: 
     assert (plans[0].planned, plans[0].deferred) == pytest.approx((6, 0))
     await it.run("readings")
     assert api.asked["metrics"] == 6
+
+
+async def test_many_questions_are_spread_over_the_time_until_the_next_look(
+    api: Api, watch: Watches
+) -> None:
+    for n in range(100):
+        api.add(f"j-{n}")
+    it = watch()
+    await it.run("running", "readings")
+    asked = api.asked["metrics"]
+    assert asked >= 500
+    assert len(it.pauses) >= asked // 16 - 1
+    assert 0.5 < sum(it.pauses) < SPEND_INTERVAL
+
+
+async def test_few_questions_are_sent_at_once(api: Api, watch: Watches) -> None:
+    api.add("j-1")
+    it = watch()
+    await it.run("running", "readings")
+    assert it.pauses == []
 
 
 async def test_details_complete_a_job_that_the_list_tells_little_of(

@@ -193,12 +193,19 @@ class Watch:
             undescribed=lambda: self.undescribed,
             clock=self.clock,
             monotonic=self.clock,
+            sleep=self._pause,
         )
+        self.pauses: list[float] = []
+        """Seconds that the poller wanted to wait between two questions."""
 
         self.listeners: list[ChangeListener] = [self.poller.apply]
 
     def clock(self) -> float:
         return time.time() + self.shift
+
+    async def _pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        await _at_once(seconds)
 
     async def run(self, *names: str) -> None:
         """Run loops once, by name, and wait for all they set going."""

@@ -442,9 +442,12 @@ class Fleet:
                 yield from self._expire_readings(entry, passed, now)
 
     def _expire_readings(self, entry: Entry, passed: TimePassed, now: float) -> Iterator[Change]:
+        oldest = now - passed.readings_max_age[entry.job.account]
+        times = entry.received_at.values()
+        if oldest <= min(times) and max(times) <= now:
+            return  # of most jobs nearly always, and there may be many
         for metric, received in entry.received_at.items():
             entry.received_at[metric] = min(received, now)  # the clock may have been set back
-        oldest = now - passed.readings_max_age[entry.job.account]
         fresh = {
             metric: reading
             for metric, reading in entry.job.readings.items()

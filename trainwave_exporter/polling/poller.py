@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 
 import structlog
 
@@ -68,6 +68,7 @@ class AccountPoller:
         undescribed: Callable[[], Sequence[str]],
         clock: Callable[[], float],
         monotonic: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """``report`` hands an observation to the fleet and its listeners.
 
@@ -109,6 +110,7 @@ class AccountPoller:
         self._broken: list[BaseException] = []
         self._troubles: Counter[str] = Counter()
         self._monotonic = monotonic
+        self._sleep = sleep
         self._summarized_at = monotonic()
 
         def loop(name: str, interval: float, work: Work) -> Loop:
@@ -194,10 +196,11 @@ class AccountPoller:
         slots = min(self._free, self._budget.available(Priority.READINGS, now))
         chosen = self._planner.choose(max(0, slots), now, self._requests_per_minute)
         self._observe(self.outlook)
-        for number, question in enumerate(chosen, 1):
+        pause = _SPREAD * SPEND_INTERVAL * _AT_ONCE / max(len(chosen), 1)
+        for number, question in enumerate(chosen):
+            if number and number % _AT_ONCE == 0:
+                await self._sleep(pause)
             self._spawn(self._ask(question))
-            if number % _AT_ONCE == 0:
-                await asyncio.sleep(_SPREAD * SPEND_INTERVAL * _AT_ONCE / len(chosen))
 
     @property
     def _free(self) -> int:
