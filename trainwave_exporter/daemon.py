@@ -38,6 +38,7 @@ from trainwave_exporter.config import (
 from trainwave_exporter.detached import DetachedExecutor
 from trainwave_exporter.exposition import Exposition, Telemetry
 from trainwave_exporter.fleet import Fleet, Observation, SweepEnded, TimePassed
+from trainwave_exporter.garbage import Collector
 from trainwave_exporter.ledger import (
     Ledger,
     Store,
@@ -149,6 +150,7 @@ class Daemon:
         self._publication = self._loop("publication", PUBLICATION_SECONDS, self._publish)
         self._book_loop = self._loop("ledger", settings.storage.write_interval, self._keep_books)
         self._schedule = Schedule(self._loops, clock=clock, monotonic=monotonic)
+        self._garbage = Collector(monotonic)
         self.web = WebServer(
             answer=lambda: self.exposition.answer,
             telemetry_path=settings.web.telemetry_path,
@@ -196,7 +198,8 @@ class Daemon:
         self._manager.ready()
         self._manager.keep_alive(self.unready_reasons, self._lives)
         try:
-            await self._stopping.wait()
+            with self._garbage.in_charge():
+                await self._stopping.wait()
         finally:
             self._manager.stopping()
             self._schedule.stop()
@@ -425,6 +428,7 @@ class Daemon:
         )
         for watch in self._watches:
             self.telemetry.observe(watch.rate_limit(self._clock()))
+        self._garbage.look()
 
     async def _publish(self, _step: Callable[[], None]) -> None:
         swept = [watch for watch in self._watches if watch.poller.swept]

@@ -92,7 +92,7 @@ class Point(Struct, frozen=True, gc=False):
     direction: str | None = None
 
 
-class Reading(Struct, frozen=True):
+class Reading(Struct, frozen=True, gc=False):
     """The newest answer for one metric of one job.
 
     ``at`` is the API's own timestamp where there is one, else the time of receipt. ``rates`` holds
@@ -107,7 +107,7 @@ class Reading(Struct, frozen=True):
     rates: tuple[Point, ...] = ()
 
 
-class Job(Struct, frozen=True, kw_only=True):
+class Job(Struct, frozen=True, kw_only=True, gc=False):
     """One job, as far as it is known: one answer's part from the API client, all from the fleet."""
 
     account: str
