@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import httpx
@@ -131,15 +132,15 @@ class Wire:
         await self._http.aclose()
 
     async def _exchange(self, call: Call, heard: Callable[[httpx.Headers, float], None]) -> Answer:
+        # Put together here: httpx would take the URL apart and put it together several times.
+        asked_for = f"{call.url}?{urlencode(call.query)}" if call.query else call.url
         request = self._http.build_request(
             call.method,
-            call.url,
-            params=call.query or None,
+            asked_for,
             content=None if call.body is None else msgspec.json.encode(call.body),
             headers=None if call.body is None else {"Content-Type": "application/json"},
         )
         self._credential.authorize(request.headers)
-        asked_for = str(request.url)
         if call.method == "GET":
             request.headers.update(self._validators.conditions(asked_for))
         response = await self._http.send(request, stream=True)
