@@ -41,10 +41,9 @@ fuzz: $(VENV)/.dev ## ten minutes of any bytes: hypothesis, then atheris on the 
 		$$target tests/fuzz/corpus/$$target -max_total_time=$(FUZZ_SECONDS) -max_len=600 \
 		-artifact_prefix=.cache/ || exit 1; done
 
-bench: $(VENV)/.dev ## measure what it costs and how true it is, against peers in the same run
-	@$(BIN)/python tests/benchmarks/bench_exposition.py
-	@$(BIN)/python tests/benchmarks/bench_ledger.py
-	@PYTHONPATH=tests $(BIN)/python tests/benchmarks/bench_planner.py
+bench: $(VENV)/.dev ## measure for half an hour what it costs and how true it is, against peers in the same run
+	@for name in exposition ledger daemon planner; do \
+		PYTHONPATH=tests $(BIN)/python tests/benchmarks/bench_$$name.py || exit 1; done
 
 lint: $(VENV)/.dev ## check style, YAML, Dockerfile and generated files
 	@$(BIN)/ruff check .

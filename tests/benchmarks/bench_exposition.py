@@ -6,22 +6,27 @@ client_golang, and nginx with the same bytes in a file. ``EXPOSITION_JOBS`` sets
 
 from __future__ import annotations
 
+import gzip
 import os
 import statistics
 import subprocess
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from measured_fleet import Peers, fleet
 from prometheus_client import CollectorRegistry, generate_latest
-from results import Table, chart, publish
+from results import Goal, Table, chart, publish
 from servers import Scrapes, check_needed, client_golang, nginx, python, scrape
 
 from trainwave_exporter.exposition import Exposition, Format, Selection, Telemetry
 from trainwave_exporter.model import Appeared, Changed
 
 RUNS: Final = 5
+WHY_MEMORY: Final = (
+    "records, and what each told last, take more than their bytes on the wire; the job is told in"
+    " half as many series again as the goal was set for"
+)
 SCRAPED: Final = 10_000
 LARGEST: Final = int(os.environ.get("EXPOSITION_JOBS", "100000"))
 SIZES: Final = tuple(size for size in (100, 1_000, 10_000, 100_000) if size <= LARGEST)
@@ -38,8 +43,19 @@ def median(work: Callable[[int], object], runs: int = RUNS) -> float:
     return 1000 * statistics.median(times)
 
 
-def brought_up_to_date(jobs: int) -> tuple[float, float, float, float]:
-    """Return ms for all changed, a tenth changed and nothing changed, and the peer's for all."""
+class Update(NamedTuple):
+    """Milliseconds until what changed can be scraped, and what the peer takes for everything."""
+
+    everything: float
+    tenth: float
+    nothing: float
+    peer: float
+    peer_packed: float
+    """The same, packed as the peer's own server packs it."""
+
+
+def brought_up_to_date(jobs: int) -> Update:
+    """Measure with all, a tenth and none of so many jobs changed."""
     sweeps = [fleet(jobs, minute) for minute in range(2)]
     exposition = Exposition(selection=Selection(), max_jobs=0, telemetry=Telemetry(version="bench"))
     exposition.apply([Appeared(job) for job in sweeps[1]])
@@ -54,31 +70,65 @@ def brought_up_to_date(jobs: int) -> tuple[float, float, float, float]:
 
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Peers(sweeps[0]))
-    return (
-        median(lambda run: renew(run, jobs)),
-        median(lambda run: renew(run, jobs // 10)),
-        median(lambda run: renew(run, 0)),
-        median(lambda _: generate_latest(registry)),
+    runs = RUNS if jobs < LARGEST or LARGEST <= SCRAPED else 1  # it takes minutes
+    written = generate_latest(registry)
+    peer = median(lambda _: generate_latest(registry), runs)
+    return Update(
+        everything=median(lambda run: renew(run, jobs)),
+        tenth=median(lambda run: renew(run, jobs // 10)),
+        nothing=median(lambda run: renew(run, 0)),
+        peer=peer,
+        peer_packed=peer + median(lambda _: gzip.compress(written), runs),
     )
 
 
 def update() -> None:
     """Measure how long it takes until what changed can be scraped."""
-    rows, curves = [], dict[str, list[tuple[float, float]]]()
+    rows, goals, curves = [], [], dict[str, list[tuple[float, float]]]()
     for jobs in SIZES:
-        full, tenth, none, peer = brought_up_to_date(jobs)
-        figures = [f"{full:.1f}", f"{tenth:.1f}", f"{none:.2f}", f"{peer:.0f}"]
-        rows.append([f"{jobs:,}", *figures, f"{peer / full:.1f}"])
-        times = {"all changed": full, "a tenth changed": tenth, "prometheus_client": peer}
+        took = brought_up_to_date(jobs)
+        figures = [f"{took.everything:.1f}", f"{took.tenth:.1f}", f"{took.nothing:.2f}"]
+        ratios = [took.peer / took.everything, took.peer_packed / took.everything]
+        peer = [f"{took.peer:,.0f}", f"{took.peer_packed:,.0f}"]
+        rows.append([f"{jobs:,}", *figures, *peer, *(f"{ratio:.0f}" for ratio in ratios)])
+        times = {
+            "all changed": took.everything,
+            "a tenth changed": took.tenth,
+            "prometheus_client": took.peer,
+        }
         for name, milliseconds in times.items():
             curves.setdefault(name, []).append((float(jobs), milliseconds))
+        if jobs >= SCRAPED:
+            goals.append(
+                Goal(
+                    f"body brought up to date, prometheus_client / ours, {jobs:,} jobs",
+                    ratios[0],
+                    at_least=80,
+                    why_missed=(
+                        "to read thirty values off each record takes Python longer than the bound"
+                        f" leaves; with both bodies packed, as scraped, it is {ratios[1]:.0f}"
+                    ),
+                )
+            )
     publish(
         "exposition_update",
         "Bringing the answer up to date",
-        "Milliseconds, medians of five; ours is packed as well, prometheus_client's written only."
-        " Goal: at least 80 times as fast with all jobs changed.",
+        (
+            "Milliseconds, medians of five (of prometheus_client with the largest fleet: one run)."
+            " Ours is packed by then; prometheus_client's is written only, and packed in the column"
+            " after that. So this is the cost of a cycle by what changed in it."
+        ),
         Table(
-            ["jobs", "all changed", "a tenth", "nothing", "prometheus_client", "theirs / ours"],
+            [
+                "jobs",
+                "all changed",
+                "a tenth",
+                "nothing",
+                "prometheus_client",
+                "and packed",
+                "theirs / ours",
+                "packed",
+            ],
             rows,
         ),
         chart(
@@ -90,6 +140,7 @@ def update() -> None:
             logarithmic=True,
         ),
         packages=PACKAGES,
+        goals=goals,
     )
 
 
@@ -103,16 +154,57 @@ def scrapes() -> None:
         golang = scrape(server, RUNS)
     with nginx(ours.body) as server:
         file = scrape(server, 200)
+    check_same(ours, peer, golang)
     named = {"ours": ours, "prometheus_client": peer, f"client_golang, {go()}": golang}
     rows = [_row(name, each, ours) for name, each in named.items()]
     rows.append(_row(f"nginx {nginx_version()}, the same bytes in a file", file, ours))
     publish(
         "exposition_scrape",
         f"A scrape over HTTP of {SCRAPED:,} jobs, gzip, bytes ready",
-        "Milliseconds, of the client's clock and of the server's CPU. Goals against client_golang:"
-        " at least 300 times in p50, 500 times in CPU; against nginx: at most 1.5 times its p50.",
+        (
+            "Milliseconds, of the client's clock and of the server's CPU. All serve the same series"
+            " of jobs; who packs harder has less to send."
+        ),
         Table(["", "p50", "CPU", "MB", "p50, theirs / ours", "CPU, theirs / ours"], rows),
-        f"p50, ours / nginx: {ours.p50 / file.p50:.2f}.",
+        packages=PACKAGES,
+        goals=[
+            Goal("scrape p50, client_golang / ours", golang.p50 / ours.p50, at_least=300),
+            Goal("scrape CPU, client_golang / ours", golang.cpu / ours.cpu, at_least=500),
+            Goal("scrape p50, ours / nginx", ours.p50 / file.p50, at_most=1.5),
+        ],
+    )
+
+
+def check_same(*scrapes: Scrapes) -> None:
+    """Assert that as many series of jobs are in each body: who serves less is no peer."""
+    series = [gzip.decompress(each.body).count(b"\ntrainwave_job_") for each in scrapes]
+    assert len(set(series)) == 1, f"the peers serve other series: {series}"
+
+
+def sizes() -> None:
+    """Measure what a scrape takes by the size of its body."""
+    rows, curve = [], []
+    for jobs in SIZES:
+        with python("exporter", jobs) as server:
+            took = scrape(server, 50)
+        megabytes = len(took.body) / 1e6
+        curve.append((megabytes, took.p50))
+        rows.append(
+            [f"{jobs:,}", f"{megabytes:.2f}", f"{took.p50:.2f}", f"{took.p50 / megabytes:.2f}"]
+        )
+    publish(
+        "exposition_size",
+        "A scrape by its size",
+        "Gzip, as in the section before; medians of fifty, in milliseconds.",
+        Table(["jobs", "MB", "p50", "ms a MB"], rows),
+        chart(
+            "exposition_size.svg",
+            "Milliseconds of a scrape, by MB",
+            {"scrape": curve},
+            x="MB",
+            y="ms",
+            logarithmic=True,
+        ),
         packages=PACKAGES,
     )
 
@@ -137,13 +229,13 @@ def memory() -> None:
         ours = scrape(server, RUNS)
         peak, resident = server.memory("VmHWM"), server.memory("VmRSS")
     with client_golang(LARGEST) as server:
-        golang = scrape(server, RUNS)
+        golang = scrape(server, 1)  # takes minutes with a large fleet
         theirs = server.memory("VmHWM")
     each = (resident - bare) / (LARGEST - 100) / 1000
     publish(
         "exposition_memory",
         f"Memory with {LARGEST:,} jobs, while scraped",
-        "Goals: a peak of at most 0.3 times that of client_golang, and at most 3 KB a job.",
+        "Of each job in as many series as in the sections before.",
         Table(
             ["", "peak MB", "scrape p50, ms"],
             [
@@ -151,9 +243,20 @@ def memory() -> None:
                 ["client_golang", f"{theirs / 1e6:.0f}", f"{golang.p50:.0f}"],
             ],
         ),
-        f"Ours / client_golang: {peak / theirs:.2f}. Resident, beyond what 100 jobs take:"
-        f" {each:.1f} KB a job, of which each is told in {ours_series()} series.",
+        f"Each job is told in {ours_series()} series.",
         packages=PACKAGES,
+        goals=[
+            Goal(
+                f"peak memory, ours / client_golang, {LARGEST:,} jobs", peak / theirs, at_most=0.3
+            ),
+            Goal(
+                "resident memory a job, beyond that of 100",
+                each,
+                at_most=3,
+                unit=" KB",
+                why_missed=WHY_MEMORY,
+            ),
+        ],
     )
 
 
@@ -188,6 +291,7 @@ def main() -> None:
     """Measure and publish."""
     check_needed()
     scrapes()
+    sizes()
     memory()
     update()
 

@@ -5,11 +5,8 @@ sweep every 30 seconds, and the ratios to peers measured in the same run: the ba
 that upserts as many rows, and the exposition of the same changes.
 """
 
-# ruff: noqa: T201  it prints what it measured
-
 from __future__ import annotations
 
-import platform
 import sqlite3
 import statistics
 import tempfile
@@ -20,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
+from results import Table, publish
 
 from trainwave_exporter.exposition import Exposition, Format, Selection, Telemetry
 from trainwave_exporter.ledger import Store, Terms, Watched
@@ -140,23 +138,38 @@ def main() -> None:
         idle, busy = scrapes(exposition, keeper, sweeps[-1])
         keeper.close()
     exposed = statistics.median(shown[1:])
-    print(
-        f"CPython {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {JOBS:,} jobs, "
-        "all changed"
-    )
-    print(
-        f"ledger: {1000 * ledger:.0f} ms CPU a sweep, {100 * ledger / SWEEP_SECONDS:.2f} % of a "
-        f"core at one every {SWEEP_SECONDS:.0f} s; first sweep {1000 * written[0]:.0f} ms"
-    )
-    print(
-        f"  {ledger / peer:.1f} times a bare SQLite upsert ({1000 * peer:.0f} ms), "
-        f"{ledger / exposed:.2f} times the exposition of the same sweep ({1000 * exposed:.0f} ms)"
-    )
-    print(f"  {size / JOBS:.0f} bytes a job")
-    print(
-        f"scrape (all is ready): p50 {1000 * idle[0]:.1f} ms, p99 {1000 * idle[1]:.1f} ms; while "
-        f"the ledger writes without a pause: p50 {1000 * busy[0]:.1f} ms, "
-        f"p99 {1000 * busy[1]:.1f} ms"
+    publish(
+        "ledger",
+        f"The ledger: {JOBS:,} jobs that all changed",
+        (
+            f"CPU of a sweep, medians of {SWEEPS - 1}; its share of a core at a sweep every"
+            f" {SWEEP_SECONDS:.0f} s is {100 * ledger / SWEEP_SECONDS:.1f} %. The first sweep took"
+            f" {1000 * written[0]:.0f} ms; a job takes {size / JOBS:.0f} bytes."
+        ),
+        Table(
+            ["", "CPU a sweep, ms", "ledger / this"],
+            [
+                ["ledger", f"{1000 * ledger:.0f}", "1.0"],
+                [
+                    f"bare upsert, SQLite {sqlite3.sqlite_version}",
+                    f"{1000 * peer:.0f}",
+                    f"{ledger / peer:.1f}",
+                ],
+                [
+                    "exposition of the same sweep",
+                    f"{1000 * exposed:.0f}",
+                    f"{ledger / exposed:.1f}",
+                ],
+            ],
+        ),
+        "What a scrape is answered with, put together beside a ledger that writes all the time:",
+        Table(
+            ["", "p50, ms", "p99, ms"],
+            [
+                ["alone", f"{1000 * idle[0]:.2f}", f"{1000 * idle[1]:.2f}"],
+                ["beside the ledger", f"{1000 * busy[0]:.2f}", f"{1000 * busy[1]:.2f}"],
+            ],
+        ),
     )
 
 
