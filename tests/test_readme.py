@@ -39,7 +39,8 @@ def test_every_flag_and_command_in_it_exists() -> None:
         ).stdout
         for command in ((), ("simulator",), ("demo",), ("check",), ("metrics",), ("report",))
     )
-    ours = re.sub(r"^\$ docker (?:.*\\\n)*.*$", "", TEXT, flags=re.MULTILINE)
+    others = r"^(?:\$ )?(?:\w+=\w+ )?(?:docker|kubectl|helm) (?:.*\\\n)*.*$"
+    ours = re.sub(others, "", TEXT, flags=re.MULTILINE)
     flags = set(re.findall(r"(?<![\w-])--[a-z][a-z.-]*[a-z]", ours))
     unknown = {flag for flag in flags if flag not in helps}
     assert unknown == set()

@@ -170,7 +170,7 @@ class Weights(Struct, frozen=True, kw_only=True):
     cpu: Annotated[float, _WEIGHT, Meta(description="Weight of CPU use.")] = 64.0
     memory: Annotated[float, _WEIGHT, Meta(description="Weight of memory use.")] = 1.0
     network: Annotated[float, _WEIGHT, Meta(description="Weight of network I/O.")] = 1.0
-    gpu_utilization: Annotated[float, _WEIGHT, Meta(description="Weight of GPU use.")] = 256.0
+    gpu_utilization: Annotated[float, _WEIGHT, Meta(description="Weight of GPU use.")] = 512.0
     gpu_memory: Annotated[float, _WEIGHT, Meta(description="Weight of GPU memory use.")] = 1.0
     disk: Annotated[float, _WEIGHT, Meta(description="Weight of disk I/O.")] = 1.0
 
