@@ -1,4 +1,5 @@
-# Two stages: the first installs from the lock file, the second carries only what runs.
+# Two stages: the first installs from the lock file, the second carries only what runs. The same
+# sources make the same image where the engine sets the times of files (SOURCE_DATE_EPOCH).
 ARG PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
@@ -6,17 +7,30 @@ WORKDIR /src
 RUN python3 -m venv /opt/trainwave-exporter
 COPY requirements.lock ./
 RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/trainwave-exporter/bin/pip install --require-hashes -r requirements.lock
+    /opt/trainwave-exporter/bin/pip install --no-compile --require-hashes -r requirements.lock
 COPY LICENSE README.md pyproject.toml ./
+COPY deploy/image ./deploy/image
 COPY trainwave_exporter ./trainwave_exporter
+# Compiled by content, not by time: what is compiled is the same whenever it is built.
 RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/trainwave-exporter/bin/pip install --no-deps . \
-    && /opt/trainwave-exporter/bin/pip uninstall --yes setuptools pip
+    /opt/trainwave-exporter/bin/pip install --no-compile --no-deps . \
+    && /opt/trainwave-exporter/bin/pip uninstall --yes setuptools pip \
+    && find /opt/trainwave-exporter -name __pycache__ -prune -exec rm -r {} + \
+    && /opt/trainwave-exporter/bin/python3 -B deploy/image/sbom.py \
+        >/opt/trainwave-exporter/sbom.cdx.json \
+    && /opt/trainwave-exporter/bin/python3 -m compileall -q --invalidation-mode unchecked-hash \
+        /opt/trainwave-exporter/lib
 
 FROM ${PYTHON_IMAGE}
+ARG PYTHON_IMAGE
+ARG VERSION=0.1.0
+ARG REVISION=unknown
 LABEL org.opencontainers.image.title="trainwave-exporter" \
       org.opencontainers.image.description="Prometheus exporter for the jobs, costs and GPU use of Trainwave" \
-      org.opencontainers.image.licenses="Apache-2.0"
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}"
 COPY --from=build /opt/trainwave-exporter /opt/trainwave-exporter
 ENV PATH=/opt/trainwave-exporter/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
