@@ -113,6 +113,7 @@ class Daemon:
         self._monotonic = monotonic
         self._random = random or Random()  # noqa: S311 - spreads retries, guards nothing
         self._reloading = asyncio.Lock()
+        self._refused_reload: str | None = None
         self._hang_up: asyncio.Task[str | None] | None = None
         self._started_at = clock()
         self._stopping = asyncio.Event()
@@ -248,9 +249,10 @@ class Daemon:
                 refuse_what_needs_a_restart(self._settings, settings)
                 await self._change(settings, keys)
                 configuration.adopt(settings)
-                succeeded = True
+                succeeded, self._refused_reload = True, None
                 log.info("config_reloaded", accounts=",".join(keys))
             except ConfigError as error:
+                self._refused_reload = str(error)
                 log.warning("config_not_reloaded", error=str(error))
                 raise
             finally:
@@ -394,6 +396,7 @@ class Daemon:
             watches=self._watches,
             fleet=self._fleet,
             loops=self._loops,
+            refused_reload=self._refused_reload,
         )
 
     def _observe(self, fact: Fact) -> None:

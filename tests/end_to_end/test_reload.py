@@ -232,8 +232,10 @@ def test_what_is_wrong_is_told_and_all_stays_as_it_was(
     assert metrics.get(WHEN) == before.get(WHEN)
     (event,) = exporter.events("config_not_reloaded")
     assert event["error"] == told.strip()
+    assert "The configuration was not reloaded" in exporter.get("/")[1]
     write(file, api_url, "first")
     assert reload(exporter)[0] == 200
+    assert "The configuration was not reloaded" not in exporter.get("/")[1]
     exporter.wait(lambda m: m.get(OUTCOME) == 1, "the recovery to be told")
 
 

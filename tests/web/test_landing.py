@@ -7,6 +7,7 @@ from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from trainwave_exporter.web import (
@@ -219,12 +220,34 @@ def test_the_verdict_tells_what_is_wrong_most_important_first() -> None:
         replace(SWEEP, account="", name="ledger", stopped=True),
     )
     assert verdict(young, blocked, down, loops=loops) == [
-        "Account a cannot be read since 1 min: the API refused the key",
+        "Account a cannot be read for 1 min: the API refused the key",
         "Loop ledger has stopped: restart the exporter",
         "Loop sweep of account c failed: half a list",
         "Account c may not ask for another 30 s: its rate limit is used up",
         "Account b waits for its first complete list of jobs",
     ]
+
+
+def test_a_refused_reload_is_told_until_one_succeeds() -> None:
+    assert verdict(RESEARCH, refused_reload="exporter.yml: polling: expected a mapping") == [
+        (
+            "The configuration was not reloaded, the one before is still in use:"
+            " exporter.yml: polling: expected a mapping. Mend it and reload again"
+        )
+    ]
+    assert verdict(RESEARCH, refused_reload=None)[0].startswith("All well")
+
+
+@pytest.mark.parametrize(
+    ("account", "tone"),
+    [
+        (RESEARCH, "well"),
+        (replace(RESEARCH, up=False, confirmed_at=None), "soon"),
+        (replace(RESEARCH, up=False, error="refused"), "ill"),
+    ],
+)
+def test_what_has_only_just_begun_is_no_alarm(account: AccountOverview, tone: str) -> None:
+    assert f'<div class="verdict {tone}" role="status">' in page_of(account)
 
 
 def test_an_error_that_keeps_coming_is_in_the_verdict_until_it_is_over() -> None:
@@ -243,7 +266,7 @@ def test_an_error_that_keeps_coming_is_in_the_verdict_until_it_is_over() -> None
     assert verdict(RESEARCH, troubles=(own,))[0].startswith("The exporter has trouble with ledger")
     down = replace(RESEARCH, up=False, error="refused")
     assert verdict(down, troubles=(TROUBLE,)) == [
-        "Account research cannot be read since 1 min: refused"
+        "Account research cannot be read for 1 min: refused"
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from playwright.async_api import Browser, async_playwright
@@ -64,6 +64,42 @@ async def test_the_page_looks_right_in_both_schemes_and_on_a_phone(
         ["rgb(255, 255, 255)", "rgb(28, 35, 48)"],
         ["rgb(20, 24, 31)", "rgb(228, 232, 239)"],
     ]
+
+
+CONTRASTS = """() => {
+  const parts = color => color.match(/[\\d.]+/g).map(Number);
+  const light = color => {
+    const [r, g, b] = parts(color).map(part => part / 255)
+      .map(part => part <= .03928 ? part / 12.92 : ((part + .055) / 1.055) ** 2.4);
+    return .2126 * r + .7152 * g + .0722 * b;
+  };
+  const ground = element => {
+    for (; element; element = element.parentElement) {
+      const color = getComputedStyle(element).backgroundColor;
+      if (parts(color)[3] !== 0) return color;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  return [...document.querySelectorAll("body *")]
+    .filter(each => [...each.childNodes].some(n => n.nodeType === 3 && n.data.trim()))
+    .filter(each => each.checkVisibility())
+    .map(each => {
+      const [a, b] = [getComputedStyle(each).color, ground(each)].map(light);
+      return [each.textContent.trim(), (Math.max(a, b) + .05) / (Math.min(a, b) + .05)];
+    });
+}"""
+"""The contrast of every text with its ground, as WCAG 2 reckons it."""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_every_text_stands_out_from_its_ground(
+    site: Site, browser: Browser, scheme: Literal["light", "dark"]
+) -> None:
+    page = await browser.new_page(color_scheme=scheme)
+    await page.goto(f"http://127.0.0.1:{site.port}/")
+    contrasts = await page.evaluate(CONTRASTS)
+    assert len(contrasts) > 30
+    assert [(text, contrast) for text, contrast in contrasts if contrast < 4.5] == []
 
 
 async def test_hostile_names_are_text_and_a_job_leads_to_the_vendors_page(

@@ -47,6 +47,7 @@ class Standing:
         watches: Sequence[Watch],
         fleet: Fleet,
         loops: Iterable[Loop],
+        refused_reload: str | None,
     ) -> Overview:
         """Return how all stands. Times are Unix seconds. Costs the same for any number of jobs."""
         return Overview(
@@ -60,6 +61,7 @@ class Standing:
             jobs_idle=self._ranking.idle,
             troubles=self._troubles.newest(),
             settings=configured(settings, {watch.account.name: watch.key for watch in watches}),
+            refused_reload=refused_reload,
         )
 
     def _account(self, watch: Watch, fleet: Fleet, now: float) -> AccountOverview:

@@ -20,7 +20,7 @@ from trainwave_exporter.web.overview import (
     SettingOverview,
     TroubleOverview,
 )
-from trainwave_exporter.web.verdict import all_well, problems
+from trainwave_exporter.web.verdict import all_well, awaited, problems
 from trainwave_exporter.web.wording import NONE, ago, dollars, named, span
 
 JOB_PAGE = "https://trainwave.ai/jobs/"
@@ -46,6 +46,7 @@ nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin-left: auto }
 .verdict p { margin: 0 }
 .verdict p + p { margin-top: .35rem; font-size: .9375rem; font-weight: 400 }
 .well { background: var(--good-page); border-color: var(--good); color: var(--good) }
+.soon { border-color: var(--soft); color: var(--ink) }
 .ill { background: var(--bad-page); border-color: var(--bad); color: var(--bad) }
 .table { overflow-x: auto }
 .table:focus-visible, a:focus-visible, summary:focus-visible { outline: 2px solid var(--link);
@@ -138,9 +139,11 @@ def render(overview: Overview) -> str:
 
 
 def _verdict(overview: Overview) -> str:
-    found = problems(overview)
-    lines = "\n".join(f"<p>{escape(line)}</p>" for line in found or [all_well(overview)])
-    return f"""<div class="verdict {"ill" if found else "well"}" role="status">
+    found, still = problems(overview), awaited(overview)
+    tone = "ill" if found else "soon" if still else "well"
+    told = [*found, *still] or [all_well(overview)]
+    lines = "\n".join(f"<p>{escape(line)}</p>" for line in told)
+    return f"""<div class="verdict {tone}" role="status">
 {lines}
 </div>"""
 

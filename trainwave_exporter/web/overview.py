@@ -108,3 +108,5 @@ class Overview(Struct, frozen=True, kw_only=True):
     troubles: tuple[TroubleOverview, ...] = ()
     """Newest first."""
     settings: tuple[SettingOverview, ...] = ()
+    refused_reload: str | None = None
+    """Why the last reload changed nothing; None if it did, or none was asked for."""

@@ -15,7 +15,6 @@ HARMLESS = frozenset({"not_found"})
 def problems(overview: Overview) -> list[str]:
     """Return what is wrong now, in words that are no HTML; empty when all is well."""
     down = [account for account in overview.accounts if not account.up and not _young(account)]
-    young = [account for account in overview.accounts if not account.up and _young(account)]
     failed = {account.name for account in down}
     stopped = [loop for loop in overview.loops if loop.stopped]
     failing = [
@@ -34,6 +33,7 @@ def problems(overview: Overview) -> list[str]:
     blocked = [account for account in overview.accounts if account.blocked_until > overview.now]
     return [
         *(_down(account, overview.now) for account in down),
+        *_refused(overview),
         *(f"{_of(loop)} has stopped: restart the exporter" for loop in stopped),
         *(f"{_of(loop)} failed: {loop.error or 'no reason given'}" for loop in failing),
         *(
@@ -42,7 +42,14 @@ def problems(overview: Overview) -> list[str]:
             for account in blocked
         ),
         *(_recurring(trouble, overview.now) for trouble in lately),
-        *(f"Account {account.name} waits for its first complete list of jobs" for account in young),
+    ]
+
+
+def awaited(overview: Overview) -> list[str]:
+    """Return what has not come yet and is no trouble for that, in words that are no HTML."""
+    young = [account for account in overview.accounts if not account.up and _young(account)]
+    return [
+        f"Account {account.name} waits for its first complete list of jobs" for account in young
     ]
 
 
@@ -66,9 +73,20 @@ def _young(account: AccountOverview) -> bool:
 
 
 def _down(account: AccountOverview, now: float) -> str:
-    since = "" if account.confirmed_at is None else f" since {span(now - account.confirmed_at)}"
+    lasting = "" if account.confirmed_at is None else f" for {span(now - account.confirmed_at)}"
     reason = f": {account.error}" if account.error else ""
-    return f"Account {account.name} cannot be read{since}{reason}"
+    return f"Account {account.name} cannot be read{lasting}{reason}"
+
+
+def _refused(overview: Overview) -> list[str]:
+    if overview.refused_reload is None:
+        return []
+    return [
+        (
+            "The configuration was not reloaded, the one before is still in use:"
+            f" {overview.refused_reload}. Mend it and reload again"
+        )
+    ]
 
 
 def _recurring(trouble: TroubleOverview, now: float) -> str:
