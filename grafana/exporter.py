@@ -31,7 +31,7 @@ def dashboard() -> Dashboard:
             Row("Now", _now()),
             Row("API", [_requests(), _failures(), _latency(), _budget(), _plan(), _readings_age()]),
             Row("Data and loops", [_data_age(), _loop_age(), _loop_time(), _loop_failures()]),
-            Row("What was met", [_unreadable(), _oddities(), _skew()]),
+            Row("What was met", [_unreadable(), _oddities(), _skew(), _refused()]),
             Row("Ledger", [_ledger_writes(), _ledger_time(), _ledger_age(), _ledger_size()]),
             Row("Scrapes", [_scrape_time(), _scraped(), _series(), _folded()]),
             Row("Process", [_cpu(), _memory(), _files(), _versions()]),
@@ -294,7 +294,7 @@ def _unreadable() -> Panel:
             title="Left out as unreadable",
             description="What was left out of answers because it could not be read, and why.",
             no_data="All was read",
-            width=8,
+            width=6,
         ),
         Query(
             f"sum by (account, subject, reason) (increase({counted}[$__rate_interval]))",
@@ -317,7 +317,7 @@ def _oddities() -> Panel:
                 " know, and durations that came out negative and were counted as zero."
             ),
             no_data="None",
-            width=8,
+            width=6,
         ),
         Query(f"sum by (state) (increase({states}[$__rate_interval]))", "state {{state}}"),
         Query(
@@ -340,10 +340,30 @@ def _skew() -> Panel:
             description="How far the API's clock is ahead of the exporter's.",
             unit="s",
             no_data="Not told",
-            width=8,
+            width=6,
         ),
         Query(f"trainwave_exporter_clock_skew_seconds{{{_OF_ACCOUNT}}}", f"{{{{account}}}} {_WHO}"),
         minimum=None,
+    )
+
+
+def _refused() -> Panel:
+    refused = f"trainwave_exporter_web_requests_refused_total{{{_ITS}}}"
+    return panels.series(
+        About(
+            title="Refused requests to the exporter",
+            description=(
+                "Requests that were not let in: with missing or wrong credentials, too many wrong"
+                " passwords in a row, or more than the web configuration allows."
+            ),
+            unit="reqps",
+            no_data="No exporter answers",
+            width=6,
+        ),
+        Query(
+            f"sum by (instance, reason) (rate({refused}[$__rate_interval]))",
+            f"{{{{reason}}}} {_WHO}",
+        ),
     )
 
 

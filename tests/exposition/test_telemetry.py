@@ -293,6 +293,7 @@ def test_refused_requests_are_counted_by_reason(telemetry: Telemetry) -> None:
     assert series_of(telemetry, "web_requests_refused_total") == {
         'web_requests_refused_total{reason="credentials"}': 2,
         'web_requests_refused_total{reason="guessing"}': 1,
+        'web_requests_refused_total{reason="rate_limit"}': 0,
     }
 
 

@@ -14,6 +14,10 @@ from trainwave_exporter.model import Fact
 _SCRAPE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
+_REFUSALS = ("credentials", "guessing", "rate_limit")
+"""All are there from the start, so that a rate sees the first."""
+
+
 class Telemetry:
     """A listener to facts. ``version`` is the exporter's."""
 
@@ -60,6 +64,8 @@ class Telemetry:
             " many wrong passwords), rate_limit.",
             "reason",
         )
+        for reason in _REFUSALS:
+            self._refused(reason)
 
     def observe(self, fact: Fact) -> None:
         """Take a fact into account; a `trainwave_exporter.model.FactListener`."""
