@@ -26,6 +26,7 @@ from typing import Final, NamedTuple
 from support.exporter import Exporter
 from support.stepped import PLANNING_SECONDS, PUBLICATION_SECONDS, StepClock
 from trainwave_exporter import daemon, logs
+from trainwave_exporter.cli import event_loop
 from trainwave_exporter.cli.options import flags_of, new_parser
 from trainwave_exporter.config import CONFIG_FILE, KeySource, key_source, load, redactor
 from trainwave_exporter.daemon import Daemon
@@ -161,7 +162,7 @@ def main(gauges: Path, clock_file: str, flags: list[str]) -> None:
         with suppress(asyncio.CancelledError):
             await probing
 
-    asyncio.run(run())
+    event_loop.run(run())
 
 
 async def _probe_when(exporter: Daemon, gauges: Gauges) -> None:
