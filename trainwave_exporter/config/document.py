@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import accumulate
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -11,6 +12,9 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from trainwave_exporter.config.errors import ConfigError
+
+_DEEPEST = 100
+"""Brackets within brackets. Settings need few, and the parser takes seconds for thousands."""
 
 
 def read_document(file: Path) -> Mapping[object, object]:
@@ -44,6 +48,8 @@ def _text(data: bytes, source: str) -> str:
 
 
 def _parse(text: str, source: str) -> object:
+    if _brackets(text) > _DEEPEST:
+        raise ConfigError(source, None, "is nested too deeply")
     try:
         return YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
@@ -55,6 +61,12 @@ def _parse(text: str, source: str) -> object:
         raise ConfigError(source, None, "is nested too deeply") from None
     except ValueError as error:  # a tag or a date promises what its text does not keep
         raise ConfigError(source, None, f"holds a value that is none: {error}") from None
+
+
+def _brackets(text: str) -> int:
+    """Return how deep brackets stand within each other, those in comments and texts included."""
+    steps = (1 if sign in "[{" else -1 for sign in re.findall(r"[][{}]", text))
+    return max(accumulate(steps, initial=0))
 
 
 def _explain(error: MarkedYAMLError) -> str:
