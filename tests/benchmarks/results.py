@@ -58,10 +58,13 @@ class Goal:
         most = math.inf if self.at_most is None else self.at_most
         return least <= self.figure <= most
 
+    @property
+    def unexplained(self) -> bool:
+        """Whether it is missed, and nobody says why."""
+        return not self.met and not self.why_missed
+
     def row(self) -> Sequence[str]:
-        """Return it as a row of the table of goals; ValueError if missed for no known reason."""
-        if not self.met and not self.why_missed:
-            raise ValueError(f"{self.what}: {self.figure:.3g} is missed, and nobody says why")
+        """Return it as a row of the table of goals."""
         bounds = {"≥": self.at_least, "≤": self.at_most}
         bound = " ".join(f"{sign} {one:g}{self.unit}" for sign, one in bounds.items() if one)
         outcome = "met" if self.met else f"missed: {self.why_missed}"
@@ -84,6 +87,8 @@ def publish(
         parts = (*parts, Table(_GOAL_HEADINGS, [goal.row() for goal in goals]))
     text = "\n\n".join(_markdown(part) for part in (f"## {title}", _setting(packages), *parts))
     print(text, end="\n\n")  # noqa: T201 - this is what it is for
+    if missed := [goal.what for goal in goals if goal.unexplained]:
+        raise ValueError(f"missed, and nobody says why: {'; '.join(missed)}")
     sections = _sections()
     sections[name] = text
     body = "".join(

@@ -176,7 +176,7 @@ class WebServer:
             response.headers["Content-Encoding"] = coding
         try:
             async with asyncio.timeout(self._send_timeout):
-                await _send(request, response, parts)
+                await _send(request, response, parts, ready=coding is Coding.GZIP)
         except (TimeoutError, ConnectionError) as error:
             log.info("scrape_cut_short", client=request.remote, reason=type(error).__name__)
             if request.transport is not None:
@@ -217,13 +217,19 @@ class WebServer:
         return web.Response(text="ready\n")
 
 
-async def _send(request: web.Request, response: web.StreamResponse, parts: Iterable[bytes]) -> None:
-    """Send the parts one by one: joining them would copy the whole body for every scrape."""
+async def _send(
+    request: web.Request, response: web.StreamResponse, parts: Iterable[bytes], *, ready: bool
+) -> None:
+    """Send the parts one by one: joining them would copy the whole body for every scrape.
+
+    Those that are not ``ready`` are made meanwhile.
+    """
     await response.prepare(request)
     if request.method != "HEAD":
         for part in parts:
             await response.write(part)
-            await asyncio.sleep(0)  # what is inflated for one must not keep others waiting
+            if not ready:
+                await asyncio.sleep(0)  # what is inflated for one must not keep others waiting
     await response.write_eof()
 
 
