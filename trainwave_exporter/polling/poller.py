@@ -196,10 +196,11 @@ class AccountPoller:
         slots = min(self._free, self._budget.available(Priority.READINGS, now))
         chosen = self._planner.choose(max(0, slots), now, self._requests_per_minute)
         self._observe(self.outlook)
-        pause = _SPREAD * SPEND_INTERVAL * _AT_ONCE / max(len(chosen), 1)
+        began = self._monotonic()
         for number, question in enumerate(chosen):
             if number and number % _AT_ONCE == 0:
-                await self._sleep(pause)
+                due = began + _SPREAD * SPEND_INTERVAL * number / len(chosen)
+                await self._sleep(max(0.0, due - self._monotonic()))
             self._spawn(self._ask(question))
 
     @property
