@@ -19,6 +19,7 @@ EVERYTHING = {
     "api",
     "config",
     "detached",
+    "garbage",
     "exposition",
     "fleet",
     "ledger",
@@ -32,6 +33,7 @@ EVERYTHING = {
 MAY_IMPORT: dict[str, set[str]] = {
     "model": set(),
     "detached": set(),
+    "garbage": set(),
     "logs": set(),
     "sd_notify": set(),
     "simulator": set(),

@@ -428,8 +428,7 @@ async def test_many_questions_are_spread_over_the_time_until_the_next_look(
     asked = api.asked["metrics"]
     assert asked >= 500
     assert len(it.pauses) >= asked // 16 - 1
-    assert 0 < max(it.pauses) < SPEND_INTERVAL
-    assert it.pauses == sorted(it.pauses)  # nobody waits meanwhile: each is until its own time
+    assert 0 <= max(it.pauses) < SPEND_INTERVAL  # until its own time, if that is not past
 
 
 async def test_few_questions_are_sent_at_once(api: Api, watch: Watches) -> None:
