@@ -30,7 +30,7 @@ class Proxy:
         self.heard: list[bytes] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
+        async with talk(writer):
             asked = await reader.readuntil(b"\r\n\r\n")
             self.heard.append(asked)
             if self.refuses:
@@ -42,11 +42,18 @@ class Proxy:
                 await asyncio.gather(_pass_on(reader, away), _pass_on(there, writer))
             else:
                 writer.write(ANSWER)
-            await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+
+
+@asynccontextmanager
+async def talk(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+    """Send all that was written in the end, and hang up; the other side may do so first."""
+    try:
+        yield
+        await writer.drain()
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    finally:
+        writer.close()
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -72,14 +79,9 @@ async def api(authority: trustme.CA) -> AsyncIterator[str]:
     authority.issue_cert("127.0.0.1").configure_cert(context)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
+        async with talk(writer):
             await reader.readuntil(b"\r\n\r\n")
             writer.write(ANSWER)
-            await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
     async with server:

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -68,10 +69,13 @@ class Measured(Exporter):
         assert status == 200
         return Metrics(body)
 
+    def series(self, name: str) -> list[tuple[dict[str, str], float]]:
+        """Return the samples of one metric."""
+        return self.own(name).all(name)
+
     def requests(self) -> float:
         """Return how many requests were sent so far."""
-        sent = self.own("trainwave_exporter_api_requests_total")
-        return sum(value for _, value in sent.all("trainwave_exporter_api_requests_total"))
+        return sum(value for _, value in self.series("trainwave_exporter_api_requests_total"))
 
 
 class Watched(Measured):
@@ -253,8 +257,7 @@ def start() -> None:
         for _ in range(RUNS):
             began = time.monotonic()
             with tempfile.TemporaryDirectory() as folder, Measured(api_url, folder) as exporter:
-                name = "trainwave_job_info"
-                wait_for(lambda: exporter.own(name).all(name), "a job", pause=0.005)  # noqa: B023
+                wait_for(partial(exporter.series, "trainwave_job_info"), "a job", pause=0.005)
                 times.append(time.monotonic() - began)
     publish(
         "daemon_start",

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,7 +64,7 @@ def test_whatever_is_mounted_is_there_and_nobody_may_do_more_than_needed(profile
         assert all(port["host_ip"] == "127.0.0.1" for port in service["ports"])
         for volume in service.get("volumes", []):
             if volume["type"] == "bind":
-                assert os.path.exists(volume["source"]), volume["source"]  # noqa: PTH110
+                assert Path(volume["source"]).exists(), volume["source"]
                 assert volume["read_only"]
 
 

@@ -30,6 +30,7 @@ from support.tools import operator_models
 from deploy.prometheus import build
 from deploy.prometheus.settings import load as load_rules
 from grafana.build import FOLDER as DASHBOARDS
+from trainwave_exporter import __version__
 from trainwave_exporter.cli.options import new_parser
 from trainwave_exporter.config import load
 
@@ -161,6 +162,12 @@ def test_the_exporter_understands_its_arguments_and_its_configuration(
     assert volumes[mounted[folder]]["secret"]["secretName"] == "trainwave-api-key"
 
 
+@rendered
+def test_a_drain_never_waits_for_the_only_exporter(by: str, name: str) -> None:
+    for budget in of_kind("PodDisruptionBudget", made(by, name)):
+        assert budget["spec"]["maxUnavailable"] == 1
+
+
 def test_both_make_the_same_pod() -> None:
     kustomize, helm = pod_of(kustomized("plain")), pod_of(helmed(KEYED))
     names = ("serviceAccountName", "volumes", "containers")
@@ -227,8 +234,6 @@ def test_every_value_has_its_place_in_the_schema() -> None:
 
 def test_chart_and_exporter_are_of_the_same_version() -> None:
     chart = YAML(typ="safe").load(CHART / "Chart.yaml")
-    from trainwave_exporter import __version__  # noqa: PLC0415
-
     assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
 
 

@@ -65,8 +65,11 @@ def _parse(text: str, source: str) -> object:
 
 def _brackets(text: str) -> int:
     """Return how deep brackets stand within each other, those in comments and texts included."""
-    steps = (1 if sign in "[{" else -1 for sign in re.findall(r"[][{}]", text))
-    return max(accumulate(steps, initial=0))
+    signs = re.findall(r"[][{}]", text)
+    depths = accumulate(
+        signs, lambda depth, sign: depth + 1 if sign in "[{" else max(0, depth - 1), initial=0
+    )
+    return max(depths)
 
 
 def _explain(error: MarkedYAMLError) -> str:
