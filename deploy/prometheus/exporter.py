@@ -191,11 +191,18 @@ def _loop_stopped(settings: Settings) -> Alert:
         alert="TrainwaveLoopStopped",
         severity="critical",
         concern="loop",
+        # A loop that hangs in its first run never came to an end: then it counts when it began.
         # Whoever was refused as too many, and told to wait, stands still for good reason, and takes
         # its turn after that.
         expr=f"""\
-time() - max by (instance, account, loop) (
-  last_over_time(trainwave_exporter_loop_last_finished_timestamp_seconds[5m])
+time() - (
+  max by (instance, account, loop) (
+    last_over_time(trainwave_exporter_loop_last_finished_timestamp_seconds[5m])
+  )
+  or
+  max by (instance, account, loop) (
+    last_over_time(trainwave_exporter_loop_last_started_timestamp_seconds[5m])
+  )
 ) > {minutes * 60}
 unless on (instance, account)
 max by (instance, account) (
@@ -204,7 +211,7 @@ max by (instance, account) (
         summary="The loop {{ $labels.loop }} of the exporter {{ $labels.instance }} stands still",
         description=(
             "The loop {{ $labels.loop }}{{ with $labels.account }} of account {{ . }}{{ end }} of "
-            f"{_EXPORTER} last came to an end {own(DURATION)} ago, more than "
+            f"{_EXPORTER} has not come to an end for {own(DURATION)}, more than "
             f"{counted(minutes, 'minute')}. What it does is not done. Restart the exporter, which "
             "goes on where its ledger ends, and report what it logged."
         ),

@@ -85,6 +85,7 @@ CONTRACT = {
     f"{OWN}readings_expected_age_seconds": (GAUGE, "account metric limit", "seconds"),
     f"{OWN}reading_age_seconds": (HISTOGRAM, "account metric", "seconds"),
     f"{OWN}loop_runs_total": (COUNTER, "account loop outcome", ""),
+    f"{OWN}loop_last_started_timestamp_seconds": (GAUGE, "account loop", "seconds"),
     f"{OWN}loop_last_finished_timestamp_seconds": (GAUGE, "account loop", "seconds"),
     f"{OWN}loop_last_success_timestamp_seconds": (GAUGE, "account loop", "seconds"),
     f"{OWN}loop_duration_seconds": (GAUGE, "account loop", "seconds"),

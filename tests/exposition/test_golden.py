@@ -32,6 +32,7 @@ from trainwave_exporter.model import (
     Idleness,
     IllegalTransition,
     LedgerRun,
+    LoopBegan,
     LoopRun,
     Metric,
     Organization,
@@ -197,6 +198,7 @@ FACTS: tuple[Fact, ...] = (
     Exchange(account="vision", endpoint="jobs", outcome="ok", seconds=0.2),
     Exchange(account="audio", endpoint="jobs", outcome="unauthorized", seconds=0.05),
     RateLimit(account="vision", limit=100, allowance=80, remaining=None, used=7, blocked_until=0.0),
+    LoopBegan("vision", "running", NOON - 0.5),
     LoopRun(account="vision", loop="running", succeeded=True, seconds=0.5, finished_at=NOON),
     LoopRun(account="audio", loop="running", succeeded=False, seconds=0.1, finished_at=NOON),
     Plan(

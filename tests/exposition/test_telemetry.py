@@ -16,6 +16,7 @@ from trainwave_exporter.model import (
     Fact,
     IllegalTransition,
     LedgerRun,
+    LoopBegan,
     LoopRun,
     Metric,
     Plan,
@@ -202,6 +203,13 @@ def test_a_failed_run_moves_the_last_finish_and_not_the_last_success(telemetry: 
         'loop_last_finished_timestamp_seconds{account="main",loop="sweep"}': 130,
         'loop_last_success_timestamp_seconds{account="main",loop="sweep"}': 100,
         'loop_duration_seconds{account="main",loop="sweep"}': 1.5,
+    }
+
+
+def test_a_loop_that_never_came_to_an_end_shows_when_it_began(telemetry: Telemetry) -> None:
+    telemetry.observe(LoopBegan("main", "sweep", 90.0))
+    assert series_of(telemetry, "loop_") == {
+        'loop_last_started_timestamp_seconds{account="main",loop="sweep"}': 90,
     }
 
 

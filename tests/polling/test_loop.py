@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from trainwave_exporter.api import Timeout
-from trainwave_exporter.model import Fact, LoopRun
+from trainwave_exporter.model import Fact, LoopBegan, LoopRun
 from trainwave_exporter.polling.loop import SUMMARY_SECONDS, Loop, Work
 
 
@@ -42,7 +42,7 @@ async def test_a_run_is_told_with_its_outcome_and_duration() -> None:
     assert not loop.last_run
     await loop.run()
     expected = LoopRun(account="a", loop="running", succeeded=True, seconds=2.5, finished_at=1002.5)
-    assert clocks.facts == [expected]
+    assert clocks.facts == [LoopBegan("a", "running", 1000.0), expected]
     assert loop.last_run == expected
     assert loop.last_error is None
 

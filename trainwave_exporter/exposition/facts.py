@@ -16,6 +16,7 @@ from trainwave_exporter.model import (
     Exchange,
     IllegalTransition,
     LedgerRun,
+    LoopBegan,
     LoopRun,
     Metric,
     Plan,
@@ -161,6 +162,17 @@ def replaced_readings(own: Instruments) -> Callable[[ReadingReplaced], None]:
     return lambda fact: ages(fact.account, fact.metric).observe(fact.age)
 
 
+def begun_loops(own: Instruments) -> Callable[[LoopBegan], None]:
+    """Show when each polling loop last began: one that hangs in its first run never ended."""
+    began = own.gauge(
+        "loop_last_started_timestamp_seconds",
+        "When a polling loop last began to run.",
+        "account",
+        "loop",
+    )
+    return lambda fact: began(fact.account, fact.loop).set(fact.at)
+
+
 def loop_runs(own: Instruments) -> Callable[[LoopRun], None]:
     """Count runs of the polling loops; show when each last ended and how long it took."""
     runs = own.counter(
@@ -287,6 +299,7 @@ Observe: TypeAlias = Callable[[Any], None]
 KINDS: Mapping[type, Callable[[Instruments], Observe]] = {
     Exchange: exchanges,
     RateLimit: rate_limits,
+    LoopBegan: begun_loops,
     LoopRun: loop_runs,
     Plan: plans,
     ReadingReplaced: replaced_readings,

@@ -37,6 +37,14 @@ class RateLimit(Struct, frozen=True, kw_only=True):
     """Unix seconds until which nothing is sent, after a 429; 0 when free."""
 
 
+class LoopBegan(Struct, frozen=True):
+    """A polling loop began a run."""
+
+    account: str
+    loop: str
+    at: float
+
+
 class LoopRun(Struct, frozen=True, kw_only=True):
     """One run of a polling loop."""
 
@@ -142,6 +150,7 @@ class LedgerRun(Struct, frozen=True, kw_only=True):
 Fact: TypeAlias = (
     Exchange
     | RateLimit
+    | LoopBegan
     | LoopRun
     | Plan
     | ReadingReplaced

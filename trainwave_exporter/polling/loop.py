@@ -9,7 +9,7 @@ from typing import TypeAlias
 import structlog
 
 from trainwave_exporter.api import TrainwaveError
-from trainwave_exporter.model import FactListener, LoopRun
+from trainwave_exporter.model import FactListener, LoopBegan, LoopRun
 
 log = structlog.get_logger()
 
@@ -68,6 +68,7 @@ class Loop:
         self._under_way = asyncio.current_task()
         began = self._monotonic()
         self._stir()
+        self._observe(LoopBegan(self.account, self.name, self._clock()))
         error: str | None = None
         try:
             await self._work(self._stir)
