@@ -18,6 +18,8 @@ from support.metrics import (
 )
 
 from trainwave_exporter.exposition import Exposition
+from trainwave_exporter.exposition.family import Families
+from trainwave_exporter.exposition.fold import Folds
 from trainwave_exporter.model import Change, Job, Metric, Point, Quantity
 
 COST = "trainwave_job_cost_dollars"
@@ -218,3 +220,24 @@ def test_whatever_happens_sums_by_project_are_those_of_all_jobs(
             assert fsum(of_series) == fsum(of_jobs)
         infos = series_of(exposition, "trainwave_job_info")
         assert len(infos) == min(limit, len(known))
+
+
+def test_a_job_that_changes_has_no_other_of_its_project_summed_up_anew() -> None:
+    asked: list[float] = []
+    families = Families[float](float, labels=("job_id",), identity=lambda _: ("any",))
+
+    @families.gauge("trainwave_job_cost_dollars", "Cost.", additive=True)
+    def cost(record: float) -> float:
+        asked.append(record)
+        return record
+
+    folds = Folds(families, families.labels, families.identity)
+    for number in range(1000):
+        folds.put(f"j-{number}", 1.0)
+    assert [*folds.settle()] == [None]
+    asked.clear()
+    folds.put("j-7", 3.0)
+    assert [*folds.settle()] == [None]
+    assert sorted(asked) == [1.0, 3.0]
+    [fold] = folds.table.records()
+    assert [*fold.totals[0].values()] == [1002.0]

@@ -7,13 +7,13 @@ object, with ``job_id="other"`` and the additive families of a job.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from math import fsum
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Generic, TypeAlias, TypeVar
 
 from msgspec import Struct
 
 from trainwave_exporter.exposition import text
+from trainwave_exporter.exposition.exact import ExactSum
 from trainwave_exporter.exposition.family import Family, Sample
 from trainwave_exporter.exposition.lines import Tails, of_samples
 from trainwave_exporter.exposition.table import Table
@@ -23,16 +23,82 @@ R = TypeVar("R")
 
 OTHER = "other"
 
+Series: TypeAlias = tuple[str, LabelValues]
+"""What is added to a family's name, and the values of its own labels, ``gpu`` left out."""
 
-class Fold(Struct, Generic[R], frozen=True):
+
+class Fold(Struct, frozen=True):
     """What is told of several jobs of a project, as one."""
 
     identity: LabelValues
-    records: tuple[R, ...]
+    totals: tuple[Mapping[Series, float], ...]
+    """Of each family, in order."""
+
+
+class Addends(Generic[R]):
+    """An additive family, and the samples of its records as they are added up."""
+
+    def __init__(self, family: Family[R]) -> None:
+        self._family = family
+        self._kept = [place for place, label in enumerate(family.labels) if label != "gpu"]
+
+    def of(self, record: R | None) -> list[tuple[Series, float]]:
+        """Return what a record adds to which series; of none: nothing."""
+        if record is None:
+            return []
+        return [
+            ((suffix, tuple([values[place] for place in self._kept])), value)
+            for suffix, values, value in self._family.samples(record)
+        ]
+
+    def folded(self, number: int) -> Family[Fold]:
+        """Return the family of the sums, which are in that place of a fold."""
+
+        def samples(fold: Fold) -> Iterable[Sample]:
+            return [(*series, value) for series, value in fold.totals[number].items()]
+
+        family = self._family
+        labels = tuple([family.labels[place] for place in self._kept])
+        writer = of_samples(family.name, samples, Tails(labels, after=True))
+        return Family(family.description, labels, family.additive, samples, writer)
+
+
+class Project(Generic[R]):
+    """The folded records of a project, and their sums: exact, however they came about."""
+
+    def __init__(self, families: tuple[Addends[R], ...]) -> None:
+        self.records: dict[str, R] = {}
+        self._sums: list[tuple[Addends[R], dict[Series, ExactSum]]] = [
+            (family, {}) for family in families
+        ]
+
+    def replace(self, job_id: str, record: R | None) -> None:
+        """Take in what a job has become, in the place of what it was; None: it is gone."""
+        before = self.records.pop(job_id, None)
+        if record is not None:
+            self.records[job_id] = record
+        for family, sums in self._sums:
+            gone, come = family.of(before), family.of(record)
+            if gone != come:
+                for series, value in come:
+                    sums.setdefault(series, ExactSum()).add(value)
+                for series, value in gone:
+                    sums[series].remove(value)
+                    if not sums[series]:
+                        del sums[series]
+
+    def totals(self) -> tuple[Mapping[Series, float], ...]:
+        """Return the sums of each family, in an order of their own."""
+        return tuple(
+            [
+                {series: sums[series].value for series in sorted(sums, key=repr)}
+                for _, sums in self._sums
+            ]
+        )
 
 
 class Folds(Generic[R]):
-    """The folded jobs of every project; a project is summed again only when one of them changed.
+    """The folded jobs of every project. A job that changes costs no more for the others in it.
 
     Takes records of one kind, by the id of the job that they tell of.
     """
@@ -46,13 +112,15 @@ class Folds(Generic[R]):
         self._labels = labels
         self._identity = identity
         self._of_job: dict[str, LabelValues] = {}
-        self._records: defaultdict[LabelValues, dict[str, R]] = defaultdict(dict)
-        self._dirty: set[LabelValues] = set()
-        self._table = Table[Fold[R]](
-            [folded(family) for family in families if family.additive],
+        addends = tuple([Addends(family) for family in families if family.additive])
+        self._projects: defaultdict[LabelValues, Project[R]] = defaultdict(lambda: Project(addends))
+        self._changed: set[LabelValues] = set()
+        self.table = Table[Fold](
+            [family.folded(number) for number, family in enumerate(addends)],
             labels,
             lambda fold: fold.identity,
         )
+        """The sums as they were settled last."""
 
     def __len__(self) -> int:
         """How many jobs are folded."""
@@ -64,54 +132,29 @@ class Folds(Generic[R]):
         if self._of_job.get(job_id, identity) != identity:
             self.remove(job_id)
         self._of_job[job_id] = identity
-        self._records[identity][job_id] = record
-        self._dirty.add(identity)
+        self._projects[identity].replace(job_id, record)
+        self._changed.add(identity)
 
     def remove(self, job_id: str) -> None:
         """Forget a job, folded or not."""
         identity = self._of_job.pop(job_id, None)
         if identity is not None:
-            del self._records[identity][job_id]
-            self._dirty.add(identity)
+            self._projects[identity].replace(job_id, None)
+            self._changed.add(identity)
 
-    @property
-    def table(self) -> Table[Fold[R]]:
-        """The sums as they are now."""
-        for identity in self._dirty:
+    def settle(self) -> Iterator[None]:
+        """Bring the table up to date, a project at every step."""
+        for identity in self._changed:
             key = text.labels(self._labels, identity)
-            if records := self._records[identity]:
-                self._table.put(key, Fold(identity, tuple(records.values())))
+            project = self._projects[identity]
+            if project.records:
+                self.table.put(key, Fold(identity, project.totals()))
             else:
-                del self._records[identity]
-                self._table.remove(key)
-        self._dirty.clear()
-        return self._table
+                del self._projects[identity]
+                self.table.remove(key)
+            yield
+        self._changed.clear()
 
     def _shared_identity(self, record: R) -> LabelValues:
         named = zip(self._labels, self._identity(record), strict=True)
         return tuple([OTHER if label == "job_id" else value for label, value in named])
-
-
-def folded(family: Family[R]) -> Family[Fold[R]]:
-    """Return the family of exact sums over jobs, of all GPUs together."""
-    kept = [place for place, label in enumerate(family.labels) if label != "gpu"]
-
-    def samples(fold: Fold[R]) -> Iterable[Sample]:
-        addends: defaultdict[tuple[str, LabelValues], list[float]] = defaultdict(list)
-        for record in fold.records:
-            for suffix, values, value in family.samples(record):
-                further = tuple([values[place] for place in kept])
-                addends[suffix, further].append(value)
-        return [(*series, _sum(values)) for series, values in addends.items()]
-
-    further = tuple([family.labels[place] for place in kept])
-    writer = of_samples(family.name, samples, Tails(further, after=True))
-    return Family(family.description, further, family.additive, samples, writer)
-
-
-def _sum(values: list[float]) -> float:
-    """Return the exact sum; what IEEE 754 says where there is none (infinities, overflow)."""
-    try:
-        return fsum(values)
-    except (OverflowError, ValueError):
-        return sum(values)

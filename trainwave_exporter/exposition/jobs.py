@@ -44,13 +44,17 @@ class Split(Generic[R]):
         if place is not None:
             place.remove(job_id)
 
+    def settle(self) -> Iterator[None]:
+        """Sum up anew what is folded, in small steps."""
+        yield from self._folds.settle()
+
     @property
     def folded(self) -> int:
         """How many jobs are folded."""
         return len(self._folds)
 
     @property
-    def tables(self) -> tuple[Table[R], Table[R], Table[Fold[R]]]:
+    def tables(self) -> tuple[Table[R], Table[R], Table[Fold]]:
         """What is rendered; a family that is in several has its samples in that order."""
         return self._live, self._finished, self._folds.table
 
@@ -106,6 +110,8 @@ class Jobs:
             yield
         self._changed.clear()
         self._idleness_changed.clear()
+        yield from self._jobs.settle()
+        yield from self._idle_jobs.settle()
 
     def _settle_idleness(self, key: str) -> None:
         job, idleness = self._cap.find(key), self._idleness.get(key)
