@@ -64,6 +64,7 @@ class Soak:
         self.exporter = exporter
         self._world_clock, self._clock = clocks
         self._quiet: tuple[int, int, int, float] | None = None
+        self._text = ""
 
     def go_on(self, seconds: int) -> None:
         """Let time pass."""
@@ -75,7 +76,10 @@ class Soak:
         """Wait until the exporter knows all there is to know at this time, and rests."""
         self.exporter.gauges.reset()
         runs = runs_of_loops(self._scrape())
-        text = wait_for(lambda: self._settled(runs), "all to be known", 300, pause=0.2)
+        try:
+            text = wait_for(lambda: self._settled(runs), "all to be known", 300, pause=0.2)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self._lacks(runs)}") from None
         holdings = self._rest()
         self.check_series(text)
         return Look(
@@ -100,14 +104,18 @@ class Soak:
         assert set(re.findall(r'[{,]job_id="([^"]*)"', text)) == shown
 
     def _settled(self, before: dict[str, float]) -> str | None:
-        """Return a scrape, if each loop ran since from its begin, and nothing is to be asked."""
-        text = self._scrape()
-        runs = runs_of_loops(text)
+        """Return a scrape, if each loop ran since from its begin, and all that live are shown."""
+        self._text = self._scrape()
+        return None if self._lacks(before) else self._text
+
+    def _lacks(self, before: dict[str, float]) -> list[str]:
+        """Return the loops and jobs that the last scrape lacks."""
+        runs = runs_of_loops(self._text)
         # One may have been under way, so the second has seen all there is.
-        done = all(runs[loop] >= before[loop] + 2 for loop in LOOPS)
+        loops = [loop for loop in LOOPS if runs[loop] < before[loop] + 2]
         books = self.world.books()
-        shown = Exposition(text).by("job_id", "trainwave_job_info").keys()
-        return text if done and set(jobs_since(books, books.at)) <= shown else None
+        shown = Exposition(self._text).by("job_id", "trainwave_job_info").keys()
+        return [*loops, *sorted(set(jobs_since(books, books.at)) - shown)]
 
     def _scrape(self) -> str:
         return self.exporter.get("/metrics")[1]

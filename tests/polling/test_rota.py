@@ -28,7 +28,7 @@ def taken(rota: Rota, now: float) -> list[Question]:
     """Take all turns there are at a moment, and leave them under way."""
     rota.look(now)
     questions = []
-    while question := rota.take_new() or rota.take_hinted() or rota.take_due(now):
+    while question := rota.take_new() or rota.take_hinted() or next(rota.due(now), None):
         questions.append(question)
     return questions
 
@@ -289,7 +289,9 @@ class Churn(RuleBasedStateMachine):
     @rule()
     def is_asked_for(self) -> None:
         self.rota.look(self.now)
-        question = self.rota.take_new() or self.rota.take_hinted() or self.rota.take_due(self.now)
+        question = (
+            self.rota.take_new() or self.rota.take_hinted() or next(self.rota.due(self.now), None)
+        )
         if question:
             self.under_way.append(question)
 

@@ -45,3 +45,8 @@ class Entry:
     """When each reading came, by our clock."""
     queue_counted: bool = False
     run_counted: bool = False
+
+    @property
+    def untimed(self) -> bool:
+        """Whether it was seen to finish, and how long it took is not counted yet."""
+        return self.job.finished and not self.run_counted and self.finished_seen is not None

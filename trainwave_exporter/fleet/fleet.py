@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from trainwave_exporter.fleet import lifecycle
+from trainwave_exporter.fleet.ages import ReadingAges
 from trainwave_exporter.fleet.directory import Directory
 from trainwave_exporter.fleet.entry import Entry, Policy
 from trainwave_exporter.fleet.merge import merge_jobs, merge_readings
@@ -94,6 +95,10 @@ class Fleet:
         """Jobs whose retention ended, and when a list last named them."""
         self._observed: dict[str, float] = {}
         """Jobs that vanished after their durations were counted, and when."""
+        self._untimed: set[str] = set()
+        """Jobs that were seen to finish, and whose own times are waited for."""
+        self._ages = ReadingAges()
+        self._ticked_at = now
 
     # What is known
 
@@ -273,6 +278,8 @@ class Fleet:
     def _follow_up(self, entry: Entry, now: float) -> None:
         self._schedule_leaving(entry)
         self._count_durations(entry, now)
+        if entry.untimed:
+            self._untimed.add(entry.job.id)
 
     def _admit(self, told: Job, now: float) -> Iterator[Change]:
         entry = Entry(replace(told, readings={}), admitted_at=now)
@@ -384,6 +391,7 @@ class Fleet:
         for metric in told:
             if readings[metric] is not entry.job.readings.get(metric):
                 entry.received_at[metric] = now
+        self._ages.put(job.account, job.id, min(entry.received_at.values(), default=now))
         return readings
 
     # Leaving
@@ -434,27 +442,44 @@ class Fleet:
         for memory in (self._retired, self._observed):
             for job_id in [key for key, at in memory.items() if _outdated(at, now, MEMORY_SECONDS)]:
                 del memory[job_id]
-        for entry in self._entries.values():
-            if entry.job.finished:
-                if not entry.run_counted:
-                    self._count_durations(entry, now)
-            elif entry.shown and entry.job.readings:
-                yield from self._expire_readings(entry, passed, now)
+        for job_id in tuple(self._untimed):
+            self._time(job_id, now)
+        if now < self._ticked_at:
+            self._set_back(now)
+        self._ticked_at = now
+        for account, age in passed.readings_max_age.items():
+            for job_id in self._ages.take_older(account, now - age):
+                entry = self._entries.get(job_id)
+                if entry is not None and entry.received_at:
+                    # Another account may tell of it by now.
+                    bound = now - passed.readings_max_age[entry.job.account]
+                    yield from self._expire_readings(entry, bound)
 
-    def _expire_readings(self, entry: Entry, passed: TimePassed, now: float) -> Iterator[Change]:
-        oldest = now - passed.readings_max_age[entry.job.account]
-        times = entry.received_at.values()
-        if oldest <= min(times) and max(times) <= now:
-            return  # of most jobs nearly always, and there may be many
-        for metric, received in entry.received_at.items():
-            entry.received_at[metric] = min(received, now)  # the clock may have been set back
-        fresh = {
-            metric: reading
-            for metric, reading in entry.job.readings.items()
-            if entry.received_at[metric] >= oldest
-        }
-        if len(fresh) != len(entry.job.readings):
+    def _time(self, job_id: str, now: float) -> None:
+        entry = self._entries.get(job_id)
+        if entry is not None:
+            self._count_durations(entry, now)
+        if entry is None or not entry.untimed:
+            self._untimed.discard(job_id)
+
+    def _expire_readings(self, entry: Entry, bound: float) -> Iterator[Change]:
+        for metric in [metric for metric, at in entry.received_at.items() if at < bound]:
+            del entry.received_at[metric]
+        readings = entry.job.readings
+        fresh = {metric: readings[metric] for metric in readings if metric in entry.received_at}
+        if entry.received_at:
+            self._ages.put(entry.job.account, entry.job.id, min(entry.received_at.values()))
+        if len(fresh) != len(readings):
             yield from self._update(entry, replace(entry.job, readings=fresh))
+
+    def _set_back(self, now: float) -> None:
+        """Take what came at a time that is yet to be, now that the clock was set back, for new."""
+        self._ages.clear()
+        for entry in self._entries.values():
+            for metric, received in entry.received_at.items():
+                entry.received_at[metric] = min(received, now)
+            if entry.received_at:
+                self._ages.put(entry.job.account, entry.job.id, min(entry.received_at.values()))
 
     def _expire_accounts(self, now: float) -> Iterator[Change]:
         for name, account in self._accounts.items():

@@ -10,6 +10,7 @@ that a fleet of any size is a few dozen numbers here. Pure arithmetic.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from math import log2
 from typing import Final
 
@@ -96,6 +97,7 @@ def _prices(counts: Iterable[int], interval: float) -> list[float]:
     return [interval * _root(rank) for rank in counts]
 
 
+@cache
 def _root(rank: int) -> float:
     """Return the square root of the importance that a rank stands for."""
     return float(2.0 ** (rank / 2))

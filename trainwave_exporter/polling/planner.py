@@ -16,7 +16,7 @@ finished jobs every fifth while there is anything else.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -138,9 +138,10 @@ class Planner:
         self._rota.look(now)
         self._settle(requests_per_minute)
         live = iter(self._enquiries.live(now, requests_per_minute))
+        due = self._rota.due(now)
         chosen: list[Question] = []
         for _ in range(slots):
-            question = next(live, None) or self._next(now)
+            question = next(live, None) or self._next(due, now)
             if question is None:
                 break
             if question.metric is None:
@@ -150,19 +151,19 @@ class Planner:
         # Within the batch it is all the same when, but not to the exposition what lies together.
         return sorted(chosen, key=_place)
 
-    def _next(self, now: float) -> Question | None:
+    def _next(self, due: Iterator[Question], now: float) -> Question | None:
         if self._finished_share.due and (question := self._take_finished(now)):
             return question
-        if self._due_share.due and (question := self._take_due(now)):
+        if self._due_share.due and (question := self._take_due(due)):
             return question
         if question := self._rota.take_new() or self._rota.take_hinted():
             self._due_share.others_had_one()
             self._finished_share.others_had_one()
             return question
-        return self._take_due(now) or self._take_finished(now)
+        return self._take_due(due) or self._take_finished(now)
 
-    def _take_due(self, now: float) -> Question | None:
-        question = self._rota.take_due(now)
+    def _take_due(self, due: Iterator[Question]) -> Question | None:
+        question = next(due, None)
         if question is not None:
             self._due_share.had_one()
             self._finished_share.others_had_one()

@@ -183,17 +183,29 @@ class Rota:
         """Return a reading that is probably not true any more."""
         return self._taken(self._hinted)
 
-    def take_due(self, now: float) -> Question | None:
-        """Return the reading that is most overdue, in parts of its interval; None if none is."""
-        best, most = None, 0.0
-        for rank, queue in self._due.items():
-            turn = self._head(queue)
-            if turn is None or turn.asked_at is None:
-                continue
-            overdue = (now - turn.asked_at + _TICK / 2) / self.allocation.interval(rank)
-            if overdue >= max(1.0, most):
-                best, most = queue, overdue
-        return None if best is None else self._taken(best)
+    def due(self, now: float) -> Iterator[Question]:
+        """Yield the readings that are overdue, at each step the one that is so most.
+
+        That is in parts of its interval. Nothing may be put in the queues between two steps.
+        """
+        most = [entry for rank in self._due if (entry := self._overdue(rank, now))]
+        heapq.heapify(most)
+        while most:
+            _, rank = most[0]
+            if question := self._taken(self._due[rank]):
+                yield question
+            if after := self._overdue(rank, now):
+                heapq.heapreplace(most, after)
+            else:
+                heapq.heappop(most)
+
+    def _overdue(self, rank: int, now: float) -> tuple[float, int] | None:
+        """Return minus how overdue the first of a rank is, and the rank; None where it is not."""
+        turn = self._head(self._due[rank])
+        if turn is None or turn.asked_at is None:
+            return None
+        parts = (now - turn.asked_at + _TICK / 2) / self.allocation.interval(rank)
+        return (-parts, rank) if parts >= 1.0 else None
 
     # How it went
 
