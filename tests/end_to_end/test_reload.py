@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 from support.exporter import Exporter, Metrics, wait_for
+from support.scraping import prometheus, query
 from support.simulated import serving
+from support.tools import SUITES
 
+from deploy.prometheus import build
 from trainwave_exporter.simulator import Simulator, World
 
 KEYS = {"FIRST": "first-key", "SECOND": "second-key", "TRAINWAVE_API_KEY": "first-key"}
@@ -237,6 +240,25 @@ def test_what_is_wrong_is_told_and_all_stays_as_it_was(
     assert reload(exporter)[0] == 200
     assert "The configuration was not reloaded" not in exporter.get("/")[1]
     exporter.wait(lambda m: m.get(OUTCOME) == 1, "the recovery to be told")
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_prometheus_alerts_on_a_refused_reload_until_one_succeeds(
+    suite: str, exporter: Exporter, file: Path, api_url: str, tmp_path: Path
+) -> None:
+    target = exporter.url.removeprefix("http://")
+    rules = [Path(build.__file__).parent / "rules" / "alerts.yml"]
+    firing = 'ALERTS{alertname="TrainwaveReloadFailed",alertstate="firing"}'
+    with prometheus(suite, tmp_path, target, rules=rules) as url:
+        wait_for(lambda: query(url, OUTCOME), "a first scrape")
+        assert query(url, firing) == []
+        write(file, api_url, "first", more="web: {telemetry_path: /elsewhere}\n")
+        assert reload(exporter)[0] == 500
+        [alert] = wait_for(lambda: query(url, firing), "the alert")
+        assert alert["metric"].items() >= {("severity", "warning"), ("instance", target)}
+        write(file, api_url, "first")
+        assert reload(exporter)[0] == 200
+        wait_for(lambda: not query(url, firing) and query(url, OUTCOME), "the alert to be over")
 
 
 def test_a_missing_key_refuses_the_whole(exporter: Exporter, file: Path, api_url: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.certificates import PASSWORD_HASH, Authority, encrypt
+from support.raised import places, recorded
 
 from trainwave_exporter.config import ConfigError, Settings
 from trainwave_exporter.config.settings import Web
@@ -18,6 +19,11 @@ from trainwave_exporter.wiring import load_access
 
 FILES = Path(__file__).parent / "web_config"
 GOOD = sorted((FILES / "good").glob("*.yml"))
+NOT_OF_THE_FILE = (
+    "there is no TLS",  # which nothing can bring about
+    "none of them is to be had here",  # with an OpenSSL that was built without them
+    "TLS begins and ends with a restart only",  # of a change: see test_access_tls.py
+)
 BAD = sorted((FILES / "bad").glob("*.yml"))
 
 
@@ -58,6 +64,20 @@ def test_a_bad_file_is_refused_with_one_exact_line(folder: Path, file: Path) -> 
 
 def test_every_expected_message_has_its_bad_file() -> None:
     assert {file.stem for file in BAD} == {file.stem for file in (FILES / "bad").glob("*.txt")}
+
+
+def test_there_is_no_message_about_the_file_that_nothing_bad_provokes(
+    folder: Path, tmp_path: Path
+) -> None:
+    with recorded(AccessError) as made:
+        for file in [*(Path(shutil.copy(file, folder)) for file in BAD), tmp_path / "none.yml"]:
+            with pytest.raises(ConfigError):
+                load(file)
+    missing = [
+        call for place, call in places(AccessError, "web/access").items() if place not in made
+    ]
+    assert len(missing) == len(NOT_OF_THE_FILE)
+    assert all(told in call for told, call in zip(NOT_OF_THE_FILE, sorted(missing), strict=True))
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

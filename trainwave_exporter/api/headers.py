@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -71,6 +72,7 @@ def _moment(text: str | None, default: float) -> float:
     return default if date is None else date
 
 
+@lru_cache(maxsize=64)  # all answers of a second tell the same
 def _date(text: str | None) -> float | None:
     """Return an HTTP date as Unix seconds."""
     if not text:
