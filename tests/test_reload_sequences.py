@@ -6,8 +6,8 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ SETTINGS: Mapping[str, tuple[Any, ...]] = {
         {"readings_interval": "2m", "sweep_interval": "5m"},
     ),
     "fleet": ({}, {"staleness": "20m"}, {"finished_retention": "2h", "vanish_after_sweeps": 2}),
-    "storage": ({}, {"write_interval": "3s"}),
+    "storage": ({}, {"write_interval": "3s"}, {"retention": "40d"}),
     "metrics": ({}, {"deny": ["trainwave_job_*_limit_bytes"]}, {"max_jobs": 1000}),
     "budgets": (
         [],
@@ -53,6 +53,7 @@ good = st.fixed_dictionaries(
     {
         "accounts": st.sets(st.sampled_from(NAMES), min_size=1),
         "share": st.sampled_from([0.5, 0.8]),
+        "swapped": st.booleans(),
         **{name: st.sampled_from(choices) for name, choices in SETTINGS.items()},
     }
 )
@@ -78,8 +79,10 @@ def document(chosen: Mapping[str, Any], api_urls: Mapping[str, str]) -> Mapping[
     """Return the settings as the file has them."""
     if chosen in BAD:
         return {"trainwave": {"api_key_env": "KEY_FIRST"}, **chosen}
+    places = NAMES[::-1] if chosen["swapped"] else NAMES
+    url = {name: api_urls[place] for name, place in zip(NAMES, places, strict=True)}
     accounts = [
-        {"name": name, "api_url": api_urls[name], "api_key_env": f"KEY_{name.upper()}"}
+        {"name": name, "api_url": url[name], "api_key_env": f"KEY_{name.upper()}"}
         for name in sorted(chosen["accounts"])
     ]
     rest = {name: chosen[name] for name in SETTINGS if chosen[name]}
@@ -95,6 +98,7 @@ def begun(file: Path) -> Daemon:
 
 
 KEPT = r"trainwave_(up|job_|jobs|account_|organization_info|project_info|budget_limit_dollars)"
+COUNTERS = re.compile(r"^(trainwave_\w+_total(?:{.*})?) (\S+)$", re.MULTILINE)
 PASSING = re.compile("timestamp|_idle_")
 
 
@@ -126,8 +130,10 @@ async def lived(
 ) -> None:
     """Let one daemon load all of them and another begin with the last; compare the two."""
     file = write(sequence[0])
-    async with running(begun(file)) as worn:
-        scraping = asyncio.create_task(scraped_all_the_while(worn))
+    went = set(NAMES) - set.intersection(
+        *(chosen["accounts"] for chosen in [*sequence, last] if chosen not in BAD)
+    )
+    async with running(begun(file)) as worn, scraped_all_the_while(worn, went):
         for chosen in [*sequence[1:], last]:
             write(chosen)
             if chosen in BAD:
@@ -137,9 +143,6 @@ async def lived(
                 await worn.reload()
         async with running(begun(file)) as fresh:
             await alike(worn, fresh)
-        scraping.cancel()
-        with suppress(asyncio.CancelledError):
-            await scraping
 
 
 async def alike(worn: Daemon, fresh: Daemon) -> None:
@@ -169,12 +172,31 @@ async def running(daemon: Daemon) -> AsyncIterator[Daemon]:
         await task
 
 
-async def scraped_all_the_while(daemon: Daemon) -> None:
-    """Scrape without a pause: every scrape is answered."""
-    while True:
-        status, text = await get(daemon, "/metrics")
-        assert status == 200
-        assert "trainwave_up{" in text
+@asynccontextmanager
+async def scraped_all_the_while(daemon: Daemon, went: Collection[str]) -> AsyncIterator[None]:
+    """Scrape without a pause: every scrape is answered, and no counter is less than before.
+
+    But for those of accounts that ``went`` at times, which begin anew.
+    """
+    ending = asyncio.Event()
+
+    async def scrape() -> None:
+        counted: dict[str, float] = {}
+        while not ending.is_set():
+            status, text = await get(daemon, "/metrics")
+            assert status == 200
+            assert "trainwave_up{" in text
+            now = {name: float(value) for name, value in COUNTERS.findall(text)}
+            fell = {name: now[name] for name in counted.keys() & now if now[name] < counted[name]}
+            assert not [name for name in fell if not any(f'account="{it}"' in name for it in went)]
+            counted |= now
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(scrape())
+        try:
+            yield
+        finally:
+            ending.set()
 
 
 def test_a_sequence_of_reloads_leaves_no_trace(

@@ -98,6 +98,10 @@ STARTS = {
         ("--web.config.file=@/web.yml",),
         files={"web.yml": "[]"},
     ),
+    "demo with a file": Start(
+        "--config.file: a demo takes no file; give it flags instead",
+        ("--config.file=@/exporter.yml", "demo"),
+    ),
     "report of nothing": Start(
         "storage.path: :memory: keeps nothing to report", ("report", "--storage.path=:memory:")
     ),

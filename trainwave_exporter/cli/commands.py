@@ -153,6 +153,8 @@ def demo(options: Options, _environ: Mapping[str, str]) -> int:
 
     Neither the environment nor a file counts: a real key or organization would spoil the demo.
     """
+    if hasattr(options, CONFIG_FILE.path):  # in front of the command, where every flag is taken
+        raise ConfigError(CONFIG_FILE.flag, None, "a demo takes no file; give it flags instead")
     flags = {**flags_of(options), "storage.path": IN_MEMORY}
 
     async def run() -> None:
