@@ -7,6 +7,7 @@ it is for: to whoever serves until it is told to stop, being told is no failure.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 
@@ -15,6 +16,8 @@ _ENDING = (signal.SIGTERM, signal.SIGINT)
 
 def run() -> int:
     """Hold signals back, load the command line, and do what it asks for."""
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))  # the key is in the memory
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     from trainwave_exporter.cli import main  # noqa: PLC0415 - this is what takes a moment
 

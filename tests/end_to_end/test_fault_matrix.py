@@ -193,6 +193,8 @@ async def test_a_fault_is_told_and_costs_nothing_but_what_it_hits(
             check_after(endpoint, during, after, world.now)
             before = after
         assert world.simulator.decoy.keys == []
+        # It reads, and nothing else: whatever goes wrong, no job is made or stopped.
+        assert world.simulator.stats.by_endpoint.keys().isdisjoint({"create", "stop", "other"})
 
 
 def check_during(fault: Fault, endpoint: str, before: Metrics, during: Metrics) -> None:

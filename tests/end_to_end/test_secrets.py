@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import resource
 import signal
+import subprocess
+import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Event
 from urllib.parse import quote
@@ -70,6 +75,50 @@ def test_the_key_is_in_no_log_page_metric_title_or_file(tmp_path: Path) -> None:
     assert spelled("\n".join(seen)) == []
     for file in ledger.iterdir():
         assert KEY.encode() not in file.read_bytes(), file.name
+
+
+def test_no_core_file_is_written_which_would_hold_the_key(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))
+    try:
+        with Exporter(
+            "--trainwave.api-url=http://127.0.0.1:9",
+            f"--storage.path={tmp_path}",
+            env={"TRAINWAVE_API_KEY": KEY, "PYTHONFAULTHANDLER": "1"},
+        ) as exporter:
+            limits = Path(f"/proc/{exporter.process.pid}/limits").read_text()
+            exporter.process.send_signal(signal.SIGQUIT)
+            assert exporter.process.wait(10) == -signal.SIGQUIT
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, before)
+    assert re.search(r"^Max core file size +0 ", limits, re.MULTILINE)
+    assert spelled("".join(exporter.raw_log)) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("check",), ("check", "--log.level=debug"), ("--help",), ("report",), ("--no-such-flag",)],
+    ids=" ".join,
+)
+def test_no_command_prints_the_key(arguments: Sequence[str], tmp_path: Path) -> None:
+    simulator = Simulator(World(seed=8, jobs=5), keys=(KEY,), rate_limit=1000)
+    simulator.faults = parse_faults("all=0.3,slow_for=2s")
+    with serving(simulator) as url:
+        ran = subprocess.run(
+            [sys.executable, "-m", "trainwave_exporter", *arguments],
+            env={
+                **os.environ,
+                "TRAINWAVE_API_URL": url,
+                "TRAINWAVE_API_KEY": KEY,
+                "TRAINWAVE_TIMEOUT": "1s",
+                "TRAINWAVE_STORAGE_PATH": str(tmp_path),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert ran.stdout + ran.stderr
+    assert spelled(ran.stdout + ran.stderr) == []
 
 
 def test_no_traceback_of_the_daemon_shows_the_key_even_with_all_local_variables() -> None:
