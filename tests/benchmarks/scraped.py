@@ -29,7 +29,9 @@ async def serve(jobs: int) -> None:
         answer=lambda: exposition.answer,
         telemetry_path="/metrics",
         unready_reasons=list,
-        overview=lambda: Overview(version="", started_at=0, now=0, telemetry_path="/metrics"),
+        overview=lambda: Overview(
+            version="", python="", started_at=0, now=0, telemetry_path="/metrics"
+        ),
         scraped=lambda _form, _seconds: None,
     )
     await server.start("127.0.0.1:0")

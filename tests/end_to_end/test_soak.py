@@ -18,7 +18,7 @@ from typing import NamedTuple
 import pytest
 from support.exporter import wait_for
 from support.probed import Holdings, ProbedExporter
-from support.simulated import serving
+from support.simulated import Served, served
 from support.stepped import Exposition, StepClock
 
 from trainwave_exporter.simulator import Books, Dialect, Simulator, World
@@ -58,9 +58,10 @@ class Soak:
     """The world, the exporter, and their clocks."""
 
     def __init__(
-        self, world: World, exporter: ProbedExporter, clocks: tuple[StepClock, StepClock]
+        self, api: Served, exporter: ProbedExporter, clocks: tuple[StepClock, StepClock]
     ) -> None:
-        self.world = world
+        self._api = api
+        self.world = api.simulator.world
         self.exporter = exporter
         self._world_clock, self._clock = clocks
         self._quiet: tuple[int, int, int, float] | None = None
@@ -69,7 +70,7 @@ class Soak:
     def go_on(self, seconds: int) -> None:
         """Let time pass."""
         self._world_clock.set(self.world.now + seconds)
-        self.world.advance()
+        self._api.do(lambda simulator: simulator.world.advance())
         self._clock.set(self.world.now)
 
     def look(self) -> Look:
@@ -91,7 +92,7 @@ class Soak:
 
     def check_series(self, text: str) -> None:
         """Assert that all that live have series, and of the others those that ended of late."""
-        books = self.world.books()
+        books = self._books()
         shown = Exposition(text).by("job_id", "trainwave_job_info").keys()
         assert (
             set(jobs_since(books, books.at))
@@ -113,9 +114,12 @@ class Soak:
         runs = runs_of_loops(self._text)
         # One may have been under way, so the second has seen all there is.
         loops = [loop for loop in LOOPS if runs[loop] < before[loop] + 2]
-        books = self.world.books()
+        books = self._books()
         shown = Exposition(self._text).by("job_id", "trainwave_job_info").keys()
         return [*loops, *sorted(set(jobs_since(books, books.at)) - shown)]
+
+    def _books(self) -> Books:
+        return self._api.do(lambda simulator: simulator.world.books())
 
     def _scrape(self) -> str:
         return self.exporter.get("/metrics")[1]
@@ -170,10 +174,10 @@ def soaking(folder: Path, jobs: int) -> Iterator[Soak]:
         world, dialect=Dialect.DEPLOYED, keys=(KEY,), rate_limit=None, page_cap=1000
     )
     with (
-        serving(simulator) as url,
+        served(simulator) as api,
         ProbedExporter(
             folder / "gauges",
-            f"--trainwave.api-url={url}",
+            f"--trainwave.api-url={api.url}",
             "--trainwave.initial-rate-limit=100000",
             "--trainwave.rate-limit-share=1",
             "--trainwave.page-size=1000",
@@ -189,7 +193,7 @@ def soaking(folder: Path, jobs: int) -> Iterator[Soak]:
             env={"TRAINWAVE_API_KEY": KEY},
         ) as exporter,
     ):
-        yield Soak(world, exporter, (world_clock, clock))
+        yield Soak(api, exporter, (world_clock, clock))
 
 
 @pytest.mark.timeout(120 + 60 * DAYS)

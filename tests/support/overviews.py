@@ -15,6 +15,7 @@ HOSTILE = "</table><script>console.log('x')</script><img src=x onerror=alert(1)>
 
 OVERVIEW = Overview(
     version="1.2.3",
+    python="3.11.7",
     started_at=1000,
     now=1012,
     telemetry_path="/metrics",

@@ -106,6 +106,7 @@ def page_of(*accounts: AccountOverview, started_at: float = NOW, **parts: Any) -
     return render(
         Overview(
             version="1.2.3",
+            python="3.11.7",
             started_at=started_at,
             now=NOW,
             telemetry_path="/metrics",
@@ -322,7 +323,11 @@ def test_settings_that_differ_are_open_and_all_are_at_hand() -> None:
     unusual = SettingOverview(name="web.open_health", value="true", changed=True)
     tables = Cells(page_of(settings=(usual, unusual))).tables
     assert tables["settings"][1:] == [["web.open_health", "true"]]
-    assert tables["all-settings"][1:] == [["log.level", "info"], ["web.open_health", "true"]]
+    assert tables["all-settings"][1:] == [
+        ["log.level", "info", "default"],
+        ["web.open_health", "true", "set"],
+    ]
+    assert "Version 1.2.3, Python 3.11.7, running" in page_of()
 
 
 def test_whatever_the_api_or_the_operator_calls_things_stays_text() -> None:

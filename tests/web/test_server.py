@@ -127,7 +127,7 @@ async def test_the_landing_page_comes_with_a_policy_against_scripts(site: Site) 
         page = await response.text()
     assert response.headers["Content-Type"] == "text/html; charset=utf-8"
     assert response.headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
-    assert "Version 1.2.3, running for 12 s" in page
+    assert "Version 1.2.3, Python 3.11.7, running for 12 s" in page
 
 
 async def test_the_process_is_healthy_as_long_as_it_answers(site: Site) -> None:

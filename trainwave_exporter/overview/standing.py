@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from platform import python_version
 
 from trainwave_exporter.config import Settings
 from trainwave_exporter.fleet import Fleet
@@ -52,6 +53,7 @@ class Standing:
         """Return how all stands. Times are Unix seconds. Costs the same for any number of jobs."""
         return Overview(
             version=version,
+            python=python_version(),
             started_at=started_at,
             now=now,
             telemetry_path=settings.web.telemetry_path,

@@ -106,8 +106,8 @@ def render(overview: Overview) -> str:
 <main>
 <header>
 <h1>Trainwave exporter</h1>
-<span class="soft">Version {escape(overview.version)}, running for \
-{span(now - overview.started_at)}</span>
+<span class="soft">Version {escape(overview.version)}, Python {escape(overview.python)}, \
+running for {span(now - overview.started_at)}</span>
 <nav aria-label="Endpoints">
 <a href="{escape(overview.telemetry_path)}">Metrics</a>
 <a href="/-/healthy">Health</a>
@@ -130,7 +130,7 @@ def render(overview: Overview) -> str:
 {_table("settings", _SETTING, (_setting(setting) for setting in changed))}
 <details>
 <summary id="all-settings">All {len(overview.settings)} settings</summary>
-{_table("all-settings", _SETTING, (_setting(setting) for setting in overview.settings))}
+{_table("all-settings", _ALL, (_any_setting(setting) for setting in overview.settings))}
 </details>
 </main>
 </body>
@@ -301,11 +301,17 @@ def _loop(loop: LoopOverview, now: float) -> str:
 
 
 _SETTING = ("Setting", "Value")
+_ALL = (*_SETTING, "Set")
 
 
-def _setting(setting: SettingOverview) -> str:
+def _setting(setting: SettingOverview, further: str = "") -> str:
     return f"""<tr><th scope="row">{escape(setting.name)}</th>\
-<td class="value">{escape(setting.value)}</td></tr>"""
+<td class="value">{escape(setting.value)}</td>{further}</tr>"""
+
+
+def _any_setting(setting: SettingOverview) -> str:
+    told = "set" if setting.changed else '<span class="soft">default</span>'
+    return _setting(setting, f"<td>{told}</td>")
 
 
 def _error(error: str | None, columns: int) -> str:

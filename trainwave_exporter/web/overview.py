@@ -96,6 +96,8 @@ class Overview(Struct, frozen=True, kw_only=True):
     """The exporter as a whole."""
 
     version: str
+    python: str
+    """The version of the interpreter."""
     started_at: float
     now: float
     telemetry_path: str
