@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -55,6 +57,26 @@ def test_of_new_readings_those_of_the_newest_jobs_go_first_and_of_these_gpu_util
     assert [question.job_id for question in order[8:]] == ["j-1"] * 5 + ["j-2"] * 5
     gpus = [n for n, question in enumerate(order) if question.metric is Metric.GPU_UTILIZATION]
     assert gpus == [0, 6, 7]
+
+
+def test_nothing_is_held_of_jobs_that_left_before_their_turn_came() -> None:
+    rota = new_rota()
+    jobs = [job(f"j-{number}") for number in range(2000)]
+
+    def held() -> list[int]:
+        return [sys.getrefcount(each) for each in jobs]
+
+    here = held()
+    for each in jobs:
+        rota.seat(each, NOW)
+        answer(rota, *taken(rota, NOW), now=NOW)
+    del each
+    assert all(now > before for now, before in zip(held(), here, strict=True))
+    for number in range(1900):
+        rota.dismiss(f"j-{number}")
+    rota.look(NOW)  # long before any of them is due
+    assert held()[:1900] == here[:1900]
+    assert len(taken(rota, NOW + 500)) == 600
 
 
 def test_what_is_known_already_is_wanted_when_it_is_old_and_not_at_once() -> None:

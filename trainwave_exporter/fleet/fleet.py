@@ -381,7 +381,7 @@ class Fleet:
     ) -> Mapping[Metric, Reading]:
         """Return the readings of a job after these came; a job that is over has none."""
         if job.finished:
-            entry.received_at.clear()
+            self._drop_readings(entry)
             return {}
         if not told:
             return entry.job.readings
@@ -427,7 +427,11 @@ class Fleet:
             self._tallies.shown(entry.job, None)
             yield Departed(entry.job, reason)
             entry.job = replace(entry.job, readings={})
-            entry.received_at.clear()
+            self._drop_readings(entry)
+
+    def _drop_readings(self, entry: Entry) -> None:
+        entry.received_at.clear()
+        self._ages.forget(entry.job.account, entry.job.id)
 
     def _time_passed(self, passed: TimePassed, now: float) -> Iterator[Change]:
         yield from self._expire_accounts(now)

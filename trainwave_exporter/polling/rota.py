@@ -21,7 +21,7 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from itertools import count
-from typing import Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from trainwave_exporter.model import Job, Metric, Reading
 from trainwave_exporter.polling.allocation import Allocation, rank_of
@@ -46,6 +46,8 @@ _GENERATION: Final = 60.0
 """Jobs that came within so many seconds are equally new."""
 _PASSES: Final = 16
 """So many times in an interval the order of places begins anew."""
+_SLACK: Final = 1000
+"""So many entries may be left over in the queues, and as many as there are turns."""
 _TICK: Final = 1.0
 _ORDER = {metric: place for place, metric in enumerate(Metric)}
 
@@ -150,10 +152,13 @@ class Rota:
     def dismiss(self, job_id: str) -> None:
         """Forget a job that left or runs no more."""
         seat = self._seats.pop(job_id, None)
-        for turn in seat.turns.values() if seat is not None else ():
+        if seat is None:
+            return
+        for turn in seat.turns.values():
             turn.stamp = 0
             if not turn.free:
                 self._forget_rank(turn)
+        seat.turns.clear()  # who refers to each other would wait for the garbage collector
 
     def hint(self, question: Question, now: float) -> None:
         """Note that what is known is probably not true any more, so that it is wanted soon."""
@@ -168,6 +173,7 @@ class Rota:
         if now < self._seen_at:
             self._set_back(now)
         self._seen_at = now
+        self._tidy()
         while self._resting and not resting(now, self._resting[0][0]):
             self._wake(heapq.heappop(self._resting))
         for _ in range(len(self._free)):
@@ -309,6 +315,17 @@ class Rota:
         _, stamp, turn = entry
         if turn.stamp == stamp:
             self._enqueue(turn)
+
+    def _tidy(self) -> None:
+        """Drop what is left over, where that is most: it would hold jobs that are long gone."""
+        queues: list[_Queue[Any]] = [
+            *(self._new, self._hinted, self._free, self._resting),
+            *self._due.values(),
+        ]
+        if sum(map(len, queues)) > 2 * len(Metric) * len(self._seats) + _SLACK:
+            for queue in queues:
+                queue[:] = [entry for entry in queue if entry[2].stamp == entry[1]]
+                heapq.heapify(queue)
 
     def _set_back(self, now: float) -> None:
         """Take what lies ahead, now that the clock was set back, for asked now."""
