@@ -57,6 +57,7 @@ def _goals(day: Day) -> list[Goal]:
             ours.median_delay / robin.median_delay,
             at_most=0.334,  # a third of delays that are multiples of ten seconds
             why_missed="the other readings are not left to age even more for it",
+            explained=0.45,
         )
     return [
         Goal(
@@ -67,6 +68,7 @@ def _goals(day: Day) -> list[Goal]:
                 "utilizations change within a minute, below which nothing is asked again: asking"
                 f" for everything once a minute, without any limit, would come to {bare:.2f}"
             ),
+            explained=0.7,
         ),
         Goal(
             f"error, ours / ignoring the limit, {day.dialect}",

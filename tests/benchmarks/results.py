@@ -50,6 +50,8 @@ class Goal:
     unit: str = ""
     why_missed: str = ""
     """Shown where it is missed."""
+    explained: float | None = None
+    """The worst figure that this explains."""
 
     @property
     def met(self) -> bool:
@@ -60,8 +62,17 @@ class Goal:
 
     @property
     def unexplained(self) -> bool:
-        """Whether it is missed, and nobody says why."""
-        return not self.met and not self.why_missed
+        """Whether it is missed, and nobody says why, or by more than that explains."""
+        if self.met:
+            return False
+        if not self.why_missed or self.explained is None:
+            return True
+        as_said = (
+            self.figure <= self.explained
+            if self.at_least is None
+            else self.figure >= self.explained
+        )
+        return not as_said
 
     def row(self) -> Sequence[str]:
         """Return it as a row of the table of goals."""

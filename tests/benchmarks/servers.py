@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -121,12 +122,14 @@ def nginx(body: bytes) -> Iterator[Server]:
         folder = Path(name)
         folder.chmod(0o755)
         (folder / "metrics").write_bytes(body)
-        port = 18_080
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
         (folder / "nginx.conf").write_text(
             f"daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error;\n"
             "events {}\n"
-            f"http {{ access_log off; sendfile on; server {{ listen 127.0.0.1:{port};"
-            f" root {folder}; location /metrics {{ add_header Content-Encoding gzip; }} }} }}\n"
+            "http { access_log off; sendfile on; open_file_cache max=9;"
+            f" server {{ listen 127.0.0.1:{port}; root {folder};"
+            " location /metrics { add_header Content-Encoding gzip; } } }\n"
         )
         command = ["nginx", "-c", str(folder / "nginx.conf"), "-p", name]
         with subprocess.Popen(command) as process:
