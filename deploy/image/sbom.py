@@ -29,6 +29,8 @@ def component(package: Distribution) -> dict[str, Any]:
         known["description"] = about
     if expression := package.metadata["License-Expression"]:
         known["licenses"] = [{"expression": expression}]
+    elif (named := package.metadata["License"]) and "\n" not in named:
+        known["licenses"] = [{"license": {"name": named}}]
     return known
 
 

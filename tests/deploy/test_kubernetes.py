@@ -187,6 +187,41 @@ def test_both_make_the_same_pod() -> None:
     assert kustomize == helm
 
 
+@pytest.mark.parametrize(
+    "kind",
+    ["Service", "NetworkPolicy", "PodDisruptionBudget", "PersistentVolumeClaim", "ServiceMonitor"],
+)
+def test_both_make_the_same_of_everything_else(kind: str) -> None:
+    values = KEYED | {"serviceMonitor": {"enabled": True}}
+    kustomize, helm = the(kind, kustomized("operator"))["spec"], the(kind, helmed(values))["spec"]
+    assert kustomize == not_of_the_release(helm)
+
+
+def not_of_the_release(thing: Any) -> Any:
+    """Return what is left without the label of a release, and without who comes for its test."""
+    match thing:
+        case dict():
+            return {
+                key: not_of_the_release(value)
+                for key, value in thing.items()
+                if key != "app.kubernetes.io/instance"
+            }
+        case list():
+            kept = [each for each in thing if "trainwave-exporter-test" not in json.dumps(each)]
+            return [not_of_the_release(each) for each in (kept or thing)]
+    return thing
+
+
+@rendered
+def test_prometheus_is_let_in_and_nobody_else(by: str, name: str) -> None:
+    for policy in of_kind("NetworkPolicy", made(by, name)):
+        [ingress] = policy["spec"]["ingress"]
+        guests = [
+            each["podSelector"]["matchLabels"]["app.kubernetes.io/name"] for each in ingress["from"]
+        ]
+        assert guests == ["prometheus", *(["trainwave-exporter-test"] if by == "helm" else [])]
+
+
 @pytest.mark.parametrize("name", VALUES)
 def test_helm_finds_no_fault_with_the_chart(name: str) -> None:
     report = helm_python.lint(CHART, VALUES[name], strict=True)

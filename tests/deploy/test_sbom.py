@@ -32,4 +32,7 @@ def test_it_names_everything_that_is_installed() -> None:
     installed = {(each.metadata["Name"], each.version) for each in distributions()}
     assert billed == {each for each in installed if each[0] != "trainwave-exporter"}
     aiohttp = next(each for each in bill["components"] if each["name"] == "aiohttp")
+    assert aiohttp["licenses"]
+    without = [each["name"] for each in bill["components"] if "licenses" not in each]
+    assert len(without) < len(bill["components"]) / 4
     assert aiohttp["purl"] == f"pkg:pypi/aiohttp@{aiohttp['version']}"
