@@ -32,7 +32,7 @@ endurance: $(VENV)/.dev ## ten minutes of every fault at once, then each at each
 	@ENDURANCE_SECONDS=600 MATRIX_FULL=1 $(BIN)/python -m pytest -n 2 \
 		tests/end_to_end/test_endurance.py tests/end_to_end/test_fault_matrix.py
 
-soak: $(VENV)/.dev ## three weeks in which 100,000 jobs come and go, in a quarter of an hour
+soak: $(VENV)/.dev ## three weeks in which 100,000 jobs come and go, in ten minutes
 	@SOAK_JOBS=500 SOAK_DAYS=22 $(BIN)/python -m pytest --timeout=3600 -s tests/end_to_end/test_soak.py
 
 fuzz: $(VENV)/.dev ## ten minutes of any bytes: hypothesis, then atheris on the kept corpus

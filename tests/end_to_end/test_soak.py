@@ -30,10 +30,10 @@ STEP = 12 * HOUR
 START = 1_792_000_000
 RETENTION = 6 * HOUR
 KEY = "soak-key-83ab17"
-WARM = 20_000
+WARM = 40_000
 """Jobs after which every cache is as full as it may get: that of the ledger's file has 16 MiB, and
-a job takes about 1 KiB there."""
-FILLING = 3
+a job takes about half a kilobyte there."""
+FILLING = 1.5
 """Kilobytes that a job may add to the caches before."""
 SETTLED = 3 * DAY
 """Seconds after which the ledger has begun to forget as many jobs as it learns of."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlencode
 
@@ -97,7 +96,6 @@ class Wire:
         self._validators = Validators()
         self._http = _Http(
             headers=_HEADERS,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             timeout=httpx.Timeout(
                 None,  # asyncio.timeout bounds the whole exchange, and so the writing
                 pool=_CONNECT_SHARE * timeout,  # from the name to TLS
@@ -199,11 +197,29 @@ class _Transport(AiohttpTransport):
         )
 
 
+class _NoCookies(httpx.Cookies):
+    """Takes none: what httpx does to look for them costs as much as reading a small answer."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        pass
+
+
+_NO_COOKIES = _NoCookies()
+
+
 class _Http(httpx.AsyncClient):
-    """Goes through `_Transport`, also to the proxies of the environment.
+    """Goes through `_Transport`, also to the proxies of the environment, and keeps no cookie.
 
     Both methods are where httpx has its makers of transports put theirs in.
     """
+
+    @property
+    def cookies(self) -> httpx.Cookies:
+        return _NO_COOKIES
+
+    @cookies.setter
+    def cookies(self, _: object) -> None:
+        pass
 
     def _init_transport(
         self,

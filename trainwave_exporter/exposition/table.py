@@ -84,8 +84,11 @@ class Block(Generic[R]):
         self.changed |= upper.changed
         self.moved = True
 
-    def render(self, families: Sequence[Family[R]]) -> None:
-        """Write anew what changed; a cell stays the same object if its lines are the same."""
+    def render(self, families: Sequence[Family[R]]) -> Iterator[None]:
+        """Write anew what changed, a cell at every step.
+
+        One stays the same object if its lines are the same.
+        """
         places = self._changed_places()
         records = [self.records[place] for place in places]
         for number, family in enumerate(families):
@@ -96,6 +99,7 @@ class Block(Generic[R]):
                     column[place] = one
                 lines = family.writer.lines(column, self.identities)
                 self.cells[number] = pressed(lines, self.cells[number])
+                yield
         self.changed.clear()
         self.moved = False
 
@@ -162,10 +166,9 @@ class Table(Generic[R]):
             yield from block.records
 
     def render(self) -> Iterator[None]:
-        """Bring all cells up to date, a block at every step."""
+        """Bring all cells up to date, one at every step."""
         for block in self._stale:
-            block.render(self.families)
-            yield
+            yield from block.render(self.families)
         self._stale = set()
 
     def column(self, place: int) -> list[Cell]:
