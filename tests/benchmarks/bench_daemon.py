@@ -43,7 +43,7 @@ WARM_UP: Final = 4
 """Minutes' worth of requests beforehand: the first minute begins with a burst and ends idle, and it
 takes some more until that is levelled out."""
 SHARE: Final = 0.8
-AT_ONCE: Final = 16
+AT_ONCE: Final = 2
 """Requests that are sent at a time."""
 PEER_SECONDS: Final = 10
 """How long each run of a peer lasts."""

@@ -20,7 +20,7 @@ from trainwave_exporter.exposition.telemetry import Telemetry
 from trainwave_exporter.exposition.text import Description
 from trainwave_exporter.model import Appeared, Bygone, Change, Changed, Departed, Idleness, Job
 
-SLICE_SECONDS = 0.005
+SLICE_SECONDS = 0.001
 """For how long a publication may keep the event loop to itself at a stretch."""
 _STEP = 64
 """How many changes are taken over between two looks at the clock."""

@@ -72,11 +72,8 @@ class Enquiries:
     def listed(self, since: float, now: float) -> None:
         """Note that the running list was walked from ``since`` on: it confirmed whom it named."""
         self._listed_since = since
-        self._unlisted = {
-            job_id: None
-            for job_id in sorted(self._alive)
-            if self._is_unlisted(self._jobs[job_id], now)
-        }
+        unlisted = [job_id for job_id in self._alive if self._is_unlisted(self._jobs[job_id], now)]
+        self._unlisted = dict.fromkeys(sorted(unlisted))
 
     def live(self, now: float, requests_per_minute: float) -> list[Question]:
         """Return which live jobs to ask for now, most urgent first."""

@@ -102,8 +102,11 @@ class Lists:
         if filtered:
             self._distrust(refused=False)
         self.running = listed
+        # Each of these looks at every job, so others have a turn in between.
         self._listed(listed.began_at)
+        await asyncio.sleep(0)
         await self._look_for_missing(step)
+        await asyncio.sleep(0)
         self._reserve_running(listed)
 
     def _check_block(self) -> None:

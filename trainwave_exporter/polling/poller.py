@@ -40,8 +40,10 @@ SPEND_INTERVAL = 1.0
 """Seconds between two looks of the planner at what the budget allows."""
 _SPREAD = 0.8
 """Part of the time until the next look over which requests are spread."""
-_AT_ONCE = 16
-"""Questions that are sent without a pause: some milliseconds' work for the event loop."""
+_FEW = 16
+"""Questions that are sent at once: some milliseconds' work for the event loop."""
+_AT_ONCE = 2
+"""The same where there are more: what comes in a burst is answered in one, and scrapes wait."""
 _LEAST_UNDER_WAY = 16
 """Questions that may be under way or wait for their turn, however little there is to spend."""
 _UNDER_WAY_SECONDS = 2.0
@@ -197,8 +199,9 @@ class AccountPoller:
         chosen = self._planner.choose(max(0, slots), now, self._requests_per_minute)
         self._observe(self.outlook)
         began = self._monotonic()
+        at_once = _FEW if len(chosen) <= _FEW else _AT_ONCE
         for number, question in enumerate(chosen):
-            if number and number % _AT_ONCE == 0:
+            if number and number % at_once == 0:
                 due = began + _SPREAD * SPEND_INTERVAL * number / len(chosen)
                 await self._sleep(max(0.0, due - self._monotonic()))
             self._spawn(self._ask(question))
