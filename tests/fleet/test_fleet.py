@@ -761,6 +761,17 @@ def test_after_a_clock_set_back_old_readings_do_not_stay_for_long(world: World) 
     assert world.shown().readings[Metric.GPU_UTILIZATION].points == (Point(0.0),)
 
 
+def test_a_clock_that_was_ahead_for_a_moment_keeps_no_reading_for_long(world: World) -> None:
+    world.see(world.job())
+    world.tick()
+    world.now += 7200
+    world.read("j-1", 0.5)
+    world.now -= 7199
+    world.tick(answering=True)
+    world.tick(120, readings_max_age=100, answering=True)
+    assert world.shown().readings == {}
+
+
 def test_after_a_clock_set_back_a_dead_account_is_hidden_in_time(world: World) -> None:
     world.sweep(world.job())
     world.projects(Project(account="a", id="p-1"))

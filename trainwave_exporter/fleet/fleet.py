@@ -98,7 +98,7 @@ class Fleet:
         self._untimed: set[str] = set()
         """Jobs that were seen to finish, and whose own times are waited for."""
         self._ages = ReadingAges()
-        self._ticked_at = now
+        self._latest = now
 
     # What is known
 
@@ -176,6 +176,7 @@ class Fleet:
 
     def apply(self, observation: Observation, now: float) -> tuple[Change, ...]:
         """Take in an observation made at ``now`` (Unix seconds) and return what it changed."""
+        self._look_at_clock(now)
         changes: list[Change] = []
         match observation:
             case JobsSeen():
@@ -391,8 +392,13 @@ class Fleet:
         for metric in told:
             if readings[metric] is not entry.job.readings.get(metric):
                 entry.received_at[metric] = now
-        self._ages.put(job.account, job.id, min(entry.received_at.values(), default=now))
+        self._note_age(entry, job.account)
         return readings
+
+    def _note_age(self, entry: Entry, account: str) -> None:
+        """Have a job looked at when the oldest of its readings, if it has any, may be too old."""
+        if entry.received_at:
+            self._ages.put(account, entry.job.id, min(entry.received_at.values()))
 
     # Leaving
 
@@ -448,9 +454,6 @@ class Fleet:
                 del memory[job_id]
         for job_id in tuple(self._untimed):
             self._time(job_id, now)
-        if now < self._ticked_at:
-            self._set_back(now)
-        self._ticked_at = now
         for account, age in passed.readings_max_age.items():
             for job_id in self._ages.take_older(account, now - age):
                 entry = self._entries.get(job_id)
@@ -471,19 +474,20 @@ class Fleet:
             del entry.received_at[metric]
         readings = entry.job.readings
         fresh = {metric: readings[metric] for metric in readings if metric in entry.received_at}
-        if entry.received_at:
-            self._ages.put(entry.job.account, entry.job.id, min(entry.received_at.values()))
+        self._note_age(entry, entry.job.account)
         if len(fresh) != len(readings):
             yield from self._update(entry, replace(entry.job, readings=fresh))
 
-    def _set_back(self, now: float) -> None:
-        """Take what came at a time that is yet to be, now that the clock was set back, for new."""
+    def _look_at_clock(self, now: float) -> None:
+        """Once the clock was set back, take readings that came at a time yet to be for new."""
+        before, self._latest = self._latest, now
+        if before <= now:
+            return
         self._ages.clear()
         for entry in self._entries.values():
             for metric, received in entry.received_at.items():
                 entry.received_at[metric] = min(received, now)
-            if entry.received_at:
-                self._ages.put(entry.job.account, entry.job.id, min(entry.received_at.values()))
+            self._note_age(entry, entry.job.account)
 
     def _expire_accounts(self, now: float) -> Iterator[Change]:
         for name, account in self._accounts.items():
