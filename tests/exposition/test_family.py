@@ -69,6 +69,19 @@ def test_a_mapping_gives_a_sample_for_each_of_its_keys(things: Families[Thing]) 
     ]
 
 
+def test_a_description_is_always_one(things: Families[Thing]) -> None:
+    @things.info("thing_info", "What it is.", labels=("name", "kind"))
+    def info(thing: Thing) -> LabelValues:
+        return (thing.id.title(), None)
+
+    (family,) = things
+    assert [*family.samples(Thing("a"))] == [("", ("A", None), 1.0)]
+    assert family.description == Description(
+        "thing_info", Kind.GAUGE, ("thing", "name", "kind"), "What it is."
+    )
+    assert not family.additive
+
+
 def test_a_histogram_counts_up_to_each_bound_and_beyond(things: Families[Thing]) -> None:
     @things.histogram("thing_seconds", "How long.")
     def times(thing: Thing) -> Distribution | None:

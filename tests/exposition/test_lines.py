@@ -7,6 +7,7 @@ import pytest
 
 from trainwave_exporter.exposition import lines
 from trainwave_exporter.exposition.lines import Tails, Writer
+from trainwave_exporter.exposition.text import LabelValues
 
 R = TypeVar("R")
 LABEL = Tails(("a",), after=True)
@@ -54,6 +55,40 @@ def test_what_gives_no_sample_has_no_line() -> None:
     assert written(lines.of_one("x", itself), [None, 1.0, None]) == ['x{id="1"} 1']
     assert written(lines.of_one("x", itself), []) == []
     assert written(lines.of_several("x", lambda _: {}, LABEL), [1.0, 2.0]) == []
+
+
+MIXED: dict[str, tuple[dict[LabelValues, float], list[str]]] = {
+    "nothing": ({}, []),
+    "one without a label": ({(None,): 0.5}, ['x{id="N"} 0.5']),
+    "one with an empty label": ({("",): 0.5}, ['x{id="N",a=""} 0.5']),
+    "one with a label": ({("b",): 0.5}, ['x{id="N",a="b"} 0.5']),
+    "one that is no number": ({(None,): float("nan")}, ['x{id="N"} NaN']),
+    "two": ({("b",): 0.5, (None,): 2.0}, ['x{id="N",a="b"} 0.5', 'x{id="N"} 2']),
+}
+
+
+@pytest.mark.parametrize("first", MIXED)
+@pytest.mark.parametrize("second", MIXED)
+def test_what_some_tell_is_written_the_same_whatever_others_tell(first: str, second: str) -> None:
+    several: Writer[str] = lines.of_several("x", lambda which: MIXED[which][0], LABEL)
+    which = [first, second, "nothing", first]
+    assert written(several, which) == [
+        line.replace("N", str(number), 1)
+        for number, each in enumerate(which)
+        for line in MIXED[each][1]
+    ]
+
+
+def test_what_differs_is_told_differently() -> None:
+    several: Writer[str] = lines.of_several("x", lambda which: MIXED[which][0], LABEL)
+    told = [several.told(which) for which in MIXED]
+    assert [told.index(one) for one in told] == [*range(len(MIXED))]
+
+
+def test_labels_alone_are_written_with_a_one() -> None:
+    described: Writer[str] = lines.of_labels("x", lambda name: (name,), LABEL)
+    assert written(described, ["b", 'q"']) == ['x{id="0",a="b"} 1', 'x{id="1",a="q\\""} 1']
+    assert written(described, []) == []
 
 
 def test_a_state_that_nobody_knows_has_a_line_after_those_of_the_known_ones() -> None:

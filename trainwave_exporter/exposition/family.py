@@ -14,6 +14,12 @@ A family with labels of its own returns a mapping from their values to the sampl
     def utilization(j: Job) -> Mapping[LabelValues, float]:
         return {("0",): 0.5, ("1",): 0.75}
 
+A family that only describes, and is always 1, returns the values of its labels::
+
+    @job.info("trainwave_job_info", "What describes a job.", labels=("job_name",))
+    def info(j: Job) -> LabelValues:
+        return (j.name,)
+
 A family of states, one of which is 1 and all others 0, returns that state::
 
     @job.state("trainwave_job_state", "1 for the present one.", label="state", known=("RUNNING",))
@@ -132,6 +138,23 @@ class Families(Generic[R]):
         self.gauge = Declare[R, float](Kind.GAUGE, labels, self._declared)
         self.counter = Declare[R, float](Kind.COUNTER, labels, self._declared)
         self.histogram = Declare[R, Distribution](Kind.HISTOGRAM, labels, self._declared)
+
+    def info(
+        self, name: str, about: str, *, labels: tuple[str, ...]
+    ) -> Callable[[Callable[[R], LabelValues]], Callable[[R], LabelValues]]:
+        """Declare a gauge that is always 1, for the values of its labels that are returned."""
+        description = Description(name, Kind.GAUGE, (*self.labels, *labels), about)
+        tails = Tails(labels, after=bool(self.labels))
+
+        def declare(function: Callable[[R], LabelValues]) -> Callable[[R], LabelValues]:
+            def samples(record: R) -> Iterable[Sample]:
+                return (("", function(record), 1.0),)
+
+            writer = lines.of_labels(name, function, tails)
+            self._declared.append(Family(description, labels, False, samples, writer))
+            return function
+
+        return declare
 
     def state(
         self, name: str, about: str, *, label: str, known: tuple[str, ...]

@@ -114,8 +114,8 @@ class Jobs:
         yield from self._idle_jobs.settle()
 
     def _settle_idleness(self, key: str) -> None:
-        job, idleness = self._cap.find(key), self._idleness.get(key)
-        if job is not None and idleness is not None:
+        idleness = self._idleness.get(key)
+        if idleness is not None and (job := self._cap.find(key)) is not None:
             self._idle_jobs.put(job, IdleJob(job, idleness), folded=key not in self._cap)
 
     def records(self) -> Iterator[Job | Idleness]:

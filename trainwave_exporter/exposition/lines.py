@@ -8,6 +8,8 @@ inside the interpreter's own C, at a fraction of what formatting them one by one
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, repeat
+from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from msgspec import json
@@ -18,6 +20,8 @@ from trainwave_exporter.exposition.text import LabelValues
 R = TypeVar("R")
 
 _REMEMBERED = 4096
+_first = itemgetter(0)
+_rest = itemgetter(slice(1, None))
 _encode = json.Encoder().encode
 
 
@@ -35,13 +39,20 @@ def of_one(name: str, function: Callable[[R], float | None]) -> Writer[R]:
     lead = f"{name}{{".encode()
 
     def lines(told: Sequence[float | None], identities: Sequence[bytes]) -> bytes:
-        endings = _endings(told)
-        if endings is None:
-            identities = [who for who, one in zip(identities, told, strict=True) if one is not None]
-            endings = [_ending(one) for one in told if one is not None]
-        parts = [lead] * (3 * len(endings))
-        parts[1::3] = identities
-        parts[2::3] = endings
+        return _singles(lead, told, identities)
+
+    return Writer(function, lines)
+
+
+def of_labels(name: str, function: Callable[[R], LabelValues], tails: Tails) -> Writer[R]:
+    """Return what writes one line for each record, which is 1 whatever its labels are."""
+    lead = f"{name}{{".encode()
+    ending = _ending(1)
+
+    def lines(told: Sequence[LabelValues], identities: Sequence[bytes]) -> bytes:
+        parts = [lead, b"", b"", ending] * len(told)
+        parts[1::4] = identities
+        parts[2::4] = map(tails.__getitem__, told)
         return b"".join(parts)
 
     return Writer(function, lines)
@@ -50,37 +61,52 @@ def of_one(name: str, function: Callable[[R], float | None]) -> Writer[R]:
 def of_several(
     name: str, function: Callable[[R], Mapping[LabelValues, float]], tails: Tails
 ) -> Writer[R]:
-    """Return what writes a line for each value of some labels, for each record."""
+    """Return what writes a line for each value of some labels, for each record.
+
+    What a record tells is kept as small as it can be: `None` if that is nothing, the number if it
+    is a single one without labels; else how the labels are written, most often the very tuple of
+    other records, and the numbers.
+    """
     lead = f"{name}{{".encode()
-    shapes: dict[tuple[LabelValues, ...], tuple[LabelValues, ...]] = {}
+    bare = tails.bare
+    written: dict[tuple[LabelValues, ...], tuple[bytes, ...]] = {}
 
-    def told(record: R) -> tuple[Any, ...]:
-        """Return the labels' values, most often the very ones of other records; then numbers."""
+    def told(record: R) -> float | tuple[Any, ...] | None:
         mapping = function(record)
+        if not mapping:
+            return None
+        if len(mapping) == 1 and bare in mapping:
+            return mapping[bare]
         which = tuple(mapping)
-        shape = shapes.get(which)
-        if shape is None:
-            if len(shapes) >= _REMEMBERED:
-                shapes.clear()
-            shape = shapes[which] = which
-        return (shape, *mapping.values())
+        own = written.get(which)
+        if own is None:
+            if len(written) >= _REMEMBERED:
+                written.clear()
+            own = written[which] = tuple([tails[values] for values in which])
+        return (own, *mapping.values())
 
-    def lines(told: Sequence[tuple[Any, ...]], identities: Sequence[bytes]) -> bytes:
-        whose: list[bytes] = []
-        which: list[LabelValues] = []
-        values: list[Any] = []
-        for identity, one in zip(identities, told, strict=True):
-            if shape := one[0]:
-                whose += [identity] * len(shape)
-                which += shape
-                values += one[1:]
+    def lines(told: Sequence[Any], identities: Sequence[bytes]) -> bytes:
+        kinds = {*map(type, told)}
+        if tuple not in kinds:
+            return _singles(lead, told, identities)
+        if len(kinds) > 1:
+            told = [*map(_spelled, told)]
+        own = [*map(_first, told)]
+        values = [*chain.from_iterable(map(_rest, told))]
         parts = [lead] * (4 * len(values))
-        parts[1::4] = whose
-        parts[2::4] = map(tails.__getitem__, which)
+        parts[1::4] = chain.from_iterable(map(repeat, identities, map(len, own)))
+        parts[2::4] = chain.from_iterable(own)
         parts[3::4] = _endings(values) or map(_ending, values)
         return b"".join(parts)
 
     return Writer(told, lines)
+
+
+def _spelled(one: float | tuple[Any, ...] | None) -> tuple[Any, ...]:
+    """Return in full what was told short."""
+    if one is None:
+        return ((),)
+    return one if isinstance(one, tuple) else ((b"",), one)
 
 
 def of_samples(
@@ -145,6 +171,8 @@ class Tails(dict[LabelValues, bytes]):
     def __init__(self, labels: tuple[str, ...], *, after: bool) -> None:
         super().__init__()
         self._labels = labels
+        self.bare: LabelValues = (None,) * len(labels)
+        """The values that leave all labels out."""
         self._comma = "," if after else ""
 
     def __missing__(self, values: LabelValues) -> bytes:
@@ -153,6 +181,18 @@ class Tails(dict[LabelValues, bytes]):
             self.clear()
         tail = self[values] = text.utf8(f"{self._comma}{written}" if written else "")
         return tail
+
+
+def _singles(lead: bytes, told: Sequence[float | None], identities: Sequence[bytes]) -> bytes:
+    """Return a line for each number, without labels of its own."""
+    endings = _endings(told)
+    if endings is None:
+        identities = [who for who, one in zip(identities, told, strict=True) if one is not None]
+        endings = [_ending(one) for one in told if one is not None]
+    parts = [lead] * (3 * len(endings))
+    parts[1::3] = identities
+    parts[2::3] = endings
+    return b"".join(parts)
 
 
 def _endings(values: Sequence[Any]) -> list[bytes] | None:

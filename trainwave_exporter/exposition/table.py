@@ -90,22 +90,27 @@ class Block(Generic[R]):
         One stays the same object if its lines are the same.
         """
         places = self._changed_places()
-        records = [self.records[place] for place in places]
+        records = self.records if places is None else [self.records[place] for place in places]
         for number, family in enumerate(families):
             column = self.told[number]
             told = [*map(family.writer.told, records)]
-            if self.moved or told != [column[place] for place in places]:
-                for place, one in zip(places, told, strict=True):
-                    column[place] = one
+            before = column if places is None else [column[place] for place in places]
+            if self.moved or told != before:
+                if places is None:
+                    column[:] = told
+                else:
+                    for place, one in zip(places, told, strict=True):
+                        column[place] = one
                 lines = family.writer.lines(column, self.identities)
                 self.cells[number] = pressed(lines, self.cells[number])
                 yield
         self.changed.clear()
         self.moved = False
 
-    def _changed_places(self) -> Sequence[int]:
+    def _changed_places(self) -> list[int] | None:
+        """Return the places of what changed; None if that is all of them."""
         if len(self.changed) == len(self.keys):
-            return range(len(self.keys))
+            return None
         return [bisect_left(self.keys, key) for key in self.changed]
 
 

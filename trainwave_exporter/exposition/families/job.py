@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from trainwave_exporter.exposition.family import Families
 from trainwave_exporter.exposition.text import LabelValues
 from trainwave_exporter.model import KNOWN_STATES, Job
@@ -17,13 +15,13 @@ job = Families(
 )
 
 
-@job.gauge(
+@job.info(
     "trainwave_job_info",
     "What describes a job, to be joined to its other series; always 1.",
     labels=("job_rid", "job_name", "project_name", "owner", "gpu_type"),
 )
-def info(j: Job) -> Mapping[LabelValues, float]:
-    return {(j.rid or "", j.name or "", j.project_name or "", j.owner or "", j.gpu_type or ""): 1}
+def info(j: Job) -> LabelValues:
+    return (j.rid or "", j.name or "", j.project_name or "", j.owner or "", j.gpu_type or "")
 
 
 @job.state(

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from trainwave_exporter.exposition.family import Families
 from trainwave_exporter.exposition.text import LabelValues
 from trainwave_exporter.model import Organization
@@ -13,13 +11,13 @@ from trainwave_exporter.model import Organization
 organization = Families(Organization, labels=("organization_id",), identity=lambda o: (o.id,))
 
 
-@organization.gauge(
+@organization.info(
     "trainwave_organization_info",
     "What describes an organization, to be joined to other series; always 1.",
     labels=("organization_rid", "organization_name", "account"),
 )
-def info(o: Organization) -> Mapping[LabelValues, float]:
-    return {(o.rid or "", o.name or "", o.account): 1}
+def info(o: Organization) -> LabelValues:
+    return (o.rid or "", o.name or "", o.account)
 
 
 @organization.gauge("trainwave_organization_credit_balance_dollars", "Credit left.")

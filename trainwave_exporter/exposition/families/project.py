@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from trainwave_exporter.exposition.family import Families
 from trainwave_exporter.exposition.text import LabelValues
 from trainwave_exporter.model import Project
@@ -13,10 +11,10 @@ from trainwave_exporter.model import Project
 project = Families(Project, labels=("project_id",), identity=lambda p: (p.id,))
 
 
-@project.gauge(
+@project.info(
     "trainwave_project_info",
     "What describes a project, to be joined to other series; always 1.",
     labels=("project_rid", "project_name", "organization_id", "account"),
 )
-def info(p: Project) -> Mapping[LabelValues, float]:
-    return {(p.rid or "", p.name or "", p.organization_id or "", p.account): 1}
+def info(p: Project) -> LabelValues:
+    return (p.rid or "", p.name or "", p.organization_id or "", p.account)
