@@ -12,6 +12,7 @@ from support.fake_time import FakeTime, settle
 from support.sender import Sender
 
 from trainwave_exporter.api import Priority, RateBudget
+from trainwave_exporter.api.headers import rate_headers
 
 RUNNING, DIRECTORY, SWEEP, READINGS = Priority
 
@@ -260,7 +261,7 @@ async def test_the_reset_is_read_by_the_clock_of_the_api(sender: Sender) -> None
         "x-ratelimit-reset": str(int(sender.time.now) + 3600 + 10),
         "Date": "Thu, 21 Mar 2024 10:00:00 GMT",
     }
-    sender.budget.learn(headers, sender.time.now)
+    sender.budget.learn(rate_headers(headers, sender.time.now), sender.time.now)
     sender.want(RUNNING)
     await sender.time.advance(9.9)
     assert sender.sent == []

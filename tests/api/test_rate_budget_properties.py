@@ -15,6 +15,7 @@ from support.sender import Sender
 
 from trainwave_exporter.api import Priority
 from trainwave_exporter.api.gates import LONGEST_ORDER, LONGEST_WAIT, SPAN
+from trainwave_exporter.api.headers import rate_headers
 
 priorities = st.sampled_from(list(Priority))
 wishes = st.tuples(st.just("want"), priorities, st.integers(1, 60))
@@ -202,9 +203,8 @@ def test_the_part_of_the_people_stays_theirs_by_all_that_can_be_known(
             on_their_way -= 1
             known[reset] = min(left, known.get(reset, limit))
             # What was sent and answered since is in no older answer, so count it from here on.
-            budget.learn(
-                {"X-RateLimit-Remaining": str(left), "X-RateLimit-Reset": str(reset)}, time.now
-            )
+            told = {"X-RateLimit-Remaining": str(left), "X-RateLimit-Reset": str(reset)}
+            budget.learn(rate_headers(told, time.now), time.now)
             budget.release()
 
         tasks = []

@@ -10,6 +10,7 @@ import pytest
 import structlog
 from support.polling_rig import Api, Watch
 
+from trainwave_exporter.api.headers import rate_headers
 from trainwave_exporter.fleet import SweepFailed, TimePassed
 from trainwave_exporter.model import LoopRun, Metric, Plan, Point
 from trainwave_exporter.polling.filter_trust import RETEST_SECONDS
@@ -337,14 +338,14 @@ async def test_dear_running_lists_are_walked_less_often(api: Api, watch: Watches
     for n in range(10):
         api.add(f"j-{n}")
     it = watch(limit=10)  # half of it is 5 a minute, so 10 pages are good for two minutes
-    it.budget.learn({"X-RateLimit-Limit": "100000"}, it.clock())
+    it.budget.learn(rate_headers({"X-RateLimit-Limit": "100000"}, it.clock()), it.clock())
     await it.run("running")
-    it.budget.learn({"X-RateLimit-Limit": "10"}, it.clock())
+    it.budget.learn(rate_headers({"X-RateLimit-Limit": "10"}, it.clock()), it.clock())
     asked = api.asked["jobs"]
     it.shift += 60
     await it.run("running")
     assert api.asked["jobs"] == asked
-    it.budget.learn({"X-RateLimit-Limit": "100000"}, it.clock())
+    it.budget.learn(rate_headers({"X-RateLimit-Limit": "100000"}, it.clock()), it.clock())
     it.shift += 60
     await it.run("running")
     assert api.asked["jobs"] == asked + 10

@@ -7,6 +7,7 @@ from random import Random
 
 from support.fake_time import FakeTime
 from trainwave_exporter.api import Priority, RateBudget
+from trainwave_exporter.api.headers import rate_headers
 
 
 class Sender:
@@ -47,7 +48,7 @@ class Sender:
     def learn(self, **headers: object) -> None:
         """Let an answer arrive with these: ``Limit``, ``Remaining``, ``Reset``."""
         told = {f"X-RateLimit-{name}": str(value) for name, value in headers.items()}
-        self.budget.learn(told, self.time.now)
+        self.budget.learn(rate_headers(told, self.time.now), self.time.now)
 
     def sent_with(self, priority: Priority) -> int:
         return sum(other is priority for _, other in self.sent)

@@ -32,7 +32,7 @@ from trainwave_exporter.api.errors import (
     TrainwaveError,
     UnexpectedShape,
 )
-from trainwave_exporter.api.headers import clock_skew
+from trainwave_exporter.api.headers import rate_headers
 from trainwave_exporter.api.new_job import NewJob, request_body
 from trainwave_exporter.api.origin import base_of, redirect_target
 from trainwave_exporter.api.paging import Page, read_page
@@ -283,10 +283,10 @@ class Client:
 
     def _hear(self, headers: httpx.Headers, now: float) -> None:
         """Take in what any answer's headers tell."""
-        self._budget.learn(headers, now)
-        skew = clock_skew(headers, now)
-        if skew is not None:
-            self._observe(ClockSkew(self._account, skew))
+        told = rate_headers(headers, now)
+        self._budget.learn(told, now)
+        if told.skew is not None:
+            self._observe(ClockSkew(self._account, told.skew))
 
     def _moved(self, call: Call, answer: Answer) -> Call:
         if call.method != "GET":

@@ -51,42 +51,44 @@ class Gate(Protocol):
 
 
 class Terms:
-    """How many requests there are to spend in a minute, and who has a claim on them."""
+    """How many requests there are to spend in a minute, and who has a claim on them.
+
+    All figures are requests a minute. They are asked for several times for each request, and hardly
+    ever change: so they are reckoned when they do.
+    """
 
     def __init__(self, *, share: float, limit: int) -> None:
-        self.share = share
         self.limit = limit
+        self._share = share
         self._reserved: dict[str, float] = {}
+        self._reckon()
 
     def learn(self, limit: float | None) -> None:
         """Take over the limit that the API tells, if it makes sense."""
-        if limit is not None and limit >= 1:
+        if limit is not None and limit >= 1 and limit != self.limit:
             self.limit = int(min(limit, HIGHEST_LIMIT))
+            self._reckon()
 
     def reserve(self, name: str, requests_per_minute: float) -> None:
         """Keep so much for the urgent requests known as ``name``, instead of what was before."""
         self._reserved[name] = requests_per_minute
+        self._reckon()
 
-    @property
-    def allowance(self) -> int:
-        """Requests a minute the exporter may send; one at least, or it would never learn more."""
+    def retune(self, share: float) -> None:
+        """Use this share of the limit."""
+        self._share = share
+        self._reckon()
+
+    def _reckon(self) -> None:
         # The sliver keeps 0.29 x 100 at 29, which binary fractions put a hair below.
-        return max(1, math.floor(self.limit * self.share + 1e-9))
-
-    @property
-    def people(self) -> int:
-        """Requests a minute that belong to the other users of the key."""
-        return self.limit - self.allowance
-
-    @property
-    def reserved(self) -> int:
-        """Requests a minute kept for what is urgent; one is always left for the rest."""
-        return min(math.ceil(sum(self._reserved.values())), self.allowance - 1)
-
-    @property
-    def patient(self) -> int:
-        """Requests a minute for what can wait."""
-        return self.allowance - self.reserved
+        self.allowance = max(1, math.floor(self.limit * self._share + 1e-9))
+        """What the exporter may send; one at least, or it would never learn more."""
+        self.people = self.limit - self.allowance
+        """What belongs to the other users of the key."""
+        self.reserved = min(math.ceil(sum(self._reserved.values())), self.allowance - 1)
+        """What is kept for what is urgent; one is always left for the rest."""
+        self.patient = self.allowance - self.reserved
+        """What there is for what can wait."""
 
 
 class SlidingWindow:
@@ -163,7 +165,7 @@ class ServerWindow:
         """Take over what an answer tells, while ``outstanding`` other requests are on their way."""
         if told.remaining is None:
             return
-        ends = now + WINDOW if told.reset is None else told.reset - told.skew
+        ends = now + WINDOW if told.reset is None else told.reset - (told.skew or 0.0)
         if now - WINDOW <= ends <= now:
             return  # told about a window that is over by now
         if not now < ends <= now + LONGEST_WAIT:

@@ -23,25 +23,20 @@ class RateHeaders(Struct, frozen=True):
     limit: float | None
     remaining: float | None
     reset: float | None
-    skew: float
-    """Seconds the API's clock is ahead of ours by its ``Date``; 0 if it does not tell."""
+    skew: float | None
+    """Seconds the API's clock is ahead of ours, by its ``Date``."""
 
 
 def rate_headers(headers: Mapping[str, str], now: float) -> RateHeaders:
     """Read the rate limit out of the headers of an answer that arrived at ``now``."""
     told = _lowered(headers)
+    date = _date(told.get("date"))
     return RateHeaders(
         limit=_number(told.get("x-ratelimit-limit")),
         remaining=_number(told.get("x-ratelimit-remaining")),
         reset=_number(told.get("x-ratelimit-reset")),
-        skew=_moment(told.get("date"), now) - now,
+        skew=None if date is None else date - now,
     )
-
-
-def clock_skew(headers: Mapping[str, str], now: float) -> float | None:
-    """Return by how many seconds the ``Date`` header is ahead of ``now``, if there is one."""
-    date = _date(_lowered(headers).get("date"))
-    return None if date is None else date - now
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
@@ -54,8 +49,8 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     seconds = _number(text)
     if seconds is not None:
         return seconds
-    date = _date(text)
-    return None if date is None else max(0.0, date - _moment(told.get("date"), now))
+    date, sent = _date(text), _date(told.get("date"))
+    return None if date is None else max(0.0, date - (now if sent is None else sent))
 
 
 def _lowered(headers: Mapping[str, str]) -> Mapping[str, str]:
@@ -65,11 +60,6 @@ def _lowered(headers: Mapping[str, str]) -> Mapping[str, str]:
 def _number(text: str | None) -> float | None:
     match = _NUMBER.fullmatch(text) if text else None
     return float(match[1]) if match else None
-
-
-def _moment(text: str | None, default: float) -> float:
-    date = _date(text)
-    return default if date is None else date
 
 
 @lru_cache(maxsize=64)  # all answers of a second tell the same

@@ -12,14 +12,14 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from enum import IntEnum
 from random import Random
 
 from msgspec import Struct
 
 from trainwave_exporter.api.gates import Block, Gate, Pace, ServerWindow, SlidingWindow, Terms
-from trainwave_exporter.api.headers import rate_headers
+from trainwave_exporter.api.headers import RateHeaders
 
 _SHORTEST_SLEEP = 0.001
 _USUAL_SECONDS = 0.2
@@ -126,9 +126,8 @@ class RateBudget:
         self._terms.reserve(name, requests_per_minute)
         self._serve()
 
-    def learn(self, headers: Mapping[str, str], now: float) -> None:
-        """Learn from the headers of an answer (any answer) to a request not yet released."""
-        told = rate_headers(headers, now)
+    def learn(self, told: RateHeaders, now: float) -> None:
+        """Learn from what an answer (any answer) to a request not yet released tells."""
         self._terms.learn(told.limit)
         self._server.learn(told, max(0, self._in_flight - 1), now)
         self._serve()
@@ -146,7 +145,7 @@ class RateBudget:
 
     def retune(self, share: float) -> None:
         """Use this share of the limit from now on."""
-        self._terms.share = share
+        self._terms.retune(share)
         self._serve()
 
     @property

@@ -139,8 +139,8 @@ class Wire:
             headers=None if call.body is None else {"Content-Type": "application/json"},
         )
         self._credential.authorize(request.headers)
-        if call.method == "GET":
-            request.headers.update(self._validators.conditions(asked_for))
+        if call.method == "GET" and (conditions := self._validators.conditions(asked_for)):
+            request.headers.update(conditions)
         response = await self._http.send(request, stream=True)
         try:
             received_at = self._clock()
