@@ -18,7 +18,6 @@ the time comes with every call. The rules it keeps:
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +27,7 @@ from trainwave_exporter.fleet import lifecycle
 from trainwave_exporter.fleet.ages import ReadingAges
 from trainwave_exporter.fleet.directory import Directory
 from trainwave_exporter.fleet.entry import Entry, Policy
+from trainwave_exporter.fleet.memory import outdated
 from trainwave_exporter.fleet.merge import merge_jobs, merge_readings
 from trainwave_exporter.fleet.observations import (
     JobMissing,
@@ -40,18 +40,18 @@ from trainwave_exporter.fleet.observations import (
     SweepFailed,
     TimePassed,
 )
+from trainwave_exporter.fleet.retention import Retention
 from trainwave_exporter.fleet.tally import Tallies
+from trainwave_exporter.fleet.witness import Witness
 from trainwave_exporter.model import (
     AccountStatus,
     Appeared,
     Bygone,
     Change,
     Changed,
-    ClampedDuration,
     Departed,
     Departure,
     FactListener,
-    IllegalTransition,
     Job,
     Metric,
     Organization,
@@ -59,11 +59,6 @@ from trainwave_exporter.model import (
     ProjectTally,
     Reading,
 )
-
-MEMORY_SECONDS = 86_400.0
-"""How long a job that left is remembered, and one whose retention ended after a list named it."""
-TIMES_PATIENCE_SECONDS = 90.0
-"""How long a finished job's own times are waited for before the witnessed ones are taken."""
 
 
 @dataclass(slots=True)
@@ -80,8 +75,6 @@ class Fleet:
         self, *, accounts: Sequence[str], policy: Policy, observe: FactListener, now: float
     ) -> None:
         self._policy = policy
-        self._observe = observe
-        self._began = now
         self._entries: dict[str, Entry] = {}
         self._projects: Directory[Project] = Directory(accounts, now)
         self._organizations: Directory[Organization] = Directory(accounts, now)
@@ -90,13 +83,8 @@ class Fleet:
         }
         self._tallies = Tallies()
         self._published: dict[str, ProjectTally] = {}
-        self._leaving: list[tuple[float, str]] = []
-        self._retired: dict[str, float] = {}
-        """Jobs whose retention ended, and when a list last named them."""
-        self._observed: dict[str, float] = {}
-        """Jobs that vanished after their durations were counted, and when."""
-        self._untimed: set[str] = set()
-        """Jobs that were seen to finish, and whose own times are waited for."""
+        self._retention = Retention()
+        self._witness = Witness(self._tallies, observe, now)
         self._ages = ReadingAges()
         self._latest = now
 
@@ -163,7 +151,7 @@ class Fleet:
         changes.extend(self._projects.retune(accounts, now))
         changes.extend(self._organizations.retune(accounts, now))
         for entry in self._entries.values():
-            self._schedule_leaving(entry)
+            self._retention.schedule(entry, policy.finished_retention)
         changes.extend(self._tally_changes())
         return tuple(changes)
 
@@ -252,7 +240,7 @@ class Fleet:
     def _job_seen(self, told: Job, seen: JobsSeen, now: float) -> Iterator[Change]:
         entry = self._entries.get(told.id)
         if entry is None:
-            if self._past_retention(told, now):
+            if self._retention.is_over(told, now, self._policy.finished_retention):
                 yield Bygone(self._named(_with_gpu_hours(told, now)))
             else:
                 yield from self._admit(told, now)
@@ -272,19 +260,17 @@ class Fleet:
         merged = replace(merged, readings=self._readings(entry, merged, told.readings, now))
         merged = self._with_money(entry, merged, told, now)
         if merged.state != known.state:
-            self._count_transition(entry, known, merged, now)
+            self._witness.transition(entry, known, merged, now)
         yield from self._update(entry, self._complete(entry, merged, now))
         self._follow_up(entry, now)
 
     def _follow_up(self, entry: Entry, now: float) -> None:
-        self._schedule_leaving(entry)
-        self._count_durations(entry, now)
-        if entry.untimed:
-            self._untimed.add(entry.job.id)
+        self._retention.schedule(entry, self._policy.finished_retention)
+        self._witness.durations(entry, now)
 
     def _admit(self, told: Job, now: float) -> Iterator[Change]:
         entry = Entry(replace(told, readings={}), admitted_at=now)
-        entry.queue_counted = entry.run_counted = self._observed.pop(told.id, None) is not None
+        self._witness.admitted(entry)
         self._entries[told.id] = entry
         job = replace(told, readings=self._readings(entry, told, told.readings, now))
         job = self._with_money(entry, job, told, now)
@@ -307,7 +293,7 @@ class Fleet:
         """Keep a cost, or GPU hours, that the answers stopped telling for a bounded time only."""
         if told.cost_dollars is not None:
             entry.cost_told_at = now
-        elif _outdated(
+        elif outdated(
             entry.cost_told_at,
             now,
             self._policy.listed_at_least_every if job.finished else self._policy.staleness,
@@ -315,7 +301,7 @@ class Fleet:
             job = replace(job, cost_dollars=None)
         if told.gpu_hours is not None:
             entry.gpu_hours_told_at = now
-        elif _outdated(entry.gpu_hours_told_at, now, self._policy.listed_at_least_every):
+        elif outdated(entry.gpu_hours_told_at, now, self._policy.listed_at_least_every):
             job = replace(job, gpu_hours=None)
         return job
 
@@ -333,38 +319,6 @@ class Fleet:
         if project is None or project.name in {None, job.project_name}:
             return job
         return replace(job, project_name=project.name)
-
-    def _count_transition(self, entry: Entry, before: Job, after: Job, now: float) -> None:
-        self._tallies.transition(before, after)
-        if not lifecycle.is_legal(before.state, after.state):
-            self._observe(IllegalTransition(after.account, before.state, after.state))
-        if after.running and not lifecycle.has_started(before):
-            entry.started_seen = now
-        if after.finished != before.finished:
-            entry.finished_seen = now if after.finished else None
-
-    def _count_durations(self, entry: Entry, now: float) -> None:
-        job = entry.job
-        started = job.started_at or entry.started_seen
-        if not entry.queue_counted and started is not None:
-            entry.queue_counted = True
-            if job.created_at is not None and started >= self._began:
-                self._tallies.queued(job, self._duration(job, "queue", job.created_at, started))
-        if entry.run_counted or not job.finished:
-            return
-        finished, seen = job.finished_at, entry.finished_seen
-        if finished is None and seen is not None and now - seen >= TIMES_PATIENCE_SECONDS:
-            finished = seen
-        if finished is not None:
-            entry.run_counted = True
-            if started is not None and (seen is not None or finished >= self._began):
-                self._tallies.ran(job, self._duration(job, "run", started, finished))
-
-    def _duration(self, job: Job, name: str, begin: float, end: float) -> float:
-        if end < begin:
-            self._observe(ClampedDuration(account=job.account, duration=name))
-            return 0.0
-        return end - begin
 
     def _orphaned(self, entry: Entry) -> bool:
         return entry.misses > 0 or self._accounts[entry.job.account].status.expired
@@ -402,29 +356,10 @@ class Fleet:
 
     # Leaving
 
-    def _past_retention(self, job: Job, now: float) -> bool:
-        if not job.finished:
-            return False
-        if job.id in self._retired:
-            self._retired[job.id] = now
-            return True
-        ended = lifecycle.latest_end(job)
-        return ended is not None and now - ended >= self._policy.finished_retention
-
-    def _schedule_leaving(self, entry: Entry) -> None:
-        """Set when a finished job leaves, by the best knowledge of its end."""
-        leaves_at = None
-        if entry.job.finished:
-            ended = entry.job.finished_at or entry.finished_seen or entry.admitted_at
-            leaves_at = ended + self._policy.finished_retention
-        if leaves_at is not None and leaves_at != entry.leaves_at:
-            heapq.heappush(self._leaving, (leaves_at, entry.job.id))
-        entry.leaves_at = leaves_at
-
     def _forget(self, entry: Entry, reason: Departure, now: float) -> Iterator[Change]:
         del self._entries[entry.job.id]
-        if entry.run_counted and reason is Departure.VANISHED:
-            self._observed[entry.job.id] = now
+        if reason is Departure.VANISHED:
+            self._witness.vanished(entry, now)
         yield from self._hide(entry, reason)
 
     def _hide(self, entry: Entry, reason: Departure) -> Iterator[Change]:
@@ -443,31 +378,16 @@ class Fleet:
         yield from self._expire_accounts(now)
         yield from self._projects.expire(now, self._policy.directory_staleness)
         yield from self._organizations.expire(now, self._policy.directory_staleness)
-        while self._leaving and self._leaving[0][0] <= now:
-            leaves_at, job_id = heapq.heappop(self._leaving)
-            entry = self._entries.get(job_id)
-            if entry is not None and entry.leaves_at == leaves_at:
-                self._retired[job_id] = now
-                yield from self._forget(entry, Departure.RETENTION, now)
-        for memory in (self._retired, self._observed):
-            for job_id in [key for key, at in memory.items() if _outdated(at, now, MEMORY_SECONDS)]:
-                del memory[job_id]
-        for job_id in tuple(self._untimed):
-            self._time(job_id, now)
+        for entry in self._retention.take_due(self._entries, now):
+            yield from self._forget(entry, Departure.RETENTION, now)
+        self._witness.pass_time(self._entries, now)
         for account, age in passed.readings_max_age.items():
             for job_id in self._ages.take_older(account, now - age):
-                entry = self._entries.get(job_id)
-                if entry is not None and entry.received_at:
+                looked_at = self._entries.get(job_id)
+                if looked_at is not None and looked_at.received_at:
                     # Another account may tell of it by now.
-                    bound = now - passed.readings_max_age[entry.job.account]
-                    yield from self._expire_readings(entry, bound)
-
-    def _time(self, job_id: str, now: float) -> None:
-        entry = self._entries.get(job_id)
-        if entry is not None:
-            self._count_durations(entry, now)
-        if entry is None or not entry.untimed:
-            self._untimed.discard(job_id)
+                    bound = now - passed.readings_max_age[looked_at.job.account]
+                    yield from self._expire_readings(looked_at, bound)
 
     def _expire_readings(self, entry: Entry, bound: float) -> Iterator[Change]:
         for metric in [metric for metric, at in entry.received_at.items() if at < bound]:
@@ -526,11 +446,6 @@ class Fleet:
                 yield Appeared(tally)
             elif tally != before:
                 yield Changed(before, tally)
-
-
-def _outdated(told_at: float | None, now: float, bound: float) -> bool:
-    """Whether something was told, but too long ago; a time ahead (clock set back) is no better."""
-    return told_at is not None and not 0 <= now - told_at < bound
 
 
 def _with_gpu_hours(job: Job, now: float) -> Job:
