@@ -23,18 +23,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from random import Random
-from typing import Protocol
 
 import structlog
 
 from trainwave_exporter import __version__
 from trainwave_exporter.api import RateBudget
-from trainwave_exporter.config import (
-    Account,
-    ConfigError,
-    KeySource,
-    Settings,
-)
+from trainwave_exporter.config import Account, KeySource, Settings
 from trainwave_exporter.detached import DetachedExecutor
 from trainwave_exporter.exposition import Exposition, Telemetry
 from trainwave_exporter.fleet import Fleet, Observation, SweepEnded, TimePassed
@@ -47,6 +41,7 @@ from trainwave_exporter.ledger import (
 from trainwave_exporter.model import Appeared, Change, Fact
 from trainwave_exporter.overview import Standing
 from trainwave_exporter.polling import Loop, Schedule, Work
+from trainwave_exporter.reloading import Configuration, Reloader
 from trainwave_exporter.sd_notify import Notifier
 from trainwave_exporter.watch import Watch, place
 from trainwave_exporter.web import (
@@ -77,16 +72,6 @@ class StartError(Exception):
     """The daemon cannot start; the text says why in one line."""
 
 
-class Configuration(Protocol):
-    """Where settings come from, and who has to know of those that are in use."""
-
-    def load(self) -> tuple[Settings, Mapping[str, KeySource]]:
-        """Return settings and keys as they are now; raise `ConfigError` if they are of no use."""
-
-    def adopt(self, settings: Settings) -> None:
-        """Take note that these are in use now."""
-
-
 class Daemon:
     """A running exporter."""
 
@@ -108,18 +93,21 @@ class Daemon:
         a web configuration file of no use.
         """
         self._settings = settings
-        self._configuration = configuration
         self._clock = clock
         self._monotonic = monotonic
         self._random = random or Random()  # noqa: S311 - spreads retries, guards nothing
-        self._reloading = asyncio.Lock()
-        self._refused_reload: str | None = None
-        self._hang_up: asyncio.Task[str | None] | None = None
         self._started_at = clock()
         self._stopping = asyncio.Event()
         self._manager = Notifier()
         self.listening = asyncio.Event()
         """Set as soon as it can be scraped."""
+        self._reloader = Reloader(
+            configuration,
+            listening=self.listening,
+            change=self._change,
+            loaded=self._config_loaded,
+            manager=self._manager,
+        )
         self.telemetry = Telemetry(version=__version__)
         self._standing = Standing()
         self.exposition = Exposition(
@@ -161,7 +149,7 @@ class Daemon:
             access=load_access(
                 settings, reloaded=self._web_config_loaded, refused=self.telemetry.refused
             ),
-            reload=self._reloaded if settings.web.enable_lifecycle else None,
+            reload=self._reloader.reloaded if settings.web.enable_lifecycle else None,
         )
 
     async def run(self) -> None:
@@ -173,8 +161,8 @@ class Daemon:
         loop.set_default_executor(DetachedExecutor())
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        loop.add_signal_handler(signal.SIGHUP, self._hung_up)
-        self.telemetry.config_loaded(succeeded=True, at=self._started_at)
+        loop.add_signal_handler(signal.SIGHUP, self._reloader.begin)
+        self._config_loaded(True)
         try:
             await self._ledger.open()
         except UnfitStoreError as error:
@@ -211,6 +199,9 @@ class Daemon:
                 await self.web.stop()
             log.info("stopped")
 
+    def _config_loaded(self, succeeded: bool) -> None:
+        self.telemetry.config_loaded(succeeded=succeeded, at=self._clock())
+
     def _web_config_loaded(self, succeeded: bool) -> None:
         self.telemetry.web_config_loaded(succeeded=succeeded, at=self._clock())
 
@@ -230,37 +221,19 @@ class Daemon:
         self._stopping.set()
 
     async def reload(self) -> None:
-        """Go by the settings as they are by now.
+        """Go by the settings as they are by now; what is known is kept.
 
-        Raises `ConfigError` if they are of no use, or cannot be changed at run time; then all stays
-        as it was. What is known is kept, and scrapes are answered all the while. Waits until the
-        exporter has started.
+        Scrapes are answered all the while. Waits until the exporter has started. Raises as
+        `Reloader.reload` does.
         """
-        await self.listening.wait()
-        async with self._reloading:
-            configuration = self._configuration
-            if configuration is None:
-                raise ConfigError(None, None, "there is no configuration to load again")
-            self._manager.reloading()
-            succeeded = False
-            try:
-                loop = asyncio.get_running_loop()
-                settings, keys = await loop.run_in_executor(None, configuration.load)
-                refuse_what_needs_a_restart(self._settings, settings)
-                await self._change(settings, keys)
-                configuration.adopt(settings)
-                succeeded, self._refused_reload = True, None
-                log.info("config_reloaded", accounts=",".join(keys))
-            except ConfigError as error:
-                self._refused_reload = str(error)
-                log.warning("config_not_reloaded", error=str(error))
-                raise
-            finally:
-                self.telemetry.config_loaded(succeeded=succeeded, at=self._clock())
-                self._manager.ready()
+        await self._reloader.reload()
 
     async def _change(self, settings: Settings, keys: Mapping[str, KeySource]) -> None:
-        """Put new settings in the place of the old ones."""
+        """Put new settings in the place of the old ones.
+
+        Raises `ConfigError` for those that need a restart, before anything is changed.
+        """
+        refuse_what_needs_a_restart(self._settings, settings)
         before = {watch.account.name: watch for watch in self._watches}
         watches = [
             self._watch_again(account, keys[account.name], settings, before.get(account.name))
@@ -310,17 +283,6 @@ class Daemon:
         if before.suits(account, settings):
             return before
         return self._watch(account, key, settings, before)
-
-    async def _reloaded(self) -> str | None:
-        """Reload, and return what is wrong with the settings, if anything is."""
-        try:
-            await self.reload()
-        except ConfigError as error:
-            return str(error)
-        return None
-
-    def _hung_up(self) -> None:
-        self._hang_up = asyncio.get_running_loop().create_task(self._reloaded())
 
     def _watch(
         self, account: Account, key: KeySource, settings: Settings, before: Watch | None = None
@@ -396,7 +358,7 @@ class Daemon:
             watches=self._watches,
             fleet=self._fleet,
             loops=self._loops,
-            refused_reload=self._refused_reload,
+            refused_reload=self._reloader.refused,
         )
 
     def _observe(self, fact: Fact) -> None:
