@@ -263,6 +263,8 @@ def read(document: object) -> WebConfig:
     except ValidationError as error:
         line = "".join(char if char.isprintable() else "�" for char in _worded(str(error)))
         raise AccessError(line) from None
+    except UnicodeEncodeError:  # as a name, before it is told where
+        raise AccessError("expected names of settings, got half of a surrogate pair") from None
     config.check()
     return config
 
