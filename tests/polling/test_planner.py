@@ -13,7 +13,7 @@ from support.known_jobs import NOW, job, reading
 
 from trainwave_exporter.model import Appeared, Changed, Departed, Departure, Job, Metric, Project
 from trainwave_exporter.polling.allocation import longest_age
-from trainwave_exporter.polling.planner import Ideals, Planner
+from trainwave_exporter.polling.planner import Ideals, Planner, in_place_order
 from trainwave_exporter.polling.question import Question
 
 RATE = 60.0
@@ -90,7 +90,7 @@ def _once(job_id: str) -> Callable[[float], str | None]:
 
 def test_details_go_first_and_readings_in_the_order_of_places() -> None:
     planner = new_planner(job("j-2"), job("j-1"), job("j-3", name=None))
-    asked = planner.choose(100, NOW, RATE)
+    asked = in_place_order(planner.choose(100, NOW, RATE))
     assert [question.job_id for question in asked] == ["j-3", *sorted(["j-1", "j-2", "j-3"] * 6)]
 
 

@@ -29,6 +29,7 @@ from trainwave_exporter.api.errors import (
     Timeout,
     TrainwaveError,
 )
+from trainwave_exporter.api.turnstile import Turnstile
 from trainwave_exporter.api.validators import Validators
 
 _FAILURES = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError, ValueError)
@@ -42,6 +43,9 @@ _REFUSAL_PATIENCE = 1.0
 
 _CONNECT_SHARE, _SILENCE_SHARE = 0.4, 0.8
 """Of the patience with a whole exchange: for a connection, and for the wait between two pieces."""
+
+_A_TURN = 4
+"""Answers that are taken in within one turn of the event loop: a few milliseconds."""
 
 _NOT_MODIFIED = 304
 
@@ -94,6 +98,7 @@ class Wire:
         self._max_body_bytes = max_body_bytes
         self._clock = clock
         self._validators = Validators()
+        self._turnstile = Turnstile(_A_TURN)
         self._http = _Http(
             headers=_HEADERS,
             timeout=httpx.Timeout(
@@ -144,6 +149,7 @@ class Wire:
         response = await self._http.send(request, stream=True)
         try:
             received_at = self._clock()
+            await self._turnstile.wait()
             heard(response.headers, received_at)
             body = await self._body(response)
         finally:

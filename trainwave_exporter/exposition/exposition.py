@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import chain, count
 from secrets import token_hex
 from typing import Any, NamedTuple, assert_never
@@ -98,7 +98,7 @@ class Exposition:
             for table in tables:
                 yield from table.render()
             fleet = Stretch(in_order(_sections(tables)), fleet.forms)
-        own = self._own_sections()
+        own = yield from self._own_sections()
         if changed or own != self._answer.own.sections:
             self._answer = self._answered(fleet, Stretch(own, fleet.forms))
 
@@ -135,13 +135,14 @@ class Exposition:
             case _:
                 assert_never(change)
 
-    def _own_sections(self) -> tuple[Section, ...]:
-        """Return the exporter's own metrics as they are now."""
-        sections = [
-            Section(description, (pressed(samples, self._own.get(description.name, NOTHING)),))
-            for description, samples in self._telemetry.collect()
-            if samples and self._selection.keeps(description.name)
-        ]
+    def _own_sections(self) -> Generator[None, None, tuple[Section, ...]]:
+        """Return the exporter's own metrics as they are now, one at every step."""
+        sections: list[Section] = []
+        for description, samples in self._telemetry.collect():
+            if samples and self._selection.keeps(description.name):
+                cell = pressed(samples, self._own.get(description.name, NOTHING))
+                sections.append(Section(description, (cell,)))
+            yield
         self._own = {section.description.name: section.cells[0] for section in sections}
         return tuple(in_order(sections))
 

@@ -148,8 +148,7 @@ class Planner:
                 self._enquiries.begin(question)
             chosen.append(question)
         self._asked_at.extend([now] * len(chosen))
-        # Within the batch it is all the same when, but not to the exposition what lies together.
-        return sorted(chosen, key=_place)
+        return chosen
 
     def _next(self, due: Iterator[Question], now: float) -> Question | None:
         if self._finished_share.due and (question := self._take_finished(now)):
@@ -257,6 +256,9 @@ def _per_second(requests_per_minute: float) -> float:
     return max(1.0, requests_per_minute) / _MINUTE
 
 
-def _place(question: Question) -> tuple[bool, str]:
-    """Details first, then in the order of the exposition."""
-    return question.metric is not None, question.job_id
+def in_place_order(questions: Iterable[Question]) -> list[Question]:
+    """Return details first, then what lies together in the exposition.
+
+    Within a batch it is all the same when a question is sent.
+    """
+    return sorted(questions, key=lambda question: (question.metric is not None, question.job_id))

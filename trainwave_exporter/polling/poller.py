@@ -30,7 +30,7 @@ from trainwave_exporter.polling.archive import Archive
 from trainwave_exporter.polling.intervals import Intervals
 from trainwave_exporter.polling.lists import Lists
 from trainwave_exporter.polling.loop import SUMMARY_SECONDS, Loop, Work
-from trainwave_exporter.polling.planner import Ideals, Planner
+from trainwave_exporter.polling.planner import Ideals, Planner, in_place_order
 from trainwave_exporter.polling.question import Question
 from trainwave_exporter.polling.scope import Scope
 
@@ -44,6 +44,8 @@ _FEW = 16
 """Questions that are sent at once: some milliseconds' work for the event loop."""
 _AT_ONCE = 2
 """The same where there are more: what comes in a burst is answered in one, and scrapes wait."""
+_CHOSEN_AT_ONCE = 256
+"""Questions that the planner chooses in one turn of the event loop: a few milliseconds."""
 _LEAST_UNDER_WAY = 16
 """Questions that may be under way or wait for their turn, however little there is to spend."""
 _UNDER_WAY_SECONDS = 2.0
@@ -196,7 +198,7 @@ class AccountPoller:
             return
         now = self._clock()
         slots = min(self._free, self._budget.available(Priority.READINGS, now))
-        chosen = self._planner.choose(max(0, slots), now, self._requests_per_minute)
+        chosen = in_place_order(await self._chosen(slots, now))
         self._observe(self.outlook)
         began = self._monotonic()
         at_once = _FEW if len(chosen) <= _FEW else _AT_ONCE
@@ -205,6 +207,18 @@ class AccountPoller:
                 due = began + _SPREAD * SPEND_INTERVAL * number / len(chosen)
                 await self._sleep(max(0.0, due - self._monotonic()))
             self._spawn(self._ask(question))
+
+    async def _chosen(self, slots: int, now: float) -> list[Question]:
+        """Return at most so many questions; where that is a lot, others have a turn in between."""
+        chosen: list[Question] = []
+        while (most := min(_CHOSEN_AT_ONCE, slots - len(chosen))) > 0:
+            if chosen:
+                await asyncio.sleep(0)
+            more = self._planner.choose(most, now, self._requests_per_minute)
+            chosen += more
+            if len(more) < most:
+                break
+        return chosen
 
     @property
     def _free(self) -> int:
