@@ -29,8 +29,8 @@ from trainwave_exporter.api.errors import (
     Timeout,
     TrainwaveError,
 )
-from trainwave_exporter.api.turnstile import Turnstile
 from trainwave_exporter.api.validators import Validators
+from trainwave_exporter.turnstile import Turnstile
 
 _FAILURES = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError, ValueError)
 """What a transport raises; the aiohttp one does not map all of aiohttp's own errors."""

@@ -17,6 +17,7 @@ import structlog
 from aiohttp import web
 
 from trainwave_exporter.exposition import Answer, Format, negotiate
+from trainwave_exporter.turnstile import Turnstile
 from trainwave_exporter.web.access import Access
 from trainwave_exporter.web.encoding import Coding, preferred
 from trainwave_exporter.web.landing import CONTENT_SECURITY_POLICY, render
@@ -25,6 +26,7 @@ from trainwave_exporter.web.sockets import UnixSocket, name_of
 
 log = structlog.get_logger()
 
+_A_TURN = 4  # scrapes that are begun within one turn of the event loop
 _GRACE = 0.5  # seconds that requests under way get when the server stops
 
 HEALTH_PATHS = ("/-/healthy", "/-/ready")
@@ -71,6 +73,7 @@ class WebServer:
         self._scraped = scraped
         self._clock = clock
         self._send_timeout = send_timeout
+        self._turnstile = Turnstile(_A_TURN)
         self._access = access
         self._reload = reload
         self._watching: asyncio.Task[None] | None = None
@@ -152,6 +155,7 @@ class WebServer:
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         began = self._clock()
+        await self._turnstile.wait()
         wanted = negotiate(_header(request, "Accept"))
         coding = preferred(_header(request, "Accept-Encoding"))
         answer = self._answer()

@@ -1,4 +1,4 @@
-"""Few at a time: many answers may come in at once, and each takes a while to be taken in."""
+"""Few at a time: many answers, or scrapers, may come at once, and each takes a while."""
 
 from __future__ import annotations
 

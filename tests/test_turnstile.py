@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from trainwave_exporter.api.turnstile import Turnstile
+from trainwave_exporter.turnstile import Turnstile
 
 
 async def passed_by_turn(turnstile: Turnstile, people: int) -> list[list[int]]:
