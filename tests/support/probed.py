@@ -6,8 +6,11 @@ one). The probe ticks within the event loop and writes what it finds to the file
 the test reads it.
 
 A block is the time by which a tick came too late, less what the kernel says that the thread waited
-for a core meanwhile: other programs of a busy machine are none of the exporter's doing. What it
-waited for a disk, a lock or another of its own threads counts.
+for a core meanwhile, or stood still while another of the program's threads, which may have held
+the interpreter, did so: other programs of a busy machine are none of the exporter's doing. What it
+waited for a disk, a lock or the work of another of its own threads counts.
+
+Coverage is not measured in it: to trace each line takes longer than to run it, and counts as well.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import asyncio
 import mmap
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -86,7 +90,8 @@ class ProbedExporter(Exporter):
         self.gauges = Gauges.at(gauges)
         self.gauges.reset()
         self.program = ("support.probed", str(gauges), str(clock or "-"))
-        super().__init__(*flags, env={"PYTHONPATH": os.pathsep.join(sys.path), **env})
+        untraced = {"COVERAGE_PROCESS_CONFIG": "", "COVERAGE_PROCESS_START": ""}
+        super().__init__(*flags, env={"PYTHONPATH": os.pathsep.join(sys.path), **untraced, **env})
 
     def holdings(self) -> Holdings:
         """Return what it holds now."""
@@ -110,28 +115,68 @@ def _targets(folder: Path) -> Iterator[str]:
             yield str(entry.readlink())
 
 
+class Moment(NamedTuple):
+    """Seconds that went by until now."""
+
+    clock: float
+    ran: float
+    """For which the thread of the event loop was on a core."""
+    waited: float
+    """For which it waited for one."""
+    others_waited: float
+    """For which the program's other threads did."""
+
+
+class Stopwatch:
+    """Asks the kernel; of the thread that makes it, and of all others (``proc(5)``, schedstat)."""
+
+    def __init__(self) -> None:
+        self._own = threading.get_native_id()
+        self._files: dict[int, int] = {}
+
+    def __call__(self) -> Moment:
+        """Return what the clocks show."""
+        now = time.monotonic()
+        ran, waited = self._schedule(self._own)
+        others = (thread.native_id for thread in threading.enumerate())
+        return Moment(
+            now,
+            ran,
+            waited,
+            sum(self._schedule(each)[1] for each in others if each and each != self._own),
+        )
+
+    def _schedule(self, thread: int) -> tuple[float, float]:
+        try:
+            if thread not in self._files:
+                path = f"/proc/self/task/{thread}/schedstat"
+                self._files[thread] = os.open(path, os.O_RDONLY)
+            ran, waited, _ = os.pread(self._files[thread], 100, 0).split()
+        except OSError:  # it is gone
+            return 0, 0
+        return int(ran) / 1e9, int(waited) / 1e9
+
+
+def block(then: Moment, now: Moment) -> float:
+    """Return for how many seconds too long nobody else had a turn between two ticks."""
+    late = now.clock - then.clock - TICK - (now.waited - then.waited)
+    stood_still = max(0.0, late - (now.ran - then.ran))
+    return late - min(stood_still, max(0.0, now.others_waited - then.others_waited))
+
+
 async def probe(gauges: Gauges) -> None:
     """Tick for ever."""
-    schedule = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
-    try:
-
-        def moment() -> tuple[float, float]:
-            now = time.monotonic()
-            return now, int(os.pread(schedule, 100, 0).split()[1]) / 1e9
-
-        then, waited = moment()
-        while True:
-            await asyncio.sleep(TICK)
-            now, waits = moment()
-            block = now - then - TICK - (waits - waited)
-            then, waited = now, waits
-            tasks = len(asyncio.all_tasks()) - 1
-            gauges.longest_block = max(gauges.longest_block, block)
-            gauges.fewest_tasks = min(gauges.fewest_tasks, tasks)
-            gauges.most_tasks = max(gauges.most_tasks, tasks)
-            gauges.ticks += 1
-    finally:
-        os.close(schedule)
+    stopwatch = Stopwatch()
+    then = stopwatch()
+    while True:
+        await asyncio.sleep(TICK)
+        now = stopwatch()
+        gauges.longest_block = max(gauges.longest_block, block(then, now))
+        then = now
+        tasks = len(asyncio.all_tasks()) - 1
+        gauges.fewest_tasks = min(gauges.fewest_tasks, tasks)
+        gauges.most_tasks = max(gauges.most_tasks, tasks)
+        gauges.ticks += 1
 
 
 def main(gauges: Path, clock_file: str, flags: list[str]) -> None:
