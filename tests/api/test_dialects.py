@@ -15,15 +15,16 @@ from msgspec.structs import asdict
 from trainwave_exporter.api import DEFAULT_INLINE_UNITS, Dialect
 from trainwave_exporter.api.dialects import Context, read_job, read_organization, read_project
 from trainwave_exporter.model import (
+    NO_READINGS,
     CostUnit,
     Fact,
     Job,
     Metric,
     Organization,
-    Point,
     Project,
     Quantity,
     Reading,
+    Readings,
     Unit,
     UnknownState,
     Unreadable,
@@ -64,12 +65,10 @@ def unreadable(subject: str, reason: str) -> Unreadable:
     return Unreadable(account="research", subject=subject, reason=reason)
 
 
-INLINE = {
-    Metric.GPU_UTILIZATION: Reading(
-        Metric.GPU_UTILIZATION, Quantity.RATIO, (Point(95.2 / 100),), NOW
-    ),
-    Metric.MEMORY: Reading(Metric.MEMORY, Quantity.BYTES, (Point(14.3e9),), NOW),
-}
+INLINE = Readings(
+    gpu_utilization=Reading(Quantity.RATIO, 95.2 / 100, NOW),
+    memory=Reading(Quantity.BYTES, 14.3e9, NOW),
+)
 
 
 def test_the_job_of_the_documented_list(fixture: Callable[[str], Any]) -> None:
@@ -332,16 +331,16 @@ def test_a_field_that_cannot_be_read_costs_that_field_alone(name: str) -> None:
     assert job is not None
     subject = "cost" if name in {"total_cost", "cost_per_hour"} else "job"
     assert notes == [unreadable(subject, f"bad_{name}")]
-    nothing: dict[str, Any] = {"project_id": "", "readings": {}}
+    nothing: dict[str, Any] = {"project_id": "", "readings": NO_READINGS}
     assert asdict(job) == whole | {LOST[name]: nothing.get(LOST[name])}
-    assert whole[LOST[name]] not in (None, "", {})
+    assert whole[LOST[name]] not in (None, "", NO_READINGS)
 
 
 def test_a_reading_within_a_job_that_cannot_be_read_is_counted_under_its_metric() -> None:
     raw = JOB | {"metrics": {"gpu_utilization": 950, "memory_usage": None}}
     job, notes = read_with_notes(raw)
     assert job is not None
-    assert job.readings == {}
+    assert job.readings == NO_READINGS
     assert notes == [unreadable("gpu_utilization", "out_of_range")]
 
 
@@ -355,8 +354,10 @@ def test_the_units_of_readings_within_a_job_are_the_operators() -> None:
         inline_units=units,
     )
     readings = read(JOB | {"metrics": {"gpu_utilization": 0.5, "memory_usage": 1}}, where).readings
-    assert readings[Metric.GPU_UTILIZATION].points == (Point(0.5),)
-    assert readings[Metric.MEMORY].points == (Point(2**30),)
+    assert readings == Readings(
+        gpu_utilization=Reading(Quantity.RATIO, 0.5, NOW),
+        memory=Reading(Quantity.BYTES, 2**30, NOW),
+    )
 
 
 @pytest.mark.parametrize(

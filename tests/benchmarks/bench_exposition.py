@@ -24,10 +24,6 @@ from trainwave_exporter.exposition import Exposition, Format, Selection, Telemet
 from trainwave_exporter.model import Appeared, Changed
 
 RUNS: Final = 5
-WHY_MEMORY: Final = (
-    "records, and what each told last, take more than their bytes on the wire; the job is told in"
-    " half as many series again as the goal was set for"
-)
 SCRAPED: Final = 10_000
 LARGEST: Final = int(os.environ.get("EXPOSITION_JOBS", "100000"))
 SIZES: Final = tuple(size for size in (100, 1_000, 10_000, 100_000) if size <= LARGEST)
@@ -289,8 +285,6 @@ def memory() -> None:
                 each,
                 at_most=3,
                 unit=" KB",
-                why_missed=WHY_MEMORY,
-                explained=4.2,
             ),
         ],
     )

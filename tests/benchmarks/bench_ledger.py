@@ -29,10 +29,9 @@ from trainwave_exporter.model import (
     Appeared,
     Changed,
     Job,
-    Metric,
-    Point,
     Quantity,
     Reading,
+    Readings,
 )
 
 JOBS = 10_000
@@ -59,11 +58,7 @@ def fleet(sweep: int) -> list[Job]:
             gpu_hours=8 * (now - START + number) / 3600,
             created_at=START - number,
             started_at=START - number,
-            readings={
-                Metric.GPU_UTILIZATION: Reading(
-                    Metric.GPU_UTILIZATION, Quantity.RATIO, (Point(0.02 * (number % 50)),), now
-                )
-            },
+            readings=Readings(gpu_utilization=Reading(Quantity.RATIO, 0.02 * (number % 50), now)),
         )
         for number in range(JOBS)
     ]

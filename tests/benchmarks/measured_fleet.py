@@ -9,7 +9,13 @@ from prometheus_client.metrics_core import Metric as Peer
 from prometheus_client.registry import Collector
 
 from trainwave_exporter.exposition.families import job as job_families
-from trainwave_exporter.model import Job, Metric, Point, Quantity, Reading
+from trainwave_exporter.model import (
+    Job,
+    Metric,
+    Quantity,
+    Reading,
+    Readings,
+)
 
 START = 1_700_000_000.0
 QUANTITIES = {
@@ -49,12 +55,12 @@ def fleet(jobs: int, minute: int) -> list[Job]:
             created_at=START - number,
             started_at=START - number,
             expires_at=START + 1e6,
-            readings={
-                metric: Reading(
-                    metric, quantity, (Point((number * 37 + minute) % 1000 / 1000),), now
-                )
-                for metric, quantity in QUANTITIES.items()
-            },
+            readings=Readings(
+                **{
+                    metric: Reading(quantity, (number * 37 + minute) % 1000 / 1000, now)
+                    for metric, quantity in QUANTITIES.items()
+                }
+            ),
         )
         for number in range(jobs)
     ]

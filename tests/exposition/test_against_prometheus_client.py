@@ -29,6 +29,7 @@ from trainwave_exporter.model import (
     Project,
     ProjectTally,
     Quantity,
+    Readings,
     Record,
     Spend,
     Waste,
@@ -59,10 +60,12 @@ points = st.builds(Point, numbers, device=known_texts, direction=known_texts)
 readings = st.dictionaries(
     st.sampled_from(Metric), st.tuples(st.sampled_from(Quantity), st.lists(points, max_size=3))
 ).map(
-    lambda told: {
-        metric: make_reading(metric, quantity, *values, rates=tuple(values))
-        for metric, (quantity, values) in told.items()
-    }
+    lambda told: Readings(
+        **{
+            metric: make_reading(quantity, *values, rates=tuple(values))
+            for metric, (quantity, values) in told.items()
+        }
+    )
 )
 job_ids = st.sampled_from("ab") | texts
 jobs = st.builds(

@@ -29,6 +29,7 @@ from trainwave_exporter.model import (
     Project,
     ProjectTally,
     Quantity,
+    Readings,
     Record,
 )
 
@@ -41,10 +42,12 @@ points = st.lists(st.builds(Point, numbers, device=st.sampled_from([None, "0", "
 readings = st.dictionaries(
     st.sampled_from(Metric), st.tuples(st.sampled_from(Quantity), points), max_size=3
 ).map(
-    lambda told: {
-        metric: make_reading(metric, quantity, *values, rates=tuple(values))
-        for metric, (quantity, values) in told.items()
-    }
+    lambda told: Readings(
+        **{
+            metric: make_reading(quantity, *values, rates=tuple(values))
+            for metric, (quantity, values) in told.items()
+        }
+    )
 )
 jobs = st.builds(
     Job,

@@ -20,7 +20,14 @@ from support.metrics import (
 from trainwave_exporter.exposition import Exposition
 from trainwave_exporter.exposition.family import Families
 from trainwave_exporter.exposition.fold import Folds
-from trainwave_exporter.model import Change, Job, Metric, Point, Quantity
+from trainwave_exporter.model import (
+    Change,
+    Job,
+    Metric,
+    Point,
+    Quantity,
+    Readings,
+)
 
 COST = "trainwave_job_cost_dollars"
 
@@ -84,16 +91,13 @@ def test_a_project_none_of_whose_folded_jobs_tells_its_cost_has_no_sum() -> None
 
 
 def test_gpus_are_summed_up_and_directions_are_not() -> None:
-    memory = make_reading(
-        Metric.GPU_MEMORY, Quantity.BYTES, Point(1.0, device="0"), Point(2.0, device="1")
-    )
+    memory = make_reading(Quantity.BYTES, Point(1.0, device="0"), Point(2.0, device="1"))
     network = make_reading(
-        Metric.NETWORK,
         Quantity.BYTES_PER_SECOND,
         Point(10.0, direction="rx"),
         Point(20.0, direction="tx"),
     )
-    readings = {Metric.GPU_MEMORY: memory, Metric.NETWORK: network}
+    readings = Readings(gpu_memory=memory, network=network)
     jobs = [make_job(id=f"j-{n}", readings=readings) for n in (1, 2)]
     io = "trainwave_job_network_io_bytes_per_second"
     used = "trainwave_job_gpu_memory_used_bytes"
@@ -105,7 +109,7 @@ def test_gpus_are_summed_up_and_directions_are_not() -> None:
 
 
 def test_only_additive_families_are_folded() -> None:
-    readings = {m: make_reading(m, Quantity.RATIO, Point(0.5)) for m in Metric}
+    readings = Readings(**{m: make_reading(Quantity.RATIO, Point(0.5)) for m in Metric})
     everything: dict[str, Any] = {
         "cost_dollars": 1.0,
         "hourly_cost_dollars": 1.0,

@@ -44,6 +44,7 @@ from trainwave_exporter.model import (
     Quantity,
     RateLimit,
     ReadingReplaced,
+    Readings,
     Record,
     Spend,
     UnknownState,
@@ -80,41 +81,34 @@ TRAINING = make_job(
     created_at=NOON - 18_120,
     started_at=NOON - 18_000,
     expires_at=NOON + 3_600,
-    readings={
-        reading.metric: reading
-        for reading in (
-            make_reading(
-                Metric.GPU_UTILIZATION,
-                Quantity.RATIO,
-                Point(0.931, device="0"),
-                Point(0.88, device="1"),
-                at=NOON - 10,
-            ),
-            make_reading(
-                Metric.GPU_MEMORY,
-                Quantity.BYTES,
-                Point(60 * GIB, device="0"),
-                Point(20 * GIB, device="1"),
-                at=NOON - 11,
-            ),
-            make_reading(Metric.CPU, Quantity.RATIO, Point(0.42), at=NOON - 12),
-            make_reading(Metric.MEMORY, Quantity.RATIO, Point(0.25), at=NOON - 13),
-            make_reading(
-                Metric.NETWORK,
-                Quantity.BYTES_PER_SECOND,
-                Point(1.5e6, direction="rx"),
-                Point(2.5e5, direction="tx"),
-                at=NOON - 14,
-            ),
-            make_reading(
-                Metric.DISK,
-                Quantity.BYTES_TOTAL,
-                Point(9e12),
-                rates=(Point(3e6),),
-                at=NOON - 15.25,
-            ),
-        )
-    },
+    readings=Readings(
+        gpu_utilization=make_reading(
+            Quantity.RATIO,
+            Point(0.931, device="0"),
+            Point(0.88, device="1"),
+            at=NOON - 10,
+        ),
+        gpu_memory=make_reading(
+            Quantity.BYTES,
+            Point(60 * GIB, device="0"),
+            Point(20 * GIB, device="1"),
+            at=NOON - 11,
+        ),
+        cpu=make_reading(Quantity.RATIO, Point(0.42), at=NOON - 12),
+        memory=make_reading(Quantity.RATIO, Point(0.25), at=NOON - 13),
+        network=make_reading(
+            Quantity.BYTES_PER_SECOND,
+            Point(1.5e6, direction="rx"),
+            Point(2.5e5, direction="tx"),
+            at=NOON - 14,
+        ),
+        disk=make_reading(
+            Quantity.BYTES_TOTAL,
+            Point(9e12),
+            rates=(Point(3e6),),
+            at=NOON - 15.25,
+        ),
+    ),
 )
 PAUSED = make_job(
     account="vision", id="j-odd", state="PAUSED", project_id="p-vision", confirmed_at=NOON

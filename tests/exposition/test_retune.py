@@ -21,10 +21,10 @@ from trainwave_exporter.exposition import Format, Selection
 from trainwave_exporter.model import (
     AccountStatus,
     Idleness,
-    Metric,
     Point,
     Project,
     Quantity,
+    Readings,
     Record,
 )
 
@@ -36,7 +36,7 @@ FLEET: tuple[Record, ...] = (
             id=f"j-{n}",
             state="SUCCESS" if n % 3 == 0 else "RUNNING",
             cost_dollars=float(n),
-            readings={Metric.CPU: make_reading(Metric.CPU, Quantity.RATIO, Point(0.5))},
+            readings=Readings(cpu=make_reading(Quantity.RATIO, Point(0.5))),
         )
         for n in range(12)
     ),

@@ -17,6 +17,7 @@ from trainwave_exporter.fleet.memory import MEMORY_SECONDS
 from trainwave_exporter.fleet.tally import MOST_LABELS
 from trainwave_exporter.fleet.witness import TIMES_PATIENCE_SECONDS
 from trainwave_exporter.model import (
+    NO_READINGS,
     AccountStatus,
     Appeared,
     Bygone,
@@ -32,6 +33,7 @@ from trainwave_exporter.model import (
     Project,
     ProjectTally,
     Quantity,
+    Readings,
 )
 
 # Jobs come, change and go
@@ -549,28 +551,28 @@ def test_projects_lend_their_names_to_jobs_before_and_after(world: World) -> Non
 def test_a_reading_belongs_to_its_job(world: World) -> None:
     world.see(world.job())
     world.read("j-1", 0.5)
-    assert world.shown().readings[Metric.GPU_UTILIZATION].points == (Point(0.5),)
+    assert world.points() == (Point(0.5),)
     world.see(world.job(cost_dollars=1.0))
-    assert Metric.GPU_UTILIZATION in world.shown().readings
+    assert world.points() == (Point(0.5),)
     assert world.read("j-unknown", 0.5) == ()
 
 
 def test_readings_in_a_list_are_taken_over(world: World) -> None:
-    world.see(world.job(readings={Metric.GPU_UTILIZATION: world.reading(0.1)}))
+    world.see(world.job(readings=Readings(gpu_utilization=world.reading(0.1))))
     world.now += 30
-    world.see(world.job(readings={Metric.GPU_UTILIZATION: world.reading(0.7)}))
-    assert world.shown().readings[Metric.GPU_UTILIZATION].points == (Point(0.7),)
+    world.see(world.job(readings=Readings(gpu_utilization=world.reading(0.7))))
+    assert world.points() == (Point(0.7),)
 
 
 def test_a_job_that_is_over_has_no_readings(world: World) -> None:
     world.see(world.job())
     world.read("j-1", 0.5)
     world.see(world.job(state="SUCCESS"))
-    assert world.shown().readings == {}
+    assert world.shown().readings == NO_READINGS
     world.read("j-1", 0.5)
-    assert world.shown().readings == {}
+    assert world.shown().readings == NO_READINGS
     history = world.job("j-2", state="SUCCESS")
-    world.see(world.job("j-2", state="SUCCESS", readings={Metric.CPU: world.reading(0.5)}))
+    world.see(world.job("j-2", state="SUCCESS", readings=Readings(cpu=world.reading(0.5))))
     assert world.shown("j-2") == history
 
 
@@ -580,14 +582,14 @@ def test_a_reading_is_dropped_when_it_was_not_confirmed_for_too_long(world: Worl
     world.tick(100)
     world.read("j-1", 0.5, metric=Metric.CPU)
     world.tick(160, readings_max_age=250)
-    assert set(world.shown().readings) == {Metric.CPU}
+    assert [metric for metric, _ in world.shown().readings.items()] == [Metric.CPU]
 
 
 def test_an_api_clock_that_lags_does_not_cost_a_reading(world: World) -> None:
     world.see(world.job())
     world.read("j-1", 0.5, at=world.now - 7200)
     world.tick(10)
-    assert Metric.GPU_UTILIZATION in world.shown().readings
+    assert world.points() == (Point(0.5),)
 
 
 def test_an_api_clock_that_is_ahead_does_not_freeze_a_reading(world: World) -> None:
@@ -595,7 +597,7 @@ def test_an_api_clock_that_is_ahead_does_not_freeze_a_reading(world: World) -> N
     world.read("j-1", 0.5, at=world.now + 7200)
     world.now += 301
     world.read("j-1", 0.9, at=world.now)
-    assert world.shown().readings[Metric.GPU_UTILIZATION].points == (Point(0.9),)
+    assert world.points() == (Point(0.9),)
 
 
 def test_readings_of_another_account_are_not_mixed_in(worlds: Callable[..., World]) -> None:
@@ -607,11 +609,17 @@ def test_readings_of_another_account_are_not_mixed_in(worlds: Callable[..., Worl
 def test_running_totals_become_rates(world: World) -> None:
     world.see(world.job())
     traffic: dict[str, Any] = {"metric": Metric.NETWORK, "quantity": Quantity.BYTES_TOTAL}
+
+    def rates() -> tuple[Point, ...]:
+        reading = world.shown().readings.network
+        assert reading is not None
+        return reading.rates
+
     world.read("j-1", Point(1000.0, None, "receive"), **traffic)
-    assert world.shown().readings[Metric.NETWORK].rates == ()
+    assert rates() == ()
     world.now += 10
     world.read("j-1", Point(3000.0, None, "receive"), **traffic)
-    assert world.shown().readings[Metric.NETWORK].rates == (Point(200.0, None, "receive"),)
+    assert rates() == (Point(200.0, None, "receive"),)
 
 
 # Projects and organizations
@@ -751,12 +759,12 @@ def test_what_changes_nothing_is_no_change(world: World) -> None:
 
 
 def test_after_a_clock_set_back_old_readings_do_not_stay_for_long(world: World) -> None:
-    world.see(world.job(readings={Metric.GPU_UTILIZATION: world.reading(0.9)}))
+    world.see(world.job(readings=Readings(gpu_utilization=world.reading(0.9))))
     world.now -= 86_400
     world.tick()
     world.now += 301
-    world.see(world.job(readings={Metric.GPU_UTILIZATION: world.reading(0.0)}))
-    assert world.shown().readings[Metric.GPU_UTILIZATION].points == (Point(0.0),)
+    world.see(world.job(readings=Readings(gpu_utilization=world.reading(0.0))))
+    assert world.points() == (Point(0.0),)
 
 
 def test_a_clock_that_was_ahead_for_a_moment_keeps_no_reading_for_long(world: World) -> None:
@@ -767,7 +775,7 @@ def test_a_clock_that_was_ahead_for_a_moment_keeps_no_reading_for_long(world: Wo
     world.now -= 7199
     world.tick(answering=True)
     world.tick(120, readings_max_age=100, answering=True)
-    assert world.shown().readings == {}
+    assert world.shown().readings == NO_READINGS
 
 
 def test_after_a_clock_set_back_a_dead_account_is_hidden_in_time(world: World) -> None:
@@ -810,7 +818,7 @@ def test_a_job_that_comes_back_has_no_readings_of_old(world: World) -> None:
     world.read("j-1", 0.5)
     world.tick(300)
     world.sweep(world.job())
-    assert world.shown().readings == {}
+    assert world.shown().readings == NO_READINGS
 
 
 def test_states_that_come_without_end_do_not_make_series_without_end(world: World) -> None:

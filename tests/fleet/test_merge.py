@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trainwave_exporter.fleet.merge import merge_jobs, merge_readings
-from trainwave_exporter.model import Job, Metric, Point, Quantity, Reading
-
-GPU = Metric.GPU_UTILIZATION
+from trainwave_exporter.model import NO_READINGS, Job, Metric, Point, Quantity, Reading, Readings
 
 
 def job(**fields: Any) -> Job:
@@ -18,26 +17,31 @@ def job(**fields: Any) -> Job:
 
 
 def ratio(value: float, at: float, *, device: str | None = None) -> Reading:
-    return Reading(GPU, Quantity.RATIO, (Point(value, device),), at)
+    return Reading.of(Quantity.RATIO, [Point(value, device)], at)
 
 
 def total(at: float, **directions: float) -> Reading:
-    points = tuple(Point(value, None, name) for name, value in directions.items())
-    return Reading(Metric.DISK, Quantity.BYTES_TOTAL, points, at)
+    points = [Point(value, None, name) for name, value in directions.items()]
+    return Reading.of(Quantity.BYTES_TOTAL, points, at)
 
 
 def rates(*readings: Reading) -> dict[str | None, float]:
-    known: dict[Metric, Reading] = {}
+    known = NO_READINGS
     for reading in readings:
-        known = merge_readings(known, {reading.metric: reading}, ())
-    return {point.direction: point.value for point in known[Metric.DISK].rates}
+        known = merge_readings(known, Readings(disk=reading), ())
+    assert known.disk is not None
+    return {point.direction: point.value for point in known.disk.rates}
+
+
+def merged(known: Reading, told: Reading, overdue: Container[Metric] = ()) -> Reading | None:
+    readings = Readings(gpu_utilization=known), Readings(gpu_utilization=told)
+    return merge_readings(*readings, overdue).gpu_utilization
 
 
 def test_what_is_not_told_stays_as_it_was() -> None:
     known = job(name="mnist", cost_dollars=1.0, project_id="p", gpus=4.0)
     told = job(cost_dollars=2.0, state="SUCCESS", finished_at=9.0, confirmed_at=2.0)
-    merged = merge_jobs(known, told)
-    assert merged == job(
+    assert merge_jobs(known, told) == job(
         name="mnist",
         cost_dollars=2.0,
         project_id="p",
@@ -60,25 +64,26 @@ def test_a_job_that_lives_again_has_not_finished() -> None:
 
 def test_the_newer_reading_counts() -> None:
     old, new = ratio(0.1, 10), ratio(0.9, 20)
-    assert merge_readings({GPU: old}, {GPU: new}, ()) == {GPU: new}
-    assert merge_readings({GPU: new}, {GPU: old}, ()) == {GPU: new}
+    assert merged(old, new) == new
+    assert merged(new, old) == new
 
 
 def test_one_number_does_not_replace_devices() -> None:
     devices = ratio(0.1, 10, device="0")
-    assert merge_readings({GPU: devices}, {GPU: ratio(0.5, 20)}, ()) == {GPU: devices}
+    assert merged(devices, ratio(0.5, 20)) == devices
     newer = ratio(0.2, 30, device="0")
-    assert merge_readings({GPU: devices}, {GPU: newer}, ()) == {GPU: newer}
+    assert merged(devices, newer) == newer
 
 
 def test_anything_replaces_what_came_too_long_ago() -> None:
     devices, number = ratio(0.1, 1e9, device="0"), ratio(0.5, 20)
-    assert merge_readings({GPU: devices}, {GPU: number}, {GPU}) == {GPU: number}
+    assert merged(devices, number, {Metric.GPU_UTILIZATION}) == number
 
 
 def test_other_metrics_are_left_alone() -> None:
-    cpu = Reading(Metric.CPU, Quantity.RATIO, (Point(0.5),), 1)
-    assert merge_readings({Metric.CPU: cpu}, {GPU: ratio(0.1, 2)}, ())[Metric.CPU] is cpu
+    cpu, gpu = ratio(0.5, 1), ratio(0.1, 2)
+    both = merge_readings(Readings(cpu=cpu), Readings(gpu_utilization=gpu), ())
+    assert both == Readings(cpu=cpu, gpu_utilization=gpu)
 
 
 def test_two_totals_make_a_rate_in_each_direction() -> None:
@@ -102,7 +107,7 @@ def test_the_same_total_again_keeps_the_rate() -> None:
 
 
 def test_a_total_after_another_quantity_makes_no_rate() -> None:
-    speed = Reading(Metric.DISK, Quantity.BYTES_PER_SECOND, (Point(3.0, None, "read"),), 5)
+    speed = Reading.of(Quantity.BYTES_PER_SECOND, [Point(3.0, None, "read")], 5)
     assert rates(speed, total(20, read=50)) == {}
 
 

@@ -16,7 +16,7 @@ from trainwave_exporter.ledger import Store
 from trainwave_exporter.ledger.book import OPENING
 from trainwave_exporter.ledger.curve import value_at
 from trainwave_exporter.ledger.units import MICRO
-from trainwave_exporter.model import Spend
+from trainwave_exporter.model import NO_READINGS, Spend
 
 JOBS = st.sampled_from([f"j-{number}" for number in range(4)])
 STATES = st.sampled_from(["LAUNCHING", "RUNNING", "RUNNING", "SUCCESS", "ERROR"])
@@ -67,7 +67,7 @@ class Machine(RuleBasedStateMachine):
             cost_dollars=cents / 100,
             gpu_hours=hours,
             hourly_cost_dollars=price,
-            readings={} if busy is None else self.world.busy(busy),
+            readings=NO_READINGS if busy is None else self.world.busy(busy),
         )
         self.world.see(job, shown=shown)
         self.last[job_id] = cents

@@ -18,15 +18,15 @@ from trainwave_exporter.ledger.waste import (
     unjudged,
     wasted,
 )
-from trainwave_exporter.model import Metric, Point, Quantity, Reading
+from trainwave_exporter.model import Point, Quantity, Reading
 
 MINUTE = 60_000
 RULES = Rules()
 
 
 def reading(*values: float, quantity: Quantity = Quantity.RATIO) -> Reading:
-    points = tuple(Point(value, device=str(place)) for place, value in enumerate(values))
-    return Reading(Metric.GPU_UTILIZATION, quantity, points, at=0.0)
+    points = [Point(value, device=str(place)) for place, value in enumerate(values)]
+    return Reading.of(quantity, points, at=0.0)
 
 
 @pytest.mark.parametrize(

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from trainwave_exporter.model import Metric, Point, Quantity, Reading
+from trainwave_exporter.model import Point, Quantity, Reading
 from trainwave_exporter.polling.movement import NOISE, Movement, differs, distance
 
 
 def ratio(*values: float) -> Reading:
-    points = tuple(Point(value, str(n)) for n, value in enumerate(values))
-    return Reading(Metric.GPU_UTILIZATION, Quantity.RATIO, points, 1.0)
+    points = [Point(value, str(n)) for n, value in enumerate(values)]
+    return Reading.of(Quantity.RATIO, points, 1.0)
 
 
 def rate(value: float, direction: str = "rx") -> Reading:
-    points = (Point(value, direction=direction),)
-    return Reading(Metric.NETWORK, Quantity.BYTES_PER_SECOND, points, 1.0)
+    return Reading.of(Quantity.BYTES_PER_SECOND, [Point(value, direction=direction)], 1.0)
 
 
 def total(per_second: float | None) -> Reading:
     rates = () if per_second is None else (Point(per_second),)
-    return Reading(Metric.DISK, Quantity.BYTES_TOTAL, (Point(5e9),), 1.0, rates)
+    return Reading(Quantity.BYTES_TOTAL, 5e9, 1.0, rates)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.known_jobs import NOW, job, reading
 
-from trainwave_exporter.model import Appeared, Changed, Departed, Departure, Job, Metric, Project
+from trainwave_exporter.model import (
+    Appeared,
+    Changed,
+    Departed,
+    Departure,
+    Job,
+    Metric,
+    Project,
+    Readings,
+)
 from trainwave_exporter.polling.allocation import longest_age
 from trainwave_exporter.polling.planner import Ideals, Planner, in_place_order
 from trainwave_exporter.polling.question import Question
@@ -35,7 +44,7 @@ def answer(planner: Planner, *questions: Question, now: float, value: float = 0.
         if question.metric is None:
             planner.details_answered(question, "RUNNING")
         else:
-            came = reading(question.metric, value, at=now)
+            came = reading(value, at=now)
             planner.reading_answered(question, None, came, now)
 
 
@@ -95,21 +104,21 @@ def test_details_go_first_and_readings_in_the_order_of_places() -> None:
 
 
 def test_a_list_that_contradicts_the_devices_has_them_asked_again_at_once() -> None:
-    devices = {Metric.GPU_UTILIZATION: reading(Metric.GPU_UTILIZATION, 0.9, 0.9)}
+    devices = Readings(gpu_utilization=reading(0.9, 0.9))
     known = job(gpus=2.0, readings=devices)
     planner = read_once(known)
-    idle = {Metric.GPU_UTILIZATION: reading(Metric.GPU_UTILIZATION, 0.01, at=NOW + 30)}
+    idle = Readings(gpu_utilization=reading(0.01, at=NOW + 30))
     told = job(gpus=2.0, confirmed_at=NOW + 30, readings=idle)
-    planner.compare(known, job(readings={Metric.CPU: reading(Metric.CPU, 0.0)}), NOW + 30)
+    planner.compare(known, job(readings=Readings(cpu=reading(0.0))), NOW + 30)
     assert planner.choose(5, NOW + 30, RATE) == []
     planner.compare(known, told, NOW + 30)
     assert planner.choose(5, NOW + 30, RATE) == [Question("j-1", Metric.GPU_UTILIZATION)]
 
 
 def test_one_number_for_one_device_replaces_it_and_contradicts_nothing() -> None:
-    known = job(readings={Metric.GPU_UTILIZATION: reading(Metric.GPU_UTILIZATION, 0.9)})
+    known = job(readings=Readings(gpu_utilization=reading(0.9)))
     planner = read_once(known)
-    idle = {Metric.GPU_UTILIZATION: reading(Metric.GPU_UTILIZATION, 0.01, at=NOW + 30)}
+    idle = Readings(gpu_utilization=reading(0.01, at=NOW + 30))
     planner.compare(known, job(readings=idle), NOW + 30)
     assert planner.choose(5, NOW + 30, RATE) == []
 

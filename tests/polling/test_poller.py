@@ -12,7 +12,13 @@ from support.polling_rig import Api, Watch
 
 from trainwave_exporter.api.headers import rate_headers
 from trainwave_exporter.fleet import SweepFailed, TimePassed
-from trainwave_exporter.model import LoopRun, Metric, Plan, Point
+from trainwave_exporter.model import (
+    NO_READINGS,
+    LoopRun,
+    Metric,
+    Plan,
+    Point,
+)
 from trainwave_exporter.polling.filter_trust import RETEST_SECONDS
 from trainwave_exporter.polling.loop import SUMMARY_SECONDS
 from trainwave_exporter.polling.poller import SPEND_INTERVAL
@@ -410,8 +416,9 @@ async def test_all_six_readings_of_a_running_job_are_asked_for(api: Api, watch: 
     it = watch()
     await it.run("running", "readings")
     readings = it.job("j-1").readings
-    assert set(readings) == set(Metric)
-    assert readings[Metric.GPU_UTILIZATION].points == (Point(0.93, "0"), Point(0.02, "1"))
+    assert {metric for metric, _ in readings.items()} == set(Metric)
+    assert readings.gpu_utilization is not None
+    assert readings.gpu_utilization.points == (Point(0.93, "0"), Point(0.02, "1"))
     plans = [fact for fact in it.facts if isinstance(fact, Plan)]
     assert [plan.used for plan in plans] == [6]
     assert (plans[0].planned, plans[0].deferred) == pytest.approx((6, 0))
@@ -488,7 +495,7 @@ async def test_an_answer_without_a_reading_counts_as_a_failure(api: Api, watch: 
     it = watch()
     await it.run("running", "readings", "readings")
     assert api.asked["metrics"] == 6
-    assert it.job("j-1").readings == {}
+    assert it.job("j-1").readings == NO_READINGS
 
 
 async def test_after_a_429_readings_wait_for_the_budget_and_are_not_given_up(
@@ -501,7 +508,7 @@ async def test_after_a_429_readings_wait_for_the_budget_and_are_not_given_up(
     asked = api.asked["metrics"]
     await it.run("readings")
     assert api.asked["metrics"] == asked  # the budget is blocked
-    assert it.job("j-1").readings == {}
+    assert it.job("j-1").readings == NO_READINGS
     del api.failing["metrics"]
     async with asyncio.timeout(20):
         while not it.job("j-1").readings:

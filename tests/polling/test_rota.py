@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from support.known_jobs import NOW, job, reading
 
-from trainwave_exporter.model import Job, Metric
+from trainwave_exporter.model import (
+    NO_READINGS,
+    Job,
+    Metric,
+    Readings,
+)
 from trainwave_exporter.polling.allocation import Allocation, allocate
 from trainwave_exporter.polling.question import LONGEST_PAUSE_SECONDS, Question
 from trainwave_exporter.polling.rota import Rota
@@ -38,7 +43,7 @@ def taken(rota: Rota, now: float) -> list[Question]:
 def answer(rota: Rota, *questions: Question, now: float, value: float = 0.5) -> None:
     for question in questions:
         assert question.metric is not None
-        rota.answered(question, None, reading(question.metric, value, at=now), now)
+        rota.answered(question, None, reading(value, at=now), now)
 
 
 def test_all_six_readings_of_a_running_job_are_wanted_once() -> None:
@@ -80,7 +85,7 @@ def test_nothing_is_held_of_jobs_that_left_before_their_turn_came() -> None:
 
 
 def test_what_is_known_already_is_wanted_when_it_is_old_and_not_at_once() -> None:
-    known = {Metric.CPU: reading(Metric.CPU, 0.5, at=NOW - 30)}
+    known = Readings(cpu=reading(0.5, at=NOW - 30))
     rota = new_rota(job(readings=known))
     assert len(taken(rota, NOW)) == 5
     assert taken(rota, NOW + 29) == []
@@ -138,7 +143,7 @@ def test_what_moves_ranks_higher_and_so_do_readings_of_its_kind() -> None:
     answer(rota, *cpu, now=NOW)
     still = next(iter(rota.counts[Metric.CPU]))
     moving, other, _ = cpu
-    low, high = reading(Metric.CPU, 0.0), reading(Metric.CPU, 1.0)
+    low, high = reading(0.0), reading(1.0)
     assert rota.answered(moving, low, high, NOW + 60) == 60
     assert +rota.counts[Metric.CPU] != {still: 3}
     moved = max(+rota.counts[Metric.CPU])
@@ -159,17 +164,17 @@ def test_a_gpu_near_the_threshold_of_idleness_ranks_higher() -> None:
 
 
 def test_what_the_list_brings_is_not_asked_for_and_not_counted() -> None:
-    listed = {Metric.MEMORY: reading(Metric.MEMORY, 0.5, at=NOW - 5)}
+    listed = Readings(memory=reading(0.5, at=NOW - 5))
     rota = new_rota(job(readings=listed))
     assert Question("j-1", Metric.MEMORY) not in taken(rota, NOW)
     assert rota.readings == 5
-    fresh = {Metric.MEMORY: reading(Metric.MEMORY, 0.5, at=NOW + 60)}
+    fresh = Readings(memory=reading(0.5, at=NOW + 60))
     rota.seat(job(confirmed_at=NOW + 60, readings=fresh), NOW + 60)
     assert taken(rota, NOW + 70) == []
 
 
 def test_what_the_list_brings_no_more_is_asked_for_when_it_is_old() -> None:
-    listed = {Metric.MEMORY: reading(Metric.MEMORY, 0.5, at=NOW - 5)}
+    listed = Readings(memory=reading(0.5, at=NOW - 5))
     rota = new_rota(job(readings=listed))
     taken(rota, NOW)
     rota.seat(job(confirmed_at=NOW + 25, readings=listed), NOW + 25)
@@ -198,9 +203,9 @@ def test_a_jump_of_another_reading_is_a_hint_at_what_the_gpus_do() -> None:
     rota = new_rota(job(), job("j-2"))
     answer(rota, *taken(rota, NOW), now=NOW)
     cpu = Question("j-1", Metric.CPU)
-    rota.answered(cpu, reading(Metric.CPU, 0.5), reading(Metric.CPU, 0.1), NOW + 40)
+    rota.answered(cpu, reading(0.5), reading(0.1), NOW + 40)
     assert taken(rota, NOW + 40) == []
-    rota.answered(cpu, reading(Metric.CPU, 0.7), reading(Metric.CPU, 0.1), NOW + 41)
+    rota.answered(cpu, reading(0.7), reading(0.1), NOW + 41)
     assert taken(rota, NOW + 41) == [Question("j-1", Metric.GPU_UTILIZATION)]
 
 
@@ -268,7 +273,7 @@ def test_a_job_that_runs_again_is_new() -> None:
 
 
 def test_a_clock_that_was_set_back_makes_nobody_wait() -> None:
-    listed = {Metric.MEMORY: reading(Metric.MEMORY, 0.5, at=NOW - 5)}
+    listed = Readings(memory=reading(0.5, at=NOW - 5))
     rota = new_rota(job("j-1"), job("j-2", readings=listed))
     first, *rest = taken(rota, NOW)
     rota.failed(first, NOW)
@@ -298,7 +303,7 @@ class Churn(RuleBasedStateMachine):
 
     @rule(job_id=jobs, listed=st.booleans())
     def is_seen(self, job_id: str, listed: bool) -> None:
-        brought = {Metric.CPU: reading(Metric.CPU, 0.5, at=self.now)} if listed else {}
+        brought = Readings(cpu=reading(0.5, at=self.now)) if listed else NO_READINGS
         self.rota.seat(job(job_id, confirmed_at=self.now, readings=brought), self.now)
         self.running.add(job_id)
 

@@ -88,18 +88,23 @@ class World:
         at: float | None = None,
         account: str = "a",
     ) -> tuple[Change, ...]:
-        reading = self.reading(*values, metric=metric, quantity=quantity, at=at)
-        return self.apply(ReadingSeen(account, job_id, reading))
+        reading = self.reading(*values, quantity=quantity, at=at)
+        return self.apply(ReadingSeen(account, job_id, metric, reading))
 
     def reading(
         self,
         *values: Point | float,
-        metric: Metric = Metric.GPU_UTILIZATION,
         quantity: Quantity = Quantity.RATIO,
         at: float | None = None,
     ) -> Reading:
-        points = tuple(v if isinstance(v, Point) else Point(v) for v in values)
-        return Reading(metric, quantity, points, self.now if at is None else at)
+        points = [v if isinstance(v, Point) else Point(v) for v in values]
+        return Reading.of(quantity, points, self.now if at is None else at)
+
+    def points(self) -> tuple[Point, ...]:
+        """Return how busy the GPUs of the first job are."""
+        reading = self.shown().readings.gpu_utilization
+        assert reading is not None
+        return reading.points
 
     def projects(
         self, *projects: Project, account: str = "a", complete: bool = True

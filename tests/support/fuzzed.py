@@ -86,7 +86,7 @@ def _read(way: str, answer: Answer) -> list[object]:
             return [read_job(opened.data, context, notes), *notes]
         case _:
             metric = Metric(way.partition("/")[2])
-            reading = read_reading(opened.data, metric, DEFAULT_UNITS[metric], START)
+            reading = read_reading(opened.data, DEFAULT_UNITS[metric], START)
             return [reading.reading]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from trainwave_exporter.model import Job, Metric, Point, Quantity, Reading
+from trainwave_exporter.model import Job, Point, Quantity, Reading
 
 NOW = 10_000.0
 
@@ -23,8 +23,7 @@ def job(job_id: str = "j-1", state: str = "RUNNING", **fields: Any) -> Job:
     return Job(id=job_id, state=state, **{**known, **fields})
 
 
-def reading(metric: Metric, *values: float, at: float = NOW - 5) -> Reading:
+def reading(*values: float, at: float = NOW - 5) -> Reading:
     """Return a reading in ratios, with a device for each value if there are several."""
     devices: Iterable[str | None] = map(str, range(len(values))) if len(values) > 1 else (None,)
-    points = tuple(Point(value, device) for value, device in zip(values, devices, strict=True))
-    return Reading(metric, Quantity.RATIO, points, at)
+    return Reading.of(Quantity.RATIO, map(Point, values, devices), at)

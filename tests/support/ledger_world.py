@@ -20,12 +20,11 @@ from trainwave_exporter.model import (
     Departed,
     Idleness,
     Job,
-    Metric,
     Organization,
-    Point,
     Project,
     Quantity,
     Reading,
+    Readings,
     Record,
     Spend,
 )
@@ -77,15 +76,10 @@ class LedgerWorld:
         }
         return Job(id=job_id, state=state, **{**described, **fields})
 
-    def busy(self, ratio: float, at: float | None = None) -> dict[Metric, Reading]:
+    def busy(self, ratio: float, at: float | None = None) -> Readings:
         """Return the readings of a job whose GPU is used so much."""
-        reading = Reading(
-            Metric.GPU_UTILIZATION,
-            Quantity.RATIO,
-            (Point(ratio),),
-            self.now if at is None else at,
-        )
-        return {Metric.GPU_UTILIZATION: reading}
+        at = self.now if at is None else at
+        return Readings(gpu_utilization=Reading(Quantity.RATIO, ratio, at))
 
     def see(self, *jobs: Job, shown: bool = True, counted: bool | None = None) -> None:
         """Tell of jobs, and whether all of the account's are known by now."""

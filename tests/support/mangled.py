@@ -160,8 +160,9 @@ class Pipeline:
                 found = await client.list_organizations()
                 return [OrganizationsSeen(ACCOUNT, found.items, complete=found.last)]
             case _:
-                reading = await client.get_metric("j-1", Metric(way.partition("/")[2]))
-                return [] if reading is None else [ReadingSeen(ACCOUNT, "j-1", reading)]
+                metric = Metric(way.partition("/")[2])
+                reading = await client.get_metric("j-1", metric)
+                return [] if reading is None else [ReadingSeen(ACCOUNT, "j-1", metric, reading)]
 
     def _report(self, observation: Observation) -> None:
         changes = self.fleet.apply(observation, self.now)

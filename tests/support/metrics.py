@@ -13,7 +13,6 @@ from trainwave_exporter.model import (
     Departed,
     Departure,
     Job,
-    Metric,
     Point,
     Quantity,
     Reading,
@@ -38,8 +37,8 @@ def make_job(**known: Any) -> Job:
     return Job(**(asked | known))
 
 
-def make_reading(metric: Metric, quantity: Quantity, *points: Point, **known: Any) -> Reading:
-    return Reading(metric=metric, quantity=quantity, points=points, **({"at": 2000.0} | known))
+def make_reading(quantity: Quantity, *points: Point, **known: Any) -> Reading:
+    return Reading.of(quantity, points, **({"at": 2000.0} | known))
 
 
 def make_exposition(

@@ -137,14 +137,12 @@ class Stopwatch:
     def __call__(self) -> Moment:
         """Return what the clocks show."""
         now = time.monotonic()
+        alive = {each.native_id for each in threading.enumerate() if each.native_id is not None}
+        for gone in self._files.keys() - alive:
+            os.close(self._files.pop(gone))
         ran, waited = self._schedule(self._own)
-        others = (thread.native_id for thread in threading.enumerate())
-        return Moment(
-            now,
-            ran,
-            waited,
-            sum(self._schedule(each)[1] for each in others if each and each != self._own),
-        )
+        others_waited = sum(self._schedule(other)[1] for other in alive - {self._own})
+        return Moment(now, ran, waited, others_waited)
 
     def _schedule(self, thread: int) -> tuple[float, float]:
         try:
@@ -152,7 +150,7 @@ class Stopwatch:
                 path = f"/proc/self/task/{thread}/schedstat"
                 self._files[thread] = os.open(path, os.O_RDONLY)
             ran, waited, _ = os.pread(self._files[thread], 100, 0).split()
-        except OSError:  # it is gone
+        except OSError:  # it ended just now
             return 0, 0
         return int(ran) / 1e9, int(waited) / 1e9
 

@@ -194,7 +194,7 @@ class Client:
 
         def read(answer: Answer) -> Reading | None:
             data = open_answer(answer, self._credential.tidy).data
-            found = read_reading(data, metric, self._units[metric], answer.received_at)
+            found = read_reading(data, self._units[metric], answer.received_at)
             for problem in found.problems:
                 self._observe(
                     Unreadable(account=self._account, subject=metric.value, reason=problem)

@@ -39,6 +39,7 @@ from trainwave_exporter.model import (
     Organization,
     Project,
     Reading,
+    Readings,
     Unit,
     UnknownState,
 )
@@ -214,16 +215,16 @@ def _expiry(value: object) -> float | None:
     return None if value == -1 else moment(value)
 
 
-def _inline_readings(metrics: Fields, context: Context) -> dict[Metric, Reading]:
+def _inline_readings(metrics: Fields, context: Context) -> Readings:
     """Read the two metrics that jobs carry along."""
-    readings = {}
+    readings: dict[str, Reading] = {}
     for name, metric in _INLINE_METRICS.items():
         value = metrics.raw.get(name)
         if value is not None:
             unit = context.inline_units[metric]
-            found = read_reading(value, metric, unit, context.received_at)
+            found = read_reading(value, unit, context.received_at)
             for problem in found.problems:
                 metrics.about(metric.value).complain(problem)
             if found.reading:
                 readings[metric] = found.reading
-    return readings
+    return Readings(**readings)

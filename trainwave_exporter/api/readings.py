@@ -91,8 +91,8 @@ class Found(Struct, frozen=True):
     sorted, each once."""
 
 
-def read_reading(data: object, metric: Metric, unit: Unit, received_at: float) -> Found:
-    """Read an answer's data as ``metric`` in ``unit``.
+def read_reading(data: object, unit: Unit, received_at: float) -> Found:
+    """Read an answer's data in ``unit``.
 
     The reading's time is the newest the answer tells, though never later than its receipt.
     """
@@ -117,7 +117,7 @@ def read_reading(data: object, metric: Metric, unit: Unit, received_at: float) -
     if not points or search.problems & {"too_many_points", "unknown_shape"}:
         return Found(None, tuple(sorted(search.problems)))
     at = max((place.at for _, place in search.found if place.at is not None), default=received_at)
-    reading = Reading(metric, quantity, tuple(points.values()), min(at, received_at))
+    reading = Reading.of(quantity, points.values(), min(at, received_at))
     return Found(reading, tuple(sorted(search.problems)))
 
 

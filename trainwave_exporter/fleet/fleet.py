@@ -18,7 +18,7 @@ the time comes with every call. The rules it keeps:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -44,6 +44,7 @@ from trainwave_exporter.fleet.retention import Retention
 from trainwave_exporter.fleet.tally import Tallies
 from trainwave_exporter.fleet.witness import Witness
 from trainwave_exporter.model import (
+    NO_READINGS,
     AccountStatus,
     Appeared,
     Bygone,
@@ -53,11 +54,10 @@ from trainwave_exporter.model import (
     Departure,
     FactListener,
     Job,
-    Metric,
     Organization,
     Project,
     ProjectTally,
-    Reading,
+    Readings,
 )
 
 
@@ -269,7 +269,7 @@ class Fleet:
         self._witness.durations(entry, now)
 
     def _admit(self, told: Job, now: float) -> Iterator[Change]:
-        entry = Entry(replace(told, readings={}), admitted_at=now)
+        entry = Entry(replace(told, readings=NO_READINGS), admitted_at=now)
         self._witness.admitted(entry)
         self._entries[told.id] = entry
         job = replace(told, readings=self._readings(entry, told, told.readings, now))
@@ -327,24 +327,23 @@ class Fleet:
         entry = self._entries.get(seen.job_id)
         if entry is None or not entry.shown or entry.job.account != seen.account:
             return
-        told = {seen.reading.metric: seen.reading}
+        told = Readings(**{seen.metric: seen.reading})
         readings = self._readings(entry, entry.job, told, now)
         yield from self._update(entry, replace(entry.job, readings=readings))
 
-    def _readings(
-        self, entry: Entry, job: Job, told: Mapping[Metric, Reading], now: float
-    ) -> Mapping[Metric, Reading]:
+    def _readings(self, entry: Entry, job: Job, told: Readings, now: float) -> Readings:
         """Return the readings of a job after these came; a job that is over has none."""
         if job.finished:
             self._drop_readings(entry)
-            return {}
+            return NO_READINGS
         if not told:
             return entry.job.readings
         bound = now - self._policy.staleness
         overdue = {metric for metric, received in entry.received_at.items() if received <= bound}
-        readings = merge_readings(entry.job.readings, told, overdue)
-        for metric in told:
-            if readings[metric] is not entry.job.readings.get(metric):
+        known = entry.job.readings
+        readings = merge_readings(known, told, overdue)
+        for metric, reading in readings.items():
+            if reading is not known.get(metric):
                 entry.received_at[metric] = now
         self._note_age(entry, job.account)
         return readings
@@ -367,7 +366,7 @@ class Fleet:
             entry.shown = False
             self._tallies.shown(entry.job, None)
             yield Departed(entry.job, reason)
-            entry.job = replace(entry.job, readings={})
+            entry.job = replace(entry.job, readings=NO_READINGS)
             self._drop_readings(entry)
 
     def _drop_readings(self, entry: Entry) -> None:
@@ -390,12 +389,12 @@ class Fleet:
                     yield from self._expire_readings(looked_at, bound)
 
     def _expire_readings(self, entry: Entry, bound: float) -> Iterator[Change]:
-        for metric in [metric for metric, at in entry.received_at.items() if at < bound]:
+        expired = [metric for metric, at in entry.received_at.items() if at < bound]
+        for metric in expired:
             del entry.received_at[metric]
-        readings = entry.job.readings
-        fresh = {metric: readings[metric] for metric in readings if metric in entry.received_at}
         self._note_age(entry, entry.job.account)
-        if len(fresh) != len(readings):
+        if expired:
+            fresh = replace(entry.job.readings, **dict.fromkeys(expired))
             yield from self._update(entry, replace(entry.job, readings=fresh))
 
     def _look_at_clock(self, now: float) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container
 
 from msgspec.structs import replace
 
-from trainwave_exporter.model import Job, Metric, Point, Quantity, Reading
+from trainwave_exporter.model import Job, Metric, Point, Quantity, Reading, Readings
 
 _MERGED_FIELDS = tuple(
     field
@@ -40,9 +40,7 @@ def _revived(known: Job, told: Job) -> bool:
     return told.state != known.state and not told.finished
 
 
-def merge_readings(
-    known: Mapping[Metric, Reading], told: Mapping[Metric, Reading], overdue: Container[Metric]
-) -> dict[Metric, Reading]:
+def merge_readings(known: Readings, told: Readings, overdue: Container[Metric]) -> Readings:
     """Return both, the newer one where both tell the same metric, with rates between totals.
 
     A job's list entry gives one number where the metric's own endpoint tells devices apart. The
@@ -50,14 +48,14 @@ def merge_readings(
     ``overdue`` names the metrics whose known reading came so long ago that any other replaces it,
     whatever its timestamp (the API's clock may be wrong) and however poor.
     """
-    merged = dict(known)
+    newer: dict[str, Reading] = {}
     for metric, reading in told.items():
-        before = merged.get(metric)
+        before = known.get(metric)
         if before is None:
-            merged[metric] = reading
+            newer[metric] = reading
         elif metric in overdue or not _yields(reading, before):
-            merged[metric] = _with_rates(before, reading)
-    return merged
+            newer[metric] = _with_rates(before, reading)
+    return replace(known, **newer)
 
 
 def _yields(told: Reading, known: Reading) -> bool:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from trainwave_exporter.model import Job, Organization, Project, Reading
+from trainwave_exporter.model import Job, Metric, Organization, Project, Reading
 
 
 class JobsSeen(Struct, frozen=True):
@@ -46,6 +46,7 @@ class ReadingSeen(Struct, frozen=True):
 
     account: str
     job_id: str
+    metric: Metric
     reading: Reading
 
 

@@ -23,7 +23,7 @@ from trainwave_exporter.ledger.entry import (
 from trainwave_exporter.ledger.rules import Rules
 from trainwave_exporter.ledger.store import Point
 from trainwave_exporter.ledger.units import DAY, HOUR, gpu_milliseconds, microdollars, milliseconds
-from trainwave_exporter.model import Job, JobState, Metric
+from trainwave_exporter.model import Job, JobState
 
 ABSURD: Final = 10**15
 """A thousand million dollars, or 30,000 years."""
@@ -181,7 +181,7 @@ def _judged(entry: JobEntry, job: Job, totals: Totals, rules: Rules) -> tuple[To
     if not job.running:
         return totals, replace(known, idle_since=None)
     at = milliseconds(job.confirmed_at)
-    reading = job.readings.get(Metric.GPU_UTILIZATION)
+    reading = job.readings.gpu_utilization
     idle = waste.idle_part(reading, rules)
     if reading is not None and idle is not None:
         read_at = milliseconds(reading.at)

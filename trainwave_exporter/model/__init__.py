@@ -42,6 +42,7 @@ from trainwave_exporter.model.facts import (
 )
 from trainwave_exporter.model.jobs import (
     KNOWN_STATES,
+    NO_READINGS,
     TERMINAL_STATES,
     CostUnit,
     Job,
@@ -50,6 +51,7 @@ from trainwave_exporter.model.jobs import (
     Point,
     Quantity,
     Reading,
+    Readings,
     Unit,
 )
 from trainwave_exporter.model.money import (
@@ -72,6 +74,7 @@ from trainwave_exporter.model.things import (
 
 __all__ = [
     "KNOWN_STATES",
+    "NO_READINGS",
     "TERMINAL_STATES",
     "AccountStatus",
     "Activity",
@@ -111,6 +114,7 @@ __all__ = [
     "RateLimit",
     "Reading",
     "ReadingReplaced",
+    "Readings",
     "Record",
     "Spend",
     "Unit",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from enum import StrEnum
+from operator import attrgetter
+from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 
 class JobState(StrEnum):
@@ -91,20 +94,77 @@ class Point(Struct, frozen=True, gc=False):
     device: str | None = None
     direction: str | None = None
 
+    @property
+    def whole(self) -> bool:
+        """Whether it is of the whole job."""
+        return self.device is None and self.direction is None
+
 
 class Reading(Struct, frozen=True, gc=False):
     """The newest answer for one metric of one job.
 
-    ``at`` is the API's own timestamp where there is one, else the time of receipt. ``rates`` holds
-    what a running total (`Quantity.BYTES_TOTAL`) amounts to per second since the reading before it;
-    it is empty for every other quantity and until there are two totals.
+    There are as many of them as there are jobs and metrics, so the most common answer, one number
+    for the whole job, is kept as that number.
     """
 
-    metric: Metric
     quantity: Quantity
-    points: tuple[Point, ...]
+    value: float | tuple[Point, ...]
+    """One number, or a point for each device and direction that the API tells apart."""
     at: float
+    """The API's own timestamp where there is one, else the time of receipt."""
     rates: tuple[Point, ...] = ()
+    """What a running total (`Quantity.BYTES_TOTAL`) amounts to per second since the reading before
+    it; empty for every other quantity and until there are two totals."""
+
+    @classmethod
+    def of(
+        cls, quantity: Quantity, points: Iterable[Point], at: float, rates: tuple[Point, ...] = ()
+    ) -> Reading:
+        """Return a reading of these points."""
+        several = tuple(points)
+        one = several[0].value if len(several) == 1 and several[0].whole else several
+        return cls(quantity, one, at, rates)
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """What was told, all of it as points."""
+        return self.value if isinstance(self.value, tuple) else (Point(self.value),)
+
+    @property
+    def mean(self) -> float | None:
+        """The mean of all points; None without any."""
+        points = self.points
+        return sum(point.value for point in points) / len(points) if points else None
+
+
+class Readings(Struct, frozen=True, gc=False):
+    """The readings of a job: each under the name of its `Metric`, in a sixth of a dictionary."""
+
+    cpu: Reading | None = None
+    memory: Reading | None = None
+    network: Reading | None = None
+    gpu_utilization: Reading | None = None
+    gpu_memory: Reading | None = None
+    disk: Reading | None = None
+
+    def get(self, metric: Metric) -> Reading | None:
+        """Return the reading of a metric."""
+        reading: Reading | None = _GET[metric](self)
+        return reading
+
+    def items(self) -> list[tuple[Metric, Reading]]:
+        """Return those that there are."""
+        pairs = zip(_METRICS, astuple(self), strict=True)
+        return [pair for pair in pairs if pair[1] is not None]
+
+    def __bool__(self) -> bool:
+        """Tell whether there are any."""
+        return self != NO_READINGS
+
+
+_METRICS: Final = tuple(map(Metric, Readings.__struct_fields__))
+_GET: Final = {metric: attrgetter(metric.value) for metric in _METRICS}
+NO_READINGS: Final = Readings()
 
 
 class Job(Struct, frozen=True, kw_only=True, gc=False):
@@ -135,7 +195,7 @@ class Job(Struct, frozen=True, kw_only=True, gc=False):
     started_at: float | None = None
     finished_at: float | None = None
     expires_at: float | None = None
-    readings: Mapping[Metric, Reading] = {}
+    readings: Readings = NO_READINGS
 
     @property
     def key(self) -> str:

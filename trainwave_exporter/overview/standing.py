@@ -7,7 +7,7 @@ from platform import python_version
 
 from trainwave_exporter.config import Settings
 from trainwave_exporter.fleet import Fleet
-from trainwave_exporter.model import Change, Fact, Idleness, Job, Metric, Quantity
+from trainwave_exporter.model import Change, Fact, Idleness, Job, Quantity
 from trainwave_exporter.overview.configured import configured
 from trainwave_exporter.overview.ranking import Ranking, wasted_dollars
 from trainwave_exporter.overview.troubles import Troubles
@@ -124,7 +124,7 @@ def _job(job: Job, idleness: Idleness | None) -> JobOverview:
 
 def _utilization(job: Job) -> float | None:
     """Return the mean of a job's GPUs, 0 to 1."""
-    reading = job.readings.get(Metric.GPU_UTILIZATION)
-    if reading is None or reading.quantity is not Quantity.RATIO or not reading.points:
+    reading = job.readings.gpu_utilization
+    if reading is None or reading.quantity is not Quantity.RATIO:
         return None
-    return sum(point.value for point in reading.points) / len(reading.points)
+    return reading.mean

@@ -249,7 +249,7 @@ class AccountPoller:
             return
         known = self._fleet.job(question.job_id)
         before = None if known is None else known.readings.get(metric)
-        self._report(ReadingSeen(self.account, question.job_id, reading))
+        self._report(ReadingSeen(self.account, question.job_id, metric, reading))
         age = self._planner.reading_answered(question, before, reading, asked_at)
         if age is not None:
             self._observe(ReadingReplaced(account=self.account, metric=metric, age=age))

@@ -1,7 +1,8 @@
 """Metrics of a running job's six readings: use of what it was given, traffic, and their age.
 
 A reading says what its numbers are (`Quantity`); one that does not fit a family gives no sample.
-Series are told apart by ``gpu`` or ``direction`` where the API does.
+Series are told apart by ``gpu`` or ``direction`` where the API does. These functions run for every
+running job whose readings changed, so they take the short way where there is only one number.
 """
 
 # ruff: noqa: D103  a metric's help text says what its function returns
@@ -11,25 +12,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+from msgspec.structs import astuple
+
 from trainwave_exporter.exposition.families.job import job
 from trainwave_exporter.exposition.text import LabelValues
-from trainwave_exporter.model import Job, Metric, Point, Quantity
+from trainwave_exporter.model import Job, Quantity, Reading, Readings
 
-# Looked up once: these functions run for every running job whose readings changed, and looking up a
-# member of an enumeration takes as long as looking up the reading itself.
-_CPU = Metric.CPU
-_GPU_UTILIZATION = Metric.GPU_UTILIZATION
-_MEMORY = Metric.MEMORY
-_GPU_MEMORY = Metric.GPU_MEMORY
-_NETWORK = Metric.NETWORK
-_DISK = Metric.DISK
+# Looked up once: looking up a member of an enumeration takes as long as the reading itself.
 _RATIO = Quantity.RATIO
 _BYTES = Quantity.BYTES
 _BYTES_PER_SECOND = Quantity.BYTES_PER_SECOND
 _BYTES_TOTAL = Quantity.BYTES_TOTAL
+_WHOLE: LabelValues = (None,)
+_METRICS: tuple[LabelValues, ...] = tuple((name,) for name in Readings.__struct_fields__)
 
-Size: TypeAlias = Callable[[Job, Point], float | None]
-"""How much there is of what a point tells the use of."""
+Use: TypeAlias = dict[LabelValues, float]
+"""How much each device uses; of the whole job under ``(None,)``."""
+Size: TypeAlias = Callable[[Job, LabelValues], float | None]
+"""How much there is of it."""
 
 
 @job.gauge(
@@ -38,7 +38,7 @@ Size: TypeAlias = Callable[[Job, Point], float | None]
     labels=("gpu",),
 )
 def gpu_utilization(j: Job) -> Mapping[LabelValues, float]:
-    return _ratios(j, _GPU_UTILIZATION)
+    return _ratios(j, j.readings.gpu_utilization)
 
 
 @job.gauge(
@@ -47,12 +47,12 @@ def gpu_utilization(j: Job) -> Mapping[LabelValues, float]:
     labels=("gpu",),
 )
 def cpu_utilization(j: Job) -> Mapping[LabelValues, float]:
-    return _ratios(j, _CPU)
+    return _ratios(j, j.readings.cpu)
 
 
 @job.gauge("trainwave_job_memory_used_bytes", "Memory in use.", labels=("gpu",), additive=True)
 def memory_used(j: Job) -> Mapping[LabelValues, float]:
-    return _bytes(j, _MEMORY, _memory)
+    return _bytes(j, j.readings.memory, _memory)
 
 
 @job.gauge(
@@ -61,14 +61,14 @@ def memory_used(j: Job) -> Mapping[LabelValues, float]:
     labels=("gpu",),
 )
 def memory_utilization(j: Job) -> Mapping[LabelValues, float]:
-    return _ratios(j, _MEMORY, _memory)
+    return _ratios(j, j.readings.memory, _memory)
 
 
 @job.gauge(
     "trainwave_job_gpu_memory_used_bytes", "GPU memory in use.", labels=("gpu",), additive=True
 )
 def gpu_memory_used(j: Job) -> Mapping[LabelValues, float]:
-    return _bytes(j, _GPU_MEMORY, _gpu_memory)
+    return _bytes(j, j.readings.gpu_memory, _gpu_memory)
 
 
 @job.gauge(
@@ -77,7 +77,7 @@ def gpu_memory_used(j: Job) -> Mapping[LabelValues, float]:
     labels=("gpu",),
 )
 def gpu_memory_utilization(j: Job) -> Mapping[LabelValues, float]:
-    return _ratios(j, _GPU_MEMORY, _gpu_memory)
+    return _ratios(j, j.readings.gpu_memory, _gpu_memory)
 
 
 @job.gauge(
@@ -87,7 +87,7 @@ def gpu_memory_utilization(j: Job) -> Mapping[LabelValues, float]:
     additive=True,
 )
 def network_io(j: Job) -> Mapping[LabelValues, float]:
-    return _traffic(j, _NETWORK)
+    return _traffic(j.readings.network)
 
 
 @job.gauge(
@@ -97,7 +97,7 @@ def network_io(j: Job) -> Mapping[LabelValues, float]:
     additive=True,
 )
 def disk_io(j: Job) -> Mapping[LabelValues, float]:
-    return _traffic(j, _DISK)
+    return _traffic(j.readings.disk)
 
 
 @job.gauge(
@@ -107,72 +107,79 @@ def disk_io(j: Job) -> Mapping[LabelValues, float]:
 )
 def confirmed(j: Job) -> Mapping[LabelValues, float]:
     times: dict[LabelValues, float] = {("job",): j.confirmed_at}
-    for metric, reading in j.readings.items():
-        times[metric,] = reading.at
+    for metric, reading in zip(_METRICS, astuple(j.readings), strict=True):
+        if reading is not None:
+            times[metric] = reading.at
     return times
 
 
-def _memory(j: Job, _: Point) -> float | None:
+def _memory(j: Job, _: LabelValues) -> float | None:
     return j.memory_limit_bytes
 
 
-def _gpu_memory(j: Job, point: Point) -> float | None:
-    """Of the point's device, or of all devices where the API does not tell them apart."""
+def _gpu_memory(j: Job, where: LabelValues) -> float | None:
+    """Of the device, or of all devices where the API does not tell them apart."""
     one = j.gpu_memory_limit_bytes
-    if one is None or point.device is not None:
+    if one is None or where != _WHOLE:
         return one
     return None if j.gpus is None else one * j.gpus
 
 
-def _unknown(_: Job, __: Point) -> None:
+def _unknown(_: Job, __: LabelValues) -> None:
     return None
 
 
-def _ratios(j: Job, metric: Metric, size: Size = _unknown) -> dict[LabelValues, float]:
+def _ratios(j: Job, reading: Reading | None, size: Size = _unknown) -> Use:
     """Return each device's use as a part of the whole, where that is told or known."""
-    ratios: dict[LabelValues, float] = {}
-    reading = j.readings.get(metric)
     if reading is None:
-        return ratios
+        return {}
     if reading.quantity is _RATIO:
-        for point in reading.points:
-            ratios[point.device,] = point.value
-    elif reading.quantity is _BYTES:
-        for point in reading.points:
-            if (whole := size(j, point)) is not None and whole > 0:
-                ratios[point.device,] = point.value / whole
-    return ratios
-
-
-def _bytes(j: Job, metric: Metric, size: Size) -> dict[LabelValues, float]:
-    """Return each device's use in bytes, where that is told or known."""
-    used: dict[LabelValues, float] = {}
-    reading = j.readings.get(metric)
-    if reading is None:
-        return used
+        return _use(reading)
     if reading.quantity is _BYTES:
-        for point in reading.points:
-            used[point.device,] = point.value
-    elif reading.quantity is _RATIO:
-        for point in reading.points:
-            if (whole := size(j, point)) is not None and whole > 0:
-                used[point.device,] = point.value * whole
-    return used
+        ratios: Use = {}
+        for where, used in _use(reading).items():
+            if (whole := size(j, where)) is not None and whole > 0:
+                ratios[where] = used / whole
+        return ratios
+    return {}
 
 
-def _traffic(j: Job, metric: Metric) -> dict[LabelValues, float]:
-    """Return the bytes per second in each direction, of all devices together."""
-    traffic: dict[LabelValues, float] = {}
-    reading = j.readings.get(metric)
+def _bytes(j: Job, reading: Reading | None, size: Size) -> Use:
+    """Return each device's use in bytes, where that is told or known."""
     if reading is None:
-        return traffic
+        return {}
+    if reading.quantity is _BYTES:
+        return _use(reading)
+    if reading.quantity is _RATIO:
+        used: Use = {}
+        for where, ratio in _use(reading).items():
+            if (whole := size(j, where)) is not None and whole > 0:
+                used[where] = ratio * whole
+        return used
+    return {}
+
+
+def _use(reading: Reading) -> Use:
+    value = reading.value
+    if isinstance(value, tuple):
+        return {(point.device,): point.value for point in value}
+    return {_WHOLE: value}
+
+
+def _traffic(reading: Reading | None) -> dict[LabelValues, float]:
+    """Return the bytes per second in each direction, of all devices together."""
+    if reading is None:
+        return {}
     if reading.quantity is _BYTES_PER_SECOND:
-        points = reading.points
+        value = reading.value
     elif reading.quantity is _BYTES_TOTAL:
-        points = reading.rates
+        value = reading.rates
     else:
-        return traffic
-    for point in points:
+        return {}
+    if not isinstance(value, tuple):
+        return {_WHOLE: value}
+    traffic: dict[LabelValues, float] = {}
+    for point in value:
         way = (point.direction,)
         traffic[way] = traffic.get(way, 0.0) + point.value
     return traffic
