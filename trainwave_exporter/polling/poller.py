@@ -38,7 +38,7 @@ log = structlog.get_logger()
 
 SPEND_INTERVAL = 1.0
 """Seconds between two looks of the planner at what the budget allows."""
-_SPREAD = 0.8
+_SPREAD = 0.9
 """Part of the time until the next look over which requests are spread."""
 _FEW = 16
 """Questions that are sent at once: some milliseconds' work for the event loop."""
@@ -117,7 +117,7 @@ class AccountPoller:
         self._sleep = sleep
         self._summarized_at = monotonic()
 
-        def loop(name: str, interval: float, work: Work) -> Loop:
+        def loop(name: str, interval: float, work: Work, *, steady: bool = False) -> Loop:
             return Loop(
                 account=self.account,
                 name=name,
@@ -127,6 +127,7 @@ class AccountPoller:
                 clock=clock,
                 monotonic=monotonic,
                 excused=lambda: budget.blocked_seconds,
+                steady=steady,
             )
 
         self._sweep_loop = loop("sweep", intervals.sweep, self._lists.walk_all)
@@ -134,7 +135,7 @@ class AccountPoller:
             loop("running", intervals.running, self._walk_running),
             self._sweep_loop,
             loop("directory", intervals.directory, self._lists.read_directory),
-            loop("readings", SPEND_INTERVAL, self._spend),
+            loop("readings", SPEND_INTERVAL, self._spend, steady=True),
         )
 
     # What others want to know

@@ -92,12 +92,21 @@ class Schedule:
 
     def _add(self, loop: Loop) -> None:
         self._scheduler.add_job(
-            _run,
+            self._run,
             _Every(loop.interval),
             args=(loop,),
             id=_id(loop),
             next_run_time=datetime.now(UTC),
         )
+
+    async def _run(self, loop: Loop) -> None:
+        """Run a loop, once as a rule. APScheduler leaves out a time that comes meanwhile."""
+        with suppress(asyncio.CancelledError):  # it would log that as if it were an error
+            late = True
+            while late:
+                began = self._monotonic()
+                await loop.run()
+                late = loop.steady and self._monotonic() - began > loop.interval
 
     def stop(self) -> None:
         """Start nothing any more, and cancel what is running."""
@@ -118,9 +127,3 @@ class Schedule:
 
 def _id(loop: Loop) -> str:
     return f"{loop.account}/{loop.name}"
-
-
-async def _run(loop: Loop) -> None:
-    """Run a loop once. APScheduler would log that a stop cancelled it, as if that were an error."""
-    with suppress(asyncio.CancelledError):
-        await loop.run()
