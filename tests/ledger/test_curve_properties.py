@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import pairwise
 
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import replace
@@ -119,6 +119,26 @@ def test_a_meter_is_never_below_zero_nor_above_what_price_and_telling_explain(
         assert 0 <= meter.at(at) <= highest + highest_rate * lasted // HOUR
 
 
+UNPRICED = Seen(1, 0, None, False)
+
+
+@example(  # a price told late, and then the clock set back within the same quarter of an hour
+    [UNPRICED, Seen(899, 0, None, False), Seen(3, 0, 43_200, False), Seen(-2, 0, None, False)],
+    Life(),
+)
+@example(  # the same to before the quarter in which it was told
+    [UNPRICED, Seen(1799, 0, None, False), Seen(3, 0, 10**8, False), Seen(-803, 0, None, False)],
+    Life(),
+)
+@example(  # over for a moment, which is lived anew
+    [
+        Seen(119, 0, 46_800, False),
+        Seen(783, 0, None, True),
+        Seen(1, 0, None, False),
+        Seen(-2, 0, None, False),
+    ],
+    Life(),
+)
 @given(st.lists(anything, min_size=1), unfinished)
 def test_a_meter_that_goes_on_rising_and_is_never_corrected_downwards_never_falls(
     sightings: list[Seen], life: Life

@@ -107,11 +107,12 @@ def _set_back(curve: Curve, new: Sighting) -> Step:
     """
     anchor, last = curve.anchor, curve.last
     moved = replace(last, at=new.at - 1)
+    if moved.at <= anchor.at:
+        # The anchor goes, and with it what it explains. A price would claim what was never told.
+        moved = replace(moved, rate=0)
     rise = new.told - last.told
     correction = rise if last.over and new.over else min(rise, 0)
-    one_quarter = anchor.at // _QUARTER == moved.at // _QUARTER
-    dropped = min(anchor.at, moved.at) if one_quarter else moved.at
-    return Step(Curve(moved, new), kept=moved, dropped=dropped, correction=correction)
+    return Step(Curve(moved, new), kept=moved, dropped=moved.at, correction=correction)
 
 
 def _after_end(curve: Curve, new: Sighting) -> Step:
