@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,21 @@ def job(job_id: str = "j-1", **fields: Any) -> Job:
 
 
 COUNTED = AccountStatus(name="a", counted=True)
+
+
+async def test_much_is_published_in_parts_and_others_have_their_turn_in_between() -> None:
+    desk = Desk()
+    await desk.ledger.open()
+    idle = LedgerWorld().busy(0.0)
+    desk.see(COUNTED, *(job(f"j-{n}", gpu_hours=1.0, readings=idle) for n in range(600)))
+    turns: list[int] = []
+    running = asyncio.ensure_future(desk.ledger.run())
+    while not running.done():
+        await asyncio.sleep(0)
+        turns.append(len(desk.shown))
+    assert len(desk.shown) > 600
+    assert max(after - before for before, after in pairwise([0, *turns])) <= 256
+    await desk.ledger.close()
 
 
 async def test_what_is_seen_is_written_and_published() -> None:

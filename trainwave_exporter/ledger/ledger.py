@@ -44,6 +44,8 @@ SUMMARY_SECONDS = 300.0
 """How often a ledger that goes on failing says so."""
 LAST_WORD_SECONDS = 1.5
 """How long a shutdown waits for the last sightings to be written."""
+_TOLD_AT_ONCE = 256
+"""Changes that are published in one turn of the event loop: a millisecond or two."""
 
 
 class _Done(Struct, frozen=True):
@@ -81,6 +83,7 @@ class Ledger:
         self._clock = clock
         self._monotonic = monotonic
         self._seen = Sightings()
+        self._untold: list[Change] = []
         self._turn: asyncio.Future[_Done] | None = None
         self._not_before = monotonic()
         self._failing_since: float | None = None
@@ -152,6 +155,14 @@ class Ledger:
         turn.add_done_callback(lambda turn: self._finish(turn, seen))
         self._turn = turn
         await asyncio.shield(turn)
+        await self._tell()
+
+    async def _tell(self) -> None:
+        """Publish what was reckoned, and give others their turn in between."""
+        while self._untold:
+            part, self._untold = self._untold[:_TOLD_AT_ONCE], self._untold[_TOLD_AT_ONCE:]
+            self._publish(part)
+            await asyncio.sleep(0)
 
     async def close(self) -> None:
         """Write down what is noted, if that is quickly done, and close the store."""
@@ -188,7 +199,7 @@ class Ledger:
         )
 
     def _finish(self, turn: asyncio.Future[_Done], seen: Sightings) -> None:
-        """Publish what a turn brought; note again what it could not write."""
+        """Take over what a turn brought; note again what it could not write."""
         self._turn = None
         if turn.cancelled() or turn.exception() is not None:
             self._seen = self._seen.after(seen)
@@ -200,8 +211,7 @@ class Ledger:
             self._failed(done.error)
         elif done.written:
             self._recovered()
-        if done.changes:
-            self._publish(done.changes)
+        self._untold += done.changes
         if done.error is not None or (done.written and seen):
             self._observe(
                 LedgerRun(
