@@ -512,6 +512,11 @@ def test_a_clock_set_back_corrects_nothing_and_what_follows_is_told_by_the_new_c
     assert [sighting.at for sighting in meter.kept] == sorted({s.at for s in meter.kept})
 
 
+def test_a_clock_set_back_to_before_the_first_sighting_leaves_what_the_price_says_before() -> None:
+    meter = watched((0, billed(100)), (10, billed(110)), (-30, billed(111)))
+    assert shown(meter, -130, -50, -40) == pytest.approx([10, 90, 100], abs=0.001)
+
+
 def test_an_end_that_is_told_again_after_the_clock_was_set_back_moves_nothing() -> None:
     meter = watched((0, billed(100)))
     meter.see(after(60), billed(160), PRICE, over=True)

@@ -91,7 +91,7 @@ def value_at(kept: Sequence[Sighting], last: Sighting, life: Life, at: int) -> i
     place = bisect_left(kept, at, key=attrgetter("at"))
     after = kept[place] if place < len(kept) else last
     if place == 0:
-        if after.rate is None:  # the price may have been told later
+        if not after.rate:  # the price may have been told later, or the clock set back since
             after = replace(after, rate=last.rate)
         return _before_first(after, life, at)
     before = kept[place - 1]
