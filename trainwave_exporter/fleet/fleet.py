@@ -24,11 +24,10 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from trainwave_exporter.fleet import lifecycle
-from trainwave_exporter.fleet.ages import ReadingAges
 from trainwave_exporter.fleet.directory import Directory
 from trainwave_exporter.fleet.entry import Entry, Policy
 from trainwave_exporter.fleet.memory import outdated
-from trainwave_exporter.fleet.merge import merge_jobs, merge_readings
+from trainwave_exporter.fleet.merge import merge_jobs
 from trainwave_exporter.fleet.observations import (
     JobMissing,
     JobsSeen,
@@ -40,6 +39,7 @@ from trainwave_exporter.fleet.observations import (
     SweepFailed,
     TimePassed,
 )
+from trainwave_exporter.fleet.readings import Reception
 from trainwave_exporter.fleet.retention import Retention
 from trainwave_exporter.fleet.tally import Tallies
 from trainwave_exporter.fleet.witness import Witness
@@ -85,8 +85,7 @@ class Fleet:
         self._published: dict[str, ProjectTally] = {}
         self._retention = Retention()
         self._witness = Witness(self._tallies, observe, now)
-        self._ages = ReadingAges()
-        self._latest = now
+        self._reception = Reception(now)
 
     # What is known
 
@@ -164,7 +163,7 @@ class Fleet:
 
     def apply(self, observation: Observation, now: float) -> tuple[Change, ...]:
         """Take in an observation made at ``now`` (Unix seconds) and return what it changed."""
-        self._look_at_clock(now)
+        self._reception.look_at_clock(self._entries, now)
         changes: list[Change] = []
         match observation:
             case JobsSeen():
@@ -332,26 +331,7 @@ class Fleet:
         yield from self._update(entry, replace(entry.job, readings=readings))
 
     def _readings(self, entry: Entry, job: Job, told: Readings, now: float) -> Readings:
-        """Return the readings of a job after these came; a job that is over has none."""
-        if job.finished:
-            self._drop_readings(entry)
-            return NO_READINGS
-        if not told:
-            return entry.job.readings
-        bound = now - self._policy.staleness
-        overdue = {metric for metric, received in entry.received_at.items() if received <= bound}
-        known = entry.job.readings
-        readings = merge_readings(known, told, overdue)
-        for metric, reading in readings.items():
-            if reading is not known.get(metric):
-                entry.received_at[metric] = now
-        self._note_age(entry, job.account)
-        return readings
-
-    def _note_age(self, entry: Entry, account: str) -> None:
-        """Have a job looked at when the oldest of its readings, if it has any, may be too old."""
-        if entry.received_at:
-            self._ages.put(account, entry.job.id, min(entry.received_at.values()))
+        return self._reception.take_in(entry, job, told, now, self._policy.staleness)
 
     # Leaving
 
@@ -367,11 +347,7 @@ class Fleet:
             self._tallies.shown(entry.job, None)
             yield Departed(entry.job, reason)
             entry.job = replace(entry.job, readings=NO_READINGS)
-            self._drop_readings(entry)
-
-    def _drop_readings(self, entry: Entry) -> None:
-        entry.received_at.clear()
-        self._ages.forget(entry.job.account, entry.job.id)
+            self._reception.drop(entry)
 
     def _time_passed(self, passed: TimePassed, now: float) -> Iterator[Change]:
         yield from self._expire_accounts(now)
@@ -380,33 +356,10 @@ class Fleet:
         for entry in self._retention.take_due(self._entries, now):
             yield from self._forget(entry, Departure.RETENTION, now)
         self._witness.pass_time(self._entries, now)
-        for account, age in passed.readings_max_age.items():
-            for job_id in self._ages.take_older(account, now - age):
-                looked_at = self._entries.get(job_id)
-                if looked_at is not None and looked_at.received_at:
-                    # Another account may tell of it by now.
-                    bound = now - passed.readings_max_age[looked_at.job.account]
-                    yield from self._expire_readings(looked_at, bound)
-
-    def _expire_readings(self, entry: Entry, bound: float) -> Iterator[Change]:
-        expired = [metric for metric, at in entry.received_at.items() if at < bound]
-        for metric in expired:
-            del entry.received_at[metric]
-        self._note_age(entry, entry.job.account)
-        if expired:
-            fresh = replace(entry.job.readings, **dict.fromkeys(expired))
-            yield from self._update(entry, replace(entry.job, readings=fresh))
-
-    def _look_at_clock(self, now: float) -> None:
-        """Once the clock was set back, take readings that came at a time yet to be for new."""
-        before, self._latest = self._latest, now
-        if before <= now:
-            return
-        self._ages.clear()
-        for entry in self._entries.values():
-            for metric, received in entry.received_at.items():
-                entry.received_at[metric] = min(received, now)
-            self._note_age(entry, entry.job.account)
+        for entry, left in self._reception.take_expired(
+            self._entries, now, passed.readings_max_age
+        ):
+            yield from self._update(entry, replace(entry.job, readings=left))
 
     def _expire_accounts(self, now: float) -> Iterator[Change]:
         for name, account in self._accounts.items():
