@@ -40,8 +40,12 @@ class Ledger:
     def write(self) -> None:
         books = self._api.do(lambda simulator: simulator.world.books())
         now = time.monotonic()
+        first = not self._dollars
         for job in books.jobs.values():
-            self._dollars[job.ids[self._dialect]].append((now, job.total.dollars))
+            written = self._dollars[job.ids[self._dialect]]
+            if not (first or written):  # it began since, and may have been seen then
+                written.append((now, 0.0))
+            written.append((now, job.total.dollars))
         self.live = {
             job.ids[self._dialect] for job in books.jobs.values() if job.state.name in LIVE
         }

@@ -14,6 +14,8 @@ from aiohttp import ClientConnectorError, ClientError, ClientOSError, ServerDisc
 from structlog.testing import capture_logs
 from support.certificates import Authority
 
+from trainwave_exporter.web.access.document import CURVES
+
 if TYPE_CHECKING:
     from web.conftest import Gate
 
@@ -112,9 +114,28 @@ async def test_no_curve_is_used_that_is_not_named(
     await gate.rewrite(f"{TLS}  curve_preferences: [X25519, CurveP256, CurveP384, CurveP521]\n")
     client.set_ecdh_curve("prime256v1")
     assert not await refused(gate, client)
-    await gate.rewrite(f"{TLS}  curve_preferences: [X25519]\n")
+    await gate.rewrite(f"{TLS}  curve_preferences: [X25519, CurveP384]\n")
     assert await refused(gate, client)
     assert not await refused(gate, authority.client())
+
+
+async def test_a_curve_that_python_cannot_set_is_left_out(
+    open_gate: OpenGate, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As some of Python 3.11 has it: what OpenSSL knows as a group only is refused.
+    monkeypatch.setitem(CURVES, "X25519", "RSA")
+    gate = await open_gate(f"{TLS}  curve_preferences: [X25519, CurveP384]\n")
+    client = authority.client()
+    client.set_ecdh_curve("prime256v1")
+    assert await refused(gate, client)
+    client.set_ecdh_curve("secp384r1")
+    assert not await refused(gate, client)
+    with capture_logs() as logs:
+        await gate.rewrite(f"{TLS}  curve_preferences: [X25519]\n")
+    assert [entry["reason"] for entry in logs] == [
+        f"{gate.file}: tls_server_config.curve_preferences: none of them is to be had here"
+    ]
+    assert not await refused(gate, client)
 
 
 async def test_a_client_needs_a_certificate_of_the_authority(

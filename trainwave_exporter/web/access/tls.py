@@ -6,7 +6,7 @@ import os
 import ssl
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from typing import Any, Self
 
@@ -108,10 +108,16 @@ def _set_suites(context: ssl.SSLContext, tls: TlsServer) -> None:
 def _set_curves(context: ssl.SSLContext, tls: TlsServer) -> None:
     """Allow no curve that is not named.
 
-    Python can set all curves or a single one: where some are named, it is the one liked most.
+    Python can set all curves or a single one: where some are named, it is the one liked most of
+    those that can be set (Python 3.11.2 cannot set X25519).
     """
-    if tls.curve_preferences and set(tls.curve_preferences) != set(CURVES):
-        context.set_ecdh_curve(CURVES[tls.curve_preferences[0]])
+    if not tls.curve_preferences or set(tls.curve_preferences) == set(CURVES):
+        return
+    for curve in tls.curve_preferences:
+        with suppress(ssl.SSLError):
+            context.set_ecdh_curve(CURVES[curve])
+            return
+    raise AccessError("tls_server_config.curve_preferences: none of them is to be had here")
 
 
 def _trust(context: ssl.SSLContext, client_ca: bytes | None) -> None:
