@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -59,7 +61,7 @@ def test_every_alert_is_seen_to_fire_to_resolve_and_to_stay_silent(alert: Alert)
     """Resolved: silent after it fired, in one case. Innocent: a case in which it never fires."""
     fired = resolved = innocent = False
     for path in CASES:
-        for case in YAML(typ="safe").load(path)["tests"]:
+        for case in cases_of(path):
             moments = sorted(
                 (_seconds(check["eval_time"]), bool(check["exp_alerts"]))
                 for check in case.get("alert_rule_test", [])
@@ -70,6 +72,12 @@ def test_every_alert_is_seen_to_fire_to_resolve_and_to_stay_silent(alert: Alert)
             resolved |= True in firing and False in firing[firing.index(True) :]
             innocent |= bool(firing) and True not in firing
     assert (fired, resolved, innocent) == (True, True, True)
+
+
+@cache
+def cases_of(path: Path) -> list[dict[str, Any]]:
+    tests: list[dict[str, Any]] = YAML(typ="safe").load(path)["tests"]
+    return tests
 
 
 def test_every_alert_has_its_runbook() -> None:

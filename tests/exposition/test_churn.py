@@ -154,6 +154,7 @@ class Churn(RuleBasedStateMachine):
             self.the_bytes_are_those_of_a_fresh_exposition()
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("size", [1, 2, 256])
 def test_after_any_churn_the_bytes_are_those_of_a_fresh_exposition(
     size: int, monkeypatch: pytest.MonkeyPatch

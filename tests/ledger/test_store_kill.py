@@ -8,12 +8,15 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from ledger.store_rig import JOBS, points_after, process, state_after
 
 from trainwave_exporter.ledger.file import NAME
 from trainwave_exporter.ledger.store import Store
 
 KILLS = 32
+
+pytestmark = pytest.mark.usefixtures("untraced")
 
 
 def killed_after(process: subprocess.Popen[str], numbers: int, seconds: float) -> int:

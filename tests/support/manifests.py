@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -50,6 +52,11 @@ VALUES: dict[str, Object] = {
 
 def objects(text: str) -> list[Object]:
     """Return the objects of a text of YAML."""
+    return deepcopy(_objects(text))
+
+
+@cache
+def _objects(text: str) -> list[Object]:
     return [each for each in YAML(typ="safe").load_all(text) if each is not None]
 
 
