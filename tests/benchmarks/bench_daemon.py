@@ -340,7 +340,7 @@ def idle() -> None:
                     f"{requests / 60:.0f} requests and a publication a second, at the speed of this"
                     " machine"
                 ),
-                explained=2,
+                explained=3,
             )
         ],
     )
