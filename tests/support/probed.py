@@ -10,7 +10,7 @@ for a core meanwhile, or stood still while another of the program's threads, whi
 the interpreter, did so: other programs of a busy machine are none of the exporter's doing. What it
 waited for a disk, a lock or the work of another of its own threads counts.
 
-Coverage is not measured in it: to trace each line takes longer than to run it, and counts as well.
+Tests of it are `untraced`: to trace each line takes longer than to run it, and counts as well.
 """
 
 from __future__ import annotations
@@ -90,8 +90,7 @@ class ProbedExporter(Exporter):
         self.gauges = Gauges.at(gauges)
         self.gauges.reset()
         self.program = ("support.probed", str(gauges), str(clock or "-"))
-        untraced = {"COVERAGE_PROCESS_CONFIG": "", "COVERAGE_PROCESS_START": ""}
-        super().__init__(*flags, env={"PYTHONPATH": os.pathsep.join(sys.path), **untraced, **env})
+        super().__init__(*flags, env={"PYTHONPATH": os.pathsep.join(sys.path), **env})
 
     def holdings(self) -> Holdings:
         """Return what it holds now."""
