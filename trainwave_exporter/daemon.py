@@ -64,8 +64,8 @@ log = structlog.get_logger()
 HOUSEKEEPING_SECONDS = 5.0
 """How often what became too old is looked for, and the budgets are published."""
 
-PUBLICATION_SECONDS = 1.0
-"""How often what changed is made ready to be scraped."""
+PUBLICATION_SECONDS = 2.0
+"""How often what changed is made ready to be scraped: often beside any interval of scrapes."""
 
 
 class StartError(Exception):
