@@ -1,4 +1,4 @@
-"""What holds for all tests: no deadlines, since machines are shared, and who waits goes first."""
+"""What holds for all tests: no deadlines, since machines are shared, and the long ones first."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ settings.load_profile("shared")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Have every worker begin with its part of the tests that take their time by waiting.
+    """Have every worker begin with its part of the long tests, most of which wait for most of it.
 
     Each worker is handed a stretch of the list, and takes from others' when it has done its own.
     """
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
-    waiting = [item for item in items if item.get_closest_marker("waits") is not None]
-    working = [item for item in items if item.get_closest_marker("waits") is None]
-    size = -(-len(working) // workers)
+    long = [item for item in items if item.get_closest_marker("long") is not None]
+    others = [item for item in items if item.get_closest_marker("long") is None]
+    size = -(-len(others) // workers)
     items[:] = [
         item
         for worker in range(workers)
-        for item in waiting[worker::workers] + working[worker * size : (worker + 1) * size]
+        for item in long[worker::workers] + others[worker * size : (worker + 1) * size]
     ]
 
 

@@ -337,8 +337,8 @@ def idle() -> None:
                 at_most=1,
                 unit=" %",
                 why_missed=(
-                    f"{requests / 60:.0f} requests a second and a publication every other one, at the"
-                    " speed of this machine"
+                    f"{requests / 60:.0f} requests a second, a publication every two, at the speed"
+                    " of this machine"
                 ),
                 explained=3,
             )

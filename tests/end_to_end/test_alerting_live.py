@@ -34,7 +34,7 @@ REPEATS = 3
 """So often all that fires is told again before what is not told counts as left unsaid."""
 
 
-@pytest.mark.waits
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("suite", SUITES)
 def test_whoever_has_to_act_is_told_and_nobody_of_what_goes_without_saying(

@@ -74,7 +74,7 @@ class Asked(NamedTuple):
     letter: str
 
 
-@pytest.mark.waits
+@pytest.mark.long
 @pytest.mark.timeout(PATIENCE_SECONDS + 120)
 @pytest.mark.parametrize(
     ("suite", "dialect"), list(zip(SUITES, Dialect, strict=True)), ids=["oldest", "newest"]

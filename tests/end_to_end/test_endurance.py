@@ -63,7 +63,7 @@ class Ledger:
         return metrics
 
 
-@pytest.mark.waits
+@pytest.mark.long
 @pytest.mark.timeout(SECONDS + 240)
 @pytest.mark.parametrize("dialect", ["documented", "deployed"])
 def test_no_fault_costs_a_job_or_a_cent(dialect: str) -> None:

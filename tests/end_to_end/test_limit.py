@@ -15,7 +15,7 @@ SECONDS = 110
 OLDEST = 45
 
 
-@pytest.mark.waits
+@pytest.mark.long
 @pytest.mark.timeout(SECONDS + 60)
 @pytest.mark.parametrize(
     ("dialect", "page_cap", "history", "quirk"),

@@ -33,6 +33,7 @@ SHORTEST, LONGEST = 600, 80_000
 """Seconds from one step to the next, before they are stretched to a month."""
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120 + 3 * STEPS)
 @pytest.mark.parametrize(
     ("dialect", "steps", "kills"),
