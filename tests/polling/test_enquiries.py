@@ -17,7 +17,7 @@ def new_enquiries(*jobs: Job) -> Enquiries:
     enquiries = Enquiries(pause=60.0, state_interval=30.0)
     for each in jobs:
         enquiries.seen(each)
-    enquiries.listed(LISTED, NOW)
+    enquiries.listed(LISTED, frozenset(), NOW)
     return enquiries
 
 
@@ -33,6 +33,20 @@ def test_a_running_job_that_the_list_missed_comes_before_everything() -> None:
     missing = job("j-9", confirmed_at=NOW - 40, hourly_cost_dollars=0.1, name=None)
     new = job("j-1", name=None, hourly_cost_dollars=30.0)
     assert wanted(new_enquiries(new, missing)) == ["j-9", "j-1"]
+
+
+def test_a_job_that_the_list_named_is_not_missing_whenever_it_was_confirmed() -> None:
+    enquiries = new_enquiries(job("j-1", confirmed_at=NOW - 40), job("j-2", confirmed_at=NOW - 40))
+    enquiries.listed(LISTED, {"j-1", "j-7"}, NOW)
+    assert wanted(enquiries) == ["j-2"]
+
+
+def test_running_jobs_that_a_list_did_not_name_are_told_and_no_others() -> None:
+    over = job("j-4", state="SUCCESS")
+    enquiries = new_enquiries(job("j-1"), job("j-2"), waiting("j-3"), over)
+    assert [each.id for each in enquiries.unnamed({"j-2", "j-7"})] == ["j-1"]
+    enquiries.gone("j-1")
+    assert enquiries.unnamed({"j-2"}) == []
 
 
 def test_a_missing_job_that_was_heard_of_meanwhile_is_not_asked_for() -> None:
@@ -150,5 +164,5 @@ def test_a_clock_that_was_set_back_makes_everything_due() -> None:
     enquiries.seen(waiting(confirmed_at=NOW + 86_400))
     enquiries.seen(job("j-2", name=None))
     enquiries.failed(Question("j-2"), NOW + 86_400)
-    enquiries.listed(LISTED, NOW)
+    enquiries.listed(LISTED, frozenset(), NOW)
     assert wanted(enquiries) == ["j-2", "j-1"]

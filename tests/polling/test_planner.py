@@ -35,7 +35,7 @@ def new_planner(*jobs: Job, history: Callable[[float], str | None] = lambda _: N
     )
     planner = Planner(account="a", ideals=ideals, history=history)
     planner.apply([Appeared(each) for each in jobs], NOW)
-    planner.listed(NOW - 10, NOW)
+    planner.listed(NOW - 10, frozenset(), NOW)
     return planner
 
 

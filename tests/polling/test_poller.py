@@ -65,6 +65,27 @@ async def test_lists_are_walked_by_pages_and_reported_as_they_come(
     assert len(it.states()) == 45
 
 
+async def test_a_long_page_is_reported_in_parts_with_turns_for_others_in_between(
+    api: Api, watch: Watches
+) -> None:
+    api.page_cap = 500
+    for n in range(230):
+        api.add(f"j-{n}")
+    it = watch()
+    known: list[int] = []
+
+    async def look_at_every_turn() -> None:
+        while True:
+            known.append(len(it.states()))
+            await asyncio.sleep(0)
+
+    looking = asyncio.create_task(look_at_every_turn())
+    await it.run("running")
+    looking.cancel()
+    assert known[-1] == 230
+    assert {50, 100, 150, 200} <= set(known)
+
+
 async def test_scope_goes_into_every_list(api: Api, watch: Watches) -> None:
     it = watch(organization="o-1", project="p-1", page_size=7)
     await it.run("running")

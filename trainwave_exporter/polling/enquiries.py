@@ -13,6 +13,7 @@ All times are Unix seconds.
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
@@ -69,11 +70,16 @@ class Enquiries:
         for memory in (self._jobs, self._asked, self._live, self._finished, self._unlisted):
             memory.pop(job_id, None)
 
-    def listed(self, since: float, now: float) -> None:
-        """Note that the running list was walked from ``since`` on: it confirmed whom it named."""
+    def listed(self, since: float, named: AbstractSet[str], now: float) -> None:
+        """Note that the running list was walked from ``since`` on, and which jobs it named."""
         self._listed_since = since
-        unlisted = [job_id for job_id in self._alive if self._is_unlisted(self._jobs[job_id], now)]
+        unnamed = self._alive - named
+        unlisted = [job_id for job_id in unnamed if self._is_unlisted(self._jobs[job_id], now)]
         self._unlisted = dict.fromkeys(sorted(unlisted))
+
+    def unnamed(self, named: AbstractSet[str]) -> list[Job]:
+        """Return the jobs that run, by all that is known, and are not among those."""
+        return [job for job_id in self._alive - named if (job := self._jobs[job_id]).running]
 
     def live(self, now: float, requests_per_minute: float) -> list[Question]:
         """Return which live jobs to ask for now, most urgent first."""

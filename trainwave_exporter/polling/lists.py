@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 import structlog
@@ -51,7 +52,8 @@ class Lists:
         budget: RateBudget,
         fleet: Fleet,
         report: Callable[[Observation], None],
-        listed: Callable[[float], None],
+        listed: Callable[[float, AbstractSet[str]], None],
+        unnamed: Callable[[AbstractSet[str]], Sequence[Job]],
         compare: Callable[[Job], None],
         scope: Scope,
         intervals: Intervals,
@@ -59,8 +61,9 @@ class Lists:
     ) -> None:
         """``report`` hands an observation to the fleet and its listeners.
 
-        ``listed`` is told when each walk of the running list began that has come to its end;
-        ``compare`` is handed every job as a list tells it, before the fleet is.
+        ``listed`` is told of each walk of the running list that has come to its end, when it began
+        and whom it named; ``unnamed`` returns the jobs that run, as far as is known, but are not
+        among those. ``compare`` is handed every job as a list tells it, before the fleet is.
         """
         self._account = account
         self._client = client
@@ -68,6 +71,7 @@ class Lists:
         self._fleet = fleet
         self._report = report
         self._listed = listed
+        self._unnamed = unnamed
         self._compare = compare
         self._scope = scope
         self._intervals = intervals
@@ -102,10 +106,10 @@ class Lists:
         if filtered:
             self._distrust(refused=False)
         self.running = listed
-        # Each of these looks at every job, so others have a turn in between.
-        self._listed(listed.began_at)
+        # Each of these looks at every live job, so others have a turn in between.
+        self._listed(listed.began_at, listed.seen)
         await asyncio.sleep(0)
-        await self._look_for_missing(step)
+        await self._look_for_missing(listed, step)
         await asyncio.sleep(0)
         self._reserve_running(listed)
 
@@ -120,13 +124,10 @@ class Lists:
             message = f"the API refused a request; the next one goes out in {seconds:.0f} s"
             raise RateLimited(None, None, message, seconds)
 
-    async def _look_for_missing(self, step: Callable[[], None]) -> None:
+    async def _look_for_missing(self, listed: Sweep, step: Callable[[], None]) -> None:
         """Ask for everything where that is cheaper than asking for each job that went missing."""
-        listed_at = self.running.began_at if self.running is not None else 0.0
         missing = [
-            job.id
-            for job in self._fleet.jobs(self._account)
-            if job.running and job.confirmed_at < listed_at
+            job.id for job in self._unnamed(listed.seen) if job.confirmed_at < listed.began_at
         ]
         if self.full is None or len(missing) <= self.full.requests:
             return
@@ -205,10 +206,7 @@ class Lists:
     def _reserve_running(self, listed: Sweep) -> None:
         """Keep what the next walk takes: with the whole list, where it will be asked for again."""
         requests, interval = listed.requests, self._running_interval(listed)
-        unnamed = sum(
-            job.running and job.id not in listed.seen for job in self._fleet.jobs(self._account)
-        )
-        if self.full is not None and unnamed > self.full.requests:
+        if self.full is not None and len(self._unnamed(listed.seen)) > self.full.requests:
             requests += self.full.requests
         self._reserve("running", requests, interval)
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from msgspec import Struct
@@ -117,9 +118,13 @@ class Planner:
                 case _:
                     pass
 
-    def listed(self, since: float, now: float) -> None:
-        """Note that the running list was walked from ``since`` on."""
-        self._enquiries.listed(since, now)
+    def listed(self, since: float, named: AbstractSet[str], now: float) -> None:
+        """Note that the running list was walked from ``since`` on, and which jobs it named."""
+        self._enquiries.listed(since, named, now)
+
+    def unnamed(self, named: AbstractSet[str]) -> list[Job]:
+        """Return the jobs that run, by all that is known, and are not among those."""
+        return self._enquiries.unnamed(named)
 
     def compare(self, known: Job, told: Job, now: float) -> None:
         """Look whether a list contradicts the readings of devices that it cannot replace."""

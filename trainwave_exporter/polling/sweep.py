@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 
@@ -14,7 +15,10 @@ from trainwave_exporter.polling.page_size import PageSize
 from trainwave_exporter.polling.scope import Scope
 
 Report: TypeAlias = Callable[[tuple[Job, ...], float], None]
-"""Called with the jobs of a page and the Unix time at which they were asked for."""
+"""Called with jobs of a page and the Unix time at which they were asked for."""
+
+_A_TURN: Final = 50
+"""Jobs that are reported within one turn of the event loop: a few milliseconds."""
 
 
 class Sweep(Struct, frozen=True, kw_only=True):
@@ -57,7 +61,7 @@ class Sweeper:
     def __init__(
         self, client: Client, scope: Scope, *, report: Report, clock: Callable[[], float]
     ) -> None:
-        """``report`` is handed every page as it comes."""
+        """``report`` is handed every page as it comes, in parts where it is long."""
         self._client = client
         self._scope = scope
         self._report = report
@@ -108,7 +112,9 @@ class Sweeper:
                     return await fetch(offset)
                 raise
             self._page_size.came(size, page.size, last=page.last)
-            self._report(page.items, asked_at)
+            for first in range(0, len(page.items) or 1, _A_TURN):
+                await asyncio.sleep(0)
+                self._report(page.items[first : first + _A_TURN], asked_at)
             return page
 
         found.unreadable = 0
