@@ -182,6 +182,11 @@ def at_work() -> None:
                 block,
                 at_most=50,
                 unit=" ms",
+                why_missed=(
+                    "traced: in one round of the loop a page of jobs is read, answers are taken in"
+                    " and a slice is written, while the ledger's thread wants the interpreter, too"
+                ),
+                explained=100,
             ),
             Goal(
                 "CPU of a cycle a request, ours / bare aiohttp",

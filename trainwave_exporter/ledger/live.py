@@ -43,21 +43,16 @@ class Live:
 
     def put(self, job: Job) -> None:
         """Take over what a job that is shown has become."""
+        teller = Labels.of(job), job.account
+        runner = _runner(job, teller[0]) if job.running else None
+        if self._tellers.get(job.id) == teller and self._runners.get(job.id) == runner:
+            return  # what changed is not of money that runs: so it is most often
         self.remove(job.id)
-        labels = Labels.of(job)
-        self._tellers[job.id] = labels, job.account
-        self._accounts[labels][job.account] += 1
-        if job.running:
-            expires = job.expires_at
-            runner = Runner(
-                job.account,
-                job.organization_id,
-                labels,
-                microdollars(job.hourly_cost_dollars or 0.0),
-                None if expires is None else milliseconds(expires),
-            )
+        self._tellers[job.id] = teller
+        self._accounts[teller[0]][job.account] += 1
+        if runner is not None:
             self._runners[job.id] = runner
-            self._burn[labels] += runner.rate
+            self._burn[runner.labels] += runner.rate
 
     def remove(self, job_id: str) -> None:
         """Forget a job, known or not."""
@@ -83,6 +78,17 @@ class Live:
     def runners(self) -> list[Runner]:
         """Return all running jobs."""
         return list(self._runners.values())
+
+
+def _runner(job: Job, labels: Labels) -> Runner:
+    expires = job.expires_at
+    return Runner(
+        job.account,
+        job.organization_id,
+        labels,
+        microdollars(job.hourly_cost_dollars or 0.0),
+        None if expires is None else milliseconds(expires),
+    )
 
 
 def spent_by(runners: Iterable[Runner], now: int, until: int) -> int:
