@@ -112,7 +112,7 @@ class Sweeper:
                     return await fetch(offset)
                 raise
             self._page_size.came(size, page.size, last=page.last)
-            for first in range(0, len(page.items) or 1, _A_TURN):
+            for first in range(0, len(page.items) or 1, _A_TURN):  # an empty page is news, too
                 await asyncio.sleep(0)
                 self._report(page.items[first : first + _A_TURN], asked_at)
             return page
