@@ -214,14 +214,10 @@ class Fleet:
             yield from self._set_counted(sweep.account, counted=True)
         if not sweep.complete:
             return
-        for entry in list(self._entries.values()):
-            job = entry.job
-            confirmed_meanwhile = sweep.began_at <= job.confirmed_at <= now
-            if (
-                job.account == sweep.account
-                and job.id not in sweep.seen
-                and not confirmed_meanwhile
-            ):
+        for job_id in sorted(self._entries.keys() - sweep.seen):
+            entry = self._entries[job_id]
+            confirmed_meanwhile = sweep.began_at <= entry.job.confirmed_at <= now
+            if entry.job.account == sweep.account and not confirmed_meanwhile:
                 yield from self._missed(entry, now)
 
     def _job_missing(self, missing: JobMissing, now: float) -> Iterator[Change]:
@@ -370,6 +366,8 @@ class Fleet:
             if not silent and (status.up or swept):
                 continue
             if silent:
+                if status.expired:
+                    continue  # all its jobs are hidden until it answers
                 yield from self._set_status(name, up=False, expired=True)
             # Of a list that keeps failing on the way, the part that still comes stays.
             for entry in self._entries.values():
@@ -380,7 +378,12 @@ class Fleet:
     # Projects
 
     def _projects_seen(self, seen: ProjectsSeen, now: float) -> Iterator[Change]:
-        yield from self._projects.tell(seen.account, seen.projects, now, complete=seen.complete)
+        changes = tuple(
+            self._projects.tell(seen.account, seen.projects, now, complete=seen.complete)
+        )
+        yield from changes
+        if not any(isinstance(change, Appeared | Changed) for change in changes):
+            return  # nothing new of any project, as nearly always: jobs are many
         for entry in self._entries.values():
             if entry.shown:
                 yield from self._update(entry, self._named(entry.job))
