@@ -16,6 +16,7 @@ from support.exporter import Metrics
 from trainwave_exporter.config import KeySource, key_source, load
 from trainwave_exporter.daemon import Daemon, StartError
 from trainwave_exporter.simulator import Simulator, World, parse_faults
+from trainwave_exporter.web import Overview
 
 
 @asynccontextmanager
@@ -67,6 +68,15 @@ async def until(daemon: Daemon, condition: Callable[[Metrics], object]) -> Metri
         while not condition(metrics := await scrape(daemon)):
             pass
     return metrics
+
+
+async def page_of(daemon: Daemon) -> tuple[Overview, str]:
+    """Return what the page tells, and the page as it was then: jobs change places all the time."""
+    while True:
+        overview = daemon.overview()
+        _, page = await get(daemon, "/")
+        if {job.id for job in daemon.overview().jobs} == {job.id for job in overview.jobs}:
+            return overview, page
 
 
 async def test_several_accounts_are_watched_each_with_its_key_and_budget(tmp_path: Path) -> None:
@@ -152,12 +162,11 @@ async def test_the_page_counts_all_jobs_and_names_the_first_of_those_that_run() 
         environ = {"TRAINWAVE_API_KEY": "demo-key", "TRAINWAVE_API_URL": url}
         async with running(environ) as daemon:
             await until(daemon, lambda _: not daemon.unready_reasons())
-            overview = daemon.overview()
+            overview, page = await page_of(daemon)
             (account,) = overview.accounts
             shown = {job.id for job in overview.jobs}
             assert (len(overview.jobs), len(shown)) == (20, 20)
             assert account.jobs_known > account.jobs_running > 20
-            _, page = await get(daemon, "/")
             assert all(f'"https://trainwave.ai/jobs/{job_id}"' in page for job_id in shown)
             assert "All well: 1 account up" in page
             assert len(page) < 40_000
