@@ -19,11 +19,11 @@ the time comes with every call. The rules it keeps:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from trainwave_exporter.fleet import lifecycle
+from trainwave_exporter.fleet.accounts import Accounts
 from trainwave_exporter.fleet.directory import Directory
 from trainwave_exporter.fleet.entry import Entry, Policy
 from trainwave_exporter.fleet.memory import outdated
@@ -61,13 +61,6 @@ from trainwave_exporter.model import (
 )
 
 
-@dataclass(slots=True)
-class _Account:
-    status: AccountStatus
-    answered_at: float
-    """When it last answered with jobs."""
-
-
 class Fleet:
     """What is known now of the jobs, projects, organizations and accounts."""
 
@@ -78,9 +71,7 @@ class Fleet:
         self._entries: dict[str, Entry] = {}
         self._projects: Directory[Project] = Directory(accounts, now)
         self._organizations: Directory[Organization] = Directory(accounts, now)
-        self._accounts = {
-            name: _Account(AccountStatus(name=name), answered_at=now) for name in accounts
-        }
+        self._accounts = Accounts(accounts, now)
         self._tallies = Tallies()
         self._published: dict[str, ProjectTally] = {}
         self._retention = Retention()
@@ -91,11 +82,11 @@ class Fleet:
 
     def status(self, account: str) -> AccountStatus:
         """Return whether an account can be read."""
-        return self._accounts[account].status
+        return self._accounts.status(account)
 
     def counted(self, account: str) -> bool:
         """Whether a full sweep succeeded since this account became readable."""
-        return self._accounts[account].status.counted
+        return self._accounts.status(account).counted
 
     def jobs(self, account: str) -> Iterator[Job]:
         """Yield the jobs shown that this account tells of, finished ones included."""
@@ -122,7 +113,7 @@ class Fleet:
         return tuple(
             Appeared(record)
             for records in (
-                [account.status for account in self._accounts.values()],
+                self._accounts.all(),
                 self._organizations.all(),
                 self._projects.all(),
                 shown,
@@ -140,13 +131,10 @@ class Fleet:
         """
         self._policy = policy
         changes: list[Change] = []
-        for name in sorted(self._accounts.keys() - set(accounts)):
+        for name in sorted(self._accounts.names - set(accounts)):
             changes.extend(self._unwatch(name, now))
         for name in accounts:
-            if name not in self._accounts:
-                status = AccountStatus(name=name)
-                self._accounts[name] = _Account(status, answered_at=now)
-                changes.append(Appeared(status))
+            changes.extend(self._accounts.watch(name, now))
         changes.extend(self._projects.retune(accounts, now))
         changes.extend(self._organizations.retune(accounts, now))
         for entry in self._entries.values():
@@ -159,7 +147,7 @@ class Fleet:
         for entry in list(self._entries.values()):
             if entry.job.account == name:
                 yield from self._forget(entry, Departure.UNWATCHED, now)
-        yield Departed(self._accounts.pop(name).status, Departure.UNWATCHED)
+        yield from self._accounts.unwatch(name)
 
     def apply(self, observation: Observation, now: float) -> tuple[Change, ...]:
         """Take in an observation made at ``now`` (Unix seconds) and return what it changed."""
@@ -167,7 +155,7 @@ class Fleet:
         changes: list[Change] = []
         match observation:
             case JobsSeen():
-                changes.extend(self._answered(observation.account, now))
+                changes.extend(self._accounts.answered(observation.account, now))
                 for job in observation.jobs:
                     changes.extend(self._job_seen(job, observation, now))
             case JobMissing():
@@ -175,7 +163,7 @@ class Fleet:
             case SweepEnded():
                 changes.extend(self._sweep_ended(observation, now))
             case SweepFailed():
-                changes.extend(self._set_status(observation.account, up=False))
+                changes.extend(self._accounts.note(observation.account, up=False))
             case ReadingSeen():
                 changes.extend(self._reading_seen(observation, now))
             case ProjectsSeen():
@@ -191,25 +179,14 @@ class Fleet:
 
     # Accounts
 
-    def _set_status(self, name: str, **fields: object) -> Iterator[Change]:
-        account = self._accounts[name]
-        before = account.status
-        account.status = replace(before, **fields)
-        if account.status != before:
-            yield Changed(before, account.status)
-
     def _set_counted(self, name: str, *, counted: bool) -> Iterator[Change]:
-        if self._accounts[name].status.counted != counted:
+        if self.counted(name) != counted:
             self._tallies.touch(name)
-            yield from self._set_status(name, counted=counted)
-
-    def _answered(self, name: str, now: float) -> Iterator[Change]:
-        self._accounts[name].answered_at = now
-        return self._set_status(name, expired=False)
+            yield from self._accounts.note(name, counted=counted)
 
     def _sweep_ended(self, sweep: SweepEnded, now: float) -> Iterator[Change]:
-        yield from self._answered(sweep.account, now)
-        yield from self._set_status(sweep.account, up=True, confirmed_at=now)
+        yield from self._accounts.answered(sweep.account, now)
+        yield from self._accounts.note(sweep.account, up=True, confirmed_at=now)
         if sweep.full:
             yield from self._set_counted(sweep.account, counted=True)
         if not sweep.complete:
@@ -316,7 +293,7 @@ class Fleet:
         return replace(job, project_name=project.name)
 
     def _orphaned(self, entry: Entry) -> bool:
-        return entry.misses > 0 or self._accounts[entry.job.account].status.expired
+        return entry.misses > 0 or self._accounts.status(entry.job.account).expired
 
     def _reading_seen(self, seen: ReadingSeen, now: float) -> Iterator[Change]:
         entry = self._entries.get(seen.job_id)
@@ -358,17 +335,10 @@ class Fleet:
             yield from self._update(entry, replace(entry.job, readings=left))
 
     def _expire_accounts(self, now: float) -> Iterator[Change]:
-        for name, account in self._accounts.items():
-            account.answered_at = min(account.answered_at, now)  # the clock may have been set back
-            bound, status = now - self._policy.staleness, account.status
-            swept = status.confirmed_at is not None and bound < status.confirmed_at <= now
-            silent = account.answered_at <= bound
-            if not silent and (status.up or swept):
-                continue
+        bound = now - self._policy.staleness
+        for name, silent in self._accounts.unreadable(bound, now):
             if silent:
-                if status.expired:
-                    continue  # all its jobs are hidden until it answers
-                yield from self._set_status(name, up=False, expired=True)
+                yield from self._accounts.note(name, up=False, expired=True)
             # Of a list that keeps failing on the way, the part that still comes stays.
             for entry in self._entries.values():
                 if entry.job.account == name and (silent or entry.job.confirmed_at <= bound):
@@ -391,10 +361,7 @@ class Fleet:
     # Tallies
 
     def _tally_changes(self) -> Iterator[Change]:
-        silent = frozenset(
-            name for name, account in self._accounts.items() if not account.status.counted
-        )
-        for tally in self._tallies.take_touched(silent):
+        for tally in self._tallies.take_touched(self._accounts.uncounted):
             before = self._published.get(tally.project_id)
             self._published[tally.project_id] = tally
             if before is None:
