@@ -131,7 +131,7 @@ def test_the_test_sees_imports() -> None:
     seen = {
         imported for room, path in rooms() if room == "daemon" for imported in imported_rooms(path)
     }
-    assert {"api", "fleet", "polling", "exposition", "web", "config", "model"} <= seen
+    assert {"fleet", "ledger", "polling", "exposition", "web", "config", "model"} <= seen
 
 
 def test_apscheduler_is_known_in_one_place_only() -> None:

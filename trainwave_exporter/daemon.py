@@ -27,8 +27,7 @@ from random import Random
 import structlog
 
 from trainwave_exporter import __version__
-from trainwave_exporter.api import RateBudget
-from trainwave_exporter.config import Account, KeySource, Settings
+from trainwave_exporter.config import KeySource, Settings
 from trainwave_exporter.detached import DetachedExecutor
 from trainwave_exporter.exposition import Exposition, Telemetry
 from trainwave_exporter.fleet import Fleet, Observation, SweepEnded, TimePassed
@@ -43,7 +42,7 @@ from trainwave_exporter.overview import Standing
 from trainwave_exporter.polling import Loop, Schedule, Work
 from trainwave_exporter.reloading import Configuration, Reloader
 from trainwave_exporter.sd_notify import Notifier
-from trainwave_exporter.watch import Watch, place
+from trainwave_exporter.watch import Watch, Watchmaker, place
 from trainwave_exporter.web import (
     ListenError,
     Overview,
@@ -95,7 +94,6 @@ class Daemon:
         self._settings = settings
         self._clock = clock
         self._monotonic = monotonic
-        self._random = random or Random()  # noqa: S311 - spreads retries, guards nothing
         self._started_at = clock()
         self._stopping = asyncio.Event()
         self._manager = Notifier()
@@ -132,8 +130,18 @@ class Daemon:
             clock=clock,
             monotonic=monotonic,
         )
+        self._watchmaker = Watchmaker(
+            fleet=self._fleet,
+            report=self._report,
+            undescribed=self._ledger.undescribed,
+            observe=self._observe,
+            clock=clock,
+            monotonic=monotonic,
+            random=random or Random(),  # noqa: S311 - spreads retries, guards nothing
+        )
         self._watches = [
-            self._watch(account, keys[account.name], settings) for account in settings.accounts
+            self._watchmaker.watch(account, keys[account.name], settings)
+            for account in settings.accounts
         ]
         self._house_loop = self._loop("housekeeping", HOUSEKEEPING_SECONDS, self._keep_house)
         self._publication = self._loop("publication", PUBLICATION_SECONDS, self._publish)
@@ -236,7 +244,7 @@ class Daemon:
         refuse_what_needs_a_restart(self._settings, settings)
         before = {watch.account.name: watch for watch in self._watches}
         watches = [
-            self._watch_again(account, keys[account.name], settings, before.get(account.name))
+            self._watchmaker.watch(account, keys[account.name], settings, before.get(account.name))
             for account in settings.accounts
         ]
         book_loop = self._book_loop
@@ -273,42 +281,6 @@ class Daemon:
             self.telemetry.forget(name)
             self._standing.forget(name)
         self._schedule.add(set(loops) - set(loops_before))
-
-    def _watch_again(
-        self, account: Account, key: KeySource, settings: Settings, before: Watch | None
-    ) -> Watch:
-        """Return what watches an account from now on: what did so ``before``, if it suits."""
-        if before is None or place(before.account) != place(account):
-            return self._watch(account, key, settings)
-        if before.suits(account, settings):
-            return before
-        return self._watch(account, key, settings, before)
-
-    def _watch(
-        self, account: Account, key: KeySource, settings: Settings, before: Watch | None = None
-    ) -> Watch:
-        """Return what watches an account; ``before``: what did until now, whose budget goes on."""
-        budget = RateBudget(
-            share=account.rate_limit_share,
-            initial_limit=account.initial_rate_limit,
-            clock=self._clock,
-            monotonic=self._monotonic,
-            random=self._random,
-        )
-        return Watch(
-            account,
-            key,
-            settings,
-            budget=budget if before is None else before.budget,
-            shown=before is not None and before.shown,
-            fleet=self._fleet,
-            report=self._report,
-            undescribed=partial(self._ledger.undescribed, account.name),
-            observe=self._observe,
-            clock=self._clock,
-            monotonic=self._monotonic,
-            random=self._random,
-        )
 
     def _loop(self, name: str, interval: float, work: Work) -> Loop:
         return Loop(

@@ -1,9 +1,10 @@
-"""One account: its budget, its client and its poller, as the settings want them."""
+"""What watches an account: its budget, its client and its poller, as the settings want them."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random
 
 from msgspec.structs import asdict
@@ -76,6 +77,65 @@ class Watch:
     def rate_limit(self, now: float) -> RateLimit:
         """Return the state of the budget as a fact."""
         return RateLimit(account=self.account.name, **asdict(self.budget.snapshot(now)))
+
+
+class Watchmaker:
+    """Makes watches, all of which feed the same fleet."""
+
+    def __init__(
+        self,
+        *,
+        fleet: Fleet,
+        report: Callable[[Observation], None],
+        undescribed: Callable[[str], Sequence[str]],
+        observe: FactListener,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+        random: Random,
+    ) -> None:
+        """``undescribed`` names an account's jobs that are history and lack details."""
+        self._fleet = fleet
+        self._report = report
+        self._undescribed = undescribed
+        self._observe = observe
+        self._clock = clock
+        self._monotonic = monotonic
+        self._random = random
+
+    def watch(
+        self, account: Account, key: KeySource, settings: Settings, before: Watch | None = None
+    ) -> Watch:
+        """Return what watches an account from now on: what did so ``before``, if it suits.
+
+        If it does not, its budget goes on, unless the account's jobs are elsewhere now.
+        """
+        if before is not None and place(before.account) != place(account):
+            before = None
+        if before is not None and before.suits(account, settings):
+            return before
+        return Watch(
+            account,
+            key,
+            settings,
+            budget=self._budget(account) if before is None else before.budget,
+            shown=before is not None and before.shown,
+            fleet=self._fleet,
+            report=self._report,
+            undescribed=partial(self._undescribed, account.name),
+            observe=self._observe,
+            clock=self._clock,
+            monotonic=self._monotonic,
+            random=self._random,
+        )
+
+    def _budget(self, account: Account) -> RateBudget:
+        return RateBudget(
+            share=account.rate_limit_share,
+            initial_limit=account.initial_rate_limit,
+            clock=self._clock,
+            monotonic=self._monotonic,
+            random=self._random,
+        )
 
 
 def place(account: Account) -> tuple[object, ...]:
