@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from ledger.store_rig import locked, read_only
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 from support.ledger_world import START, LedgerWorld
 
@@ -33,6 +34,9 @@ from trainwave_exporter.model import (
     LedgerRun,
     Organization,
     Project,
+    Quantity,
+    Reading,
+    Readings,
     Record,
     Spend,
 )
@@ -108,6 +112,32 @@ async def test_much_is_published_in_parts_and_others_have_their_turn_in_between(
         turns.append(len(desk.shown))
     assert len(desk.shown) > 600
     assert max(after - before for before, after in pairwise([0, *turns])) <= 256
+    await desk.ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("changed", "written"),
+    [
+        ({"readings": Readings(cpu=Reading(Quantity.RATIO, 0.7, START + 5))}, 0),
+        ({"readings": Readings(gpu_utilization=Reading(Quantity.RATIO, 0.7, START + 5))}, 1),
+        ({"cost_dollars": 2.5}, 1),
+        ({"confirmed_at": START + 5}, 1),
+        ({"state": "SUCCESS"}, 1),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+async def test_only_what_says_something_of_money_or_gpu_time_is_looked_at(
+    changed: dict[str, Any], written: int
+) -> None:
+    desk = Desk()
+    await desk.ledger.open()
+    before = job(cost_dollars=2.0)
+    desk.see(COUNTED, before)
+    await desk.ledger.run()
+    runs = len(desk.runs)
+    desk.ledger.apply([Changed(before, replace(before, **changed))])
+    await desk.ledger.run()
+    assert len(desk.runs) == runs + written
     await desk.ledger.close()
 
 

@@ -29,6 +29,11 @@ class Credential:
     def authorize(self, headers: MutableMapping[str, str]) -> None:
         """Put the key into ``headers``. Raises `InvalidKey` for one that no header can carry."""
         key = self._fetch()
+        if key != next(reversed(self._sent), None):
+            self._remember(key)
+        headers[_HEADER] = key
+
+    def _remember(self, key: str) -> None:
         if not _fit_for_header(key):
             raise InvalidKey(
                 None, None, "the API key is empty or holds spaces or characters beyond ASCII"
@@ -37,7 +42,6 @@ class Credential:
         self._sent[key] = None
         while len(self._sent) > _MOST_REMEMBERED:
             del self._sent[next(iter(self._sent))]
-        headers[_HEADER] = key
 
     def tidy(self, text: str) -> str:
         """Return text of the API as it may stand in a message: short, printable, without the key.

@@ -91,6 +91,11 @@ class RateBudget:
 
         Each turn must be given back by `release` once the exchange is over.
         """
+        if not self._anyone_waits and self._room:
+            now = self._clock()
+            if not self._closed(priority, now):
+                self._spend(priority, now)
+                return
         turn = asyncio.get_running_loop().create_future()
         self._waiting[priority][turn] = None
         self._serve()
@@ -174,15 +179,25 @@ class RateBudget:
             return self._max_in_flight
         return max(_LEAST_IN_FLIGHT, int(self._terms.allowance / 60 * _USUAL_SECONDS))
 
+    @property
+    def _room(self) -> bool:
+        """Whether a place among those in flight is free."""
+        return self._in_flight < (1 if self._block.on_trial else self._most_in_flight)
+
+    @property
+    def _anyone_waits(self) -> bool:
+        return any(self._waiting.values())
+
+    def _closed(self, priority: Priority, now: float) -> list[Gate]:
+        """Return the gates that let nothing of that kind through now."""
+        return [gate for gate in self._gates if gate.room(now, low=priority.low) < 1]
+
     def _serve(self) -> None:
         """Let go all whose turn it is; set the alarm for the next one, if any."""
-        while self._in_flight < (1 if self._block.on_trial else self._most_in_flight):
-            priority = next((p for p, turns in self._waiting.items() if turns), None)
-            if priority is None:
-                break
+        while self._anyone_waits and self._room:
+            priority = next(p for p, turns in self._waiting.items() if turns)
             now = self._clock()
-            closed = [gate for gate in self._gates if gate.room(now, low=priority.low) < 1]
-            if closed:
+            if closed := self._closed(priority, now):
                 opens = max(gate.opens(now, low=priority.low) for gate in closed)
                 self._set_alarm(max(opens - now, _SHORTEST_SLEEP))
                 return

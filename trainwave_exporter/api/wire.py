@@ -139,13 +139,15 @@ class Wire:
             headers["Content-Type"] = "application/json"
         if call.method == "GET" and (conditions := self._validators.conditions(asked_for)):
             headers.update(conditions)
+        content = b"" if call.body is None else msgspec.json.encode(call.body)
         request = httpx.Request(
             call.method,
             asked_for,
-            content=None if call.body is None else msgspec.json.encode(call.body),
             headers=headers,
+            stream=httpx.ByteStream(content),  # aiohttp adds the headers that this asks for
             extensions={"timeout": self._phases},
         )
+        request.read()
         response = await self._http.send(request)
         try:
             received_at = self._clock()

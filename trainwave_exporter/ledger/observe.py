@@ -77,6 +77,13 @@ def observe(known: JobEntry | None, job: Job, rules: Rules) -> Observed:
     )
 
 
+def same(before: Job, after: Job) -> bool:
+    """Tell whether only such readings changed as say nothing of money or GPU time: most do not."""
+    if before.readings.gpu_utilization != after.readings.gpu_utilization:
+        return False
+    return replace(after, readings=before.readings) == before
+
+
 def abandoned(entry: JobEntry) -> JobEntry:
     """Return the entry of a job that is watched no longer: nothing more will judge its GPU time."""
     totals, _ = waste.settled(entry.totals, entry.judgement)
