@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from math import ceil
 
 import structlog
 
@@ -40,6 +41,8 @@ SPEND_INTERVAL = 1.0
 """Seconds between two looks of the planner at what the budget allows."""
 _SPREAD = 0.9
 """Part of the time until the next look over which requests are spread."""
+_PARTS = 10
+"""Looks in between, where many requests are spread: so what the minute gives back is spent soon."""
 _FEW = 16
 """Questions that are sent at once: some milliseconds' work for the event loop."""
 _AT_ONCE = 2
@@ -190,7 +193,8 @@ class AccountPoller:
     async def _spend(self, step: Callable[[], None]) -> None:
         """Send the requests that the planner finds best, as many as the budget has left now.
 
-        Where that is a lot, they are spread over the time until the next look.
+        Where that is a lot, they are spread over the time until the next look, and what becomes
+        free meanwhile is spent, too.
         """
         step()
         self._summarize_troubles()
@@ -198,29 +202,35 @@ class AccountPoller:
             raise self._broken.pop()
         if self._lists.running is None or not self._fleet.status(self.account).up:
             return
-        now = self._clock()
-        slots = min(self._free, self._budget.available(Priority.READINGS, now))
-        chosen = in_place_order(await self._chosen(slots, now))
+        usual = self._requests_per_minute / 60 * SPEND_INTERVAL
+        parts = 1 if max(usual, self._slots) <= _FEW else _PARTS
+        began, pause = self._monotonic(), _SPREAD * SPEND_INTERVAL / parts
+        for number in range(parts):
+            since = began + number * pause
+            if number:
+                await self._sleep(max(0.0, since - self._monotonic()))
+            slots = self._slots
+            share = ceil(max(usual / parts, slots / (parts - number)))
+            most = min(slots, max(_FEW, share), _CHOSEN_AT_ONCE)
+            chosen = self._planner.choose(most, self._clock(), self._requests_per_minute)
+            await self._send(in_place_order(chosen), since, pause)
+            if len(chosen) < most:
+                break  # no more is due
         self._observe(self.outlook)
-        began = self._monotonic()
-        at_once = _FEW if len(chosen) <= _FEW else _AT_ONCE
-        for number, question in enumerate(chosen):
+
+    async def _send(self, questions: Sequence[Question], since: float, seconds: float) -> None:
+        """Ask these: few at once, many spread over so many seconds."""
+        at_once = _FEW if len(questions) <= _FEW else _AT_ONCE
+        for number, question in enumerate(questions):
             if number and number % at_once == 0:
-                due = began + _SPREAD * SPEND_INTERVAL * number / len(chosen)
+                due = since + seconds * number / len(questions)
                 await self._sleep(max(0.0, due - self._monotonic()))
             self._spawn(self._ask(question))
 
-    async def _chosen(self, slots: int, now: float) -> list[Question]:
-        """Return at most so many questions; where that is a lot, others have a turn in between."""
-        chosen: list[Question] = []
-        while (most := min(_CHOSEN_AT_ONCE, slots - len(chosen))) > 0:
-            if chosen:
-                await asyncio.sleep(0)
-            more = self._planner.choose(most, now, self._requests_per_minute)
-            chosen += more
-            if len(more) < most:
-                break
-        return chosen
+    @property
+    def _slots(self) -> int:
+        """How many questions may be sent now."""
+        return min(self._free, self._budget.available(Priority.READINGS, self._clock()))
 
     @property
     def _free(self) -> int:
