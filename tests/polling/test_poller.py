@@ -460,6 +460,19 @@ async def test_many_questions_are_spread_over_the_time_until_the_next_look(
     assert 0 <= max(it.pauses) < SPEND_INTERVAL  # until its own time, if that is not past
 
 
+async def test_what_the_minute_gives_back_between_two_looks_is_spent_meanwhile(
+    api: Api, watch: Watches
+) -> None:
+    for n in range(100):
+        api.add(f"j-{n}")
+    a_second = 20
+    it = watch(limit=60 * a_second)
+    it.patient = True
+    await it.run("running", "readings")
+    asked = api.asked["metrics"] + api.asked["job"]
+    assert 2.5 * a_second < asked <= 3 * a_second  # two seconds' worth may be under way at first
+
+
 async def test_few_questions_are_sent_at_once(api: Api, watch: Watches) -> None:
     api.add("j-1")
     it = watch()

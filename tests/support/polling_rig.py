@@ -197,6 +197,8 @@ class Watch:
         )
         self.pauses: list[float] = []
         """Seconds that the poller wanted to wait between two questions."""
+        self.patient = False
+        """Whether they go by then, on its clock, and bring the answers."""
 
         self.listeners: list[ChangeListener] = [self.poller.apply]
 
@@ -206,6 +208,9 @@ class Watch:
     async def _pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
         await _at_once(seconds)
+        if self.patient:
+            self.shift += seconds
+            await self.settle()
 
     async def run(self, *names: str) -> None:
         """Run loops once, by name, and wait for all they set going."""

@@ -202,18 +202,19 @@ class AccountPoller:
             raise self._broken.pop()
         if self._lists.running is None or not self._fleet.status(self.account).up:
             return
-        usual = self._requests_per_minute / 60 * SPEND_INTERVAL
-        parts = 1 if max(usual, self._slots) <= _FEW else _PARTS
+        left, usual = float(self._slots), self._requests_per_minute / 60 * SPEND_INTERVAL
+        parts = 1 if max(left, usual) <= _FEW else _PARTS
         began, pause = self._monotonic(), _SPREAD * SPEND_INTERVAL / parts
         for number in range(parts):
             since = began + number * pause
             if number:
                 await self._sleep(max(0.0, since - self._monotonic()))
-            slots = self._slots
-            share = ceil(max(usual / parts, slots / (parts - number)))
-            most = min(slots, max(_FEW, share), _CHOSEN_AT_ONCE)
+                left += usual / parts
+            share = max(_FEW, ceil(usual / parts), ceil(left / (parts - number)))
+            most = min(share, int(left), self._slots, _CHOSEN_AT_ONCE)
             chosen = self._planner.choose(most, self._clock(), self._requests_per_minute)
             await self._send(in_place_order(chosen), since, pause)
+            left -= len(chosen)
             if len(chosen) < most:
                 break  # no more is due
         self._observe(self.outlook)
