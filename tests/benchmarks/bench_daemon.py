@@ -38,7 +38,9 @@ HEADERS: Final = {"X-API-Key": KEY}
 RUNNING: Final = 12_000
 """More than can be asked for as often as configured; some of them always wait to run."""
 A_SECOND: Final = 1_000
-"""Requests that are allowed."""
+"""Requests that are to be made."""
+ALLOWED: Final = 1_050
+"""Requests a second that the limit allows: nobody uses up a minute's allowance to the last one."""
 WARM_UP: Final = 4
 """Minutes' worth of requests beforehand: the first minute begins with a burst and ends idle, and it
 takes some more until that is levelled out."""
@@ -102,7 +104,7 @@ def simulated(*flags: str) -> Iterator[str]:
 
 def at_work() -> None:
     """Measure what it takes to ask a thousand times a second, and what that does to scrapes."""
-    limit = int(60 * A_SECOND / SHARE)
+    limit = int(60 * ALLOWED / SHARE)
     fleet = f"--jobs={RUNNING}", "--history=0", "--dialect=deployed", "--metric-shape=value"
     with (
         simulated(*fleet, f"--rate-limit={limit}") as api_url,
@@ -167,7 +169,7 @@ def at_work() -> None:
             Goal(
                 "requests a second with the whole pipeline at work",
                 pace,
-                at_least=0.95 * A_SECOND,
+                at_least=A_SECOND,
                 why_missed=f"there was no more to be had of a core than {cpu:.2f} of it",
                 explained=1 / (MOST_TIMES_THE_PEER * bare),
             ),
