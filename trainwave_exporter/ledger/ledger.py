@@ -17,7 +17,7 @@ from msgspec import Struct
 from trainwave_exporter.ledger.book import Seen
 from trainwave_exporter.ledger.errors import StoreError, UnfitStoreError
 from trainwave_exporter.ledger.keeper import Keeper, Sightings, Terms
-from trainwave_exporter.ledger.observe import same
+from trainwave_exporter.ledger.observe import irrelevant
 from trainwave_exporter.ledger.store import Store
 from trainwave_exporter.ledger.units import milliseconds
 from trainwave_exporter.model import (
@@ -107,7 +107,9 @@ class Ledger:
         """Note what changed; a `trainwave_exporter.model.ChangeListener`."""
         for change in changes:
             match change:
-                case Changed(before=Job() as before, after=Job() as after) if same(before, after):
+                case Changed(before=Job() as before, after=Job() as after) if irrelevant(
+                    before, after
+                ):
                     pass
                 case Appeared(record=record) | Changed(after=record):
                     self._note(record, shown=True)

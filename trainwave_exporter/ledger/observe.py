@@ -1,4 +1,4 @@
-"""One more sighting of a job: what is kept of it from then on. A pure function."""
+"""One more sighting of a job: what is kept of it from then on. Pure functions."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def observe(known: JobEntry | None, job: Job, rules: Rules) -> Observed:
     )
 
 
-def same(before: Job, after: Job) -> bool:
-    """Tell whether only such readings changed as say nothing of money or GPU time: most do not."""
+def irrelevant(before: Job, after: Job) -> bool:
+    """Tell whether `observe` would find the same: of readings, it looks at one metric only."""
     if before.readings.gpu_utilization != after.readings.gpu_utilization:
         return False
     return replace(after, readings=before.readings) == before
