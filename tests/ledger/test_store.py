@@ -28,25 +28,32 @@ from msgspec.structs import replace
 
 from trainwave_exporter.ledger import curve, file
 from trainwave_exporter.ledger.entry import (
+    Correction,
     Curve,
+    IdleInterval,
     JobEntry,
     Judgement,
     Labels,
     Life,
     Meter,
+    Run,
     SeriesEntry,
     Sighting,
     Totals,
+    UtilizationBucket,
 )
 from trainwave_exporter.ledger.store import (
     BALANCES_KEPT,
     Balance,
     Batch,
+    ClosedRun,
+    Idled,
     Point,
     ProjectEntry,
     State,
     Store,
     Story,
+    Used,
 )
 
 numbers = st.integers(-(2**63), 2**63 - 1)
@@ -412,3 +419,35 @@ def test_the_file_is_an_ordinary_database_for_those_who_ask(tmp_path: Path) -> N
     with closing(sqlite3.connect(tmp_path / file.NAME)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("SELECT corrected_up FROM ledger").fetchone() == (1,)
+
+
+def test_what_is_kept_of_a_job_besides_its_meters_is_read_as_it_was_written() -> None:
+    store = Store.open(None)
+    first, second = IdleInterval(NOW, NOW + 60_000, 60_000, 1_000), IdleInterval(NOW + 9, NOW, 1, 0)
+    run = Run(0, Life(NOW - 2, NOW - 1, NOW), NOW + 5)
+    store.write(
+        Batch(
+            jobs=[job("j-1", run=1, cost_base=7, gpu_base=8, state="RUNNING"), job("j-2")],
+            runs=[ClosedRun("j-1", run)],
+            idled=[Idled("j-1", first), Idled("j-1", second), Idled("j-2", second)],
+            used=[
+                Used("j-1", UtilizationBucket(0, 10, 4)),
+                Used("j-1", UtilizationBucket(0, 5, 5)),
+            ],
+            corrected=[Correction("j-2", NOW, NOW - 1, -5), Correction("j-1", NOW, NOW - 2, 3)],
+        )
+    )
+    longer = IdleInterval(NOW, NOW + 90_000, 90_000, 1_500)
+    store.write(Batch(idled=[Idled("j-1", longer)]))
+    story = store.story("j-1")
+    assert story is not None
+    assert (story.entry.run, story.entry.cost_base, story.entry.gpu_base) == (1, 7, 8)
+    assert story.runs == (run,)
+    assert store.idle_intervals("j-1") == [longer, second]
+    assert store.utilization("j-1") == [UtilizationBucket(0, 15, 9)]
+    assert store.utilization("j-2") == []
+    assert store.corrections(NOW, NOW + 1) == [
+        Correction("j-1", NOW, NOW - 2, 3),
+        Correction("j-2", NOW, NOW - 1, -5),
+    ]
+    assert store.corrections(NOW + 1, NOW + 9) == []

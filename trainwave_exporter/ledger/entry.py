@@ -6,11 +6,15 @@ All of it is whole numbers (`trainwave_exporter.ledger.units`) and stored as it 
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import astuple
 
 from trainwave_exporter.model import Job
+
+UTILIZATION_BUCKET: Final = 300_000
+"""Milliseconds of one `UtilizationBucket`."""
 
 
 class Meter(IntEnum):
@@ -52,6 +56,51 @@ class Life(Struct, frozen=True, gc=False):
     created: int | None = None
     started: int | None = None
     finished: int | None = None
+
+
+class Run(Struct, frozen=True, gc=False):
+    """An earlier run of a job whose id came back; the present run is the job's own entry."""
+
+    number: int
+    """Counted from 0."""
+    life: Life
+    until: int
+    """When the next run was first seen: this run's sightings lie before it."""
+
+
+class IdleInterval(Struct, frozen=True, gc=False):
+    """A stretch of time within which some of a job's GPUs were idle."""
+
+    begin: int
+    """Milliseconds since 1970."""
+    end: int
+    gpu: int
+    """GPU milliseconds idle within it."""
+    value: int
+    """What they cost at the price of that time, in micro-dollars; 0 while no price is known."""
+
+
+class UtilizationBucket(Struct, frozen=True, gc=False):
+    """How a job's GPUs were used within five minutes (UTC)."""
+
+    begin: int
+    """Milliseconds since 1970, a multiple of `UTILIZATION_BUCKET`."""
+    observed: int
+    """GPU milliseconds for which the utilization is known."""
+    used: int
+    """The same, each weighted by its utilization: ``used / observed`` is the mean."""
+
+
+class Correction(Struct, frozen=True, gc=False):
+    """A change of a job's cost that neither its price nor a late bill explains."""
+
+    job_id: str
+    at: int
+    """When it was seen, milliseconds since 1970."""
+    since: int
+    """When the job was last seen before; the correction was made between the two."""
+    micro: int
+    """Micro-dollars; negative when downwards."""
 
 
 class Labels(Struct, frozen=True, gc=False):
@@ -102,6 +151,22 @@ class Judgement(Struct, frozen=True, gc=False):
     owed_idle: int = 0
     """GPU milliseconds judged idle that the meter of GPU time has not reached yet."""
     owed_busy: int = 0
+    idle_value: int = 0
+    """Micro-dollars that idle GPU time was worth at its hour's price and that no bill covers yet.
+
+    They become waste as the bill comes."""
+    unpriced_idle: int = 0
+    """GPU milliseconds idle whose price is not known yet."""
+
+
+class Peaks(Struct, frozen=True, gc=False):
+    """The most that a job used of its memory, and what it was given; bytes, None: not reported."""
+
+    memory: int | None = None
+    memory_limit: int | None = None
+    gpu_memory: int | None = None
+    """Of one device, as is its limit."""
+    gpu_memory_limit: int | None = None
 
 
 class JobEntry(Struct, frozen=True, kw_only=True):
@@ -127,6 +192,19 @@ class JobEntry(Struct, frozen=True, kw_only=True):
     judgement: Judgement = Judgement()
     series: Labels | None = None
     """Under which labels it is counted; None: not yet, as they may still become known."""
+    state: str = ""
+    """As last reported; empty in ledgers of version 2 and before."""
+    run: int = 0
+    """Which run of its id this is, counted from 0."""
+    cost_base: int = 0
+    """What its earlier runs cost, micro-dollars: added to the cost reported for this run."""
+    gpu_base: int = 0
+    """Likewise GPU milliseconds."""
+    suspect_cost: int | None = None
+    """A cost too high to be believed at first sight, micro-dollars; it waits for a second one."""
+    suspect_gpu: int | None = None
+    """Likewise GPU milliseconds."""
+    peaks: Peaks = Peaks()
 
     @property
     def over(self) -> bool:

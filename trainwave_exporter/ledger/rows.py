@@ -9,13 +9,17 @@ from msgspec.structs import astuple
 
 from trainwave_exporter.ledger.entry import (
     Curve,
+    IdleInterval,
     JobEntry,
     Judgement,
     Labels,
     Life,
+    Peaks,
+    Run,
     SeriesEntry,
     Sighting,
     Totals,
+    UtilizationBucket,
 )
 
 _LABELS = ("project_id", "owner", "gpu_type")
@@ -58,7 +62,19 @@ JOB: Final = (
     "idle_since",
     "owed_idle",
     "owed_busy",
+    "idle_value",
+    "unpriced_idle",
     *(f"series_{column}" for column in _LABELS),
+    "state",
+    "run",
+    "cost_base",
+    "gpu_base",
+    "suspect_cost",
+    "suspect_gpu",
+    "peak_memory",
+    "memory_limit",
+    "peak_gpu_memory",
+    "gpu_memory_limit",
 )
 """Columns of a job, in the order of `job_row`."""
 
@@ -88,12 +104,15 @@ def job_row(entry: JobEntry) -> Row:
         *_curve_row(entry.cost),
         *_curve_row(entry.gpu),
         *astuple(entry.totals),
-        judgement.read_at,
-        judgement.idle_millionths,
-        judgement.idle_since,
-        judgement.owed_idle,
-        judgement.owed_busy,
+        *astuple(judgement),
         *(_NO_LABELS if entry.series is None else _labels_row(entry.series)),
+        entry.state,
+        entry.run,
+        entry.cost_base,
+        entry.gpu_base,
+        entry.suspect_cost,
+        entry.suspect_gpu,
+        *astuple(entry.peaks),
     )
 
 
@@ -113,8 +132,15 @@ def job_entry(row: Row) -> JobEntry:
         cost=_curve(row[14:23]),
         gpu=_curve(row[23:32]),
         totals=Totals(*row[32:40]),
-        judgement=Judgement(*row[40:45]),
-        series=None if row[45] is None else Labels(*row[45:48]),
+        judgement=Judgement(*row[40:47]),
+        series=None if row[47] is None else Labels(*row[47:50]),
+        state=row[50],
+        run=row[51],
+        cost_base=row[52],
+        gpu_base=row[53],
+        suspect_cost=row[54],
+        suspect_gpu=row[55],
+        peaks=Peaks(*row[56:60]),
     )
 
 
@@ -137,6 +163,22 @@ def sighting(row: Row) -> Sighting:
     """Return the sighting of such columns."""
     at, told, rate, over = row
     return Sighting(at, told, rate, bool(over))
+
+
+def run(row: Row) -> Run:
+    """Return the run of the columns number, created, started, finished and until."""
+    number, *life, until = row
+    return Run(number, Life(*life), until)
+
+
+def idle_interval(row: Row) -> IdleInterval:
+    """Return the idle interval of the columns begin, end, gpu and value."""
+    return IdleInterval(*row)
+
+
+def utilization_bucket(row: Row) -> UtilizationBucket:
+    """Return the bucket of the columns begin, observed and used."""
+    return UtilizationBucket(*row)
 
 
 def _curve_row(curve: Curve | None) -> Row:

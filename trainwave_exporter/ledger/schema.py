@@ -109,6 +109,52 @@ STEPS: Final = (
     ALTER TABLE jobs ADD COLUMN cost_behind INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE jobs ADD COLUMN gpu_behind INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    ALTER TABLE jobs ADD COLUMN idle_value INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN unpriced_idle INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN state TEXT NOT NULL DEFAULT '';
+    ALTER TABLE jobs ADD COLUMN run INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN cost_base INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN gpu_base INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN suspect_cost INTEGER;
+    ALTER TABLE jobs ADD COLUMN suspect_gpu INTEGER;
+    ALTER TABLE jobs ADD COLUMN peak_memory INTEGER;
+    ALTER TABLE jobs ADD COLUMN memory_limit INTEGER;
+    ALTER TABLE jobs ADD COLUMN peak_gpu_memory INTEGER;
+    ALTER TABLE jobs ADD COLUMN gpu_memory_limit INTEGER;
+    CREATE TABLE runs (  -- earlier runs of jobs whose id came back
+        job INTEGER NOT NULL REFERENCES jobs (key) ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        created INTEGER,
+        started INTEGER,
+        finished INTEGER,
+        until INTEGER NOT NULL,
+        PRIMARY KEY (job, number)
+    ) WITHOUT ROWID;
+    CREATE TABLE idle_intervals (
+        job INTEGER NOT NULL REFERENCES jobs (key) ON DELETE CASCADE,
+        begin INTEGER NOT NULL,
+        end INTEGER NOT NULL,
+        gpu INTEGER NOT NULL,
+        value INTEGER NOT NULL,
+        PRIMARY KEY (job, begin)
+    ) WITHOUT ROWID;
+    CREATE TABLE utilization (  -- in buckets of five minutes
+        job INTEGER NOT NULL REFERENCES jobs (key) ON DELETE CASCADE,
+        begin INTEGER NOT NULL,
+        observed INTEGER NOT NULL,
+        used INTEGER NOT NULL,
+        PRIMARY KEY (job, begin)
+    ) WITHOUT ROWID;
+    CREATE TABLE corrections (
+        job INTEGER NOT NULL REFERENCES jobs (key) ON DELETE CASCADE,
+        at INTEGER NOT NULL,
+        since INTEGER NOT NULL,
+        micro INTEGER NOT NULL,
+        PRIMARY KEY (job, at)
+    ) WITHOUT ROWID;
+    ALTER TABLE ledger ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 

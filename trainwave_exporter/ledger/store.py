@@ -9,20 +9,32 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 from weakref import finalize
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from trainwave_exporter.ledger import file, rows
-from trainwave_exporter.ledger.entry import JobEntry, Meter, SeriesEntry, Sighting
+from trainwave_exporter.ledger.entry import (
+    Correction,
+    IdleInterval,
+    JobEntry,
+    Meter,
+    Run,
+    SeriesEntry,
+    Sighting,
+    UtilizationBucket,
+)
 from trainwave_exporter.ledger.errors import StoreError
 from trainwave_exporter.ledger.units import DAY
+
+R = TypeVar("R")
 
 BALANCES_KEPT: Final = 3 * DAY
 """For how long told balances are kept."""
@@ -56,6 +68,27 @@ class Balance(Struct, frozen=True):
     """Micro-dollars."""
 
 
+class ClosedRun(Struct, frozen=True):
+    """A run of a job that is over, as another run with its id was seen."""
+
+    job_id: str
+    run: Run
+
+
+class Idled(Struct, frozen=True):
+    """An idle interval of a job; one with the same begin takes the place of an earlier."""
+
+    job_id: str
+    interval: IdleInterval
+
+
+class Used(Struct, frozen=True):
+    """What is added to a utilization bucket of a job."""
+
+    job_id: str
+    bucket: UtilizationBucket
+
+
 class Batch(Struct, frozen=True):
     """What is written at once: all of it or nothing."""
 
@@ -66,6 +99,11 @@ class Batch(Struct, frozen=True):
     series: Sequence[SeriesEntry] = ()
     corrections: tuple[int, int] | None = None
     """By how many micro-dollars costs were corrected in all, upwards and downwards."""
+    corrected: Sequence[Correction] = ()
+    """Each of those that is new."""
+    runs: Sequence[ClosedRun] = ()
+    idled: Sequence[Idled] = ()
+    used: Sequence[Used] = ()
     opened: Sequence[tuple[str, int]] = ()
     """Accounts whose history is counted as a whole, and since when."""
     projects: Sequence[ProjectEntry] = ()
@@ -91,6 +129,8 @@ class Story(Struct, frozen=True):
     entry: JobEntry
     cost: tuple[Sighting, ...]
     gpu: tuple[Sighting, ...]
+    runs: tuple[Run, ...] = ()
+    """Earlier runs, in order of time."""
 
 
 def _upsert(table: str, columns: Sequence[str], keys: Collection[str]) -> str:
@@ -116,6 +156,20 @@ _PUT_POINT: Final = (
     "INSERT OR REPLACE INTO points (meter, at, told, rate, over, job)"
     " VALUES (?, ?, ?, ?, ?, (SELECT key FROM jobs WHERE id = ?))"
 )
+_PUT_RUN: Final = """
+    INSERT OR REPLACE INTO runs (number, created, started, finished, until, job)
+    VALUES (?, ?, ?, ?, ?, (SELECT key FROM jobs WHERE id = ?))"""
+_PUT_IDLE: Final = """
+    INSERT OR REPLACE INTO idle_intervals (begin, end, gpu, value, job)
+    VALUES (?, ?, ?, ?, (SELECT key FROM jobs WHERE id = ?))"""
+_ADD_UTILIZATION: Final = """
+    INSERT INTO utilization (begin, observed, used, job)
+    VALUES (?, ?, ?, (SELECT key FROM jobs WHERE id = ?))
+    ON CONFLICT (job, begin) DO UPDATE SET
+        observed = observed + excluded.observed, used = used + excluded.used"""
+_PUT_CORRECTION: Final = """
+    INSERT OR REPLACE INTO corrections (at, since, micro, job)
+    VALUES (?, ?, ?, (SELECT key FROM jobs WHERE id = ?))"""
 _DROP_OLD_POINTS: Final = """
     DELETE FROM points WHERE at < :before AND EXISTS (
         SELECT * FROM points AS later
@@ -255,7 +309,48 @@ class Store:
                     (key,),
                 ):
                     kept[meter].append(rows.sighting(sighting))
-                yield Story(rows.job_entry(row), tuple(kept[Meter.COST]), tuple(kept[Meter.GPU]))
+                entry = rows.job_entry(row)
+                runs = self._runs(key) if entry.run else ()
+                yield Story(entry, tuple(kept[Meter.COST]), tuple(kept[Meter.GPU]), runs)
+
+    def _runs(self, key: int) -> tuple[Run, ...]:
+        found = self._connection.execute(
+            "SELECT number, created, started, finished, until FROM runs WHERE job = ?"
+            " ORDER BY number",
+            (key,),
+        )
+        return tuple(map(rows.run, found))
+
+    def idle_intervals(self, job_id: str) -> list[IdleInterval]:
+        """Return when a job's GPUs were idle, in order of time."""
+        return self._of_job(
+            "SELECT begin, end, gpu, value FROM idle_intervals", job_id, rows.idle_interval
+        )
+
+    def utilization(self, job_id: str) -> list[UtilizationBucket]:
+        """Return how a job's GPUs were used, in order of time."""
+        return self._of_job(
+            "SELECT begin, observed, used FROM utilization", job_id, rows.utilization_bucket
+        )
+
+    def corrections(self, begin: int, end: int) -> list[Correction]:
+        """Return the corrections seen within [begin, end), milliseconds, in order of time."""
+        with self._trouble():
+            return [
+                Correction(*row)
+                for row in self._connection.execute(
+                    "SELECT id, at, since, micro FROM corrections JOIN jobs ON key = job"
+                    " WHERE at >= ? AND at < ? ORDER BY at, id",
+                    (begin, end),
+                )
+            ]
+
+    def _of_job(self, select: str, job_id: str, read: Callable[[rows.Row], R]) -> list[R]:
+        with self._trouble():
+            condition = "WHERE job = (SELECT key FROM jobs WHERE id = ?) ORDER BY begin"
+            return [
+                read(row) for row in self._connection.execute(f"{select} {condition}", (job_id,))
+            ]
 
     def write(self, batch: Batch) -> None:
         """Write a batch; when this returns, not even a power cut loses it."""
@@ -265,6 +360,10 @@ class Store:
             many(_PUT_JOB, map(rows.job_row, batch.jobs))
             many(_DROP_POINT, batch.dropped)
             many(_PUT_POINT, map(_point_row, batch.points))
+            many(_PUT_RUN, map(_run_row, batch.runs))
+            many(_PUT_IDLE, [(*astuple(i.interval), i.job_id) for i in batch.idled])
+            many(_ADD_UTILIZATION, [(*astuple(u.bucket), u.job_id) for u in batch.used])
+            many(_PUT_CORRECTION, [(c.at, c.since, c.micro, c.job_id) for c in batch.corrected])
             many(_PUT_SERIES, map(rows.series_row, batch.series))
             many(_PUT_ACCOUNT, batch.opened)
             many(_PUT_PROJECT, [(p.id, p.organization_id, p.name) for p in batch.projects])
@@ -337,6 +436,11 @@ class Store:
 
 def _point_row(point: Point) -> rows.Row:
     return (point.meter, *rows.sighting_row(point.sighting), point.job_id)
+
+
+def _run_row(closed: ClosedRun) -> rows.Row:
+    run = closed.run
+    return (run.number, *astuple(run.life), run.until, closed.job_id)
 
 
 def _size(path: Path) -> int:
