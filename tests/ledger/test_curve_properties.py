@@ -212,7 +212,7 @@ def corrected_runs(draw: st.DrawFn) -> Run:
     least = TOLERANCE + run.rate // 3600 + 1
     if at >= run.end:  # or it might be the late bill of all that it may have run
         first_over = next(seen for seen in run.sightings if seen >= run.end)
-        least += run.rate * (first_over - run.begin + 1_000 * SECOND) // HOUR
+        least += run.rate * (first_over - min(run.begin - 1_000 * SECOND, run.sightings[0])) // HOUR
     amount = draw(st.integers(least, least + 10**8))
     if draw(st.booleans()):
         first_over = next((seen for seen in run.sightings if seen >= run.end), at)

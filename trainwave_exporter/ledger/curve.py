@@ -95,8 +95,8 @@ def extend(curve: Curve, new: Sighting, origin: Origin = NOWHERE) -> Step:
         return _after_end(curve, new, origin)
     based = _based_anew(curve, new, origin)
     if based is None:
-        return _grown(curve, new)
-    step = _grown(based, new)
+        return _grown(curve, new, origin)
+    step = _grown(based, new, origin)
     return replace(step, kept=(based.anchor, *step.kept), dropped=min(anchor.at, based.anchor.at))
 
 
@@ -147,15 +147,13 @@ def _based_anew(curve: Curve, new: Sighting, origin: Origin) -> Curve | None:
     That is only so of a job that ran when it was first seen, and has not been billed since then.
     """
     anchor, last = curve.anchor, curve.last
-    if last.told != anchor.told or anchor.over:
-        return None
-    if anchor.told == 0 and anchor.at == origin.started != origin.first_seen:
+    if _starts(anchor, origin):
         # It was taken to be in arrears. If it is billed by the minute, billing began late instead.
         prompt = new.told > last.told and not _exceeds(
             new.told - last.told, max(_rates(last, new) or (0,)), new.at - last.at
         )
         return Curve(last, last) if prompt and last.at == origin.first_seen else None
-    if anchor.at != origin.first_seen:
+    if anchor.at != origin.first_seen or last.told != anchor.told or anchor.over:
         return None
     rise, time = new.told - anchor.told, new.at - anchor.at
     rates = _rates(last, new)
@@ -194,7 +192,12 @@ def _behind(begin: Sighting, last: Sighting) -> Curve:
     return Curve(begin, last, behind=rate * (last.at - begin.at) // HOUR - last.told)
 
 
-def _grown(curve: Curve, new: Sighting) -> Step:
+def _starts(anchor: Sighting, origin: Origin) -> bool:
+    """Return whether an anchor is the start of a run whose bills were behind when first seen."""
+    return anchor.told == 0 and anchor.at == origin.started != origin.first_seen
+
+
+def _grown(curve: Curve, new: Sighting, origin: Origin) -> Step:
     """Return what a sighting does to a job that was not over before, or is not now."""
     anchor, last = curve.anchor, curve.last
     if curve.pending:
@@ -204,6 +207,8 @@ def _grown(curve: Curve, new: Sighting) -> Step:
         elif new.told == last.told and not new.over and new.at - last.at <= PRICE_PATIENCE:
             return Step(curve)
     unexplained, behind = _unexplained(curve, new)
+    if unexplained and _one_change(anchor, new):
+        return Step(Curve(anchor, new))
     if unexplained and new.told > last.told and _may_wait(curve, new, unexplained):
         # Bills in steps, and prices that are read late, are explained from the anchor on.
         step = Step(Curve(anchor, new)) if curve.behind or curve.pending else _corner(curve, new)
@@ -211,7 +216,14 @@ def _grown(curve: Curve, new: Sighting) -> Step:
         return replace(step, curve=replace(step.curve, behind=behind, pending=pending))
     corrections = _nonzero(curve.pending, unexplained)
     late = not corrections and _one_lump(anchor, last, new)
-    if late or new.told == last.told == anchor.told or _one_line(anchor, new):
+    still = new.told == last.told and (
+        last.told == anchor.told
+        or (
+            _starts(anchor, origin)
+            and _falls_short(last.told, anchor.rate or 0, last.at - anchor.at)
+        )
+    )
+    if late or still or _one_line(anchor, new):
         return Step(Curve(anchor, new, behind), corrections=corrections)
     step = _corner(curve, new)
     return replace(step, curve=replace(step.curve, behind=behind), corrections=corrections)

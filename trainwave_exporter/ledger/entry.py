@@ -38,6 +38,14 @@ class Sighting(Struct, frozen=True, gc=False):
     """The job was finished then."""
 
 
+class Suspect(Struct, frozen=True, gc=False):
+    """What a meter was reported to show, and no price explains."""
+
+    at: int
+    """Milliseconds since 1970."""
+    told: int
+
+
 class Curve(Struct, frozen=True, gc=False):
     """The end of a meter's story: the last sighting worth keeping, and the last of all.
 
@@ -211,10 +219,10 @@ class JobEntry(Struct, frozen=True, kw_only=True):
     anew with the run."""
     gpu_offset: int = 0
     """Likewise GPU milliseconds."""
-    suspect_cost: int | None = None
-    """A cost too high to be believed at first sight, micro-dollars; it waits for a second one."""
-    suspect_gpu: int | None = None
-    """Likewise GPU milliseconds."""
+    suspect_cost: Suspect | None = None
+    """A cost too high to be believed at first sight; it waits for a second one."""
+    suspect_gpu: Suspect | None = None
+    """Likewise GPU time."""
     peaks: Peaks = Peaks()
 
     @property

@@ -19,9 +19,10 @@ from trainwave_exporter.ledger.entry import (
     Life,
     Meter,
     Sighting,
+    Suspect,
     Totals,
 )
-from trainwave_exporter.ledger.plausible import plausible
+from trainwave_exporter.ledger.plausible import confirmed, plausible
 from trainwave_exporter.ledger.rules import Rules
 from trainwave_exporter.ledger.store import ClosedRun, Dropped, Point
 from trainwave_exporter.ledger.units import DAY, HOUR, gpu_milliseconds, microdollars, milliseconds
@@ -229,7 +230,7 @@ class _Known(Struct, frozen=True):
     curve: Curve | None
     offset: int
     """What the API's own meter includes of earlier runs."""
-    suspect: int | None
+    suspect: Suspect | None
     """A report too high to be believed, which waits for a second one."""
 
 
@@ -267,9 +268,10 @@ def _read(
         if same and last.at == report.at:
             return _Read(known)  # another part of the job changed
     sighting = Sighting(report.at, told, rate, report.over)
-    confirmed = known.suspect is not None and told >= known.suspect
-    if not confirmed and not plausible(meter, before, sighting, origin, dearest):
-        return _Read(replace(known, suspect=told))
+    if not plausible(meter, before, sighting, origin, dearest) and not (
+        known.suspect is not None and confirmed(meter, known.suspect, sighting, dearest)
+    ):
+        return _Read(replace(known, suspect=Suspect(report.at, told)))
     step = (
         curve.begin(sighting, origin) if before is None else curve.extend(before, sighting, origin)
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from trainwave_exporter.ledger.curve import Origin
-from trainwave_exporter.ledger.entry import Curve, Meter, Sighting
+from trainwave_exporter.ledger.entry import Curve, Meter, Sighting, Suspect
 from trainwave_exporter.ledger.units import HOUR, MICRO
 
 _GENEROUS: Final = 2
@@ -37,5 +37,16 @@ def plausible(
     since_begun = None if begun is None else rate * max(0, new.at - begun) // HOUR + slack
     if known is None:
         return since_begun is None or new.told <= _GENEROUS * since_begun
-    grown = _GENEROUS * rate * max(0, new.at - known.last.at) // HOUR + slack
-    return new.told <= max(known.last.told + grown, since_begun or 0)
+    return new.told <= max(
+        known.last.told + _growth(meter, rate, new.at - known.last.at), since_begun or 0
+    )
+
+
+def confirmed(meter: Meter, suspect: Suspect, new: Sighting, dearest: int | None) -> bool:
+    """Return whether a second report bears out the first, which was too high to be believed."""
+    most = suspect.told + _growth(meter, new.rate or dearest or 0, new.at - suspect.at)
+    return suspect.told <= new.told <= most
+
+
+def _growth(meter: Meter, rate: int, time: int) -> int:
+    return _GENEROUS * rate * max(0, time) // HOUR + _SLACK[meter]

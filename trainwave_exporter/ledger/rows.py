@@ -18,6 +18,7 @@ from trainwave_exporter.ledger.entry import (
     Run,
     SeriesEntry,
     Sighting,
+    Suspect,
     Totals,
     UtilizationBucket,
 )
@@ -75,7 +76,9 @@ JOB: Final = (
     "gpu_base",
     "cost_offset",
     "gpu_offset",
+    "suspect_cost_at",
     "suspect_cost",
+    "suspect_gpu_at",
     "suspect_gpu",
     "peak_memory",
     "memory_limit",
@@ -120,8 +123,8 @@ def job_row(entry: JobEntry) -> Row:
         entry.gpu_base,
         entry.cost_offset,
         entry.gpu_offset,
-        entry.suspect_cost,
-        entry.suspect_gpu,
+        *_suspect_row(entry.suspect_cost),
+        *_suspect_row(entry.suspect_gpu),
         *astuple(entry.peaks),
     )
 
@@ -152,9 +155,9 @@ def job_entry(row: Row) -> JobEntry:
         gpu_base=row[57],
         cost_offset=row[58],
         gpu_offset=row[59],
-        suspect_cost=row[60],
-        suspect_gpu=row[61],
-        peaks=Peaks(*row[62:66]),
+        suspect_cost=_suspect(row[60:62]),
+        suspect_gpu=_suspect(row[62:64]),
+        peaks=Peaks(*row[64:68]),
     )
 
 
@@ -210,6 +213,14 @@ def _curve(row: Row) -> Curve | None:
     if row[0] is None:
         return None
     return Curve(sighting(row[:4]), sighting(row[4:8]), row[8], row[9])
+
+
+def _suspect_row(suspect: Suspect | None) -> Row:
+    return (None, None) if suspect is None else (suspect.at, suspect.told)
+
+
+def _suspect(row: Row) -> Suspect | None:
+    return None if row[0] is None else Suspect(*row)
 
 
 def _labels_row(labels: Labels) -> Row:

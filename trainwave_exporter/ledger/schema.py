@@ -122,7 +122,9 @@ STEPS: Final = (
     ALTER TABLE jobs ADD COLUMN gpu_offset INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE jobs ADD COLUMN cost_pending INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE jobs ADD COLUMN gpu_pending INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN suspect_cost_at INTEGER;
     ALTER TABLE jobs ADD COLUMN suspect_cost INTEGER;
+    ALTER TABLE jobs ADD COLUMN suspect_gpu_at INTEGER;
     ALTER TABLE jobs ADD COLUMN suspect_gpu INTEGER;
     ALTER TABLE jobs ADD COLUMN peak_memory INTEGER;
     ALTER TABLE jobs ADD COLUMN memory_limit INTEGER;
