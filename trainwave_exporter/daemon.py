@@ -114,12 +114,6 @@ class Daemon:
             telemetry=self.telemetry,
         )
         names = [account.name for account in settings.accounts]
-        self._fleet = Fleet(
-            accounts=names,
-            policy=policy(settings),
-            observe=self._observe,
-            now=self._started_at,
-        )
         folder = ledger_folder(settings)
         self._ledger = Ledger(
             open_store=partial(Store.open, folder),
@@ -129,6 +123,13 @@ class Daemon:
             observe=self._observe,
             clock=clock,
             monotonic=monotonic,
+        )
+        self._fleet = Fleet(
+            accounts=names,
+            policy=policy(settings),
+            observe=self._observe,
+            now=self._started_at,
+            running_since=self._ledger.running_since,
         )
         self._watchmaker = Watchmaker(
             fleet=self._fleet,

@@ -431,3 +431,26 @@ def test_absurd_gpu_hours_wait_likewise(tmp_path: Path) -> None:
         world.now += MINUTE
         world.see(world.job(gpu_hours=reported, cost_dollars=1.0))
     assert gpu(tmp_path, world.now + 1) == pytest.approx(1.02)
+
+
+def test_since_when_a_job_runs_is_read_off_its_bill_and_outlives_the_exporter(
+    tmp_path: Path,
+) -> None:
+    """$72 at $36 an hour are two hours; the price of $72 that it has later says nothing."""
+    world = world_at(tmp_path, MIDNIGHT)
+    world.open(world.job(cost_dollars=72.0, hourly_cost_dollars=36.0, created_at=MIDNIGHT - 9e4))
+    world.keeper.close()
+    after = world_at(tmp_path, MIDNIGHT + HOUR)
+    after.open()
+    assert after.keeper.running_since("j-1") == milliseconds(MIDNIGHT - 2 * HOUR)
+    after.see(after.job(cost_dollars=144.0, hourly_cost_dollars=72.0))
+    assert after.keeper.running_since("j-1") == milliseconds(MIDNIGHT - 2 * HOUR)
+    after.see(after.job(state="SUCCESS", cost_dollars=144.0, hourly_cost_dollars=72.0))
+    assert after.keeper.running_since("j-1") is None
+
+
+def test_a_price_that_is_learned_later_says_since_when_a_job_runs(tmp_path: Path) -> None:
+    world = world_at(tmp_path, MIDNIGHT)
+    world.open(world.job(cost_dollars=72.0, hourly_cost_dollars=None))
+    world.see(world.job(cost_dollars=72.0, hourly_cost_dollars=36.0))
+    assert world.keeper.running_since("j-1") == milliseconds(MIDNIGHT - 2 * HOUR)

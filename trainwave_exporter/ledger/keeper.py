@@ -136,6 +136,11 @@ class Keeper:
         """Jobs by account that are over, and of which only lists ever told."""
         return self._undescribed
 
+    def running_since(self, job_id: str) -> int | None:
+        """Return since when a job runs that is not over, milliseconds; None: it is not known."""
+        entry = None if self._book is None else self._book.entry(job_id)
+        return None if entry is None or entry.over else entry.running_since
+
     @property
     def size_bytes(self) -> int:
         """What the store takes; 0 while it cannot be opened."""

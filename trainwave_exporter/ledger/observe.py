@@ -156,11 +156,13 @@ def _described(known: JobEntry | None, job: Job, at: int) -> JobEntry:
             first_seen=at,
             last_seen=at,
             over_seen=at if job.finished else None,
-            running_since=told.started or (_began(job, told, at) if job.running else None),
+            running_since=told.started or (_began(job, at) if job.running else None),
             state=job.state,
         )
     over_seen = (known.over_seen or at) if job.finished else None
     running_since = told.started or known.running_since or (at if job.running else None)
+    if job.running and running_since == known.first_seen and not _priced(known):
+        running_since = _began(job, at)
     return replace(
         known,
         # Of what is over, two keys that report it need not take turns.
@@ -184,15 +186,17 @@ def _described(known: JobEntry | None, job: Job, at: int) -> JobEntry:
     )
 
 
-def _began(job: Job, life: Life, at: int) -> int:
+def _began(job: Job, at: int) -> int:
     """Return since when a job runs that was first seen running and whose start is not reported.
 
     Its bill says how long it has run at least.
     """
-    price = _price(job)
-    if price and job.cost_dollars is not None:
-        return max(life.created or 0, at - microdollars(job.cost_dollars) * HOUR // price)
-    return life.created or at
+    price, cost = _price(job), _rounded(job.cost_dollars, microdollars)
+    return at - cost * HOUR // price if price and cost is not None else at
+
+
+def _priced(known: JobEntry) -> bool:
+    return known.cost is not None and known.cost.last.rate is not None
 
 
 def _origin(entry: JobEntry) -> Origin:
