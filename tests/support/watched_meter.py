@@ -22,7 +22,9 @@ class WatchedMeter:
 
     def see(self, at: int, told: int, rate: int | None, *, over: bool = False) -> None:
         new = Sighting(at, told, rate, over)
-        origin = Origin(self.first_seen or at, self.life.created, self.life.started)
+        origin = Origin(
+            self.first_seen or at, self.life.created, self.life.started, self.life.finished
+        )
         self.first_seen = self.first_seen or at
         step: Step = (
             curve.begin(new, origin)

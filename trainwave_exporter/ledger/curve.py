@@ -66,11 +66,12 @@ class Step(Struct, frozen=True):
 
 
 class Origin(Struct, frozen=True):
-    """Since when a run may have been billed before it was first seen; milliseconds."""
+    """When a run may have been billed, as far as that is known; milliseconds."""
 
     first_seen: int | None = None
     created: int | None = None
     started: int | None = None
+    finished: int | None = None
 
 
 NOWHERE: Final = Origin()
@@ -280,12 +281,13 @@ def _settled(curve: Curve, new: Sighting, origin: Origin) -> Step | None:
     first_over = anchor.at if anchor.over else last.at
     in_grace = new.at - first_over <= FINISH_GRACE
     if not anchor.over:
-        end = new.at if in_grace else last.at
+        end = new.at if in_grace else min(last.at, origin.finished or last.at)
         if _exceeds(new.told - anchor.told, rates[1], end - anchor.at):
             return None
         return Step(Curve(anchor, replace(new, at=last.at)))
     begun = origin.started or origin.created
-    if begun is not None and not _exceeds(new.told, rates[1], anchor.at - begun):
+    end = min(anchor.at, origin.finished or anchor.at)
+    if begun is not None and not _exceeds(new.told, rates[1], end - begun):
         first = replace(new, at=anchor.at)
         return Step(Curve(first, first), kept=(first,), dropped=anchor.at)
     if not in_grace or _exceeds(new.told - anchor.told, rates[1], new.at - anchor.at):

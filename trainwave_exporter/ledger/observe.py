@@ -201,11 +201,11 @@ def _priced(known: JobEntry) -> bool:
 
 def _origin(entry: JobEntry) -> Origin:
     """Return since when the present run may have been billed."""
+    life = entry.life
     if entry.run_seen is None:
-        return Origin(entry.first_seen, entry.life.created, entry.life.started)
-    started = entry.life.started
-    own = started if started is not None and started > entry.run_since else None
-    return Origin(entry.run_seen, None, own)
+        return Origin(entry.first_seen, life.created, life.started, life.finished)
+    own = life.started if life.started is not None and life.started > entry.run_since else None
+    return Origin(entry.run_seen, None, own, life.finished)
 
 
 def _finished(known: JobEntry | None, job: Job, told: Life, at: int) -> int | None:
