@@ -42,7 +42,7 @@ from trainwave_exporter.overview import Standing
 from trainwave_exporter.polling import Loop, Schedule, Work
 from trainwave_exporter.reloading import Configuration, Reloader
 from trainwave_exporter.sd_notify import Notifier
-from trainwave_exporter.watch import Watch, Watchmaker, place
+from trainwave_exporter.watch import Watch, Watchmaker, network_settings, place
 from trainwave_exporter.web import (
     ListenError,
     Overview,
@@ -83,13 +83,15 @@ class Daemon:
         monotonic: Callable[[], float] = time.monotonic,
         random: Random | None = None,
         configuration: Configuration | None = None,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
         """``keys``: the source of each account's key, by the account's name.
 
-        ``configuration`` is where `reload` finds them as they are by then.
+        ``configuration`` is where `reload` finds them as they are by then. ``environ`` names
+        proxies and certificates.
 
         Raises `ValueError` for a pattern of metric names that matches none, and `ConfigError` for
-        a web configuration file of no use.
+        a web configuration file, or an environment, of no use.
         """
         self._settings = settings
         self._clock = clock
@@ -131,6 +133,7 @@ class Daemon:
             monotonic=monotonic,
         )
         self._watchmaker = Watchmaker(
+            network=network_settings(environ),
             fleet=self._fleet,
             report=self._report,
             undescribed=self._ledger.undescribed,
@@ -152,6 +155,7 @@ class Daemon:
             answer=lambda: self.exposition.answer,
             telemetry_path=settings.web.telemetry_path,
             unready_reasons=self.unready_reasons,
+            remarks=self.blocked_accounts,
             overview=self.overview,
             scraped=self.telemetry.scraped,
             access=load_access(
@@ -170,6 +174,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self._reloader.begin)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # held back until now
         self._config_loaded(True)
         try:
             await self._ledger.open()
@@ -308,6 +313,8 @@ class Daemon:
             for watch in self._watches
             if not watch.shown
         ]
+        if waiting:  # a block is why, as often as not
+            waiting += self.blocked_accounts()
         stopped = [
             f"loop {loop.name} of account {loop.account}: stopped"
             if loop.account
@@ -316,6 +323,18 @@ class Daemon:
             if loop.stopped
         ]
         return waiting + stopped
+
+    def blocked_accounts(self) -> list[str]:
+        """Return for which accounts nothing is sent at present, and why, in words.
+
+        That is no reason to be unready: what is known can be scraped, ``trainwave_up`` says the
+        rest, and an orchestrator would hide both.
+        """
+        return [
+            f"account {watch.account.name}: {watch.budget.blocked().message}"
+            for watch in self._watches
+            if watch.budget.blocked_for
+        ]
 
     def _lives(self) -> bool:
         return not any(loop.stopped for loop in self._loops)

@@ -89,7 +89,7 @@ def serve(options: Options, environ: Mapping[str, str]) -> int:
     configuration.adopt(settings)
 
     async def run() -> None:
-        await Daemon(settings, keys, configuration=configuration).run()
+        await Daemon(settings, keys, configuration=configuration, environ=environ).run()
 
     event_loop.run(run())
     return 0
@@ -98,7 +98,7 @@ def serve(options: Options, environ: Mapping[str, str]) -> int:
 def check(options: Options, environ: Mapping[str, str]) -> int:
     """Try every account's key, and print what it can see."""
     settings = _settings(options, environ)
-    report = event_loop.run(trial.check(settings, _keys(settings, environ)))
+    report = event_loop.run(trial.check(settings, _keys(settings, environ), environ))
     sys.stdout.write(trial.render(report))
     return 0 if report.succeeded else 1
 
@@ -140,6 +140,7 @@ def simulate(options: Options, _environ: Mapping[str, str]) -> int:
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # it has nothing to reload
         async with _simulation(options) as url:
             _tell(f"Simulated Trainwave: {url}", f"API key:             {options.key}")
             await stopping.wait()
@@ -160,7 +161,8 @@ def demo(options: Options, _environ: Mapping[str, str]) -> int:
     async def run() -> None:
         async with _simulation(options) as url:
             settings = _checked(load({**flags, "trainwave.api_url": url}, {}, None))
-            daemon = Daemon(settings, _keys(settings, {"TRAINWAVE_API_KEY": options.key}))
+            keys = _keys(settings, {"TRAINWAVE_API_KEY": options.key})
+            daemon = Daemon(settings, keys, environ={})
             telling = asyncio.create_task(_tell_where(daemon, settings, url))
             try:
                 await daemon.run()

@@ -47,7 +47,8 @@ class WebServer:
     """Serves an exposition and pages about it.
 
     ``answer`` returns what a scrape is answered with now; ``unready_reasons`` why the exporter is
-    not ready, one text per reason; ``overview`` what the landing page tells; ``scraped`` is told of
+    not ready, one text per reason; ``remarks`` what else there is to say of readiness, likewise;
+    ``overview`` what the landing page tells; ``scraped`` is told of
     every scrape, with the seconds it took. ``reload`` loads the configuration again, and returns
     what is wrong with it, if anything is. A client that takes more than ``send_timeout`` seconds
     to fetch a body is dropped: it would pin an old one in memory. ``access`` says who may come in,
@@ -60,6 +61,7 @@ class WebServer:
         answer: Callable[[], Answer],
         telemetry_path: str,
         unready_reasons: Callable[[], Sequence[str]],
+        remarks: Callable[[], Sequence[str]] = tuple,
         overview: Callable[[], Overview],
         scraped: Callable[[Format, float], None],
         clock: Callable[[], float] = time.monotonic,
@@ -69,6 +71,7 @@ class WebServer:
     ) -> None:
         self._answer = answer
         self._unready_reasons = unready_reasons
+        self._remarks = remarks
         self._overview = overview
         self._scraped = scraped
         self._clock = clock
@@ -218,7 +221,7 @@ class WebServer:
         reasons = self._unready_reasons()
         if reasons:
             return web.Response(status=503, text="".join(f"{reason}\n" for reason in reasons))
-        return web.Response(text="ready\n")
+        return web.Response(text="".join(f"{line}\n" for line in ("ready", *self._remarks())))
 
 
 async def _send(
