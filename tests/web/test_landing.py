@@ -232,22 +232,15 @@ def test_the_verdict_tells_what_is_wrong_most_important_first() -> None:
 @pytest.mark.parametrize(
     ("reason", "line"),
     [
-        (
-            "used_up",
-            "Account research is rate limited for another 58 min:"
-            " the API says that no requests are left",
-        ),
-        (
-            "unavailable",
-            "Account research waits for another 58 min: the API is unavailable and asked to wait",
-        ),
+        ("used_up", "is rate limited for another 58 min: the API says that no requests are left"),
+        ("unavailable", "waits for another 58 min: the API is unavailable and asked to wait"),
     ],
 )
 def test_the_verdict_says_why_an_account_is_blocked_and_for_how_long(
     reason: str, line: str
 ) -> None:
     blocked = replace(RESEARCH, blocked_until=NOW + 3_500, blocked_reason=reason)
-    assert verdict(blocked) == [line]
+    assert verdict(blocked) == [f"Account research {line}"]
 
 
 def test_a_refused_reload_is_told_until_one_succeeds() -> None:
