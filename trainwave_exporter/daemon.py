@@ -20,7 +20,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from random import Random
 
@@ -183,9 +183,13 @@ class Daemon:
         self._show(self._fleet.introduce())
         self.exposition.publish()
         try:
-            await self._listen()
+            listening = await self._unless_stopped(self._listen())
         except ListenError as error:
             raise StartError(str(error)) from error
+        if not listening:
+            await self.web.stop()
+            await self._ledger.close()
+            return
         self.listening.set()
         log.info(
             "started",
@@ -228,6 +232,21 @@ class Daemon:
         if not sockets:
             raise StartError("systemd passed no socket; is it started by a .socket unit?")
         return await self.web.start(sockets=sockets)
+
+    async def _unless_stopped(self, work: Coroutine[None, None, None]) -> bool:
+        """Do some work, or give it up as soon as `stop` is called. Return whether it was done."""
+        doing = asyncio.create_task(work)
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            doing.cancel()  # has no effect on what is done
+        try:
+            await doing
+        except asyncio.CancelledError:
+            return False
+        return True
 
     def stop(self) -> None:
         """Have `run` come to its end. May be called more than once."""

@@ -115,17 +115,17 @@ class WebServer:
             self._watching = asyncio.create_task(self._access.watch(), name="web-config")
 
     async def _listen(self, address: str, context: ssl.SSLContext | None) -> None:
-        site: web.BaseSite
         try:
             if address.startswith("unix:"):
                 file = UnixSocket(address.removeprefix("unix:"))
                 self._socket_files.append(file)
-                site = web.SockSite(self._runner, file.socket, ssl_context=context)
-            else:
-                host, _, port = address.rpartition(":")
-                host = host.removeprefix("[").removesuffix("]")
-                site = web.TCPSite(self._runner, host or None, int(port), ssl_context=context)
-            await site.start()
+                await web.SockSite(self._runner, file.socket, ssl_context=context).start()
+                return
+            host, _, port = address.rpartition(":")
+            host = host.removeprefix("[").removesuffix("]")
+            for numeric in await _numeric(host) if host else [None]:
+                site = web.TCPSite(self._runner, numeric, int(port), ssl_context=context)
+                await site.start()
         except (OSError, UnicodeError) as error:  # the latter for a host no resolver would take
             raise ListenError(f"cannot listen on {address}: {_reason(error)}") from error
 
@@ -247,6 +247,21 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
 def _header(request: web.Request, name: str) -> str | None:
     """Return a list header that may be spread over several lines."""
     return ",".join(request.headers.getall(name, ())) or None
+
+
+async def _numeric(host: str) -> list[str | None]:
+    """Return the addresses of a host, looked up in the event loop's default executor.
+
+    uvloop would look it up in a thread that holds up the end of the process. Raises `OSError` or
+    `UnicodeError` for a host without addresses.
+    """
+
+    def look_up() -> list[str | None]:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        numeric = (socket.getnameinfo(each[4], socket.NI_NUMERICHOST)[0] for each in found)
+        return list(dict.fromkeys(numeric))
+
+    return await asyncio.get_running_loop().run_in_executor(None, look_up)
 
 
 def _reason(error: OSError | UnicodeError) -> str:
