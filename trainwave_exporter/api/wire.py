@@ -112,6 +112,7 @@ class Wire:
             pool=_CONNECT_SHARE * timeout,  # from the name to TLS
             read=_SILENCE_SHARE * timeout,
         ).as_dict()
+        self._headers = httpx.Headers(_HEADERS)
         self._transport = transport
 
     async def send(self, call: Call, heard: Callable[[httpx.Headers, float], None]) -> Answer:
@@ -141,7 +142,7 @@ class Wire:
     async def _exchange(self, call: Call, heard: Callable[[httpx.Headers, float], None]) -> Answer:
         # Put together here: httpx would take the URL apart and put it together several times.
         asked_for = f"{call.url}?{urlencode(call.query)}" if call.query else call.url
-        headers = httpx.Headers(_HEADERS)
+        headers = self._headers.copy()
         self._credential.authorize(headers)
         if call.body is not None:
             headers["Content-Type"] = "application/json"
