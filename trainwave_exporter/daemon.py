@@ -173,7 +173,7 @@ class Daemon:
         loop.set_default_executor(DetachedExecutor())
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        loop.add_signal_handler(signal.SIGHUP, self._reloader.begin)
+        loop.add_signal_handler(signal.SIGHUP, self._begin_reload)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # held back until now
         self._config_loaded(True)
         try:
@@ -251,6 +251,10 @@ class Daemon:
     def stop(self) -> None:
         """Have `run` come to its end. May be called more than once."""
         self._stopping.set()
+
+    def _begin_reload(self) -> None:
+        if not self._stopping.is_set():
+            self._reloader.begin()
 
     async def reload(self) -> None:
         """Go by the settings as they are by now; what is known is kept.

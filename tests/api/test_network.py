@@ -161,7 +161,7 @@ def test_each_form_of_an_exception_means_what_it_means_elsewhere(
      "http://[::1", "\u0661\u0660.0.0.1", "api.test:\u0661"],
 )  # fmt: skip
 def test_an_exception_of_no_known_form_is_left_out_and_the_others_count(entry: str) -> None:
-    environ = {"NO_PROXY": f"10.0.0.0/8, {entry} ,,localhost other.test"}
+    environ = {"NO_PROXY": f",10.0.0.0/8, {entry} ,,localhost other.test,"}
     network = NetworkSettings({"ALL_PROXY": PROXY, **environ})
     assert network.unusable_no_proxy == [entry]
     assert network.no_proxy_variable == "NO_PROXY"

@@ -118,6 +118,37 @@ def test_a_reload_that_is_asked_for_before_the_start_comes_after_it(
     assert process.returncode == 0
 
 
+EXPORTER = (HERE, "--trainwave.api-url=http://127.0.0.1:9/v1")
+DEMO = ("demo", HERE, "--jobs=3")
+SIMULATOR = ("simulator", "--port=0")
+
+
+@pytest.mark.parametrize(
+    ("command", "started", "further"),
+    [
+        (EXPORTER, None, signal.SIGTERM),
+        (EXPORTER, None, signal.SIGINT),
+        (EXPORTER, None, signal.SIGHUP),
+        (DEMO, r"(Ctrl-C)", signal.SIGINT),
+        (DEMO, r"(Ctrl-C)", signal.SIGHUP),
+        (SIMULATOR, r"API (key)", signal.SIGINT),
+    ],
+)
+def test_whoever_is_told_to_end_ends_well_however_many_signals_follow(
+    start: Start, command: tuple[str, ...], started: str | None, further: signal.Signals
+) -> None:
+    process = start(*command, TRAINWAVE_API_KEY="tw-key-1")
+    line_of(process, started or r"event=(started)", errors=started is None)
+    process.terminate()
+
+    def has_ended() -> bool:
+        process.send_signal(further)
+        return process.poll() is not None
+
+    wait_for(has_ended, "the end", pause=0.001)
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize("command", [("simulator", "--port=0"), ("metrics",)])
 def test_who_cannot_reload_ends_on_a_hangup_as_any_program(
     start: Start, command: tuple[str, ...]

@@ -144,10 +144,9 @@ class NetworkSettings:
         self._exceptions: list[NoProxyEntry] = []
         self.unusable_no_proxy: list[str] = []
         """Entries of ``NO_PROXY`` that are left out, as they have no known form."""
-        for text in re.split(r"[,\s]+", named[1]) if named else ():
+        for text in filter(None, re.split(r"[,\s]+", named[1]) if named else ()):
             try:
-                if text:
-                    self._exceptions.append(parse_no_proxy_entry(text))
+                self._exceptions.append(parse_no_proxy_entry(text))
             except ValueError:
                 self.unusable_no_proxy.append(text)
 

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -91,8 +91,7 @@ def serve(options: Options, environ: Mapping[str, str]) -> int:
     async def run() -> None:
         await Daemon(settings, keys, configuration=configuration, environ=environ).run()
 
-    event_loop.run(run())
-    return 0
+    return _serve(run())
 
 
 def check(options: Options, environ: Mapping[str, str]) -> int:
@@ -145,8 +144,7 @@ def simulate(options: Options, _environ: Mapping[str, str]) -> int:
             _tell(f"Simulated Trainwave: {url}", f"API key:             {options.key}")
             await stopping.wait()
 
-    event_loop.run(run())
-    return 0
+    return _serve(run())
 
 
 def demo(options: Options, _environ: Mapping[str, str]) -> int:
@@ -169,7 +167,24 @@ def demo(options: Options, _environ: Mapping[str, str]) -> int:
             finally:
                 telling.cancel()
 
+    return _serve(run())
+
+
+def _serve(server: Coroutine[None, None, None]) -> int:
+    """Run what serves until a signal ends it. A second signal does not make a failure of that.
+
+    The event loop leaves signals to their defaults when it closes, and the end of the process takes
+    a moment more.
+    """
+    ending = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+    async def run() -> None:
+        await server
+        signal.pthread_sigmask(signal.SIG_BLOCK, ending)
+
     event_loop.run(run())
+    for number in ending:
+        signal.signal(number, signal.SIG_IGN)
     return 0
 
 
