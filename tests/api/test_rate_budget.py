@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from email.utils import formatdate
 from itertools import pairwise
 from random import Random
 
@@ -11,7 +12,8 @@ import pytest
 from support.fake_time import FakeTime, settle
 from support.sender import Sender
 
-from trainwave_exporter.api import Priority, RateBudget
+from trainwave_exporter.api import Priority, RateBudget, RateLimited
+from trainwave_exporter.api.gates import BlockReason
 from trainwave_exporter.api.headers import rate_headers
 
 RUNNING, DIRECTORY, SWEEP, READINGS = Priority
@@ -307,6 +309,161 @@ async def test_after_a_429_nothing_is_sent_until_the_api_allows_it(sender: Sende
     await sender.time.advance(1)
     assert len(sender.sent) == 1
     assert sender.budget.snapshot(sender.time.now).blocked_until == 0
+
+
+@pytest.mark.parametrize(
+    ("ahead", "blocked"),
+    [
+        (121, 121),
+        (1_800, 1_800),
+        (3_600, 3_600),
+        (86_400, 3_600),  # at most an hour, then one probe
+        (10**10, 3_600),
+        (120, 0),  # within the window's reach, where the window itself holds back
+        (60, 0),
+        (-1, 0),
+        (-86_400, 0),
+    ],
+)
+async def test_without_requests_left_until_far_ahead_it_is_blocked(
+    sender: Sender, ahead: int, blocked: int
+) -> None:
+    start = int(sender.time.now)
+    sender.learn(Remaining=0, Reset=start + ahead)
+    snapshot = sender.budget.snapshot(start)
+    assert snapshot.blocked_until == (start + blocked if blocked else 0)
+    assert snapshot.blocked_reason == ("used_up" if blocked else None)
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Remaining": 1}, {"Remaining": -1}, {"Remaining": "none"}, {}], ids=str
+)
+async def test_a_reset_far_ahead_alone_is_no_block(
+    sender: Sender, headers: dict[str, object]
+) -> None:
+    sender.learn(**headers, Reset=int(sender.time.now) + 3_000)
+    assert sender.budget.snapshot(sender.time.now).blocked_until == 0
+
+
+async def test_no_requests_left_without_a_reset_is_no_block(sender: Sender) -> None:
+    sender.learn(Remaining=0)
+    assert sender.budget.snapshot(sender.time.now).blocked_until == 0
+
+
+async def test_a_reset_in_milliseconds_blocks_for_as_long_as_one_in_seconds(
+    sender: Sender,
+) -> None:
+    start = int(sender.time.now)
+    sender.learn(Remaining=0, Reset=1_000 * (start + 600))
+    assert sender.budget.snapshot(start).blocked_until == start + 600
+
+
+async def test_the_time_to_a_reset_is_that_of_the_clock_of_the_api(sender: Sender) -> None:
+    now = int(sender.time.now)
+    told = {  # its clock is an hour ahead: 30 s are left
+        "Date": formatdate(now + 3_600, usegmt=True),
+        "X-RateLimit-Remaining": "0",
+        "X-RateLimit-Reset": str(now + 3_630),
+    }
+    sender.budget.learn(rate_headers(told, now), now)
+    assert sender.budget.snapshot(now).blocked_until == 0
+
+
+async def test_after_an_hour_without_requests_left_one_probe_goes_out_and_decides(
+    sender: Sender,
+) -> None:
+    sender.learn(Remaining=0, Reset=int(sender.time.now) + 86_400)
+    sender.budget.succeed()  # the answer that said so was a good one
+    sender.want(RUNNING, 5, hold=True)
+    await sender.time.advance(3_599)
+    assert sender.sent == []
+    await sender.time.advance(120)
+    assert len(sender.sent) == 1
+    sender.learn(Remaining=0, Reset=int(sender.time.now) + 80_000)
+    sender.budget.succeed()
+    sender.budget.release()
+    await sender.time.advance(3_590)
+    assert len(sender.sent) == 1
+    await sender.time.advance(20)
+    assert len(sender.sent) == 2
+    sender.learn(Remaining=90, Reset=int(sender.time.now) + 60)
+    sender.budget.succeed()
+    sender.budget.release()
+    await sender.time.advance(10)
+    assert len(sender.sent) == 5
+
+
+async def test_who_does_not_wait_for_a_long_block_fails_when_it_begins_and_the_others_wait(
+    fake_time: FakeTime,
+) -> None:
+    budget = RateBudget(
+        random=Random(1),
+        max_in_flight=1,
+        clock=fake_time.clock,
+        monotonic=fake_time.monotonic,
+        sleep=fake_time.sleep,
+    )
+    await budget.acquire(RUNNING)
+    hasty = [asyncio.create_task(budget.acquire(priority, 60)) for priority in Priority]
+    given_up = asyncio.create_task(budget.acquire(RUNNING, 60))
+    patient = asyncio.create_task(budget.acquire(READINGS))
+    await settle()
+    budget.back_off(60)
+    await settle()
+    assert not any(task.done() for task in hasty)
+    given_up.cancel()
+    budget.back_off(61, BlockReason.USED_UP)
+    for task in hasty:
+        with pytest.raises(RateLimited, match="no requests are left; the next one goes out in 61"):
+            await task
+    with pytest.raises(RateLimited):
+        await budget.acquire(RUNNING, 60)
+    budget.release()
+    await fake_time.advance(1)
+    assert given_up.cancelled()
+    assert not patient.done()
+    still = asyncio.create_task(budget.acquire(RUNNING, 60))
+    await fake_time.advance(65)
+    await still
+    budget.release()
+    budget.succeed()
+    await fake_time.advance(5)
+    await patient
+
+
+async def test_who_is_turned_away_and_cancelled_at_once_takes_nothing_back(
+    fake_time: FakeTime,
+) -> None:
+    budget = RateBudget(
+        random=Random(1), max_in_flight=1, clock=fake_time.clock, monotonic=fake_time.monotonic
+    )
+    await budget.acquire(RUNNING)
+    waiting = asyncio.create_task(budget.acquire(RUNNING, 60))
+    await settle()
+    budget.back_off(61)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert budget.snapshot(fake_time.now).used == 1
+
+
+@pytest.mark.parametrize(
+    ("orders", "reason"),
+    [
+        ([(30, BlockReason.UNAVAILABLE)], "unavailable"),
+        ([(30, BlockReason.UNAVAILABLE), (20, BlockReason.USED_UP)], "unavailable"),
+        ([(30, BlockReason.UNAVAILABLE), (40, BlockReason.USED_UP)], "used_up"),
+        ([(30, BlockReason.USED_UP), (None, BlockReason.RATE_LIMITED)], "used_up"),
+    ],
+)
+async def test_the_reason_of_a_block_is_that_of_its_longest_order(
+    sender: Sender, orders: list[tuple[float | None, BlockReason]], reason: str
+) -> None:
+    for seconds, why in orders:
+        sender.budget.back_off(seconds, why)
+    assert sender.budget.snapshot(sender.time.now).blocked_reason == reason
+    await sender.time.advance(41)
+    assert sender.budget.snapshot(sender.time.now).blocked_reason is None
 
 
 async def test_those_who_waited_out_a_429_do_not_all_go_at_once(sender: Sender) -> None:

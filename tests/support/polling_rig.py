@@ -37,6 +37,8 @@ class Api:
         self.offset_ignored = False
         self.hide_once: set[str] = set()
         self.failing: dict[str, int] = {}
+        self.headers: dict[str, str] = {}
+        """Of every good answer."""
         self.hold: asyncio.Event | None = None
         self.url = ""
 
@@ -126,7 +128,7 @@ class Api:
         return self._data(self.readings.get((name, job_id), {"value": 50.0}))
 
     def _data(self, data: Any) -> web.Response:
-        return web.json_response({"success": True, "data": data})
+        return web.json_response({"success": True, "data": data}, headers=self.headers)
 
     def _refusal(self, endpoint: str) -> web.Response | None:
         status = self.failing.get(endpoint)

@@ -3,7 +3,8 @@
 * `SlidingWindow`: our allowance within any minute;
 * `ServerWindow`: what the API says is left for all users of the key, less the people's part;
 * `Pace`: an even spread of what can wait (sweeps and readings);
-* `Block`: silence after a 429, then a single probe, and a careful start after it.
+* `Block`: silence after a 429, for a ``Retry-After``, or when nothing is left for long; then a
+  single probe, and a careful start after it.
 
 A gate answers two questions: how many requests it would let through at once (`room`), and when it
 will let the next one through (`opens`, Unix seconds, meant for when there is no room). ``low``
@@ -18,6 +19,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
+from enum import StrEnum
 from random import Random
 from typing import Final, Protocol
 
@@ -36,8 +38,22 @@ LONGEST_WAIT: Final = 300.0
 LONGEST_ORDER: Final = 3600.0
 """Seconds that ``Retry-After`` is obeyed at most: no header may silence the exporter for ever."""
 
+FAR_RESET: Final = 120.0
+"""Seconds until ``X-RateLimit-Reset`` beyond which a window without requests left is a block."""
+
 HIGHEST_LIMIT: Final = 100_000
 """Requests a minute; a larger limit is taken for this one, as no exporter needs it."""
+
+
+class BlockReason(StrEnum):
+    """Why nothing is sent."""
+
+    RATE_LIMITED = "rate_limited"
+    """The API refused a request as one too many."""
+    UNAVAILABLE = "unavailable"
+    """The API failed, and said when to come back."""
+    USED_UP = "used_up"
+    """The API said that no request is left until its window ends, and that is far ahead."""
 
 
 class Gate(Protocol):
@@ -270,7 +286,7 @@ class Pace:
 
 
 class Block:
-    """Nothing until a 429's time is over; then one at a time, at an even pace for a minute.
+    """Nothing until its time is over; then one at a time, at an even pace for a minute.
 
     The first one after it is a probe: while it is under way nothing else is (`on_trial`), and so on
     until the API serves one. All goes by the monotonic clock, which nobody sets.
@@ -288,8 +304,11 @@ class Block:
         self._until = -math.inf
         self._next_slot = -math.inf
         self._seconds = 0.0
+        self._reason = BlockReason.RATE_LIMITED
 
-    def begin(self, retry_after: float | None) -> None:
+    def begin(
+        self, retry_after: float | None, reason: BlockReason = BlockReason.RATE_LIMITED
+    ) -> None:
         """Block for as long as the API says, else for twice as long (at most) as last time."""
         now = self._monotonic()
         ordered = retry_after is not None and 0 < retry_after < math.inf
@@ -305,7 +324,8 @@ class Block:
             longest = min(self._FIRST_WAIT * 2**doublings, LONGEST_WAIT)
             slot = until = now + self._random.uniform(0, longest)
         self._seconds += max(0.0, until - max(now, self._until))
-        self._until = max(self._until, until)
+        if until > self._until:
+            self._until, self._reason = until, reason
         self._next_slot = max(self._next_slot, slot)
         self._probed = False
 
@@ -323,6 +343,11 @@ class Block:
     def left(self) -> float:
         """Seconds until the block ends; 0 when there is none."""
         return max(0.0, self._until - self._monotonic())
+
+    @property
+    def reason(self) -> BlockReason | None:
+        """Why there is a block; None when there is none."""
+        return self._reason if self.left else None
 
     @property
     def seconds(self) -> float:
