@@ -131,7 +131,7 @@ class Daemon:
             policy=policy(settings),
             observe=self._observe,
             now=self._started_at,
-            running_since=self._ledger.running_since,
+            known_run=self._ledger.known_run,
         )
         self._watchmaker = Watchmaker(
             network=network_settings(environ),

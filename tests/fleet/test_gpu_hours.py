@@ -8,7 +8,7 @@ import pytest
 from support.fleet_world import POLICY, START, World
 
 from trainwave_exporter.fleet import Fleet, JobsSeen
-from trainwave_exporter.model import Job
+from trainwave_exporter.model import Job, KnownRun
 
 HOUR = 3600.0
 
@@ -72,7 +72,7 @@ def test_what_was_known_before_the_start_of_the_exporter_survives_a_price_change
         policy=POLICY,
         observe=lambda _: None,
         now=START,
-        running_since=lambda job_id: START - 2 * HOUR if job_id == "j-1" else None,
+        known_run=lambda job_id: KnownRun(START - 2 * HOUR, 36.0) if job_id == "j-1" else None,
     )
     world = World()
     for job_id, expected in (("j-1", 16), ("j-2", 8)):

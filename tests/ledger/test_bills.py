@@ -13,6 +13,7 @@ from support.ledger_world import LedgerWorld
 from trainwave_exporter.ledger import Store
 from trainwave_exporter.ledger.meters import cost_before, gpu_before
 from trainwave_exporter.ledger.units import dollars, gpu_hours, milliseconds
+from trainwave_exporter.model import KnownRun
 
 MIDNIGHT = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
 """Where October ends."""
@@ -442,15 +443,17 @@ def test_since_when_a_job_runs_is_read_off_its_bill_and_outlives_the_exporter(
     world.keeper.close()
     after = world_at(tmp_path, MIDNIGHT + HOUR)
     after.open()
-    assert after.keeper.running_since("j-1") == milliseconds(MIDNIGHT - 2 * HOUR)
+    assert after.keeper.known_run("j-1") == KnownRun(MIDNIGHT - 2 * HOUR, 36.0)
     after.see(after.job(cost_dollars=144.0, hourly_cost_dollars=72.0))
-    assert after.keeper.running_since("j-1") == milliseconds(MIDNIGHT - 2 * HOUR)
+    known = after.keeper.known_run("j-1")
+    assert known is not None
+    assert known.since == MIDNIGHT - 2 * HOUR
     after.see(after.job(state="SUCCESS", cost_dollars=144.0, hourly_cost_dollars=72.0))
-    assert after.keeper.running_since("j-1") is None
+    assert after.keeper.known_run("j-1") is None
 
 
 def test_a_price_that_is_learned_later_says_since_when_a_job_runs(tmp_path: Path) -> None:
     world = world_at(tmp_path, MIDNIGHT)
     world.open(world.job(cost_dollars=72.0, hourly_cost_dollars=None))
     world.see(world.job(cost_dollars=72.0, hourly_cost_dollars=36.0))
-    assert world.keeper.running_since("j-1") == milliseconds(MIDNIGHT - 2 * HOUR)
+    assert world.keeper.known_run("j-1") == KnownRun(MIDNIGHT - 2 * HOUR, 36.0)

@@ -40,8 +40,6 @@ class Entry:
     started_seen: float | None = None
     finished_seen: float | None = None
     """When it was seen to start and to finish, for want of its own times."""
-    running_since: float | None = None
-    """Since when it runs by what was known before the exporter's start."""
     price: float | None = None
     """The first price known of its present run, dollars an hour."""
     billed_since: float | None = None

@@ -54,6 +54,7 @@ from trainwave_exporter.model import (
     Departure,
     FactListener,
     Job,
+    KnownRun,
     Organization,
     Project,
     ProjectTally,
@@ -75,11 +76,11 @@ class Fleet:
         policy: Policy,
         observe: FactListener,
         now: float,
-        running_since: Callable[[str], float | None] = _unknown,
+        known_run: Callable[[str], KnownRun | None] = _unknown,
     ) -> None:
-        """``running_since``: since when a job runs, as far as that was known before the start."""
+        """``known_run``: what was known of a job's present run before the start."""
         self._policy = policy
-        self._running_since = running_since
+        self._known_run = known_run
         self._entries: dict[str, Entry] = {}
         self._projects: Directory[Project] = Directory(accounts, now)
         self._organizations: Directory[Organization] = Directory(accounts, now)
@@ -246,7 +247,7 @@ class Fleet:
         if merged.state != known.state:
             self._witness.transition(entry, known, merged, now)
         if known.finished and not merged.finished:  # another run begins
-            entry.running_since = entry.price = entry.billed_since = None
+            entry.price = entry.billed_since = None
         yield from self._update(entry, self._complete(entry, merged, now))
         self._follow_up(entry, now)
 
@@ -257,8 +258,9 @@ class Fleet:
     def _admit(self, told: Job, now: float) -> Iterator[Change]:
         entry = Entry(replace(told, readings=NO_READINGS), admitted_at=now)
         self._witness.admitted(entry)
-        if told.running:
-            entry.running_since = self._running_since(told.id)
+        known = self._known_run(told.id) if told.running else None
+        if known is not None:
+            entry.price, entry.billed_since = known.price, known.since
         self._entries[told.id] = entry
         job = replace(told, readings=self._readings(entry, told, told.readings, now))
         job = self._with_money(entry, job, told, now)
@@ -399,7 +401,7 @@ def _start(entry: Entry, job: Job, now: float) -> float | None:
 
     Once the price changes, cost over price does not say that any more; so what it said is kept.
     """
-    started = job.started_at or entry.started_seen or entry.running_since
+    started = job.started_at or entry.started_seen
     if started is not None:
         return started
     price, hours = job.hourly_cost_dollars, lifecycle.billed_hours(job)
@@ -408,7 +410,7 @@ def _start(entry: Entry, job: Job, now: float) -> float | None:
     if price != entry.price:
         return entry.billed_since
     if hours is not None and job.running:
-        since = now - 3600 * hours
+        since = max(now - 3600 * hours, job.created_at or 0.0)
         entry.billed_since = min(since, entry.billed_since or since)
     return None
 

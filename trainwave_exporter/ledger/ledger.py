@@ -19,7 +19,7 @@ from trainwave_exporter.ledger.errors import StoreError, UnfitStoreError
 from trainwave_exporter.ledger.keeper import Keeper, Sightings, Terms
 from trainwave_exporter.ledger.observe import irrelevant
 from trainwave_exporter.ledger.store import Store
-from trainwave_exporter.ledger.units import milliseconds, seconds
+from trainwave_exporter.ledger.units import milliseconds
 from trainwave_exporter.model import (
     AccountStatus,
     Appeared,
@@ -31,6 +31,7 @@ from trainwave_exporter.model import (
     Departure,
     FactListener,
     Job,
+    KnownRun,
     LedgerRun,
     Organization,
     Project,
@@ -147,10 +148,9 @@ class Ledger:
         """Return jobs of an account that are over, and of which only lists ever told."""
         return self._keeper.undescribed.get(account, ())
 
-    def running_since(self, job_id: str) -> float | None:
-        """Return since when a job runs by what is stored (Unix seconds); None: it is not known."""
-        since = self._keeper.running_since(job_id)
-        return None if since is None else seconds(since)
+    def known_run(self, job_id: str) -> KnownRun | None:
+        """Return what is stored of the present run of a job that is not over."""
+        return self._keeper.known_run(job_id)
 
     async def run(self) -> None:
         """Have what was noted written down, and publish what follows. One call at a time.

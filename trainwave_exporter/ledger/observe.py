@@ -192,7 +192,9 @@ def _began(job: Job, at: int) -> int:
     Its bill says how long it has run at least.
     """
     price, cost = _price(job), _rounded(job.cost_dollars, microdollars)
-    return at - cost * HOUR // price if price and cost is not None else at
+    if not price or cost is None:
+        return at
+    return max(_rounded(job.created_at, milliseconds) or 0, at - cost * HOUR // price)
 
 
 def _priced(known: JobEntry) -> bool:
