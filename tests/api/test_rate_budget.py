@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 from random import Random
 
@@ -227,6 +227,99 @@ async def test_what_can_wait_leaves_the_lists_their_part_of_what_the_server_has_
     assert sender.sent_with(READINGS) == 4
     await sender.time.advance(21)  # the lists need only 4 of the 6 now
     assert sender.sent_with(READINGS) == 6
+
+
+class SlidingKey:
+    """An API that gives each request back a minute after it came, whoever sent it."""
+
+    def __init__(self, sender: Sender, others_per_minute: int) -> None:
+        self.sender = sender
+        self.came: list[float] = []
+        self.others = others_per_minute
+        self.least = 100
+        """The least that it ever had left when it answered the exporter."""
+
+    async def serve(self, seconds: int, reset: Callable[[float], object]) -> None:
+        """Answer each second what was sent in it, after what others sent."""
+        sender, answered = self.sender, len(self.sender.sent)
+        for second in range(seconds):
+            if self.others and second % (60 // self.others) == 0:
+                self.came.append(sender.time.now)
+            await sender.time.advance(1)
+            for at, _ in sender.sent[answered:]:
+                self.came.append(at)
+                remaining = 100 - sum(at - 60 < each <= at for each in self.came)
+                self.least = min(self.least, remaining)
+                sender.learn(Limit=100, Remaining=remaining, Reset=reset(at))
+            answered = len(sender.sent)
+
+
+@pytest.mark.parametrize(
+    "reset",
+    [lambda at: int(at) + 60, lambda _: 60, lambda _: ""],
+    ids=["a_minute_ahead", "in_seconds", "none"],
+)
+async def test_what_a_sliding_window_gives_back_is_used(
+    sender: Sender, reset: Callable[[float], object]
+) -> None:
+    """Of 80 allowed at least 75 go out in each minute, and the people's 20 stay untouched."""
+    api = SlidingKey(sender, others_per_minute=0)
+    sender.budget.reserve("running", 4)
+    sender.want(READINGS, 1_000)
+    by_minute = []
+    for _ in range(10):
+        before = len(sender.sent)
+        for _ in range(2):
+            sender.want(RUNNING)
+            await api.serve(30, reset)
+        by_minute.append(len(sender.sent) - before)
+    assert min(by_minute) >= 75
+    assert api.least >= 20
+
+
+async def test_in_a_sliding_window_what_others_use_is_theirs(sender: Sender) -> None:
+    """Others make 12 requests a minute: 68 are ours, as 20 are to be left whatever they do.
+
+    One of theirs is not known before the next answer.
+    """
+    api = SlidingKey(sender, others_per_minute=12)
+    sender.want(READINGS, 1_000)
+    await api.serve(120, lambda at: int(at) + 60)
+    before = len(sender.sent)
+    await api.serve(600, lambda at: int(at) + 60)
+    assert 64 <= (len(sender.sent) - before) / 10 <= 68 + 1
+    assert api.least >= 20 - 1
+
+
+async def test_when_others_use_up_a_sliding_window_nothing_is_sent_until_it_told_more(
+    sender: Sender,
+) -> None:
+    for second in range(10):
+        sender.learn(Remaining=50 - 4 * second, Reset=sender.time.now + 60)
+        await sender.time.advance(1)
+    sender.want(RUNNING, 2)
+    await sender.time.advance(58.9)  # the last answer came a second before
+    assert sender.sent == []
+    await sender.time.advance(0.2)
+    assert len(sender.sent) == 2
+
+
+async def test_a_window_that_stands_still_again_gives_nothing_back_before_its_end(
+    sender: Sender,
+) -> None:
+    start = sender.time.now
+    for second in range(10):
+        sender.learn(Remaining=90, Reset=sender.time.now + 60)
+        await sender.time.advance(1)
+    await sender.time.advance(60)
+    sender.want(RUNNING, 10)
+    await settle()
+    sender.learn(Remaining=20, Reset=start + 130)
+    sender.want(RUNNING)
+    await sender.time.advance(59)
+    assert len(sender.sent) == 10
+    await sender.time.advance(2)
+    assert len(sender.sent) == 11
 
 
 async def test_answers_that_overtake_each_other_do_not_raise_what_is_left(sender: Sender) -> None:

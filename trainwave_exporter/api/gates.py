@@ -114,16 +114,18 @@ class SlidingWindow:
             if log:
                 log.pop()
 
-    def room(self, now: float, *, low: bool) -> float:
-        """Return what the minute's allowance leaves."""
+    def room(self, now: float, *, low: bool, less: int = 0) -> float:
+        """Return what the minute's allowance leaves, when it is ``less`` than usual."""
         room = self._terms.allowance - len(_pruned(self._all, now))
-        return min(room, self._terms.patient - len(_pruned(self._low, now))) if low else room
-
-    def opens(self, now: float, *, low: bool) -> float:
-        """Return when enough of the minute's requests are a minute old."""
-        opens = _frees(_pruned(self._all, now), self._terms.allowance, now)
         if low:
-            opens = max(opens, _frees(_pruned(self._low, now), self._terms.patient, now))
+            room = min(room, self._terms.patient - len(_pruned(self._low, now)))
+        return room - less
+
+    def opens(self, now: float, *, low: bool, less: int = 0) -> float:
+        """Return when enough of the minute's requests are a minute old."""
+        opens = _frees(_pruned(self._all, now), self._terms.allowance - less, now)
+        if low:
+            opens = max(opens, _frees(_pruned(self._low, now), self._terms.patient - less, now))
         return opens
 
 
@@ -139,7 +141,9 @@ def _pruned(log: deque[float], now: float) -> deque[float]:
 
 
 def _frees(log: deque[float], most: int, now: float) -> float:
-    """Return when fewer than ``most`` will count."""
+    """Return when fewer than ``most`` will count; `math.inf` where even none is too many."""
+    if most < 1:
+        return math.inf
     return log[len(log) - most] + SPAN if len(log) >= most else now
 
 
@@ -149,13 +153,23 @@ class ServerWindow:
     Answers overtake each other, so within one window (known by its ``Reset``) the lowest figure
     counts; requests on their way count as spent. When the window is over, nothing is known, and
     nothing is held back, until the next answer.
+
+    A window whose ``Reset`` moves on before it is over slides: the API gives each request back a
+    minute after it came, not all at once. Then the newest figure counts, and the exporter may have
+    what it tells and what the exporter's own requests took of it: all but what others use.
     """
 
     _SAME = 5.0
-    """Seconds by which the ``Reset`` of one and the same window may go back."""
+    """Seconds by which the ``Reset`` of one and the same window may go back or forth."""
 
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, terms: Terms, window: SlidingWindow) -> None:
         self._terms = terms
+        self._window = window
+        self._began = 0.0
+        """The first ``Reset`` told of the present window."""
+        self._slides = False
+        self._less = 0
+        """Of a window that slides: how much less than its allowance the exporter may have."""
         self._reset = 0.0
         self._ends = 0.0
         self._left = 0.0
@@ -168,14 +182,21 @@ class ServerWindow:
         ends = now + WINDOW if told.reset is None else told.reset - (told.skew or 0.0)
         if now - WINDOW <= ends <= now:
             return  # told about a window that is over by now
-        if not now < ends <= now + LONGEST_WAIT:
-            ends = now + WINDOW
-        reset = told.reset if told.reset is not None else ends
+        reset = told.reset
+        if reset is None or not now < ends <= now + LONGEST_WAIT:
+            ends = reset = now + WINDOW
         known = self._known(now)
         if known and reset < self._reset - self._SAME:
             return  # overtaken by an answer from a later window
         remaining = min(int(told.remaining), self._terms.limit)
         left = remaining - outstanding
+        if not known or self._ends - now < self._SAME:
+            self._began, self._slides = reset, False
+        elif reset > self._began + self._SAME:
+            self._slides = True
+        if self._slides:
+            ours = left + self._window.used(now) - self._terms.people
+            self._less = max(0, self._terms.allowance - ours)
         if known and reset <= self._reset:
             self._left = min(self._left, left)
             self._told = min(self._told, remaining)
@@ -198,6 +219,8 @@ class ServerWindow:
         """Return what the API leaves beyond the people's part."""
         if not self._known(now):
             return math.inf
+        if self._slides:
+            return self._window.room(now, low=low, less=self._less)
         room = self._left - self._terms.people
         if low:
             # What is urgent will need its part of what is left until the window ends.
@@ -206,6 +229,8 @@ class ServerWindow:
 
     def opens(self, now: float, *, low: bool) -> float:
         """Return when the API's window ends; or sooner, when what is urgent needs less of it."""
+        if self._slides:
+            return min(self._ends, self._window.opens(now, low=low, less=self._less))
         spare = self._left - self._terms.people - 1
         if low and spare >= 0 and self._terms.reserved:
             return max(now, self._ends - WINDOW * spare / self._terms.reserved)
@@ -263,7 +288,7 @@ class Pace:
     def _fill(self, now: float) -> None:
         saved = min(self._tokens, self._burst)
         grown = saved + max(0.0, now - self._filled_at) * self._rate
-        most = self._burst if self._filling else 1.0
+        most = self._burst if self._filling else 1.0 + self._rate
         self._tokens = max(saved, min(grown, most))
         self._filled_at = now
         self._filling = self._window.room(now, low=True) >= 1
