@@ -18,7 +18,10 @@ from trainwave_exporter.model import (
     Departure,
     Job,
     Metric,
+    Point,
     Project,
+    Quantity,
+    Reading,
     Readings,
 )
 from trainwave_exporter.polling.allocation import longest_age
@@ -153,6 +156,19 @@ def test_a_list_that_contradicts_the_devices_has_them_asked_again_at_once() -> N
     assert planner.choose(5, NOW + 30, RATE) == []
     planner.compare(known, told, NOW + 30)
     assert planner.choose(5, NOW + 30, RATE) == [Question("j-1", Metric.GPU_UTILIZATION)]
+
+
+@pytest.mark.parametrize(
+    ("listed", "asked"), [((0.8,), 0), ((0.71,), 0), ((0.69,), 1), ((0.91,), 1), ((), 0)]
+)
+def test_one_number_contradicts_the_devices_if_it_is_far_from_their_mean(
+    listed: tuple[float, ...], asked: int
+) -> None:
+    known = job(gpus=2.0, readings=Readings(gpu_utilization=reading(1.0, 0.6)))
+    planner = read_once(known)
+    whole = Reading.of(Quantity.RATIO, map(Point, listed), NOW + 30)
+    planner.compare(known, job(readings=Readings(gpu_utilization=whole)), NOW + 30)
+    assert len(planner.choose(5, NOW + 30, RATE)) == asked
 
 
 def test_one_number_for_one_device_replaces_it_and_contradicts_nothing() -> None:

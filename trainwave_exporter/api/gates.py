@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
+from itertools import takewhile
 from random import Random
 from typing import Final, Protocol
 
@@ -103,6 +104,11 @@ class SlidingWindow:
         """Return how many requests count at ``now``."""
         return len(_pruned(self._all, now))
 
+    def counted_by_api(self, now: float) -> int:
+        """Return how many of them are so new that a sliding window of the API counts them."""
+        log = _pruned(self._all, now)
+        return len(log) - sum(1 for _ in takewhile(lambda sent: sent <= now - WINDOW, log))
+
     def spend(self, now: float, *, low: bool) -> None:
         """Count one request."""
         for log in (self._all, self._low) if low else (self._all,):
@@ -114,18 +120,19 @@ class SlidingWindow:
             if log:
                 log.pop()
 
-    def room(self, now: float, *, low: bool, less: int = 0) -> float:
-        """Return what the minute's allowance leaves, when it is ``less`` than usual."""
+    def room(self, now: float, *, low: bool, reduction: int = 0) -> float:
+        """Return what is left of the minute's allowance, less a ``reduction``."""
         room = self._terms.allowance - len(_pruned(self._all, now))
         if low:
             room = min(room, self._terms.patient - len(_pruned(self._low, now)))
-        return room - less
+        return room - reduction
 
-    def opens(self, now: float, *, low: bool, less: int = 0) -> float:
+    def opens(self, now: float, *, low: bool, reduction: int = 0) -> float:
         """Return when enough of the minute's requests are a minute old."""
-        opens = _frees(_pruned(self._all, now), self._terms.allowance - less, now)
+        opens = _frees(_pruned(self._all, now), self._terms.allowance - reduction, now)
         if low:
-            opens = max(opens, _frees(_pruned(self._low, now), self._terms.patient - less, now))
+            patient = self._terms.patient - reduction
+            opens = max(opens, _frees(_pruned(self._low, now), patient, now))
         return opens
 
 
@@ -141,7 +148,7 @@ def _pruned(log: deque[float], now: float) -> deque[float]:
 
 
 def _frees(log: deque[float], most: int, now: float) -> float:
-    """Return when fewer than ``most`` will count; `math.inf` where even none is too many."""
+    """Return when fewer than ``most`` will count; `math.inf` (never) where it is below one."""
     if most < 1:
         return math.inf
     return log[len(log) - most] + SPAN if len(log) >= most else now
@@ -154,9 +161,10 @@ class ServerWindow:
     counts; requests on their way count as spent. When the window is over, nothing is known, and
     nothing is held back, until the next answer.
 
-    A window whose ``Reset`` moves on before it is over slides: the API gives each request back a
-    minute after it came, not all at once. Then the newest figure counts, and the exporter may have
-    what it tells and what the exporter's own requests took of it: all but what others use.
+    A window whose ``Reset`` moves on before the window is over is a sliding one: the API frees each
+    request a minute after it came, not all of them at once. There the newest figure counts. What is
+    left and what the exporter itself used in the last minute are together what others leave for it,
+    and in that it has a sliding window of its own.
     """
 
     _SAME = 5.0
@@ -165,11 +173,11 @@ class ServerWindow:
     def __init__(self, terms: Terms, window: SlidingWindow) -> None:
         self._terms = terms
         self._window = window
-        self._began = 0.0
-        """The first ``Reset`` told of the present window."""
-        self._slides = False
-        self._less = 0
-        """Of a window that slides: how much less than its allowance the exporter may have."""
+        self._first_reset = 0.0
+        """The first ``Reset`` of the present window."""
+        self._sliding = False
+        self._reduction = 0
+        """By how much others' use lowers the allowance, in a sliding window."""
         self._reset = 0.0
         self._ends = 0.0
         self._left = 0.0
@@ -191,12 +199,12 @@ class ServerWindow:
         remaining = min(int(told.remaining), self._terms.limit)
         left = remaining - outstanding
         if not known or self._ends - now < self._SAME:
-            self._began, self._slides = reset, False
-        elif reset > self._began + self._SAME:
-            self._slides = True
-        if self._slides:
-            ours = left + self._window.used(now) - self._terms.people
-            self._less = max(0, self._terms.allowance - ours)
+            self._first_reset, self._sliding = reset, False
+        elif reset > self._first_reset + self._SAME:
+            self._sliding = True
+        if self._sliding:
+            ours = left + self._window.counted_by_api(now) - self._terms.people
+            self._reduction = max(0, self._terms.allowance - ours)
         if known and reset <= self._reset:
             self._left = min(self._left, left)
             self._told = min(self._told, remaining)
@@ -219,8 +227,8 @@ class ServerWindow:
         """Return what the API leaves beyond the people's part."""
         if not self._known(now):
             return math.inf
-        if self._slides:
-            return self._window.room(now, low=low, less=self._less)
+        if self._sliding:
+            return self._window.room(now, low=low, reduction=self._reduction)
         room = self._left - self._terms.people
         if low:
             # What is urgent will need its part of what is left until the window ends.
@@ -229,8 +237,8 @@ class ServerWindow:
 
     def opens(self, now: float, *, low: bool) -> float:
         """Return when the API's window ends; or sooner, when what is urgent needs less of it."""
-        if self._slides:
-            return min(self._ends, self._window.opens(now, low=low, less=self._less))
+        if self._sliding:
+            return min(self._ends, self._window.opens(now, low=low, reduction=self._reduction))
         spare = self._left - self._terms.people - 1
         if low and spare >= 0 and self._terms.reserved:
             return max(now, self._ends - WINDOW * spare / self._terms.reserved)
@@ -244,7 +252,8 @@ class Pace:
     """What can wait goes out evenly, after a first burst of a quarter of its minute.
 
     Time spent idle saves up for another burst; time spent at the end of the minute's allowance
-    does not, or every minute would begin with one.
+    does not, or every minute would begin with one: there only a second's worth is kept, as callers
+    look once a second.
     """
 
     def __init__(self, terms: Terms, window: SlidingWindow) -> None:

@@ -44,7 +44,7 @@ _READING_TURNS: Final = 1 / 2
 _REST_TURNS: Final = 1 - GPU_SHARE
 """The part of those turns that all the rest gets while GPU utilization is due."""
 _DUE_TURNS: Final = 1 / 4
-"""The part of the turns of other readings that those asked for again get while there are new ones."""
+"""The part of the turns of other readings that known ones get while there are new ones."""
 _FINISHED_TURNS: Final = 2 / 5
 """The part of the turns of the rest that finished jobs get while there are other readings to ask
 for."""
@@ -136,11 +136,11 @@ class Planner:
     def compare(self, known: Job, told: Job, now: float) -> None:
         """Look whether a list contradicts the readings of GPUs that it cannot replace."""
         before, after = known.readings.gpu_utilization, told.readings.gpu_utilization
-        if before is None or after is None or len(before.points) < 2:  # noqa: PLR2004 - several
+        if before is None or after is None or len(before.points) <= 1:
             return
-        if before.mean is not None and after.mean is not None:
-            if abs(before.mean - after.mean) > _CONTRADICTION:
-                self._rota.hint(known.id, now)
+        devices, whole = before.mean, after.mean
+        if devices is not None and whole is not None and abs(devices - whole) > _CONTRADICTION:
+            self._rota.hint(known.id, now)
 
     # What to ask
 
