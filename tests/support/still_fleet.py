@@ -83,6 +83,9 @@ class StillApi:
     _used: deque[float] = field(default_factory=deque)
     _others_since: float = START
 
+    def __post_init__(self) -> None:
+        self._by_id = {job.id: job for job in self.jobs}
+
     def application(self) -> web.Application:
         """Return the endpoints."""
         application = web.Application(middlewares=[self._limit])
@@ -125,7 +128,7 @@ class StillApi:
 
     async def _get_job(self, request: web.Request) -> web.Response:
         self.asked["job"] += 1
-        found = {job.id: job for job in self.jobs}[request.match_info["id"]]
+        found = self._by_id[request.match_info["id"]]
         return self._data(self._job(found, details=True))
 
     async def _list_projects(self, _: web.Request) -> web.Response:
@@ -139,8 +142,7 @@ class StillApi:
     async def _get_metric(self, request: web.Request) -> web.Response:
         metric, job_id = request.match_info["name"], request.query["job_id"]
         self.asked[metric] += 1
-        found = {job.id: job for job in self.jobs}[job_id]
-        value = found.reading(metric, self.time.now, all_change=self.all_change)
+        value = self._by_id[job_id].reading(metric, self.time.now, all_change=self.all_change)
         return self._data(value if isinstance(value, dict) else {"value": value})
 
     def _job(self, job: StillJob, *, details: bool = False) -> dict[str, Any]:
