@@ -12,6 +12,7 @@ rank, so that a fleet of any size is a few dozen numbers here.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from math import log2
@@ -94,19 +95,24 @@ def allocate(counts: Counts, per_second: float, ideal: float) -> Allocation:
     gpus = sum(counts.get(Metric.GPU_UTILIZATION, {}).values())
     ceiling = CEILING * fair
     gpu_ceiling = max(ideal, min(ceiling, _gpu_ceiling(gpus / (GPU_SHARE * per_second))))
-
-    def at(price: float) -> Allocation:
-        return Allocation(ideal=ideal, price=price, ceiling=ceiling, gpu_ceiling=gpu_ceiling)
-
-    roots = [_root(rank) for ranks in counts.values() for rank in ranks]
-    least, most = ideal * min(roots), ceiling * max(roots)
+    bounded: Counter[tuple[float, float]] = Counter()
+    for metric, ranks in counts.items():
+        bound = gpu_ceiling if metric is Metric.GPU_UTILIZATION else ceiling
+        for rank, readings in ranks.items():
+            bounded[_root(rank), bound] += readings
+    groups = [(root, bound, readings) for (root, bound), readings in bounded.items()]
+    least = ideal * min(root for root, _ in bounded)
+    most = ceiling * max(root for root, _ in bounded)
     for _ in range(_BISECTIONS):
-        middle = (least * most) ** 0.5
-        if at(middle).per_second(counts) > per_second:
-            least = middle
+        price = (least * most) ** 0.5
+        spent = sum(
+            readings / max(ideal, min(bound, price / root)) for root, bound, readings in groups
+        )
+        if spent > per_second:
+            least = price
         else:
-            most = middle
-    return at(most)
+            most = price
+    return Allocation(ideal=ideal, price=most, ceiling=ceiling, gpu_ceiling=gpu_ceiling)
 
 
 def longest_age(readings: int, requests_per_minute: float, ideal: float) -> float:

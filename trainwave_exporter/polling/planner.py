@@ -107,6 +107,8 @@ class Planner:
         self._finished_turns = _Share(_FINISHED_TURNS)
         self._asked_at: deque[float] = deque()
         self._settled: tuple[dict[Metric, Counter[int]], float] | None = None
+        self._doubled = self._rota.allocation
+        """What would be, were the budget twice as large."""
 
     # What happens to jobs
 
@@ -245,8 +247,7 @@ class Planner:
         """Return what the plan comes to at this budget, and what twice the limit would bring."""
         self._settle(requests_per_minute)
         ideal, readings = self._ideals.readings_interval, self.readings
-        counts, present = self._rota.counts, self._rota.allocation
-        doubled = allocate(counts, 2 * _per_second(requests_per_minute), ideal)
+        counts, present, doubled = self._rota.counts, self._rota.allocation, self._doubled
         planned = _MINUTE * present.per_second(counts)
         return Plan(
             account=self._account,
@@ -270,9 +271,9 @@ class Planner:
         counts = {metric: +ranks for metric, ranks in self._rota.counts.items()}
         if self._settled != (counts, requests_per_minute):
             self._settled = (counts, requests_per_minute)
-            self._rota.allocation = allocate(
-                counts, _per_second(requests_per_minute), self._ideals.readings_interval
-            )
+            ideal, per_second = self._ideals.readings_interval, _per_second(requests_per_minute)
+            self._rota.allocation = allocate(counts, per_second, ideal)
+            self._doubled = allocate(counts, 2 * per_second, ideal)
 
     def _used(self, now: float) -> int:
         while self._asked_at and not 0 <= now - self._asked_at[0] < _MINUTE:
