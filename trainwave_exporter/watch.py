@@ -68,7 +68,6 @@ class Watch:
                 readings=polling.readings_interval,
             ),
             weights=settings.weights.by_metric,
-            idle_threshold=settings.waste.idle_threshold,
             undescribed=undescribed,
             clock=clock,
             monotonic=monotonic,
@@ -153,8 +152,7 @@ def place(account: Account) -> tuple[object, ...]:
 
 def _recipe(account: Account, settings: Settings) -> tuple[object, ...]:
     """Return what a watch is made by."""
-    waste = settings.waste.idle_threshold
-    return account, settings.polling, settings.readings, settings.weights, waste
+    return account, settings.polling, settings.readings, settings.weights
 
 
 def network_settings(environ: Mapping[str, str]) -> NetworkSettings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from email.utils import formatdate
 from itertools import pairwise
 from random import Random
@@ -229,6 +229,120 @@ async def test_what_can_wait_leaves_the_lists_their_part_of_what_the_server_has_
     assert sender.sent_with(READINGS) == 4
     await sender.time.advance(21)  # the lists need only 4 of the 6 now
     assert sender.sent_with(READINGS) == 6
+
+
+class SlidingKey:
+    """An API that gives each request back a minute after it came, whoever sent it."""
+
+    def __init__(
+        self, sender: Sender, reset: Callable[[float], object], *, way: float = 0.0
+    ) -> None:
+        """``way``: seconds that a request takes to the API, and its answer back."""
+        self.sender = sender
+        self.sent = 0
+        self.least = 100
+        """The least that it ever had left after a request of the exporter, leaving out what others
+        sent that no answer could show before that request was let go."""
+        self._reset = reset
+        self._way = way
+        self._came: list[float] = []
+        self._others = self._known = 0
+
+    def want(self, priority: Priority, times: int = 1) -> None:
+        self.sender.tasks += [asyncio.create_task(self._send(priority)) for _ in range(times)]
+
+    async def _send(self, priority: Priority) -> None:
+        time, budget = self.sender.time, self.sender.budget
+        await budget.acquire(priority)
+        self.sent += 1
+        known = self._known
+        await time.sleep(self._way)
+        remaining, reset = self.arrive(), self._reset(time.now)
+        others = self._others
+        self.least = min(self.least, remaining + others - known)
+        await time.sleep(self._way)
+        self._known = others
+        self.sender.learn(Limit=100, Remaining=remaining, Reset=reset)
+        budget.release()
+
+    def arrive(self) -> int:
+        """Count one request; return how many are left then."""
+        now = self.sender.time.now
+        self._came = [came for came in self._came if came > now - 60] + [now]
+        return 100 - len(self._came)
+
+    async def others_send(self, seconds: int, *, every: int) -> None:
+        """Let time pass in which others send a request every so many seconds."""
+        for _ in range(seconds // every):
+            self.arrive()
+            self._others += 1
+            await self.sender.time.advance(every)
+
+
+@pytest.mark.parametrize(
+    "reset",
+    [lambda at: int(at) + 60, lambda _: 60, lambda _: ""],
+    ids=["a_minute_ahead", "in_seconds", "none"],
+)
+@pytest.mark.parametrize("way", [0.0, 0.2])
+async def test_what_a_sliding_window_gives_back_is_used(
+    sender: Sender, reset: Callable[[float], object], way: float
+) -> None:
+    """Of 80 allowed at least 75 go out in each minute, and the people's 20 stay untouched."""
+    api = SlidingKey(sender, reset, way=way)
+    sender.budget.reserve("running", 4)
+    api.want(READINGS, 1_000)
+    by_minute = []
+    for _ in range(10):
+        before = api.sent
+        for _ in range(2):
+            api.want(RUNNING)
+            await sender.time.advance(30)
+        by_minute.append(api.sent - before)
+    assert min(by_minute) >= 75
+    assert api.least >= 20
+
+
+async def test_in_a_sliding_window_what_others_use_is_theirs(sender: Sender) -> None:
+    """Others make 12 requests a minute: 68 are ours, as 20 are to be left whatever they do."""
+    api = SlidingKey(sender, lambda at: int(at) + 60)
+    api.want(READINGS, 1_000)
+    await api.others_send(120, every=5)
+    before = api.sent
+    await api.others_send(600, every=5)
+    assert 64 <= (api.sent - before) / 10 <= 68
+    assert api.least >= 20
+
+
+async def test_when_others_use_up_a_sliding_window_nothing_is_sent_for_a_minute(
+    sender: Sender,
+) -> None:
+    for second in range(10):
+        sender.learn(Remaining=50 - 4 * second, Reset=sender.time.now + 60)
+        await sender.time.advance(1)
+    sender.want(RUNNING, 2)
+    await sender.time.advance(58.9)  # the last answer came a second before
+    assert sender.sent == []
+    await sender.time.advance(0.2)
+    assert len(sender.sent) == 2
+
+
+async def test_a_window_that_stands_still_again_gives_nothing_back_before_its_end(
+    sender: Sender,
+) -> None:
+    start = sender.time.now
+    for _ in range(10):
+        sender.learn(Remaining=90, Reset=sender.time.now + 60)
+        await sender.time.advance(1)
+    await sender.time.advance(60)
+    sender.want(RUNNING, 10)
+    await settle()
+    sender.learn(Remaining=20, Reset=start + 130)
+    sender.want(RUNNING)
+    await sender.time.advance(59)
+    assert len(sender.sent) == 10
+    await sender.time.advance(2)
+    assert len(sender.sent) == 11
 
 
 async def test_answers_that_overtake_each_other_do_not_raise_what_is_left(sender: Sender) -> None:

@@ -191,7 +191,6 @@ class Watch:
             scope=Scope(**options),
             intervals=Intervals(running=30, sweep=600, directory=300, readings=60),
             weights=dict.fromkeys(Metric, 1.0) | {Metric.GPU_UTILIZATION: 16.0},
-            idle_threshold=0.05,
             undescribed=lambda: self.undescribed,
             clock=self.clock,
             monotonic=self.clock,

@@ -20,6 +20,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
+from itertools import takewhile
 from random import Random
 from typing import Final, Protocol
 
@@ -119,6 +120,11 @@ class SlidingWindow:
         """Return how many requests count at ``now``."""
         return len(_pruned(self._all, now))
 
+    def counted_by_api(self, now: float) -> int:
+        """Return how many of them are so new that a sliding window of the API counts them."""
+        log = _pruned(self._all, now)
+        return len(log) - sum(1 for _ in takewhile(lambda sent: sent <= now - WINDOW, log))
+
     def spend(self, now: float, *, low: bool) -> None:
         """Count one request."""
         for log in (self._all, self._low) if low else (self._all,):
@@ -130,16 +136,19 @@ class SlidingWindow:
             if log:
                 log.pop()
 
-    def room(self, now: float, *, low: bool) -> float:
-        """Return what the minute's allowance leaves."""
+    def room(self, now: float, *, low: bool, reduction: int = 0) -> float:
+        """Return what is left of the minute's allowance, less a ``reduction``."""
         room = self._terms.allowance - len(_pruned(self._all, now))
-        return min(room, self._terms.patient - len(_pruned(self._low, now))) if low else room
-
-    def opens(self, now: float, *, low: bool) -> float:
-        """Return when enough of the minute's requests are a minute old."""
-        opens = _frees(_pruned(self._all, now), self._terms.allowance, now)
         if low:
-            opens = max(opens, _frees(_pruned(self._low, now), self._terms.patient, now))
+            room = min(room, self._terms.patient - len(_pruned(self._low, now)))
+        return room - reduction
+
+    def opens(self, now: float, *, low: bool, reduction: int = 0) -> float:
+        """Return when enough of the minute's requests are a minute old."""
+        opens = _frees(_pruned(self._all, now), self._terms.allowance - reduction, now)
+        if low:
+            patient = self._terms.patient - reduction
+            opens = max(opens, _frees(_pruned(self._low, now), patient, now))
         return opens
 
 
@@ -155,7 +164,9 @@ def _pruned(log: deque[float], now: float) -> deque[float]:
 
 
 def _frees(log: deque[float], most: int, now: float) -> float:
-    """Return when fewer than ``most`` will count."""
+    """Return when fewer than ``most`` will count; `math.inf` (never) where it is below one."""
+    if most < 1:
+        return math.inf
     return log[len(log) - most] + SPAN if len(log) >= most else now
 
 
@@ -165,13 +176,24 @@ class ServerWindow:
     Answers overtake each other, so within one window (known by its ``Reset``) the lowest figure
     counts; requests on their way count as spent. When the window is over, nothing is known, and
     nothing is held back, until the next answer.
+
+    A window whose ``Reset`` moves on before the window is over is a sliding one: the API frees each
+    request a minute after it came, not all of them at once. There the newest figure counts. What is
+    left and what the exporter itself used in the last minute are together what others leave for it,
+    and in that it has a sliding window of its own.
     """
 
     _SAME = 5.0
-    """Seconds by which the ``Reset`` of one and the same window may go back."""
+    """Seconds by which the ``Reset`` of one and the same window may go back or forth."""
 
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, terms: Terms, window: SlidingWindow) -> None:
         self._terms = terms
+        self._window = window
+        self._first_reset = 0.0
+        """The first ``Reset`` of the present window."""
+        self._sliding = False
+        self._reduction = 0
+        """By how much others' use lowers the allowance, in a sliding window."""
         self._reset = 0.0
         self._ends = 0.0
         self._left = 0.0
@@ -184,14 +206,21 @@ class ServerWindow:
         ends = now + WINDOW if told.reset is None else told.reset - (told.skew or 0.0)
         if now - WINDOW <= ends <= now:
             return  # told about a window that is over by now
-        if not now < ends <= now + LONGEST_WAIT:
-            ends = now + WINDOW
-        reset = told.reset if told.reset is not None else ends
+        reset = told.reset
+        if reset is None or not now < ends <= now + LONGEST_WAIT:
+            ends = reset = now + WINDOW
         known = self._known(now)
         if known and reset < self._reset - self._SAME:
             return  # overtaken by an answer from a later window
         remaining = min(int(told.remaining), self._terms.limit)
         left = remaining - outstanding
+        if not known or self._ends - now < self._SAME:
+            self._first_reset, self._sliding = reset, False
+        elif reset > self._first_reset + self._SAME:
+            self._sliding = True
+        if self._sliding:
+            ours = left + self._window.counted_by_api(now) - self._terms.people
+            self._reduction = max(0, self._terms.allowance - ours)
         if known and reset <= self._reset:
             self._left = min(self._left, left)
             self._told = min(self._told, remaining)
@@ -214,6 +243,8 @@ class ServerWindow:
         """Return what the API leaves beyond the people's part."""
         if not self._known(now):
             return math.inf
+        if self._sliding:
+            return self._window.room(now, low=low, reduction=self._reduction)
         room = self._left - self._terms.people
         if low:
             # What is urgent will need its part of what is left until the window ends.
@@ -222,6 +253,8 @@ class ServerWindow:
 
     def opens(self, now: float, *, low: bool) -> float:
         """Return when the API's window ends; or sooner, when what is urgent needs less of it."""
+        if self._sliding:
+            return min(self._ends, self._window.opens(now, low=low, reduction=self._reduction))
         spare = self._left - self._terms.people - 1
         if low and spare >= 0 and self._terms.reserved:
             return max(now, self._ends - WINDOW * spare / self._terms.reserved)
@@ -235,7 +268,8 @@ class Pace:
     """What can wait goes out evenly, after a first burst of a quarter of its minute.
 
     Time spent idle saves up for another burst; time spent at the end of the minute's allowance
-    does not, or every minute would begin with one.
+    does not, or every minute would begin with one: there only a second's worth is kept, as callers
+    look once a second.
     """
 
     def __init__(self, terms: Terms, window: SlidingWindow) -> None:
@@ -279,7 +313,7 @@ class Pace:
     def _fill(self, now: float) -> None:
         saved = min(self._tokens, self._burst)
         grown = saved + max(0.0, now - self._filled_at) * self._rate
-        most = self._burst if self._filling else 1.0
+        most = self._burst if self._filling else 1.0 + self._rate
         self._tokens = max(saved, min(grown, most))
         self._filled_at = now
         self._filling = self._window.room(now, low=True) >= 1

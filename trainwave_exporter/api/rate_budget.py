@@ -91,7 +91,7 @@ class RateBudget:
     ) -> None:
         self._terms = Terms(share=share, limit=initial_limit)
         self._window = SlidingWindow(self._terms)
-        self._server = ServerWindow(self._terms)
+        self._server = ServerWindow(self._terms, self._window)
         self._pace = Pace(self._terms, self._window)
         self._block = Block(self._terms, random, monotonic)
         self._gates: tuple[Gate, ...] = (self._block, self._window, self._server, self._pace)
