@@ -13,7 +13,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger.entry import JobEntry, Labels, SeriesEntry, Totals
-from trainwave_exporter.ledger.observe import abandoned, observe
+from trainwave_exporter.ledger.idleness import abandoned
+from trainwave_exporter.ledger.observe import observe
 from trainwave_exporter.ledger.rules import Rules
 from trainwave_exporter.ledger.store import Batch, State
 from trainwave_exporter.ledger.units import milliseconds
