@@ -77,6 +77,14 @@ def test_negative_and_absurd_amounts_are_unreadable(told: Any) -> None:
         amount(told)
 
 
+@pytest.mark.parametrize("bits", [31, 32, 63, 64])
+def test_the_largest_number_of_a_machine_is_no_amount(bits: int) -> None:
+    for convert in (amount, balance, size, megabytes, gigabytes):
+        with pytest.raises(Misread, match="out_of_range"):
+            convert(2**bits - 1)
+    assert amount(2**31 - 2) == 2**31 - 2
+
+
 def test_only_a_balance_may_be_below_zero() -> None:
     assert balance(-250) == -250
     with pytest.raises(Misread):

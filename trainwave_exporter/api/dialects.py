@@ -62,6 +62,8 @@ class Context(Struct, frozen=True, kw_only=True):
     received_at: float
     cost_unit: CostUnit
     inline_units: Mapping[Metric, Unit]
+    skew: float = 0.0
+    """Seconds that the API's clock is ahead of ours."""
 
 
 def read_job(raw: object, context: Context, notes: list[Fact]) -> Job | None:
@@ -222,7 +224,7 @@ def _inline_readings(metrics: Fields, context: Context) -> Readings:
         value = metrics.raw.get(name)
         if value is not None:
             unit = context.inline_units[metric]
-            found = read_reading(value, unit, context.received_at)
+            found = read_reading(value, unit, context.received_at, context.skew)
             for problem in found.problems:
                 metrics.about(metric.value).complain(problem)
             if found.reading:
