@@ -145,7 +145,7 @@ class Judgement(Struct, frozen=True, gc=False):
     read_at: int | None = None
     """When the last reading was taken; None: there was none, or the job is over."""
     idle_millionths: int = 0
-    """The part of its GPUs that did nothing by that reading."""
+    """The part of its GPUs that was known to do nothing by that reading."""
     idle_since: int | None = None
     """Since when none of its GPUs did anything."""
     owed_idle: int = 0
@@ -157,6 +157,15 @@ class Judgement(Struct, frozen=True, gc=False):
     They become waste as the bill comes."""
     unpriced_idle: int = 0
     """GPU milliseconds idle whose price is not known yet."""
+    use: str = ""
+    """How each GPU was used by the last reading (`gpu_use.encoded`)."""
+    unbilled: int | None = None
+    """Micro-dollars that its running time was worth and that no bill covers yet; None: its price is
+    not known."""
+    unbilled_launching: int = 0
+    """Likewise of the time before it ran. Whether that is billed at all shows with the bill."""
+    interval: IdleInterval | None = None
+    """The last idle interval, which the next idle time may go on with."""
 
 
 class Peaks(Struct, frozen=True, gc=False):

@@ -1,10 +1,12 @@
 """What one more sighting of a job says of its waste: idle GPU time, and money spent without use.
 
-Pure functions.
+Idle GPU time is valued at the price of its hour when it is seen, and becomes waste as the bill that
+covers it comes. Pure functions.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from msgspec import Struct
@@ -12,19 +14,34 @@ from msgspec.structs import replace
 
 from trainwave_exporter.ledger import waste
 from trainwave_exporter.ledger.curve import FINISH_GRACE
-from trainwave_exporter.ledger.entry import Curve, JobEntry, Judgement, Totals
+from trainwave_exporter.ledger.entry import (
+    UTILIZATION_BUCKET,
+    IdleInterval,
+    JobEntry,
+    Judgement,
+    Peaks,
+    Totals,
+    UtilizationBucket,
+)
+from trainwave_exporter.ledger.gpu_use import gpu_use
+from trainwave_exporter.ledger.peaks import peaks
 from trainwave_exporter.ledger.rules import Rules
-from trainwave_exporter.ledger.units import HOUR, milliseconds
-from trainwave_exporter.model import Job, JobState
+from trainwave_exporter.ledger.unbilled import Bill, billed, price_of
+from trainwave_exporter.ledger.units import HOUR, gpu_milliseconds, milliseconds
+from trainwave_exporter.ledger.waste import Stretch
+from trainwave_exporter.model import Job, Quantity
 
-_WAITING: Final = frozenset({JobState.SUBMIT_CODE, JobState.LAUNCHING})
+NOTHING: Final = Judgement()
 
 
 class Assessment(Struct, frozen=True):
-    """A job's totals and the state of its idleness after a sighting."""
+    """What a sighting adds to a job's idle time and waste."""
 
     totals: Totals
     judgement: Judgement
+    peaks: Peaks
+    idled: tuple[IdleInterval, ...] = ()
+    used: tuple[UtilizationBucket, ...] = ()
 
 
 def assess(known: JobEntry | None, entry: JobEntry, job: Job, rules: Rules) -> Assessment:
@@ -33,76 +50,166 @@ def assess(known: JobEntry | None, entry: JobEntry, job: Job, rules: Rules) -> A
     ``known`` is the entry before it; ``entry`` holds the meters and the totals of cost and GPU time
     after it.
     """
-    before = Totals() if known is None else known.totals
-    rise = entry.totals.cost - before.cost
-    totals, judgement = _judged(entry, job, entry.totals, rules)
-    totals = waste.wasted(
-        totals,
-        idle=_idle_money(totals.idle - before.idle, entry.cost, entry.gpu),
-        launching=_launching_money(known, entry, job, rise, rules),
-        after_finish=_late_money(known, rise, milliseconds(job.confirmed_at)),
+    another_run = known is not None and known.over and not job.finished
+    judgement = NOTHING if another_run else entry.judgement
+    bill = billed(known, entry, job, judgement, rules)
+    totals, judgement, stretch = _judged(entry, job, judgement, rules)
+    totals = waste.wasted(totals, launching=bill.stuck, after_finish=bill.after_finish)
+    judgement, interval = _valued(known, entry, job, judgement, stretch)
+    judgement = _valued_at_the_end(known, entry, totals, judgement)
+    judgement = replace(
+        judgement, unbilled=bill.unbilled, unbilled_launching=bill.unbilled_launching
     )
-    return Assessment(totals, judgement)
+    totals, judgement = _booked(entry, job, totals, judgement, bill)
+    return Assessment(
+        totals,
+        judgement,
+        peaks(entry.peaks, job),
+        idled=() if interval is None else (interval,),
+        used=() if stretch is None else tuple(_buckets(stretch)),
+    )
 
 
 def abandoned(entry: JobEntry) -> JobEntry:
     """Return the entry of a job that is watched no longer: nothing more will judge its GPU time."""
     totals, _ = waste.settled(entry.totals, entry.judgement)
-    return replace(entry, totals=waste.given_up(totals), judgement=Judgement())
+    return replace(entry, totals=waste.given_up(totals), judgement=NOTHING)
 
 
-def _judged(entry: JobEntry, job: Job, totals: Totals, rules: Rules) -> tuple[Totals, Judgement]:
-    """Return the totals and verdicts after what the job's GPUs are said to do."""
-    known = entry.judgement
+def _judged(
+    entry: JobEntry, job: Job, known: Judgement, rules: Rules
+) -> tuple[Totals, Judgement, Stretch | None]:
+    """Return the totals and what is known after what the job's GPUs are reported to do."""
+    totals = entry.totals
     if job.finished:
-        totals, _ = waste.settled(totals, known)
-        return waste.given_up(totals), Judgement()
+        totals, known = waste.settled(totals, waste.unread(known))
+        return waste.given_up(totals), known, None
     if not job.running:
-        return totals, replace(known, idle_since=None)
+        totals, known = waste.settled(totals, known)
+        return totals, replace(known, idle_since=None), None
     at = milliseconds(job.confirmed_at)
-    reading = job.readings.gpu_utilization
-    idle = waste.idle_part(reading, rules)
-    if reading is not None and idle is not None:
+    reading, stretch = job.readings.gpu_utilization, None
+    if reading is not None and reading.quantity is Quantity.RATIO:
         read_at = milliseconds(reading.at)
         at = max(at, read_at)
         if known.read_at is None or read_at - known.read_at > rules.reading_gap:
             totals, known = waste.settled(totals, known)
             totals = waste.given_up(totals)
-        warm_at = (entry.running_since or read_at) + rules.warm_up
-        known = waste.judged(known, read_at, idle, job.gpus, warm_at, rules)
+        since = read_at if entry.running_since is None else entry.running_since
+        known, stretch = waste.judged(
+            known,
+            read_at,
+            gpu_use(reading),
+            job.gpus,
+            since + rules.warm_up,
+            rules,
+            behind=round((read_at - since) * (job.gpus or 0)) - totals.gpu,
+        )
     totals, known = waste.settled(totals, known)
     fresh = known.read_at is not None and at - known.read_at <= rules.reading_gap
     kept = round(rules.reading_gap * (job.gpus or 0)) if fresh else 0
-    if not fresh:
-        known = Judgement()
-    return waste.given_up(totals, kept), known
+    return waste.given_up(totals, kept), known if fresh else waste.unread(known), stretch
 
 
-def _idle_money(idle: int, cost: Curve | None, gpu: Curve | None) -> int:
-    """Return what so many idle GPU milliseconds cost at the present price."""
-    if not idle or cost is None or gpu is None or not cost.last.rate or not gpu.last.rate:
-        return 0
-    return idle * cost.last.rate // gpu.last.rate
+def _valued(
+    known: JobEntry | None, entry: JobEntry, job: Job, judgement: Judgement, stretch: Stretch | None
+) -> tuple[Judgement, IdleInterval | None]:
+    """Return what idle time is worth by now, and the idle interval that changed.
+
+    A stretch is valued at the price that was known when it began; what had none, at the first
+    price that is reported.
+    """
+    price = price_of(entry, job)
+    idle = 0 if stretch is None else stretch.idle
+    worth = _worth(idle, _price_before(known, price), entry, job)
+    earlier = _worth(judgement.unpriced_idle, price, entry, job)
+    if not idle and not earlier:
+        return judgement, None
+    judgement = replace(
+        judgement,
+        idle_value=judgement.idle_value + (worth or 0) + (earlier or 0),
+        unpriced_idle=(judgement.unpriced_idle if earlier is None else 0)
+        + (idle if worth is None else 0),
+    )
+    interval = judgement.interval
+    if interval is not None and earlier:
+        most = _worth(interval.gpu, price, entry, job) or 0
+        value = min(interval.value + earlier, max(interval.value, most))
+        interval = replace(interval, value=value)
+    if stretch is not None and idle:
+        if interval is None or interval.end != stretch.idle_from:
+            interval = IdleInterval(stretch.idle_from, stretch.idle_from, 0, 0)
+        interval = IdleInterval(
+            interval.begin, stretch.end, interval.gpu + idle, interval.value + (worth or 0)
+        )
+    return replace(judgement, interval=interval), interval
 
 
-def _launching_money(
-    known: JobEntry | None, entry: JobEntry, job: Job, rise: int, rules: Rules
-) -> int:
-    """Return which part of a rise a job cost that should be running by now."""
-    if rise <= 0 or job.state not in _WAITING or job.finished or entry.cost is None:
-        return 0
-    last = entry.cost.last
-    if last.rate:
-        billed_since = last.at - last.told * HOUR // last.rate
+def _price_before(known: JobEntry | None, price: int | None) -> int | None:
+    """Return the price as it was known before a sighting, or else the present one."""
+    before = None if known is None or known.cost is None else known.cost.last.rate
+    return price if before is None else before
+
+
+def _worth(gpu_time: int, price: int | None, entry: JobEntry, job: Job) -> int | None:
+    """Return what GPU time costs at a price; None where price or number of GPUs is not known."""
+    if job.gpus is not None:
+        rate: int | None = gpu_milliseconds(job.gpus)
     else:
-        billed_since = entry.life.created or entry.first_seen
-    before = known.cost.last.at if known is not None and known.cost is not None else billed_since
-    late = last.at - max(before, billed_since + rules.launch_bound)
-    return rise * late // (last.at - before) if 0 < late <= last.at - before else 0
+        rate = None if entry.gpu is None else entry.gpu.last.rate
+    return None if price is None or not rate else gpu_time * price // rate
 
 
-def _late_money(known: JobEntry | None, rise: int, at: int) -> int:
-    """Return which part of a rise came when the job was over, and its bill had to be complete."""
-    if rise <= 0 or known is None or known.over_seen is None:
-        return 0
-    return rise if at - known.over_seen > FINISH_GRACE else 0
+def _valued_at_the_end(
+    known: JobEntry | None, entry: JobEntry, totals: Totals, judgement: Judgement
+) -> Judgement:
+    """Return the idleness of a job that is over, what never had a price valued at its mean price.
+
+    That is its cost over its GPU time, either of which may still rise.
+    """
+    unpriced = judgement.unpriced_idle
+    if not entry.over or not unpriced:
+        return judgement
+    before = known.totals if known is not None and known.over else Totals()
+    more = _at_mean_price(unpriced, totals) - _at_mean_price(unpriced, before)
+    return replace(judgement, idle_value=judgement.idle_value + max(0, more))
+
+
+def _at_mean_price(idle: int, totals: Totals) -> int:
+    return idle * (totals.cost - totals.waste_after_finish) // totals.gpu if totals.gpu else 0
+
+
+def _booked(
+    entry: JobEntry, job: Job, totals: Totals, judgement: Judgement, bill: Bill
+) -> tuple[Totals, Judgement]:
+    """Return the totals with the idle time that bills cover by now, and what they do not.
+
+    Idle time counts as the last to be billed. Of a job that is over, what no bill covered by the
+    time that its bill is complete is dropped.
+    """
+    unbilled = bill.unbilled or 0
+    if entry.over and unbilled <= (price_of(entry, job) or 0) * FINISH_GRACE // HOUR:
+        unbilled = 0  # when exactly it ended may not be known
+    booked = waste.wasted(totals, idle=max(0, judgement.idle_value - unbilled))
+    left = judgement.idle_value - (booked.waste_idle - totals.waste_idle)
+    since = None if entry.over_seen is None else milliseconds(job.confirmed_at) - entry.over_seen
+    settled = since is not None and since > FINISH_GRACE
+    if settled and bill.unbilled is not None and not unbilled:
+        left = 0
+    return booked, replace(judgement, idle_value=left)
+
+
+def _buckets(stretch: Stretch) -> Iterator[UtilizationBucket]:
+    """Yield what a stretch adds to each bucket of utilization that it touches."""
+    observed = stretch.idle + stretch.busy
+    if not observed:
+        return
+    length = stretch.end - stretch.begin
+    at, seen, used = stretch.begin, 0, 0
+    while at < stretch.end:
+        begin = at // UTILIZATION_BUCKET * UTILIZATION_BUCKET
+        at = min(stretch.end, begin + UTILIZATION_BUCKET)
+        seen_by_then = observed * (at - stretch.begin) // length
+        used_by_then = stretch.used * (at - stretch.begin) // length
+        yield UtilizationBucket(begin, seen_by_then - seen, used_by_then - used)
+        seen, used = seen_by_then, used_by_then

@@ -11,12 +11,15 @@ from msgspec.structs import replace
 from trainwave_exporter.ledger import curve, idleness
 from trainwave_exporter.ledger.entry import (
     Curve,
+    IdleInterval,
     JobEntry,
     Labels,
     Life,
     Meter,
     Sighting,
+    UtilizationBucket,
 )
+from trainwave_exporter.ledger.peaks import rose
 from trainwave_exporter.ledger.rules import Rules
 from trainwave_exporter.ledger.store import Point
 from trainwave_exporter.ledger.units import DAY, gpu_milliseconds, microdollars, milliseconds
@@ -36,6 +39,10 @@ class Observed(Struct, frozen=True):
     """From when on kept sightings are not to be kept any more: job, meter, time."""
     correction: int = 0
     """Micro-dollars by which the cost changed otherwise than by time going by."""
+    idled: tuple[IdleInterval, ...] = ()
+    """Idle intervals, each in the place of one that began at the same time."""
+    used: tuple[UtilizationBucket, ...] = ()
+    """What is added to buckets of utilization."""
 
 
 def observe(known: JobEntry | None, job: Job, rules: Rules) -> Observed:
@@ -51,7 +58,7 @@ def observe(known: JobEntry | None, job: Job, rules: Rules) -> Observed:
         gpu=max(entry.totals.gpu, _told(gpu.curve)),
     )
     found = idleness.assess(known, replace(entry, totals=totals), job, rules)
-    entry = replace(entry, totals=found.totals, judgement=found.judgement)
+    entry = replace(entry, totals=found.totals, judgement=found.judgement, peaks=found.peaks)
     if known is not None and entry == known:
         entry = replace(entry, last_seen=max(known.last_seen, at // DAY * DAY))
     elif entry.last_seen < at:
@@ -62,14 +69,19 @@ def observe(known: JobEntry | None, job: Job, rules: Rules) -> Observed:
         points=tuple(Point(job.id, m, step.kept) for m, step in steps if step.kept is not None),
         dropped=tuple((job.id, m, step.dropped) for m, step in steps if step.dropped is not None),
         correction=cost.correction,
+        idled=found.idled,
+        used=found.used,
     )
 
 
 def irrelevant(before: Job, after: Job) -> bool:
-    """Tell whether `observe` would find the same: of readings, it looks at one metric only."""
-    if before.readings.gpu_utilization != after.readings.gpu_utilization:
+    """Tell whether `observe` would find the same: of readings, it looks at three."""
+    then, now = before.readings, after.readings
+    if then.gpu_utilization != now.gpu_utilization:
         return False
-    return replace(after, readings=before.readings) == before
+    if rose(then.memory, now.memory) or rose(then.gpu_memory, now.gpu_memory):
+        return False
+    return replace(after, readings=then) == before
 
 
 def _described(known: JobEntry | None, job: Job, at: int) -> JobEntry:

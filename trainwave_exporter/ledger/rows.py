@@ -64,6 +64,13 @@ JOB: Final = (
     "owed_busy",
     "idle_value",
     "unpriced_idle",
+    "gpu_use",
+    "unbilled",
+    "unbilled_launching",
+    "interval_begin",
+    "interval_end",
+    "interval_gpu",
+    "interval_value",
     *(f"series_{column}" for column in _LABELS),
     "state",
     "run",
@@ -82,12 +89,13 @@ Row = Sequence[Any]
 """Values as SQLite takes and gives them: whole numbers, texts and None."""
 
 _NO_CURVE = (*(None,) * (2 * len(SIGHTING)), 0)
+_NO_INTERVAL = (None,) * len(IdleInterval.__struct_fields__)
 _NO_LABELS = (None,) * len(_LABELS)
 
 
 def job_row(entry: JobEntry) -> Row:
     """Return the row of a job."""
-    life, judgement = entry.life, entry.judgement
+    life = entry.life
     return (
         entry.id,
         entry.account,
@@ -104,7 +112,7 @@ def job_row(entry: JobEntry) -> Row:
         *_curve_row(entry.cost),
         *_curve_row(entry.gpu),
         *astuple(entry.totals),
-        *astuple(judgement),
+        *_judgement_row(entry.judgement),
         *(_NO_LABELS if entry.series is None else _labels_row(entry.series)),
         entry.state,
         entry.run,
@@ -132,15 +140,15 @@ def job_entry(row: Row) -> JobEntry:
         cost=_curve(row[14:23]),
         gpu=_curve(row[23:32]),
         totals=Totals(*row[32:40]),
-        judgement=Judgement(*row[40:47]),
-        series=None if row[47] is None else Labels(*row[47:50]),
-        state=row[50],
-        run=row[51],
-        cost_base=row[52],
-        gpu_base=row[53],
-        suspect_cost=row[54],
-        suspect_gpu=row[55],
-        peaks=Peaks(*row[56:60]),
+        judgement=_judgement(row[40:54]),
+        series=None if row[54] is None else Labels(*row[54:57]),
+        state=row[57],
+        run=row[58],
+        cost_base=row[59],
+        gpu_base=row[60],
+        suspect_cost=row[61],
+        suspect_gpu=row[62],
+        peaks=Peaks(*row[63:67]),
     )
 
 
@@ -179,6 +187,17 @@ def idle_interval(row: Row) -> IdleInterval:
 def utilization_bucket(row: Row) -> UtilizationBucket:
     """Return the bucket of the columns begin, observed and used."""
     return UtilizationBucket(*row)
+
+
+def _judgement_row(judgement: Judgement) -> Row:
+    *plain, interval = astuple(judgement)
+    return (*plain, *(_NO_INTERVAL if interval is None else astuple(interval)))
+
+
+def _judgement(row: Row) -> Judgement:
+    *plain, begin, end, gpu, value = row
+    interval = None if begin is None else IdleInterval(begin, end, gpu, value)
+    return Judgement(*[*plain, interval])
 
 
 def _curve_row(curve: Curve | None) -> Row:
