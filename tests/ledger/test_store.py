@@ -87,6 +87,8 @@ jobs = st.builds(
         st.sampled_from(["", '{"0":0}']),
         maybe,
         numbers,
+        maybe,
+        maybe,
         st.none() | st.builds(IdleInterval, *[numbers] * 4),
     ),
     series=st.none() | labels,

@@ -164,6 +164,10 @@ class Judgement(Struct, frozen=True, gc=False):
     not known."""
     unbilled_launching: int = 0
     """Likewise of the time before it ran. Whether that is billed at all shows with the bill."""
+    earlier_price: int | None = None
+    """Its price before the last change, micro-dollars an hour; None: it never changed."""
+    price_since: int | None = None
+    """When that was."""
     interval: IdleInterval | None = None
     """The last idle interval, which the next idle time may go on with."""
 

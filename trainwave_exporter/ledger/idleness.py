@@ -26,7 +26,7 @@ from trainwave_exporter.ledger.entry import (
 from trainwave_exporter.ledger.gpu_use import gpu_use
 from trainwave_exporter.ledger.peaks import peaks
 from trainwave_exporter.ledger.rules import Rules
-from trainwave_exporter.ledger.unbilled import Bill, billed, price_of
+from trainwave_exporter.ledger.unbilled import Bill, billed, price_change, price_of
 from trainwave_exporter.ledger.units import HOUR, gpu_milliseconds, milliseconds
 from trainwave_exporter.ledger.waste import Stretch
 from trainwave_exporter.model import Job, Quantity
@@ -116,12 +116,14 @@ def _valued(
 ) -> tuple[Judgement, IdleInterval | None]:
     """Return what idle time is worth by now, and the idle interval that changed.
 
-    A stretch is valued at the price that was known when it began; what had none, at the first
-    price that is reported.
+    What had no price is valued at the first that is reported.
     """
     price = price_of(entry, job)
+    since = price_change(known, entry, price)
+    if since is not None and known is not None and known.cost is not None:
+        judgement = replace(judgement, earlier_price=known.cost.last.rate, price_since=since)
     idle = 0 if stretch is None else stretch.idle
-    worth = _worth(idle, _price_before(known, price), entry, job)
+    worth = 0 if stretch is None else _worth_of(stretch, judgement, price, entry, job)
     earlier = _worth(judgement.unpriced_idle, price, entry, job)
     if not idle and not earlier:
         return judgement, None
@@ -145,10 +147,17 @@ def _valued(
     return replace(judgement, interval=interval), interval
 
 
-def _price_before(known: JobEntry | None, price: int | None) -> int | None:
-    """Return the price as it was known before a sighting, or else the present one."""
-    before = None if known is None or known.cost is None else known.cost.last.rate
-    return price if before is None else before
+def _worth_of(
+    stretch: Stretch, judgement: Judgement, price: int | None, entry: JobEntry, job: Job
+) -> int | None:
+    """Return what the idle time of a stretch costs, before and after the last change of price."""
+    since = stretch.idle_from if judgement.price_since is None else judgement.price_since
+    length = stretch.end - stretch.idle_from
+    passed = min(max(0, since - stretch.idle_from), length)
+    before = stretch.idle * passed // length if length else 0
+    old = _worth(before, judgement.earlier_price, entry, job) if before else 0
+    new = _worth(stretch.idle - before, price, entry, job)
+    return None if old is None or new is None else old + new
 
 
 def _worth(gpu_time: int, price: int | None, entry: JobEntry, job: Job) -> int | None:

@@ -39,6 +39,23 @@ def price_of(entry: JobEntry, job: Job) -> int | None:
     return None if entry.cost is None else entry.cost.last.rate
 
 
+def price_change(known: JobEntry | None, entry: JobEntry, price: int | None) -> int | None:
+    """Return since when a job has another price than at the sighting before; None: it has not.
+
+    Where what was billed between the two sightings lies between both prices, it says when the
+    price changed; else it is the time at which the new one was reported.
+    """
+    if known is None or known.cost is None or entry.cost is None:
+        return None
+    before, last = known.cost.last, entry.cost.last
+    if price is None or before.rate is None or price == before.rate:
+        return None
+    later = ((last.told - before.told) * HOUR - before.rate * (last.at - before.at)) // (
+        price - before.rate
+    )
+    return last.at - later if 0 <= later <= last.at - before.at else last.at
+
+
 def billed(
     known: JobEntry | None, entry: JobEntry, job: Job, judgement: Judgement, rules: Rules
 ) -> Bill:
@@ -159,7 +176,7 @@ def _stuck_later(entry: JobEntry, price: int, launching: int, covered: int, rule
 
     ``launching`` is what was not billed of that time, ``covered`` what is billed of it now.
     """
-    end = entry.cost.last.at if entry.cost is not None else entry.last_seen
+    end = entry.life.finished or entry.over_seen or entry.last_seen
     _, worth = _worth(entry, price, end)
     allowed = max(0, price * rules.launch_bound // HOUR - max(0, worth - launching))
     return max(0, covered - allowed)
