@@ -411,6 +411,67 @@ def test_a_job_that_runs_again_begins_with_nothing_to_be_billed() -> None:
     assert (judgement.idle_value, judgement.unbilled, judgement.read_at) == (0, 0, None)
 
 
+# Per job
+
+
+def shown(story: Story) -> dict[Waste, float]:
+    idleness = story.world.idleness()
+    assert idleness is not None
+    return dict(idleness.waste_dollars)
+
+
+def test_a_job_shows_idle_time_that_is_not_billed_yet() -> None:
+    """What is never billed is taken back when the bill is complete."""
+    story = Story()
+    story.run(30, told(in_steps(20)))
+    assert story.waste() == only(idle=6.0)
+    assert shown(story) == {Waste.GPU_IDLE: 11.4}
+    for _ in range(5):
+        story.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
+        story.world.now += MINUTE
+    assert shown(story) == {Waste.GPU_IDLE: 11.4}
+
+
+def test_what_was_never_billed_is_taken_back_a_day_after_the_end() -> None:
+    """Readings until minute 31, of a job that ended at 30: the last minute is not billed."""
+    story = Story()
+    story.run(32, at_once)
+    over = {"cost_dollars": 18.0, "gpu_hours": 4.0, "finished_at": START + 30 * MINUTE}
+    story.see("SUCCESS", **over)
+    assert story.waste() == only(idle=12.0)
+    assert shown(story) == {Waste.GPU_IDLE: 12.6}
+    story.world.now += 86_400
+    story.see("SUCCESS", **over)
+    assert story.waste() == only(idle=12.0)
+    assert shown(story) == {Waste.GPU_IDLE: 12.0}
+
+
+def test_idle_gpus_whose_price_is_unknown_show_no_dollars() -> None:
+    story = Story(hourly_cost_dollars=None)
+    story.run(30, lambda _: 0.0)
+    assert shown(story) == {}
+    story.see("SUCCESS", cost_dollars=0.0, gpu_hours=4.0)
+    assert shown(story) == {}
+    story.world.now += MINUTE
+    story.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
+    assert shown(story) == {Waste.GPU_IDLE: 11.4}
+
+
+def test_a_job_that_never_ran_shows_what_it_wasted() -> None:
+    story = Story(started_at=None, created_at=START - 60 * MINUTE)
+    story.see("LAUNCHING", cost_dollars=36.0)
+    assert shown(story) == {Waste.STUCK_LAUNCHING: 27.0}
+    idleness = story.world.idleness()
+    assert idleness is not None
+    assert (idleness.gpu_hours, idleness.idle_since) == (None, None)
+
+
+def test_a_job_of_which_nothing_is_known_shows_nothing() -> None:
+    story = Story()
+    story.see(cost_dollars=1.0)
+    assert story.world.idleness() is None
+
+
 # Intervals, buckets and peaks
 
 

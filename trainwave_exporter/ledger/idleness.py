@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger import waste
-from trainwave_exporter.ledger.curve import FINISH_GRACE
+from trainwave_exporter.ledger.curve import FINISH_GRACE, TOLERANCE
 from trainwave_exporter.ledger.entry import (
     UTILIZATION_BUCKET,
     IdleInterval,
@@ -27,10 +27,12 @@ from trainwave_exporter.ledger.gpu_use import gpu_use
 from trainwave_exporter.ledger.peaks import peaks
 from trainwave_exporter.ledger.rules import Rules
 from trainwave_exporter.ledger.unbilled import Bill, billed, price_change, price_of
-from trainwave_exporter.ledger.units import HOUR, gpu_milliseconds, milliseconds
+from trainwave_exporter.ledger.units import DAY, HOUR, gpu_milliseconds, milliseconds
 from trainwave_exporter.ledger.waste import Stretch
 from trainwave_exporter.model import Job, Quantity
 
+LATEST_BILL: Final = DAY
+"""Milliseconds after which no bill is expected any more for a job that is over."""
 NOTHING: Final = Judgement()
 
 
@@ -193,17 +195,21 @@ def _booked(
 ) -> tuple[Totals, Judgement]:
     """Return the totals with the idle time that bills cover by now, and what they do not.
 
-    Idle time counts as the last to be billed. Of a job that is over, what no bill covered by the
-    time that its bill is complete is dropped.
+    Idle time counts as the last to be billed. What no bill covers is dropped when the bill of a
+    job that is over is complete, or `LATEST_BILL` after its end.
     """
     unbilled = bill.unbilled or 0
-    if entry.over and unbilled <= (price_of(entry, job) or 0) * FINISH_GRACE // HOUR:
-        unbilled = 0  # when exactly it ended may not be known
+    doubt = TOLERANCE
+    if entry.life.finished is None:  # when exactly it ended is not known
+        doubt += (price_of(entry, job) or 0) * FINISH_GRACE // HOUR
+    if entry.over and unbilled <= doubt:
+        unbilled = 0
     booked = waste.wasted(totals, idle=max(0, judgement.idle_value - unbilled))
     left = judgement.idle_value - (booked.waste_idle - totals.waste_idle)
     since = None if entry.over_seen is None else milliseconds(job.confirmed_at) - entry.over_seen
     settled = since is not None and since > FINISH_GRACE
-    if settled and bill.unbilled is not None and not unbilled:
+    complete = settled and bill.unbilled is not None and not unbilled
+    if complete or (since is not None and since > LATEST_BILL):
         left = 0
     return booked, replace(judgement, idle_value=left)
 
