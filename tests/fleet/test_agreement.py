@@ -10,7 +10,8 @@ from trainwave_exporter.fleet.agreement import Agreement, Outcome, Source, diffe
 from trainwave_exporter.model import Point, Quantity, Reading
 
 JOB, ENDPOINT = Source.JOB, Source.ENDPOINT
-TAKEN, HELD, CONTRADICTED = Outcome.TAKEN, Outcome.HELD, Outcome.CONTRADICTED
+TAKEN, HELD = Outcome.TAKEN, Outcome.HELD
+DOUBTED, CONTRADICTED = Outcome.DOUBTED, Outcome.CONTRADICTED
 
 
 def whole(value: float, at: float = 0.0) -> Reading:
@@ -67,7 +68,14 @@ def outcomes(*steps: tuple[Source, float, float]) -> list[Outcome]:
 
 def test_a_difference_that_both_sources_repeat_is_a_contradiction() -> None:
     steps = (ENDPOINT, 0.9, 0), (JOB, 0, 30), (JOB, 0, 60), (ENDPOINT, 0.9, 70), (JOB, 0, 90)
-    assert outcomes(*steps) == [TAKEN, HELD, HELD, CONTRADICTED, CONTRADICTED]
+    assert outcomes(*steps) == [TAKEN, HELD, HELD, DOUBTED, CONTRADICTED]
+    assert outcomes(*steps, (ENDPOINT, 0.9, 100))[-1] is CONTRADICTED
+
+
+def test_a_dip_between_two_readings_of_the_other_source_is_no_contradiction() -> None:
+    """A checkpoint: the list happens to see it, the endpoint does not."""
+    steps = (ENDPOINT, 0.9, 0), (JOB, 0, 30), (ENDPOINT, 0.9, 50), (ENDPOINT, 0.9, 55)
+    assert outcomes(*steps, (JOB, 0.9, 60)) == [TAKEN, HELD, DOUBTED, DOUBTED, TAKEN]
 
 
 def test_a_difference_that_the_other_source_confirms_was_a_change() -> None:
@@ -82,7 +90,7 @@ def test_a_difference_that_is_taken_back_was_none() -> None:
 
 def test_a_contradiction_ends_when_the_sources_agree() -> None:
     steps = (ENDPOINT, 0.9, 0), (JOB, 0, 30), (ENDPOINT, 0.9, 70), (JOB, 0.9, 90), (JOB, 0, 120)
-    assert outcomes(*steps) == [TAKEN, HELD, CONTRADICTED, TAKEN, HELD]
+    assert outcomes(*steps) == [TAKEN, HELD, DOUBTED, TAKEN, HELD]
 
 
 def test_a_point_from_before_the_difference_contradicts_nothing() -> None:

@@ -2,9 +2,9 @@
 
 A list or a job's page carries one number, the metric's endpoint another. They are read at different
 moments, so that a difference may be a change, which the other source confirms when it is read next.
-Where each was read after the other and they still differ, they contradict each other, and what the
-GPUs do is unknown. They differ where the one shows idle GPUs, the other does not, and more than
-`MARGIN` lies between; and only as long as both readings are of about the same time.
+If it does not, what the GPUs do is unknown; if the first source then repeats the difference, too,
+they contradict each other. They differ where the one shows idle GPUs, the other does not, and more
+than `MARGIN` lies between; and only as long as both readings are of about the same time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,21 @@ class Outcome(Enum):
     TAKEN = "taken"
     HELD = "held"
     """It may be a change: the other source has to confirm it."""
+    DOUBTED = "doubted"
+    """The other source did not confirm it: neither is believed."""
     CONTRADICTED = "contradicted"
+    """Both sources repeated what they say."""
+
+
+@dataclass(slots=True)
+class _Difference:
+    first: Source
+    """Which source differed first, and at what time."""
+    since: float
+    repeated: bool = False
+    """The other source has been read since, and still differs."""
+    confirmed: bool = False
+    """After that the first one has."""
 
 
 @dataclass(slots=True)
@@ -43,8 +57,8 @@ class Agreement:
 
     job: Reading | None = None
     endpoint: Reading | None = None
-    differs_since: tuple[Source | None, float] | None = None
-    """Which source differed first, None once both have, and since when; None: they agree."""
+    difference: _Difference | None = None
+    """None: they agree."""
 
     def weigh(
         self, source: Source, reading: Reading, gpus: float | None, *, threshold: float, gap: float
@@ -63,21 +77,22 @@ class Agreement:
             or abs(other.at - reading.at) > gap
             or not differ(other, reading, gpus, threshold)
         ):
-            self.differs_since = None
+            self.difference = None
             return Outcome.TAKEN
-        if self.differs_since is None:
-            self.differs_since = source, reading.at
-        first, since = self.differs_since
-        if first is source:
+        difference = self.difference
+        if difference is None:
+            self.difference = _Difference(source, reading.at)
             return Outcome.HELD
-        if reading.at <= since:
-            return Outcome.TAKEN  # it is of the time before the other source differed
-        self.differs_since = None, since
-        return Outcome.CONTRADICTED
-
-    def forget(self) -> None:
-        """Forget all."""
-        self.job = self.endpoint = self.differs_since = None
+        if difference.first is source:
+            difference.confirmed = difference.repeated
+        elif reading.at > difference.since:
+            difference.repeated = True
+        if difference.confirmed:
+            return Outcome.CONTRADICTED
+        if difference.repeated:
+            return Outcome.DOUBTED
+        # A point of the other source from before the difference says nothing against it.
+        return Outcome.HELD if difference.first is source else Outcome.TAKEN
 
 
 def differ(one: Reading, other: Reading, gpus: float | None, threshold: float) -> bool:

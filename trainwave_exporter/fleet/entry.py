@@ -48,8 +48,8 @@ class Entry:
     leaves_at: float | None = None
     received_at: dict[Metric, float] = field(default_factory=dict)
     """When each reading came, by our clock."""
-    agreement: Agreement = field(default_factory=Agreement)
-    """Of its GPU utilization's two sources."""
+    agreement: Agreement | None = None
+    """Of its GPU utilization's two sources; None: neither was read."""
     queue_counted: bool = False
     run_counted: bool = False
 

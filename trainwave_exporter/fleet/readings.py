@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from msgspec.structs import replace
 
 from trainwave_exporter.fleet.ages import ReadingAges
-from trainwave_exporter.fleet.agreement import Outcome, Source
+from trainwave_exporter.fleet.agreement import Agreement, Outcome, Source
 from trainwave_exporter.fleet.entry import Entry, Policy
 from trainwave_exporter.fleet.merge import merge_readings
 from trainwave_exporter.model import (
@@ -54,8 +54,8 @@ class Reception:
         bound = now - policy.staleness
         overdue = {metric for metric, received in entry.received_at.items() if received <= bound}
         readings = merge_readings(known, told, overdue)
-        if outcome is Outcome.CONTRADICTED:
-            readings = replace(readings, gpu_utilization=_contradicted(entry))
+        if outcome in {Outcome.DOUBTED, Outcome.CONTRADICTED}:
+            readings = replace(readings, gpu_utilization=_doubted(entry))
         for metric, reading in readings.items():
             if reading is not known.get(metric):
                 entry.received_at[metric] = now
@@ -75,6 +75,8 @@ class Reception:
         reading = told.gpu_utilization
         if reading is None:
             return Outcome.TAKEN
+        if entry.agreement is None:
+            entry.agreement = Agreement()
         outcome = entry.agreement.weigh(
             source,
             reading,
@@ -92,7 +94,7 @@ class Reception:
     def drop(self, entry: Entry) -> None:
         """Forget that a job had readings."""
         entry.received_at.clear()
-        entry.agreement.forget()
+        entry.agreement = None
         self._ages.forget(entry.job.account, entry.job.id)
 
     def take_expired(
@@ -132,9 +134,10 @@ class Reception:
             self._ages.put(account, entry.job.id, min(entry.received_at.values()))
 
 
-def _contradicted(entry: Entry) -> Reading | None:
+def _doubted(entry: Entry) -> Reading | None:
     """Return a reading without a value, as new as what the endpoint says."""
-    known, endpoint = entry.job.readings.gpu_utilization, entry.agreement.endpoint
+    known = entry.job.readings.gpu_utilization
+    endpoint = None if entry.agreement is None else entry.agreement.endpoint
     if endpoint is None:
         return known
     at = endpoint.at if known is None else max(known.at, endpoint.at)
