@@ -24,6 +24,7 @@ GpuUse: TypeAlias = Mapping[str, int]
 """How much each device was used, in millionths; empty where nothing is known."""
 
 UNKNOWN: Final[GpuUse] = {}
+_DECODER: Final = msgspec.json.Decoder(dict[str, int])
 
 
 class Shares(Struct, frozen=True):
@@ -55,6 +56,13 @@ def all_idle(use: GpuUse, gpus: float | None, threshold: float) -> bool:
     return ALL in use or (gpus is not None and len(use) >= gpus)
 
 
+def idle_part(use: GpuUse, gpus: float | None, threshold: float) -> int:
+    """Return the part of a job's GPUs that is known to be idle, in millionths."""
+    if ALL in use:
+        return WHOLE if use[ALL] < round(threshold * WHOLE) else 0
+    return round(WHOLE * shares(use, use, gpus, threshold).idle / (gpus or len(use) or 1))
+
+
 def shares(before: GpuUse, after: GpuUse, gpus: float | None, threshold: float) -> Shares:
     """Return what a job's GPUs did between two readings that are close together.
 
@@ -62,19 +70,21 @@ def shares(before: GpuUse, after: GpuUse, gpus: float | None, threshold: float) 
     are listed than the job has GPUs, only what holds for each choice of them is known; where the
     number of GPUs is not known, the devices are all that is.
     """
-    if ALL in before and ALL not in after:
+    limit = round(threshold * WHOLE)
+    if ALL in before and ALL in after:
+        ends, count = (before[ALL], after[ALL]), gpus or 0.0
+        idle_all = max(ends) < limit
+        used = count * sum(ends) / (2 * WHOLE)
+        return Shares(count, 0.0, used) if idle_all else Shares(0.0, count, used)
+    if ALL in before:
         before = dict.fromkeys(after, before[ALL])
-    elif ALL in after and ALL not in before:
+    elif ALL in after:
         after = dict.fromkeys(before, after[ALL])
     known = [(before[device], after[device]) for device in before.keys() & after.keys()]
     if not known:
         return Shares()
-    limit = round(threshold * WHOLE)
     idle = sum(max(ends) < limit for ends in known)
     mean = sum(map(sum, known)) / (2 * len(known) * WHOLE)
-    if ALL in before:
-        count = gpus or 0.0
-        return Shares(count * idle, count * (1 - idle), count * mean)
     listed = len(before.keys() | after.keys())
     others = 0.0 if gpus is None else max(0.0, listed - gpus)
     idle_least, busy_least = max(0.0, idle - others), max(0.0, len(known) - idle - others)
@@ -82,10 +92,15 @@ def shares(before: GpuUse, after: GpuUse, gpus: float | None, threshold: float) 
 
 
 def encoded(use: GpuUse) -> str:
-    """Return it as text, for the store."""
-    return msgspec.json.encode(use).decode() if use else ""
+    """Return it as text, for the store: a number of all GPUs as such."""
+    if not use:
+        return ""
+    whole = use.get(ALL)
+    return msgspec.json.encode(use).decode() if whole is None else str(whole)
 
 
 def decoded(text: str) -> GpuUse:
     """Return what such a text says."""
-    return msgspec.json.decode(text, type=dict[str, int]) if text else UNKNOWN
+    if not text:
+        return UNKNOWN
+    return _DECODER.decode(text) if text.startswith("{") else {ALL: int(text)}

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger.entry import Judgement, Totals
-from trainwave_exporter.ledger.gpu_use import WHOLE, GpuUse, all_idle, decoded, encoded, shares
+from trainwave_exporter.ledger.gpu_use import GpuUse, all_idle, decoded, encoded, idle_part, shares
 from trainwave_exporter.ledger.rules import Rules
 
 
@@ -58,11 +58,10 @@ def judged(
     idle_since = None
     if all_idle(use, gpus, rules.idle_threshold):
         idle_since = known.idle_since if close and known.idle_since is not None else read_at
-    now = shares(use, use, gpus, rules.idle_threshold)
     return replace(
         known,
         read_at=read_at,
-        idle_millionths=round(WHOLE * now.idle / (gpus or len(use) or 1)),
+        idle_millionths=idle_part(use, gpus, rules.idle_threshold),
         idle_since=idle_since,
         use=encoded(use),
     ), stretch
