@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from support.ledger_world import START, LedgerWorld
 
-from trainwave_exporter.ledger import Store, milliseconds
+from trainwave_exporter.ledger import Rules, Store, milliseconds
 from trainwave_exporter.ledger.book import OPENING
 from trainwave_exporter.ledger.entry import IdleInterval, JobEntry, Peaks, UtilizationBucket
+from trainwave_exporter.ledger.idleness import assess
 from trainwave_exporter.model import (
     Activity,
     Job,
@@ -400,15 +402,38 @@ def test_a_refund_takes_no_waste_back_and_adds_none() -> None:
     assert story.waste() == only(idle=11.4)
 
 
-def test_a_job_that_runs_again_begins_with_nothing_to_be_billed() -> None:
+def test_a_job_that_goes_on_after_it_seemed_over_keeps_what_is_not_billed() -> None:
+    """It runs for 30 minutes, seems failed for one, and runs until minute 40."""
     story = Story()
     story.run(30, lambda _: 0.0)
     story.see("FAILED", cost_dollars=0.0, gpu_hours=4.0)
     assert story.entry().judgement.idle_value == 11_400_000
     story.world.now += MINUTE
-    story.see("RUNNING", cost_dollars=0.0, gpu_hours=4.0, started_at=story.world.now)
-    judgement = story.entry().judgement
-    assert (judgement.idle_value, judgement.unbilled, judgement.read_at) == (0, 0, None)
+    story.run(40, lambda _: 0.0)
+    story.see("SUCCESS", cost_dollars=24.0, gpu_hours=8 * 40 / 60)
+    assert story.waste() == only(idle=11.4 + 8 * 0.6)
+
+
+def test_another_run_begins_with_nothing_to_be_billed() -> None:
+    story = Story()
+    story.run(30, lambda _: 0.0)
+    known = story.entry()
+    assert known.judgement.idle_value == 11_400_000
+    again = story.world.job(**story.fields, cost_dollars=0.0, readings=story.world.busy(0.0))
+    found = assess(known, replace(known, run=1), again, Rules())
+    assert (found.judgement.idle_value, found.judgement.unbilled) == (0, 0)
+    assert found.judgement.read_at == milliseconds(story.world.now)
+    assert (found.used, found.idled) == ((), ())
+
+
+def test_numbers_that_no_job_can_have_are_not_believed() -> None:
+    """Nor could a database hold them."""
+    story = Story(hourly_cost_dollars=1e14, memory_limit_bytes=1e24, gpu_memory_limit_bytes=1e24)
+    story.run(15, lambda _: 0.0)
+    memory = Reading.of(Quantity.BYTES, [Point(1e18, str(n)) for n in range(1000)], 0.0)
+    story.run(20, lambda _: 0.0, readings=Readings(memory=memory))
+    assert story.entry().judgement.unbilled is None
+    assert story.entry().peaks == Peaks()
 
 
 # Per job

@@ -21,6 +21,7 @@ from trainwave_exporter.api.fields import (
     balance,
     first,
     gigabytes,
+    gpu_count,
     identifier,
     megabytes,
     moment,
@@ -95,7 +96,7 @@ def read_job(raw: object, context: Context, notes: list[Fact]) -> Job | None:
         owner=fields.get("owner", _username),
         # What is allocated (the offer) goes before what was asked for (the configuration).
         gpu_type=first(word, (fields, "gpu_type"), (offer, "gpu_type"), (config, "gpu_type")),
-        gpus=first(amount, (fields, "gpus"), (offer, "gpus"), (config, "gpus")),
+        gpus=first(gpu_count, (fields, "gpus"), (offer, "gpus"), (config, "gpus")),
         cpu_cores=first(size, (fields, "cpu_cores"), (offer, "cpus"), (config, "cpus")),
         memory_limit_bytes=fields.get("memory_gb", gigabytes)
         or first(megabytes, (offer, "memory_mb"), (config, "memory_mb")),

@@ -52,7 +52,7 @@ def assess(known: JobEntry | None, entry: JobEntry, job: Job, rules: Rules) -> A
     ``known`` is the entry before it; ``entry`` holds the meters and the totals of cost and GPU time
     after it.
     """
-    another_run = known is not None and known.over and not job.finished
+    another_run = known is not None and known.run != entry.run
     judgement = NOTHING if another_run else entry.judgement
     bill = billed(known, entry, job, judgement, rules)
     totals, judgement, stretch = _judged(entry, job, judgement, rules)
@@ -123,7 +123,8 @@ def _valued(
     price = price_of(entry, job)
     since = price_change(known, entry, price)
     if since is not None and known is not None and known.cost is not None:
-        judgement = replace(judgement, earlier_price=known.cost.last.rate, price_since=since)
+        before = known.cost.last.rate
+        judgement = replace(judgement, earlier_price=before, price_since=since)
     idle = 0 if stretch is None else stretch.idle
     worth = 0 if stretch is None else _worth_of(stretch, judgement, price, entry, job)
     earlier = _worth(judgement.unpriced_idle, price, entry, job)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from trainwave_exporter.ledger.entry import Peaks
 from trainwave_exporter.model import Job, Quantity, Reading
+
+_MOST: Final = 1e18
+"""Bytes beyond which no memory is believed to be in use, and no database could hold them."""
 
 
 def peaks(known: Peaks, job: Job) -> Peaks:
@@ -57,10 +62,10 @@ def _most(reading: Reading | None) -> float:
 
 
 def _highest(known: int | None, seen: float | None) -> int | None:
-    if seen is None:
+    if seen is None or seen > _MOST:
         return known
     return round(seen) if known is None else max(known, round(seen))
 
 
 def _whole(value: float | None, known: int | None) -> int | None:
-    return known if value is None else round(value)
+    return known if value is None or value > _MOST else round(value)

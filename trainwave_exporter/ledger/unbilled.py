@@ -17,6 +17,8 @@ from trainwave_exporter.ledger.rules import Rules
 from trainwave_exporter.ledger.units import HOUR, microdollars, milliseconds
 from trainwave_exporter.model import Job, JobState
 
+_HIGHEST_PRICE: Final = 10**12
+"""A million dollars an hour."""
 _WAITING: Final = frozenset({JobState.SUBMIT_CODE, JobState.LAUNCHING})
 
 
@@ -33,10 +35,14 @@ class Bill(Struct, frozen=True):
 
 
 def price_of(entry: JobEntry, job: Job) -> int | None:
-    """Return a job's price in micro-dollars an hour, as last reported; None: it never was."""
+    """Return a job's price in micro-dollars an hour, as last reported; None: it never was.
+
+    Nor is one that no job can have.
+    """
+    price = None if entry.cost is None else entry.cost.last.rate
     if job.hourly_cost_dollars is not None:
-        return microdollars(job.hourly_cost_dollars)
-    return None if entry.cost is None else entry.cost.last.rate
+        price = microdollars(job.hourly_cost_dollars)
+    return None if price is not None and price > _HIGHEST_PRICE else price
 
 
 def price_change(known: JobEntry | None, entry: JobEntry, price: int | None) -> int | None:
@@ -126,8 +132,10 @@ def _due(
     price: int | None,
 ) -> tuple[int | None, int]:
     """Return what was not billed just before a sighting, the time since the last one included."""
-    if known.over and not job.finished:
-        return 0, 0  # another run
+    if known.run != entry.run:
+        return 0, 0
+    if known.over and not job.finished:  # what it did meanwhile is not known
+        return judgement.unbilled, judgement.unbilled_launching
     at = milliseconds(job.confirmed_at)
     end = min(at, entry.life.finished or at) if entry.over else at
     if before is None or judgement.unbilled is None:
@@ -136,7 +144,7 @@ def _due(
         if before is None or before.told == 0:
             return _worth(entry, price, end)
         return 0, 0
-    rate = price if before.rate is None else before.rate
+    rate = price if before.rate is None else min(before.rate, _HIGHEST_PRICE)
     if known.over or rate is None:
         return judgement.unbilled, judgement.unbilled_launching
     since = end if entry.running_since is None else entry.running_since
