@@ -361,6 +361,15 @@ def test_a_job_that_never_ran_is_billed_late_for_launching() -> None:
     assert story.waste() == only(stuck=27.0)
 
 
+def test_launching_without_a_price_is_waste_from_the_bound_on() -> None:
+    """$0.60 a minute from minute 0 to 30, a quarter of an hour allowed."""
+    story = Story(started_at=None, created_at=START, hourly_cost_dollars=None)
+    while story.minute <= 30:
+        story.see("LAUNCHING", cost_dollars=0.6 * story.minute, gpu_hours=0.0)
+        story.world.now += MINUTE
+    assert story.waste() == only(stuck=9.0)
+
+
 @pytest.mark.parametrize(("price", "late"), [(36.0, 5.0), (None, 5.0)])
 def test_what_comes_after_a_late_bill_is_billed_after_the_finish(
     price: float | None, late: float
