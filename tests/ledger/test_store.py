@@ -87,6 +87,7 @@ jobs = st.builds(
         st.sampled_from(["", '{"0":0}']),
         maybe,
         numbers,
+        numbers,
         maybe,
         maybe,
         st.none() | st.builds(IdleInterval, *[numbers] * 4),

@@ -160,10 +160,13 @@ class Judgement(Struct, frozen=True, gc=False):
     use: str = ""
     """How each GPU was used by the last reading (`gpu_use.encoded`)."""
     unbilled: int | None = None
-    """Micro-dollars that its running time was worth and that no bill covers yet; None: its price is
-    not known."""
+    """Micro-dollars that its running time was worth and that no bill covers yet; negative, and no
+    more than an hour's worth, where more was billed; None: its price is not known."""
     unbilled_launching: int = 0
     """Likewise of the time before it ran. Whether that is billed at all shows with the bill."""
+    overbilled: int = 0
+    """Micro-dollars steadily billed beyond its price, at most an hour's worth: if its price changed
+    without notice, that says since when."""
     earlier_price: int | None = None
     """Its price before the last change, micro-dollars an hour; None: it never changed."""
     price_since: int | None = None

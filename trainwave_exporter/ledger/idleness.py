@@ -60,7 +60,10 @@ def assess(known: JobEntry | None, entry: JobEntry, job: Job, rules: Rules) -> A
     judgement, interval = _valued(known, entry, job, judgement, stretch)
     judgement = _valued_at_the_end(known, entry, totals, judgement)
     judgement = replace(
-        judgement, unbilled=bill.unbilled, unbilled_launching=bill.unbilled_launching
+        judgement,
+        unbilled=bill.unbilled,
+        unbilled_launching=bill.unbilled_launching,
+        overbilled=bill.overbilled,
     )
     totals, judgement = _booked(entry, job, totals, judgement, bill)
     return Assessment(
@@ -121,10 +124,11 @@ def _valued(
     What had no price is valued at the first that is reported.
     """
     price = price_of(entry, job)
-    since = price_change(known, entry, price)
+    since = price_change(known, entry, judgement, price)
     if since is not None and known is not None and known.cost is not None:
         before = known.cost.last.rate
         judgement = replace(judgement, earlier_price=before, price_since=since)
+        judgement = _revalued(judgement, since, price, entry, job)
     idle = 0 if stretch is None else stretch.idle
     worth = 0 if stretch is None else _worth_of(stretch, judgement, price, entry, job)
     earlier = _worth(judgement.unpriced_idle, price, entry, job)
@@ -148,6 +152,29 @@ def _valued(
             interval.begin, stretch.end, interval.gpu + idle, interval.value + (worth or 0)
         )
     return replace(judgement, interval=interval), interval
+
+
+def _revalued(
+    judgement: Judgement, since: int, price: int | None, entry: JobEntry, job: Job
+) -> Judgement:
+    """Return what idle time is worth if it has had another price since a time that is past.
+
+    Only the last idle interval is known in so much detail.
+    """
+    interval = judgement.interval
+    if interval is None or interval.end <= since:
+        return judgement
+    begin = max(since, interval.begin)
+    idle = interval.gpu * (interval.end - begin) // (interval.end - interval.begin)
+    old = _worth(idle, judgement.earlier_price, entry, job)
+    new = _worth(idle, price, entry, job)
+    if old is None or new is None:
+        return judgement
+    return replace(
+        judgement,
+        idle_value=max(0, judgement.idle_value + new - old),
+        interval=replace(interval, value=max(0, interval.value + new - old)),
+    )
 
 
 def _worth_of(
@@ -199,7 +226,7 @@ def _booked(
     Idle time counts as the last to be billed. What no bill covers is dropped when the bill of a
     job that is over is complete, or `LATEST_BILL` after its end.
     """
-    unbilled = bill.unbilled or 0
+    unbilled = max(0, bill.unbilled or 0)
     doubt = TOLERANCE
     if entry.life.finished is None:  # when exactly it ended is not known
         doubt += (price_of(entry, job) or 0) * FINISH_GRACE // HOUR

@@ -115,6 +115,7 @@ STEPS: Final = (
     ALTER TABLE jobs ADD COLUMN gpu_use TEXT NOT NULL DEFAULT '';
     ALTER TABLE jobs ADD COLUMN unbilled INTEGER;
     ALTER TABLE jobs ADD COLUMN unbilled_launching INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN overbilled INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE jobs ADD COLUMN earlier_price INTEGER;
     ALTER TABLE jobs ADD COLUMN price_since INTEGER;
     ALTER TABLE jobs ADD COLUMN interval_begin INTEGER;

@@ -19,6 +19,10 @@ from trainwave_exporter.model import Job, JobState
 
 _HIGHEST_PRICE: Final = 10**12
 """A million dollars an hour."""
+_LATENCY: Final = 1000
+"""Milliseconds by which an answer may be older than it seems."""
+_LUMP: Final = 4
+"""So many times its price in one step is a bill in advance, or for earlier time."""
 _WAITING: Final = frozenset({JobState.SUBMIT_CODE, JobState.LAUNCHING})
 
 
@@ -26,8 +30,9 @@ class Bill(Struct, frozen=True):
     """What a sighting shows of a job's bill, in micro-dollars."""
 
     unbilled: int | None = None
-    """As in `Judgement`."""
+    """As in `Judgement`, likewise the next two."""
     unbilled_launching: int = 0
+    overbilled: int = 0
     stuck: int = 0
     """What was billed for launching beyond the bound."""
     after_finish: int = 0
@@ -45,21 +50,28 @@ def price_of(entry: JobEntry, job: Job) -> int | None:
     return None if price is not None and price > _HIGHEST_PRICE else price
 
 
-def price_change(known: JobEntry | None, entry: JobEntry, price: int | None) -> int | None:
+def price_change(
+    known: JobEntry | None, entry: JobEntry, judgement: Judgement, price: int | None
+) -> int | None:
     """Return since when a job has another price than at the sighting before; None: it has not.
 
-    Where what was billed between the two sightings lies between both prices, it says when the
-    price changed; else it is the time at which the new one was reported.
+    What was billed since the last sighting, and steadily beyond the earlier price before that, says
+    when it changed. Where that does not lie between both prices, the bill is late, and the change
+    counts from when it was reported.
     """
     if known is None or known.cost is None or entry.cost is None:
         return None
     before, last = known.cost.last, entry.cost.last
     if price is None or before.rate is None or price == before.rate:
         return None
-    later = ((last.told - before.told) * HOUR - before.rate * (last.at - before.at)) // (
-        price - before.rate
-    )
-    return last.at - later if 0 <= later <= last.at - before.at else last.at
+    time, more = last.at - before.at, price - before.rate
+    excess = (last.told - before.told) * HOUR - before.rate * time
+    if not 0 <= excess // more <= time + _LATENCY:
+        return last.at
+    if more > 0:
+        excess += judgement.overbilled * HOUR
+        time = last.at - max(entry.running_since or 0, judgement.price_since or 0)
+    return last.at - min(excess // more, time)
 
 
 def billed(
@@ -82,22 +94,23 @@ def billed(
     rise = max(0, told - (0 if before is None else before.told))
     if waiting:
         stuck = _stuck_now(known, entry, risen, rules, waiting)
-        return Bill(unbilled, max(0, launching - rise), stuck)
+        return Bill(unbilled, max(0, launching - rise), stuck=stuck)
     if unbilled is None:  # without a price, the first bill after the end is a late one
         return Bill(0 if known.over and rise else None)
-    left, excess = max(0, unbilled - rise), max(0, rise - unbilled)
-    if job.finished and rise and left <= TOLERANCE:
-        left = 0
+    left, excess = unbilled - rise, max(0, rise - max(0, unbilled))
     stuck = 0
     if rise and excess > TOLERANCE and price is not None:
         covered = min(excess, launching)
         stuck = _stuck_later(entry, price, launching, covered, rules)
-        excess -= covered
+        excess, left = excess - covered, left + covered
+    if job.finished and rise and left <= TOLERANCE:
+        left = 0
     late = known.over_seen is not None
     late = late and milliseconds(job.confirmed_at) - (known.over_seen or 0) > FINISH_GRACE
     return Bill(
-        unbilled=left,
+        unbilled=max(left, -(price or 0)),
         unbilled_launching=0 if rise else launching,
+        overbilled=_overbilled(before, entry, judgement, price),
         stuck=min(stuck, max(0, risen)),
         after_finish=max(0, min(excess, risen)) if late else 0,
     )
@@ -149,11 +162,27 @@ def _due(
         return judgement.unbilled, judgement.unbilled_launching
     since = end if entry.running_since is None else entry.running_since
     running = max(0, end - max(before.at, since))
+    changed = price_change(known, entry, judgement, price)
+    more = 0 if changed is None or price is None else (price - rate) * max(0, end - changed)
     launching = max(0, min(end, since) - before.at)
     return (
-        judgement.unbilled + rate * running // HOUR,
+        judgement.unbilled + (rate * running + more) // HOUR,
         judgement.unbilled_launching + rate * launching // HOUR,
     )
+
+
+def _overbilled(
+    before: Sighting | None, entry: JobEntry, judgement: Judgement, price: int | None
+) -> int:
+    """Return what a job is billed steadily beyond its price; what comes in a lump is not."""
+    last = entry.cost.last if entry.cost is not None else None
+    if before is None or last is None or before.rate is None or price != before.rate or entry.over:
+        return 0
+    due = price * (last.at - before.at) // HOUR
+    rise = last.told - before.told
+    if rise > _LUMP * due + TOLERANCE:
+        return judgement.overbilled
+    return min(max(0, judgement.overbilled + rise - due), price)
 
 
 def _worth(entry: JobEntry, price: int, end: int) -> tuple[int, int]:
