@@ -1,0 +1,131 @@
+"""A running job's price changes while the exporter watches.
+
+Two jobs of 8 GPUs run from 11:00 to 12:40; at 12:20 the price of one rises from $36 to $72 an
+hour, that of the other falls from $72 to $36. Their GPUs are busy until 12:05 and do nothing from
+then on.
+
+The rise:
+
+- cost 36 × 80/60 + 72 × 20/60 = 48 + 24 = $72; no cent of it is a correction.
+- From 12:20 on the spend rate is $72/h. At 12:24 it cost 48 + 72 × 4/60 = $52.80, and 15 d 11 h
+  36 min = 371.6 h of November are left: forecast 52.80 + 72 × 371.6 = $26,808. A limit of $100 is
+  reached (100 - 52.80) / 72 h = 39 min 20 s later, at 13:03:20.
+- GPU hours: 8 × 100/60 = 13.333, also where they have to come from cost and price.
+- Idle from 12:05 to 12:40: waste 36 × 15/60 + 72 × 20/60 = 9 + 24 = $33, and 8 × 35/60 = 4.667
+  GPU hours. Idleness is seen a reading late at its begin (90 s at $36: $0.90) and up to a reading
+  early at its end ($1.80): $30.30 to $33.
+
+The fall: cost 72 × 80/60 + 36 × 20/60 = 96 + 12 = $108; waste 72 × 15/60 + 36 × 20/60 = 18 + 12 =
+$30, seen as $27.30 to $30.
+
+Credit (deployed dialect): the balance is $10,000 at 12:24 and falls by what both jobs cost, $108
+an hour from 12:20 on: it lasts 10,000 / 108 = 92.593 h from 12:24.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from oracle.scenario import (
+    HOUR,
+    Dialect,
+    Job,
+    Organization,
+    Project,
+    Run,
+    Scenario,
+    always,
+    metered,
+    steps,
+    utc,
+)
+from oracle.world import Checks, World, both_dialects, sum_of
+
+START = utc("2026-11-15 12:00")
+CHANGE = utc("2026-11-15 12:20")
+LOOK = utc("2026-11-15 12:24")
+RUN = Run(utc("2026-11-15 11:00"), utc("2026-11-15 12:40"))
+USE = steps(90.0, (utc("2026-11-15 12:05"), 0.0))
+RISE = steps(36.0, (CHANGE, 72.0))
+FALL = steps(72.0, (CHANGE, 36.0))
+
+
+def _job(number: int, price: object) -> Job:
+    assert isinstance(price, type(RISE))
+    return Job(
+        f"j-{number}",
+        f"p-{number}",
+        (RUN,),
+        price=price,
+        listed_utilization=USE,
+        readings={"gpu_utilization": USE},
+    )
+
+
+def _balance(now: float) -> float:
+    spent = (metered(price, RUN) for price in (RISE, FALL))
+    return 10_000 + sum(each(LOOK) - each(now) for each in spent)
+
+
+PRICES = Scenario(
+    jobs=(_job(1, RISE), _job(2, FALL)),
+    projects=(Project("p-1", always("Rise")), Project("p-2", always("Fall"))),
+    organizations=(Organization("o-1", "Acme", _balance),),
+)
+BUDGET = {
+    "name": "rise",
+    "limit_dollars": 100,
+    "period": "month",
+    "time_zone": "UTC",
+    "projects": ["p-1"],
+}
+
+
+@both_dialects
+@pytest.mark.usefixtures("untraced")
+def test_prices_that_change(dialect: Dialect, tmp_path: Path) -> None:
+    check = Checks()
+    with World(__file__, "PRICES", dialect, tmp_path, START) as world:
+        exporter = world.start(budgets=[BUDGET])
+        world.until(LOOK)
+        shown, now = exporter.metrics(), world.now()
+        for project, price in (("p-1", 72), ("p-2", 36)):
+            burn = sum_of(shown, "trainwave_burn_dollars_per_hour", project_id=project)
+            check.near(f"{project} spend rate", burn, price)
+            hourly = shown.get("trainwave_job_hourly_cost_dollars", project_id=project)
+            check.near(f"{project} price", hourly, price)
+        forecast = shown.get("trainwave_budget_forecast_dollars", budget="rise")
+        check.near("forecast", forecast, 26_808, within=2)
+        exhausted = shown.get("trainwave_budget_exhaustion_timestamp_seconds", budget="rise")
+        check.near("limit reached", exhausted, utc("2026-11-15 13:03:20"), within=90)
+        if dialect is Dialect.DEPLOYED:
+            lasts = shown.get("trainwave_organization_credit_exhaustion_timestamp_seconds")
+            check.near("credit lasts, h", ((lasts or 0) - now) / HOUR, 92.593, within=0.2)
+
+        world.until(utc("2026-11-15 12:44"))
+        shown = exporter.metrics()
+        for direction in ("up", "down"):
+            changed = sum_of(shown, "trainwave_cost_corrections_dollars_total", direction=direction)
+            check.near(f"corrected {direction}", changed or 0, 0, within=0.02)
+        for project, cost, least, most in (("p-1", 72, 30.3, 33), ("p-2", 108, 27.3, 30)):
+            counter = sum_of(shown, "trainwave_project_cost_dollars_total", project_id=project)
+            check.near(f"{project} cost", counter, cost)
+            used = sum_of(shown, "trainwave_project_gpu_hours_total", project_id=project)
+            check.near(f"{project} GPU hours", used, 8 * 100 / 60, within=0.1)
+            waste = sum_of(
+                shown, "trainwave_waste_dollars_total", project_id=project, reason="gpu_idle"
+            )
+            check.between(f"{project} waste", waste, least, most + 0.05)
+            of_job = shown.get("trainwave_job_waste_dollars", project_id=project, reason="gpu_idle")
+            check.between(f"{project} waste of the job", of_job, least, most + 0.05)
+            idle = shown.get("trainwave_job_idle_gpu_hours", project_id=project)
+            check.between(f"{project} idle GPU hours", idle, 4.667 - 0.4, 4.68)
+            activity = shown.by(
+                "activity", "trainwave_project_activity_gpu_hours_total", project_id=project
+            )
+            check.near(f"{project} activity", sum(activity.values()), used or 0, within=0.02)
+        world.stop(exporter)
+        check.near("report of the rise", world.reported("2026-11-15", "p-1"), 72)
+        check.near("report of the fall", world.reported("2026-11-15", "p-2"), 108)
+    check.done()
