@@ -17,6 +17,7 @@ T = TypeVar("T")
 Over = Callable[[float], T]
 """A value as a function of world time."""
 
+DAY = 86_400.0
 HOUR = 3600.0
 MINUTE = 60.0
 NEVER = math.inf

@@ -1,6 +1,6 @@
 """A Trainwave API, written from the vendor's texts alone; plays one scenario in one dialect.
 
-Usage: service.py FILE NAME DIALECT PORT: serves the scenario that a module-level name of a Python
+Usage: service.py FILE NAME DIALECT: serves the scenario that a module-level name of a Python
 file holds, prints a line with its address, and ends when its standard input closes. The clock is
 the process's own, so that libfaketime sets the pace.
 """
@@ -377,15 +377,16 @@ def load(file: Path, name: str) -> Scenario:
     return scenario
 
 
-def main(file: str, name: str, dialect: str, port: str) -> None:
+def main(file: str, name: str, dialect: str) -> None:
     """Serve until standard input closes."""
     _Handler.service = Service(load(Path(file), name), Dialect(dialect))
-    with ThreadingHTTPServer(("127.0.0.1", int(port)), _Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        clock = {key: os.environ[key] for key in os.environ if key.startswith("FAKETIME")}
-        clock |= {key: os.environ[key] for key in ("LD_PRELOAD",) if key in os.environ}
-        print(json.dumps({"port": server.server_port, "clock": clock}), flush=True)  # noqa: T201
+        shared = ("LD_PRELOAD", "FAKETIME_SHARED")
+        clock = {name: os.environ[name] for name in shared if name in os.environ}
+        url = f"http://127.0.0.1:{server.server_port}"
+        print(json.dumps({"url": url, "clock": clock}), flush=True)  # noqa: T201
         sys.stdin.read()
         server.shutdown()
 

@@ -9,7 +9,8 @@ The job has 8 GPUs at $36 an hour. It runs from 11:30 to 12:30; the exporter is 
   371.667 h left, so the forecast is 30 + 36 × 371.667 = $13,410; the limit is reached 70/36 h
   later, at 14:16:40.
 - In all it cost 36 × 1 h = $36.00, and used 8 × 1 h = 8 GPU hours. All of that is on the 15th.
-- All GPUs were busy from the exporter's first look on: nothing is wasted.
+- All GPUs were busy from the exporter's first look on, and are seen to be until a reading before
+  the end (2 min at the most): nothing is wasted.
 - Activity: idle + busy + unknown = 8 GPU hours. What was before the exporter's first look (4 GPU
   hours and a little) is unknown.
 """
@@ -37,8 +38,12 @@ def test_an_ordinary_job(dialect: Dialect, tmp_path: Path) -> None:
     check = Checks()
     with World(__file__, "ORDINARY", dialect, tmp_path, START) as world:
         exporter = world.start(budgets=[BUDGET])
+        exporter.wait(
+            lambda metrics: metrics.all("trainwave_job_gpu_utilization_ratio"), "a first reading"
+        )
+        observed = (RUN.finished - world.now()) / HOUR
         world.until(utc("2026-11-15 12:20"))
-        shown, now = exporter.metrics(), world.now()
+        shown, now = world.fresh(exporter)
         cost = 36 * (now - RUN.started) / HOUR
         check.near("spend rate", sum_of(shown, "trainwave_burn_dollars_per_hour"), 36)
         check.near("price", shown.get("trainwave_job_hourly_cost_dollars", job_id="j-1"), 36)
@@ -47,9 +52,9 @@ def test_an_ordinary_job(dialect: Dialect, tmp_path: Path) -> None:
             value for _, value in shown.all("trainwave_job_gpu_utilization_ratio", job_id="j-1")
         ):
             check.near("utilization", ratio, 0.9)
-        check.between("cost", shown.get("trainwave_job_cost_dollars"), cost - 0.6, cost)
+        check.between("cost", shown.get("trainwave_job_cost_dollars"), cost - 0.6, cost + 0.1)
         spent = shown.get("trainwave_budget_spent_dollars", budget="all")
-        check.between("budget spent", spent, cost - 0.6, cost + 0.1)
+        check.between("budget spent", spent, cost - 1.2, cost + 0.1)
         forecast = shown.get("trainwave_budget_forecast_dollars", budget="all")
         check.near("forecast", forecast, 13_410, within=0.7)
         exhausted = shown.get("trainwave_budget_exhaustion_timestamp_seconds", budget="all")
@@ -62,7 +67,7 @@ def test_an_ordinary_job(dialect: Dialect, tmp_path: Path) -> None:
         check.near("GPU hours", hours, 8, within=8 * 40 / HOUR)
         activity = shown.by("activity", "trainwave_project_activity_gpu_hours_total")
         check.near("idle", activity.get("idle", 0), 0)
-        check.between("busy", activity.get("busy"), 3.3, 4)
+        check.between("busy", activity.get("busy"), 8 * (observed - 2 / 60), 4)
         check.near("activity", sum(activity.values()), hours or 0, within=0.01)
         check.near("waste", sum_of(shown, "trainwave_waste_dollars_total") or 0, 0)
         world.stop(exporter)

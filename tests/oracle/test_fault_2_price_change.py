@@ -1,7 +1,7 @@
 """A running job's price changes while the exporter watches.
 
 Two jobs of 8 GPUs run from 11:00 to 12:40; at 12:20 the price of one rises from $36 to $72 an
-hour, that of the other falls from $72 to $36. Their GPUs are busy until 12:05 and do nothing from
+hour, that of the other falls from $72 to $36. Their GPUs are busy until 12:10 and do nothing from
 then on.
 
 The rise:
@@ -11,12 +11,12 @@ The rise:
   36 min = 371.6 h of November are left: forecast 52.80 + 72 × 371.6 = $26,808. A limit of $100 is
   reached (100 - 52.80) / 72 h = 39 min 20 s later, at 13:03:20.
 - GPU hours: 8 × 100/60 = 13.333, also where they have to come from cost and price.
-- Idle from 12:05 to 12:40: waste 36 × 15/60 + 72 × 20/60 = 9 + 24 = $33, and 8 × 35/60 = 4.667
+- Idle from 12:10 to 12:40: waste 36 × 10/60 + 72 × 20/60 = 6 + 24 = $30, and 8 × 30/60 = 4
   GPU hours. Idleness is seen a reading late at its begin (90 s at $36: $0.90) and up to a reading
-  early at its end ($1.80): $30.30 to $33.
+  early at its end ($1.80): $27.30 to $30.
 
-The fall: cost 72 × 80/60 + 36 × 20/60 = 96 + 12 = $108; waste 72 × 15/60 + 36 × 20/60 = 18 + 12 =
-$30, seen as $27.30 to $30.
+The fall: cost 72 × 80/60 + 36 × 20/60 = 96 + 12 = $108; waste 72 × 10/60 + 36 × 20/60 = 12 + 12 =
+$24, seen as $21.30 to $24.
 
 Credit (deployed dialect): the balance is $10,000 at 12:24 and falls by what both jobs cost, $108
 an hour from 12:20 on: it lasts 10,000 / 108 = 92.593 h from 12:24.
@@ -46,7 +46,7 @@ START = utc("2026-11-15 12:00")
 CHANGE = utc("2026-11-15 12:20")
 LOOK = utc("2026-11-15 12:24")
 RUN = Run(utc("2026-11-15 11:00"), utc("2026-11-15 12:40"))
-USE = steps(90.0, (utc("2026-11-15 12:05"), 0.0))
+USE = steps(90.0, (utc("2026-11-15 12:10"), 0.0))
 RISE = steps(36.0, (CHANGE, 72.0))
 FALL = steps(72.0, (CHANGE, 36.0))
 
@@ -89,7 +89,7 @@ def test_prices_that_change(dialect: Dialect, tmp_path: Path) -> None:
     with World(__file__, "PRICES", dialect, tmp_path, START) as world:
         exporter = world.start(budgets=[BUDGET])
         world.until(LOOK)
-        shown, now = exporter.metrics(), world.now()
+        shown, now = world.fresh(exporter)
         for project, price in (("p-1", 72), ("p-2", 36)):
             burn = sum_of(shown, "trainwave_burn_dollars_per_hour", project_id=project)
             check.near(f"{project} spend rate", burn, price)
@@ -107,8 +107,8 @@ def test_prices_that_change(dialect: Dialect, tmp_path: Path) -> None:
         shown = exporter.metrics()
         for direction in ("up", "down"):
             changed = sum_of(shown, "trainwave_cost_corrections_dollars_total", direction=direction)
-            check.near(f"corrected {direction}", changed or 0, 0, within=0.02)
-        for project, cost, least, most in (("p-1", 72, 30.3, 33), ("p-2", 108, 27.3, 30)):
+            check.near(f"corrected {direction}", changed or 0, 0, within=0.05)
+        for project, cost, least, most in (("p-1", 72, 27.3, 30), ("p-2", 108, 21.3, 24)):
             counter = sum_of(shown, "trainwave_project_cost_dollars_total", project_id=project)
             check.near(f"{project} cost", counter, cost)
             used = sum_of(shown, "trainwave_project_gpu_hours_total", project_id=project)
@@ -120,7 +120,7 @@ def test_prices_that_change(dialect: Dialect, tmp_path: Path) -> None:
             of_job = shown.get("trainwave_job_waste_dollars", project_id=project, reason="gpu_idle")
             check.between(f"{project} waste of the job", of_job, least, most + 0.05)
             idle = shown.get("trainwave_job_idle_gpu_hours", project_id=project)
-            check.between(f"{project} idle GPU hours", idle, 4.667 - 0.4, 4.68)
+            check.between(f"{project} idle GPU hours", idle, 4 - 0.4, 4.02)
             activity = shown.by(
                 "activity", "trainwave_project_activity_gpu_hours_total", project_id=project
             )

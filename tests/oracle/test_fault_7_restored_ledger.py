@@ -27,7 +27,7 @@ import pytest
 from oracle.scenario import MINUTE, Dialect, Job, Project, Run, Scenario, always, steps, utc
 from oracle.world import Checks, World, both_dialects, sum_of
 
-DAY = utc("2026-11-14 12:00")
+FIRST_DAY = utc("2026-11-14 12:00")
 NEXT_DAY = utc("2026-11-15 12:00")
 BEGAN = utc("2026-11-14 11:00")
 COUNTER = "trainwave_project_cost_dollars_total"
@@ -54,7 +54,7 @@ LOST = Scenario(
 @pytest.mark.usefixtures("untraced")
 def test_a_ledger_of_the_day_before(dialect: Dialect, tmp_path: Path) -> None:
     check = Checks()
-    with World(__file__, "RESTORED", dialect, tmp_path, DAY) as world:
+    with World(__file__, "RESTORED", dialect, tmp_path, FIRST_DAY) as world:
         exporter = world.start()
         world.until(utc("2026-11-14 12:10"))
         world.stop(exporter)
@@ -109,7 +109,7 @@ def test_a_ledger_that_is_lost_while_it_is_written(
     dialect: Dialect, lose: Callable[[Path], None], tmp_path: Path
 ) -> None:
     check = Checks()
-    with World(__file__, "LOST", dialect, tmp_path, DAY) as world:
+    with World(__file__, "LOST", dialect, tmp_path, FIRST_DAY) as world:
         exporter = world.start("--polling.sweep-interval=2m")
         world.until(utc("2026-11-14 12:20"))
         before = exporter.metrics()

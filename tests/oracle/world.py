@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import math
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import pytest
-from oracle.scenario import Dialect, iso
+from oracle.scenario import DAY, Dialect, iso
 from oracle.service import KEY, ROOT
 from support.exporter import Exporter, Metrics, wait_for
 
@@ -63,20 +64,66 @@ class Checks:
         )
 
 
+class FastExporter(Exporter):
+    """The exporter in fast time, in which it may find that a scraper reads too slowly."""
+
+    program = ("oracle.held",)
+
+    def get(self, path: str, **headers: str) -> tuple[int, str]:
+        """Return status and body of a page; ask again if the answer was cut short."""
+        answers: list[tuple[int, str]] = []
+
+        def ask() -> bool:
+            with suppress(http.client.HTTPException, OSError):
+                answers.append(super(FastExporter, self).get(path, **headers))
+            return bool(answers)
+
+        wait_for(ask, f"an answer to {path}")
+        return answers[0]
+
+
 class World:
-    """The service in fast time; exporters that are started here live in the same time."""
+    """The service in fast time; exporters that are started here live in the same time.
+
+    libfaketime reads the clock from a file that says where the time began, and how fast it goes;
+    both share the instant at which it did. The file is written anew when an exporter is about to
+    start.
+    """
 
     def __init__(
         self, file: str, name: str, dialect: Dialect, folder: Path, start: float, speed: int = 100
     ) -> None:
-        self._arguments = [file, name, dialect.value]
         self.folder = folder
         self.ledger = folder / "data"
+        self._storage = f"--storage.path={self.ledger}"
         self._speed = speed
-        self._port = 0
+        self._next = start
         self._exporters: list[Exporter] = []
-        self._clock: dict[str, str] = {}
-        self._begin(start)
+        self._clock = folder / "clock"
+        self._gates = 0
+        self._env = {
+            "FAKETIME_TIMESTAMP_FILE": str(self._clock),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_RESET": "1",
+            "NO_FAKE_STAT": "1",  # else every compiled module would look outdated
+            "TZ": "UTC",  # in which libfaketime reads the file
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+        }
+        self._origin = 0
+        self._write_clock(int(start - DAY))  # until an exporter starts
+        service = [sys.executable, "-m", "oracle.service", file, name, dialect.value]
+        self._service = subprocess.Popen(
+            # -m: the library for programs with threads. The variable would win over the file.
+            [_faketime(), "-m", "-f", "+0", "env", "--unset=FAKETIME", *service],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **self._env},
+        )
+        assert self._service.stdout is not None
+        said = json.loads(self._service.stdout.readline())
+        self._url = said["url"]
+        self._env |= said["clock"]
 
     def __enter__(self) -> Self:
         return self
@@ -86,20 +133,37 @@ class World:
     ) -> None:
         for exporter in self._exporters:
             exporter.__exit__(kind, error, None)
-        self._end()
+        self._service.communicate()
 
     def now(self) -> float:
         """Return the world's time."""
         return float(self._ask()["now"])
 
     def requests(self) -> dict[str, int]:
-        """Return the requests since the world began or last jumped, by kind and status."""
+        """Return how often what was asked, and with which status it was answered."""
         return dict(self._ask()["requests"])
 
     def until(self, instant: float) -> None:
         """Wait until an instant of the world."""
         left = max(0.0, instant - self.now()) / self._speed
         wait_for(lambda: self.now() >= instant, iso(instant), left + 30)
+
+    def fresh(self, exporter: Exporter) -> tuple[Metrics, float]:
+        """Scrape until the last list of jobs is at most 45 s old; return that scrape and when.
+
+        On a busy machine, a moment without the processor is minutes of the world.
+        """
+        found: list[tuple[Metrics, float]] = []
+
+        def scrape() -> bool:
+            now = self.now()
+            shown = exporter.metrics()
+            found.append((shown, now))
+            listed = shown.get("trainwave_account_last_success_timestamp_seconds")
+            return listed is not None and now - listed <= 45 and self.now() - now <= 5
+
+        wait_for(scrape, "a fresh list of jobs", pause=0.01)
+        return found[-1]
 
     def scrapes_until(self, exporter: Exporter, instant: float) -> list[tuple[float, Metrics]]:
         """Scrape every half minute of the world or so; return instants and what was shown."""
@@ -111,24 +175,41 @@ class World:
         return found
 
     def jump(self, instant: float) -> None:
-        """Let the world be at a later instant; no exporter may run."""
+        """Let the next exporter start at a later instant; none may run."""
         assert not self._exporters, "stop the exporter before the world jumps"
-        assert instant >= self.now()
-        self._end()
-        self._begin(instant)
+        self._next = instant
 
     def start(self, *flags: str, budgets: Sequence[dict[str, Any]] = ()) -> Exporter:
         """Start the exporter on the ledger on disk, and return it once it serves."""
+        exporter = self.try_start(*flags, budgets=budgets)
+        assert exporter is not None, "the exporter refused to start"
+        return exporter
+
+    def try_start(self, *flags: str, budgets: Sequence[dict[str, Any]] = ()) -> Exporter | None:
+        """Start the exporter; return None if it refuses to."""
         config = self.folder / "config.yml"
-        config.write_text(json.dumps({"budgets": list(budgets)}))
-        exporter = Exporter(
+        config.write_text(json.dumps({"budgets": list(budgets)} if budgets else {}))
+        self._gates += 1
+        gate = self.folder / f"gate-{self._gates}"
+        exporter = FastExporter(
             f"--config.file={config}",
-            f"--trainwave.api-url=http://127.0.0.1:{self._port}{ROOT}",
-            f"--storage.path={self.ledger}",
+            f"--trainwave.api-url={self._url}{ROOT}",
+            *([] if any("--storage.path" in flag for flag in flags) else [self._storage]),
             "--trainwave.timeout=5m",  # a short while of real time
             *flags,
-            env={**self._clock, "TRAINWAVE_API_KEY": KEY},
+            env={**self._env, "ORACLE_GATE": str(gate), "TRAINWAVE_API_KEY": KEY},
         )
+        wait_for(lambda: exporter.events("held"), "the exporter to be loaded")
+        self._write_clock(self._origin + math.ceil(max(0.0, self._next - self.now())))
+        gate.touch()
+        wait_for(
+            lambda: exporter.events("started") or exporter.process.poll() is not None,
+            "the exporter to start",
+        )
+        if exporter.process.poll() is not None:
+            exporter.__exit__(None, None, None)
+            print("".join(exporter.raw_log))  # noqa: T201 - pytest shows it with a failure
+            return None
         self._exporters.append(exporter)
         return exporter.__enter__()
 
@@ -141,17 +222,6 @@ class World:
         assert code == 0, "".join(exporter.raw_log)
         return last
 
-    def try_start(self, *flags: str) -> Exporter | None:
-        """Start the exporter, which may refuse to."""
-        try:
-            return self.start(*flags)
-        except AssertionError:
-            exporter = self._exporters.pop()
-            refused = exporter.process.poll()
-            exporter.__exit__(None, None, None)
-            assert refused, "neither started nor refused to"
-            return None
-
     def report(self, period: str, *by: str) -> list[dict[str, Any]]:
         """Return the rows of a report on a period in UTC, grouped as said."""
         code, rows = self.try_report(period, *by)
@@ -162,12 +232,12 @@ class World:
         """Return exit code and rows of a report, which may fail."""
         command = [
             *(sys.executable, "-m", "trainwave_exporter", "report"),
-            *(f"--storage.path={self.ledger}", "--period", period, "--time-zone", "UTC"),
+            *(self._storage, "--period", period, "--time-zone", "UTC"),
             *("--format", "json", "--by", ",".join(by or ("project",))),
         ]
         answer = subprocess.run(
             command,
-            env={**os.environ, **self._clock},
+            env={**os.environ, **self._env},
             capture_output=True,
             text=True,
             timeout=60,
@@ -181,34 +251,15 @@ class World:
         rows = self.report(period)
         return sum(float(row["cost_dollars"]) for row in rows if row["project_id"] == project)
 
-    def _begin(self, start: float) -> None:
-        since = datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        # -m: the library for programs with threads. Times of files stay real, as otherwise
-        # every compiled module would look outdated.
-        tests = Path(__file__).parents[1]
-        self._service = subprocess.Popen(
-            [
-                *(_faketime(), "-m", "-f", f"@{since} x{self._speed}"),
-                *(sys.executable, "-m", "oracle.service", *self._arguments, str(self._port)),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            env={**os.environ, "TZ": "UTC", "NO_FAKE_STAT": "1", "PYTHONPATH": str(tests)},
-        )
-        assert self._service.stdout is not None
-        said = json.loads(self._service.stdout.readline())
-        self._port = said["port"]
-        self._clock = {**said["clock"], "TZ": "UTC", "NO_FAKE_STAT": "1"}
-
-    def _end(self) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self._service.pid, signal.SIGTERM)
-        self._service.communicate()
+    def _write_clock(self, origin: int) -> None:
+        self._origin = origin
+        text = datetime.fromtimestamp(origin, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        new = self._clock.with_suffix(".new")
+        new.write_text(f"@{text} x{self._speed}\n")
+        new.rename(self._clock)
 
     def _ask(self) -> Any:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/world", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self._url}/world", timeout=10) as answer:
             return json.load(answer)
 
 
