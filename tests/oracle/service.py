@@ -242,7 +242,7 @@ class Service:
     def _grant(self, now: float) -> tuple[bool, dict[str, str]]:
         limit = self._scenario.requests_per_minute
         with self._lock:
-            if now - self._window >= 60:
+            if not 0 <= now - self._window < 60:
                 self._window, self._used = now - now % 60, 0
             granted = self._used < limit
             self._used += granted

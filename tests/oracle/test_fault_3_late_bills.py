@@ -19,8 +19,11 @@ At 12:36, 15 d 11 h 24 min = 371.4 h before the end of November, $13,370.40 at $
 | p-end | $0 | 28 min: $16.80 | $16.80 | $13,387.20 |
 | p-hour | 60 min: $36 | 6 min: $3.60 | $39.60 | $13,410.00 |
 
-Idleness is seen up to a reading late and, at the end, early: $0.90 each, waste $16.20 to $18. In
-the deployed dialect a start is known to a list of running jobs: $0.60.
+Idleness is seen a reading late at its begin and up to a reading early at its end; in fast time up
+to three minutes each, so that 24 to 30 minutes are known: 3.2 to 4 GPU hours. They are worth
+$4.50 each, $14.40 to $18. In the deployed dialect a start is known to a list of running jobs:
+$0.60. Nothing is a correction (up to $1, as an answer that takes a minute of fast time looks like
+one).
 """
 
 from __future__ import annotations
@@ -46,7 +49,8 @@ from oracle.scenario import (
 )
 from oracle.world import Checks, World, both_dialects, sum_of
 
-START = utc("2026-11-15 11:58")
+START = utc("2026-11-15 12:04")
+LOOK = utc("2026-11-15 12:36")
 END = utc("2026-11-15 12:50")
 RUN = Run(utc("2026-11-15 12:08"), END)
 LONGER = Run(utc("2026-11-15 11:30"), END)
@@ -101,13 +105,11 @@ WORKED = {
 @pytest.mark.usefixtures("untraced")
 def test_bills_that_come_late(dialect: Dialect, tmp_path: Path) -> None:
     check = Checks()
-    documented = dialect is Dialect.DOCUMENTED
     with World(__file__, "BILLS", dialect, tmp_path, START, speed=110) as world:
         exporter = world.start(budgets=[_budget(project) for project in WORKED])
-        world.until(utc("2026-11-15 12:36"))
-        shown, now = world.fresh(exporter)
-        late = now - utc("2026-11-15 12:36")
-        slack = 0.70 + late * 36 / HOUR
+        look = world.look(exporter, LOOK)
+        shown = look.shown
+        slack = (60 + look.now - LOOK) * 36 / HOUR
         for project, (spent, accrued, forecast, _) in WORKED.items():
             value = shown.get("trainwave_budget_spent_dollars", budget=project)
             check.near(f"{project} spent", value, spent, within=slack)
@@ -118,15 +120,18 @@ def test_bills_that_come_late(dialect: Dialect, tmp_path: Path) -> None:
 
         world.until(utc("2026-11-15 12:54"))
         shown = world.stop(exporter)
+        reported = world.reported("2026-11-15")
         for project, (*_, cost) in WORKED.items():
             value = sum_of(shown, "trainwave_project_cost_dollars_total", project_id=project)
             check.near(f"{project} cost", value, cost)
             value = sum_of(
                 shown, "trainwave_waste_dollars_total", project_id=project, reason="gpu_idle"
             )
-            check.between(f"{project} waste", value, 16.2, 18.05)
+            idle = shown.get("trainwave_job_idle_gpu_hours", project_id=project) or 0
+            check.between(f"{project} idle GPU hours", idle, 3.2, 4.02)
+            check.near(f"{project} waste", value, idle * 4.5, within=0.1)
             value = shown.get("trainwave_job_waste_dollars", project_id=project, reason="gpu_idle")
-            check.between(f"{project} waste of the job", value, 16.2, 18.05)
+            check.near(f"{project} waste of the job", value, idle * 4.5, within=0.1)
             value = sum_of(
                 shown,
                 "trainwave_waste_dollars_total",
@@ -136,10 +141,8 @@ def test_bills_that_come_late(dialect: Dialect, tmp_path: Path) -> None:
             check.near(f"{project} billed after finish", value or 0, 0)
             value = shown.get("trainwave_budget_spent_dollars", budget=project)
             check.near(f"{project} budget in the end", value, cost, within=0.01)
-            check.near(f"{project} report", world.reported("2026-11-15", project), cost)
+            check.near(f"{project} report", reported[project], cost)
         for direction in ("up", "down"):
             changed = sum_of(shown, "trainwave_cost_corrections_dollars_total", direction=direction)
-            check.near(
-                f"corrected {direction}", changed or 0, 0, within=0.05 if documented else 0.65
-            )
+            check.near(f"corrected {direction}", changed or 0, 0, within=1)
     check.done()

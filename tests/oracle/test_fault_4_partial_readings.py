@@ -12,9 +12,11 @@ Jobs of 8 GPUs at $24 an hour, $3 a GPU, that run all the while. Until 12:10 all
 | p-list-busy | 0 | 90 | 0 | 0 | $0 |
 
 All else is unknown: 3.5, 3, 4 and 4 GPU hours. Before 12:10 at most 10/60 × 8 = 1.333 GPU hours
-are known to be busy, and up to two readings (2 min, 0.267 GPU hours) after the change. GPUs that
-are unknown are not idle, so that no job is idle as a whole. Idleness is seen up to two minutes
-late and two early: 30 - 4 = 26 min, 0.433 GPU hours and $1.30, at the least.
+are known to be busy. GPUs that are unknown are not idle, so that no job is idle as a whole.
+
+A change is seen a reading late and the end up to a reading early; in fast time up to three
+minutes each: of 0.5 GPU hours 0.4 are known at the least, and 3/60 × 8 = 0.4 GPU hours more pass
+as busy. Whatever is known to be idle is worth $3 a GPU hour.
 
 The list of the deployed dialect brings no utilization along, so that there is no contradiction.
 """
@@ -75,11 +77,12 @@ def test_partial_and_contradicting_readings(dialect: Dialect, tmp_path: Path) ->
 
 def _known_in_part(check: Checks, shown: Metrics, project: str, busy: float) -> None:
     activity = _activity(check, shown, project)
-    check.between(f"{project} idle", activity.get("idle", 0), 0.433, 0.505)
-    check.between(f"{project} busy", activity.get("busy", 0), busy * 0.85, busy + 1.6)
-    check.between(f"{project} unknown", activity.get("unknown", 0), 3.5 - busy, 99)
+    check.between(f"{project} idle", activity.get("idle", 0), 0.4, 0.505)
+    check.between(f"{project} busy", activity.get("busy", 0), busy * 0.8, busy + 1.75)
+    check.between(f"{project} unknown", activity.get("unknown", 0), 3.1 - busy, 99)
     waste = sum_of(shown, "trainwave_waste_dollars_total", project_id=project, reason="gpu_idle")
-    check.between(f"{project} waste", waste or 0, 1.30, 1.51)
+    check.near(f"{project} waste", waste or 0, 3 * activity.get("idle", 0), within=0.05)
+    check.between(f"{project} waste at the most", waste or 0, 0, 1.51)
     since = shown.get("trainwave_job_idle_since_timestamp_seconds", project_id=project)
     check.absent(f"{project} idle since", since)
 
@@ -87,7 +90,7 @@ def _known_in_part(check: Checks, shown: Metrics, project: str, busy: float) -> 
 def _unknown(check: Checks, shown: Metrics, project: str) -> None:
     activity = _activity(check, shown, project)
     check.near(f"{project} idle", activity.get("idle", 0), 0)
-    check.between(f"{project} busy", activity.get("busy", 0), 0, 1.6)
+    check.between(f"{project} busy", activity.get("busy", 0), 0, 1.75)
     waste = sum_of(shown, "trainwave_waste_dollars_total", project_id=project, reason="gpu_idle")
     check.near(f"{project} waste", waste or 0, 0)
     since = shown.get("trainwave_job_idle_since_timestamp_seconds", project_id=project)

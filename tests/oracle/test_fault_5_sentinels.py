@@ -18,8 +18,9 @@ Half a percent is tolerated at either end of the range; what is beyond is unread
 What was measured at 09:00 says nothing about now. Where nothing is known GPU hours are unknown: 8
 × 0.5 = 4 at least, and none is idle.
 
-Idleness is seen up to two minutes late and two early: 26 of 30 min at the least, $15.60 and
-$13.65.
+Idleness is seen a reading late at its begin, and up to a reading ago by now; in fast time up to
+three minutes each: 24 of 30 min at the least, $14.40 and $12.60, and at most 10 + 3 minutes pass
+as busy where nothing is known (1.733 GPU hours).
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ SENTINELS = Scenario(
 @pytest.mark.usefixtures("untraced")
 def test_sentinels_and_stale_points(dialect: Dialect, tmp_path: Path) -> None:
     check = Checks()
-    with World(__file__, "SENTINELS", dialect, tmp_path, START, speed=80) as world:
+    with World(__file__, "SENTINELS", dialect, tmp_path, START) as world:
         exporter = world.start()
         world.until(utc("2026-11-15 12:09"))
         unreadable = sum_of(exporter.metrics(), "trainwave_exporter_unreadable_total") or 0
@@ -78,9 +79,9 @@ def test_sentinels_and_stale_points(dialect: Dialect, tmp_path: Path) -> None:
     for name, ratio, least, most in (
         ("minus", None, 0, 0),
         ("over", None, 0, 0),
-        ("low", 0, 15.6, 18.05),
+        ("low", 0, 14.4, 18.05),
         ("high", 1, 0, 0),
-        ("device", 0, 13.65, 15.8),
+        ("device", 0, 12.6, 15.8),
         ("stale", None, 0, 0),
         ("points", None, 0, 0),
     ):
@@ -104,9 +105,9 @@ def test_sentinels_and_stale_points(dialect: Dialect, tmp_path: Path) -> None:
         )
         if ratio is None:
             check.near(f"{name} idle", activity.get("idle", 0), 0)
-            check.between(f"{name} busy", activity.get("busy", 0), 0, 1.6)
+            check.between(f"{name} busy", activity.get("busy", 0), 0, 1.75)
         if name == "high":
-            check.between("high busy", activity.get("busy", 0), 4.5, 5.34)
+            check.between("high busy", activity.get("busy", 0), 4, 5.34)
         used = sum_of(shown, "trainwave_project_gpu_hours_total", project_id=project)
         check.near(f"{name} activity in all", sum(activity.values()), used or 0, within=0.3)
     # Three jobs for half an hour, each looked at every few minutes at the least.

@@ -9,7 +9,8 @@ Jobs of 8 GPUs at $30 an hour.
 - p-late runs from 11:10 to 12:10 and is over, but at 12:20 $5 are added to its bill of $30: $5
   were billed after the finish, and are a correction upwards.
 
-Nothing else was billed after a finish or corrected, and the others waste nothing.
+Nothing else was billed after a finish or corrected (up to $1, as an answer that takes a minute of
+fast time looks like a correction), and the others waste nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from oracle.scenario import (
 )
 from oracle.world import Checks, World, both_dialects, sum_of
 
-START = utc("2026-11-15 12:00")
+START = utc("2026-11-15 12:04")
 FIRST = Run(utc("2026-11-15 11:10"), utc("2026-11-15 12:10"), End.FAILED)
 SECOND = Run(utc("2026-11-15 12:20"), utc("2026-11-15 12:36"))
 PRICE = steps(30.0)
@@ -89,7 +90,7 @@ def test_the_same_id_again(dialect: Dialect, tmp_path: Path) -> None:
             spent = shown.get("trainwave_budget_spent_dollars", budget=project)
             check.near(f"{project} spent", spent, cost, within=0.01)
             check.near(
-                f"{project} report", world.reported("2026-11-15", project), cost, within=0.01
+                f"{project} report", world.reported("2026-11-15")[project], cost, within=0.01
             )
             used = sum_of(shown, "trainwave_project_gpu_hours_total", project_id=project)
             # In the deployed dialect, of p-late's $5 it is not known whether time was behind it.
@@ -111,5 +112,5 @@ def test_the_same_id_again(dialect: Dialect, tmp_path: Path) -> None:
         check.true("the counter never falls", counted == sorted(counted))
         for direction, amount in (("up", 5), ("down", 0)):
             changed = sum_of(shown, "trainwave_cost_corrections_dollars_total", direction=direction)
-            check.near(f"corrected {direction}", changed or 0, amount, within=0.1)
+            check.near(f"corrected {direction}", changed or 0, amount, within=1)
     check.done()

@@ -32,7 +32,7 @@ from oracle.scenario import (
 )
 from oracle.world import Checks, World, both_dialects, sum_of
 
-START = utc("2026-11-15 12:00")
+START = utc("2026-11-15 12:04")
 RUN = Run(utc("2026-11-15 11:39"), utc("2026-11-15 12:30"))
 PRICE = steps(30.0)
 BUSY = always(90.0)
@@ -81,6 +81,7 @@ def test_an_absurd_amount(dialect: Dialect, tmp_path: Path) -> None:
         exporter = world.start(budgets=BUDGETS)
         scrapes = world.scrapes_until(exporter, utc("2026-11-15 12:36"))
         shown = world.stop(exporter)
+        reported = world.reported("2026-11-15")
         for project, cost in WORKED.items():
             counter = "trainwave_project_cost_dollars_total"
             value = sum_of(shown, counter, project_id=project)
@@ -96,9 +97,8 @@ def test_an_absurd_amount(dialect: Dialect, tmp_path: Path) -> None:
             check.between(f"{project} highest of the budget", highest, 10, cost + 0.6)
             spent = shown.get("trainwave_budget_spent_dollars", budget=project)
             check.near(f"{project} spent", spent, cost, within=0.01)
-            report = world.reported("2026-11-15", project)
-            check.near(f"{project} report", report, cost, within=0.01)
+            check.near(f"{project} report", reported[project], cost, within=0.01)
         for direction, amount in (("up", 100), ("down", 0)):
             changed = sum_of(shown, "trainwave_cost_corrections_dollars_total", direction=direction)
-            check.near(f"corrected {direction}", changed or 0, amount, within=0.6)
+            check.near(f"corrected {direction}", changed or 0, amount, within=1)
     check.done()

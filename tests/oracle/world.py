@@ -11,8 +11,10 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -62,6 +64,20 @@ class Checks:
         self._lines.append(
             f"{'ok   ' if ok else 'WRONG'} {what}: expected {expected}, shown {shown}"
         )
+
+
+@dataclass(frozen=True)
+class Look:
+    """A scrape, with the instants between which it was right."""
+
+    shown: Metrics
+    listed: float
+    now: float
+
+    @property
+    def age(self) -> float:
+        """How old what is shown may be, in seconds."""
+        return self.now - self.listed
 
 
 class FastExporter(Exporter):
@@ -148,22 +164,20 @@ class World:
         left = max(0.0, instant - self.now()) / self._speed
         wait_for(lambda: self.now() >= instant, iso(instant), left + 30)
 
-    def fresh(self, exporter: Exporter) -> tuple[Metrics, float]:
-        """Scrape until the last list of jobs is at most 45 s old; return that scrape and when.
+    def look(self, exporter: Exporter, instant: float) -> Look:
+        """Wait until jobs were listed at or after an instant; return what is shown then.
 
-        On a busy machine, a moment without the processor is minutes of the world.
+        What is shown was right at some moment between that list and the end of the scrape. On a
+        busy machine, a second without the processor is minutes of the world.
         """
-        found: list[tuple[Metrics, float]] = []
+        self.until(instant)
 
-        def scrape() -> bool:
-            now = self.now()
+        def scrape() -> Look | None:
             shown = exporter.metrics()
-            found.append((shown, now))
-            listed = shown.get("trainwave_account_last_success_timestamp_seconds")
-            return listed is not None and now - listed <= 45 and self.now() - now <= 5
+            listed = shown.get("trainwave_account_last_success_timestamp_seconds") or 0
+            return Look(shown, listed, self.now()) if listed >= instant else None
 
-        wait_for(scrape, "a fresh list of jobs", pause=0.01)
-        return found[-1]
+        return wait_for(scrape, f"a list of jobs after {iso(instant)}")
 
     def scrapes_until(self, exporter: Exporter, instant: float) -> list[tuple[float, Metrics]]:
         """Scrape every half minute of the world or so; return instants and what was shown."""
@@ -175,8 +189,9 @@ class World:
         return found
 
     def jump(self, instant: float) -> None:
-        """Let the next exporter start at a later instant; none may run."""
+        """Let the next exporter start later than when the last one was stopped."""
         assert not self._exporters, "stop the exporter before the world jumps"
+        assert instant >= self._next
         self._next = instant
 
     def start(self, *flags: str, budgets: Sequence[dict[str, Any]] = ()) -> Exporter:
@@ -187,6 +202,7 @@ class World:
 
     def try_start(self, *flags: str, budgets: Sequence[dict[str, Any]] = ()) -> Exporter | None:
         """Start the exporter; return None if it refuses to."""
+        assert not self._exporters, "one exporter at a time"
         config = self.folder / "config.yml"
         config.write_text(json.dumps({"budgets": list(budgets)} if budgets else {}))
         self._gates += 1
@@ -200,7 +216,7 @@ class World:
             env={**self._env, "ORACLE_GATE": str(gate), "TRAINWAVE_API_KEY": KEY},
         )
         wait_for(lambda: exporter.events("held"), "the exporter to be loaded")
-        self._write_clock(self._origin + math.ceil(max(0.0, self._next - self.now())))
+        self._write_clock(self._origin + math.ceil(self._next - self.now()))
         gate.touch()
         wait_for(
             lambda: exporter.events("started") or exporter.process.poll() is not None,
@@ -217,6 +233,7 @@ class World:
         """Stop an exporter as its operator would; return what it showed last."""
         last = exporter.metrics()
         code, _ = exporter.terminate()
+        self._next = self.now()
         self._exporters.remove(exporter)
         exporter.__exit__(None, None, None)
         assert code == 0, "".join(exporter.raw_log)
@@ -246,10 +263,11 @@ class World:
         rows = json.loads(answer.stdout)["rows"] if answer.returncode == 0 else []
         return answer.returncode, rows
 
-    def reported(self, period: str, project: str) -> float:
-        """Return what a project cost in a period, by the report; 0 where it does not occur."""
-        rows = self.report(period)
-        return sum(float(row["cost_dollars"]) for row in rows if row["project_id"] == project)
+    def reported(self, period: str) -> dict[str, float]:
+        """Return what each project cost in a period, by the report; 0 where it does not occur."""
+        return defaultdict(
+            float, {row["project_id"]: float(row["cost_dollars"]) for row in self.report(period)}
+        )
 
     def _write_clock(self, origin: int) -> None:
         self._origin = origin
