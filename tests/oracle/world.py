@@ -112,7 +112,7 @@ class World:
         self.folder = folder
         self.ledger = folder / "data"
         self._storage = f"--storage.path={self.ledger}"
-        self._speed = speed
+        self._speed = min(speed, int(os.environ.get("ORACLE_SPEED", speed)))
         self._next = start
         self._exporters: list[Exporter] = []
         self._clock = folder / "clock"
