@@ -6,7 +6,7 @@ then on.
 
 The rise:
 
-- cost 36 × 80/60 + 72 × 20/60 = 48 + 24 = $72; none of it is a correction (up to $1, as an answer
+- cost 36 × 80/60 + 72 × 20/60 = 48 + 24 = $72; none of it is a correction (up to $2, as an answer
   that takes a minute of fast time looks like one).
 - From 12:20 on the spend rate is $72/h. At 12:24 it cost 48 + 72 × 4/60 = $52.80, and 15 d 11 h
   36 min = 371.6 h of November are left: forecast 52.80 + 72 × 371.6 = $26,808. A limit of $100 is
@@ -109,7 +109,7 @@ def test_prices_that_change(dialect: Dialect, tmp_path: Path) -> None:
         shown = exporter.metrics()
         for direction in ("up", "down"):
             changed = sum_of(shown, "trainwave_cost_corrections_dollars_total", direction=direction)
-            check.near(f"corrected {direction}", changed or 0, 0, within=1)
+            check.near(f"corrected {direction}", changed or 0, 0, within=2)
         for project, cost, wasted in (("p-1", 72, 30), ("p-2", 108, 24)):
             counter = sum_of(shown, "trainwave_project_cost_dollars_total", project_id=project)
             check.near(f"{project} cost", counter, cost)
@@ -117,7 +117,8 @@ def test_prices_that_change(dialect: Dialect, tmp_path: Path) -> None:
             check.near(f"{project} GPU hours", used, 8 * 100 / 60, within=0.1)
             idle = shown.get("trainwave_job_idle_gpu_hours", project_id=project) or 0
             check.between(f"{project} idle GPU hours", idle, 3.2, 4.02)
-            least, most = wasted - 9 * (4 - idle) - 0.1, wasted - 4.5 * (4 - idle) + 0.1
+            unseen = max(0.0, min(0.8, 4 - idle))
+            least, most = wasted - 9 * unseen - 0.1, wasted - 4.5 * unseen + 0.1
             waste = sum_of(
                 shown, "trainwave_waste_dollars_total", project_id=project, reason="gpu_idle"
             )

@@ -22,7 +22,7 @@ At 12:36, 15 d 11 h 24 min = 371.4 h before the end of November, $13,370.40 at $
 Idleness is seen a reading late at its begin and up to a reading early at its end; in fast time up
 to three minutes each, so that 24 to 30 minutes are known: 3.2 to 4 GPU hours. They are worth
 $4.50 each, $14.40 to $18. In the deployed dialect a start is known to a list of running jobs:
-$0.60. Nothing is a correction (up to $1, as an answer that takes a minute of fast time looks like
+$0.60. Nothing is a correction (up to $2, as an answer that takes a minute of fast time looks like
 one).
 """
 
@@ -129,9 +129,10 @@ def test_bills_that_come_late(dialect: Dialect, tmp_path: Path) -> None:
             )
             idle = shown.get("trainwave_job_idle_gpu_hours", project_id=project) or 0
             check.between(f"{project} idle GPU hours", idle, 3.2, 4.02)
-            check.near(f"{project} waste", value, idle * 4.5, within=0.1)
+            worth = max(3.2, idle) * 4.5
+            check.near(f"{project} waste", value, worth, within=0.1)
             value = shown.get("trainwave_job_waste_dollars", project_id=project, reason="gpu_idle")
-            check.near(f"{project} waste of the job", value, idle * 4.5, within=0.1)
+            check.near(f"{project} waste of the job", value, worth, within=0.1)
             value = sum_of(
                 shown,
                 "trainwave_waste_dollars_total",
@@ -144,5 +145,5 @@ def test_bills_that_come_late(dialect: Dialect, tmp_path: Path) -> None:
             check.near(f"{project} report", reported[project], cost)
         for direction in ("up", "down"):
             changed = sum_of(shown, "trainwave_cost_corrections_dollars_total", direction=direction)
-            check.near(f"corrected {direction}", changed or 0, 0, within=1)
+            check.near(f"corrected {direction}", changed or 0, 0, within=2)
     check.done()

@@ -110,7 +110,7 @@ def test_sentinels_and_stale_points(dialect: Dialect, tmp_path: Path) -> None:
             check.between("high busy", activity.get("busy", 0), 4, 5.34)
         used = sum_of(shown, "trainwave_project_gpu_hours_total", project_id=project)
         check.near(f"{name} activity in all", sum(activity.values()), used or 0, within=0.3)
-    # Three jobs for half an hour, each looked at every few minutes at the least.
+    # Three jobs, each looked at once at the least.
     counted = (sum_of(shown, "trainwave_exporter_unreadable_total") or 0) - unreadable
-    check.between("counted as unreadable", counted, 18, 100_000)
+    check.between("counted as unreadable", counted, 3, 100_000)
     check.done()

@@ -9,7 +9,7 @@ Jobs of 8 GPUs at $30 an hour.
 - p-late runs from 11:10 to 12:10 and is over, but at 12:20 $5 are added to its bill of $30: $5
   were billed after the finish, and are a correction upwards.
 
-Nothing else was billed after a finish or corrected (up to $1, as an answer that takes a minute of
+Nothing else was billed after a finish or corrected (up to $2, as an answer that takes a minute of
 fast time looks like a correction), and the others waste nothing.
 """
 
@@ -112,5 +112,5 @@ def test_the_same_id_again(dialect: Dialect, tmp_path: Path) -> None:
         check.true("the counter never falls", counted == sorted(counted))
         for direction, amount in (("up", 5), ("down", 0)):
             changed = sum_of(shown, "trainwave_cost_corrections_dollars_total", direction=direction)
-            check.near(f"corrected {direction}", changed or 0, amount, within=1)
+            check.near(f"corrected {direction}", changed or 0, amount, within=2)
     check.done()

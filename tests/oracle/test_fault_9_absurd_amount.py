@@ -94,11 +94,11 @@ def test_an_absurd_amount(dialect: Dialect, tmp_path: Path) -> None:
                 metrics.get("trainwave_budget_spent_dollars", budget=project) or 0
                 for _, metrics in scrapes
             )
-            check.between(f"{project} highest of the budget", highest, 10, cost + 0.6)
+            check.between(f"{project} highest of the budget", highest, 10, cost + 2)
             spent = shown.get("trainwave_budget_spent_dollars", budget=project)
             check.near(f"{project} spent", spent, cost, within=0.01)
             check.near(f"{project} report", reported[project], cost, within=0.01)
         for direction, amount in (("up", 100), ("down", 0)):
             changed = sum_of(shown, "trainwave_cost_corrections_dollars_total", direction=direction)
-            check.near(f"corrected {direction}", changed or 0, amount, within=1)
+            check.near(f"corrected {direction}", changed or 0, amount, within=2)
     check.done()
