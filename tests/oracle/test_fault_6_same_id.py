@@ -60,6 +60,7 @@ AGAIN = Scenario(
     ),
     projects=tuple(Project(f"p-{name}", always(name)) for name in ("on", "again", "late")),
 )
+COUNTER = "trainwave_project_cost_dollars_total"
 BUDGETS = [
     {
         "name": project,
@@ -78,14 +79,14 @@ def test_the_same_id_again(dialect: Dialect, tmp_path: Path) -> None:
     check = Checks()
     with World(__file__, "AGAIN", dialect, tmp_path, START) as world:
         exporter = world.start(budgets=BUDGETS)
-        scrapes = world.scrapes_until(exporter, utc("2026-11-15 12:41"))
+        scrapes = world.scrapes_until(exporter, utc("2026-11-15 12:41"), COUNTER)
         shown = world.stop(exporter)
         for project, cost, late, minutes in (
             ("p-on", 38, 0, 76),
             ("p-again", 38, 0, 76),
             ("p-late", 35, 5, 60),
         ):
-            counter = sum_of(shown, "trainwave_project_cost_dollars_total", project_id=project)
+            counter = sum_of(shown, COUNTER, project_id=project)
             check.near(f"{project} cost", counter, cost, within=0.01)
             spent = shown.get("trainwave_budget_spent_dollars", budget=project)
             check.near(f"{project} spent", spent, cost, within=0.01)
@@ -105,10 +106,7 @@ def test_the_same_id_again(dialect: Dialect, tmp_path: Path) -> None:
                 reason="billed_after_finish",
             )
             check.near(f"{project} billed after finish", waste or 0, late, within=0.01)
-        counted = [
-            sum_of(metrics, "trainwave_project_cost_dollars_total", project_id="p-again") or 0
-            for _, metrics in scrapes
-        ]
+        counted = [sum_of(metrics, COUNTER, project_id="p-again") or 0 for metrics in scrapes]
         check.true("the counter never falls", counted == sorted(counted))
         for direction, amount in (("up", 5), ("down", 0)):
             changed = sum_of(shown, "trainwave_cost_corrections_dollars_total", direction=direction)

@@ -68,8 +68,8 @@ def test_a_ledger_of_the_day_before(dialect: Dialect, tmp_path: Path) -> None:
         shutil.rmtree(world.ledger)
         shutil.copytree(copy, world.ledger)
         exporter = world.start()
-        scrapes = world.scrapes_until(exporter, utc("2026-11-15 12:16"))
-        counted = [sum_of(metrics, COUNTER) for _, metrics in scrapes]
+        scrapes = world.scrapes_until(exporter, utc("2026-11-15 12:16"), COUNTER)
+        counted = [sum_of(metrics, COUNTER) for metrics in scrapes]
         lowest = min((value for value in counted if value is not None), default=None)
         check.between("lowest counter after", lowest, before or 0, 455)
         shown = world.stop(exporter)

@@ -127,7 +127,7 @@ def test_refunds_and_late_bills(tmp_path: Path) -> None:
     check = Checks()
     with World(__file__, "SETTLED", Dialect.DEPLOYED, tmp_path, START) as world:
         exporter = world.start()
-        scrapes = world.scrapes_until(exporter, utc("2026-11-15 12:42"))
+        scrapes = world.scrapes_until(exporter, utc("2026-11-15 12:42"), DIFFERENCE)
         shown = world.stop(exporter)
         for name, most in (("balance", 4.3), ("job", None), ("steps", 6.1), ("late", None)):
             organization = f"o-{name}"
@@ -135,7 +135,7 @@ def test_refunds_and_late_bills(tmp_path: Path) -> None:
             check.near(f"{name} in the end", last or 0, 0, within=0.7 if name == "late" else 0.1)
             seen = [
                 abs(value)
-                for _, metrics in scrapes
+                for metrics in scrapes
                 for _, value in metrics.all(DIFFERENCE, organization_id=organization)
             ]
             if most is not None:

@@ -60,6 +60,8 @@ ABSURD = Scenario(
     projects=tuple(Project(f"p-{name}", always(name)) for name in ("priced", "unpriced", "real")),
     absurd_once={"j-priced": ONCE, "j-unpriced": ONCE},
 )
+COUNTER = "trainwave_project_cost_dollars_total"
+SPENT = "trainwave_budget_spent_dollars"
 WORKED = {"p-priced": 25.50, "p-unpriced": 25.50, "p-real": 125.50}
 BUDGETS = [
     {
@@ -79,23 +81,17 @@ def test_an_absurd_amount(dialect: Dialect, tmp_path: Path) -> None:
     check = Checks()
     with World(__file__, "ABSURD", dialect, tmp_path, START) as world:
         exporter = world.start(budgets=BUDGETS)
-        scrapes = world.scrapes_until(exporter, utc("2026-11-15 12:36"))
+        scrapes = world.scrapes_until(exporter, utc("2026-11-15 12:36"), COUNTER, SPENT)
         shown = world.stop(exporter)
         reported = world.reported("2026-11-15")
         for project, cost in WORKED.items():
-            counter = "trainwave_project_cost_dollars_total"
-            value = sum_of(shown, counter, project_id=project)
+            value = sum_of(shown, COUNTER, project_id=project)
             check.near(f"{project} cost", value, cost, within=0.01)
-            highest = max(
-                sum_of(metrics, counter, project_id=project) or 0 for _, metrics in scrapes
-            )
+            highest = max(sum_of(metrics, COUNTER, project_id=project) or 0 for metrics in scrapes)
             check.between(f"{project} highest", highest, 10, cost + 0.01)
-            highest = max(
-                metrics.get("trainwave_budget_spent_dollars", budget=project) or 0
-                for _, metrics in scrapes
-            )
+            highest = max(metrics.get(SPENT, budget=project) or 0 for metrics in scrapes)
             check.between(f"{project} highest of the budget", highest, 10, cost + 2)
-            spent = shown.get("trainwave_budget_spent_dollars", budget=project)
+            spent = shown.get(SPENT, budget=project)
             check.near(f"{project} spent", spent, cost, within=0.01)
             check.near(f"{project} report", reported[project], cost, within=0.01)
         for direction, amount in (("up", 100), ("down", 0)):

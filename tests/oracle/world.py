@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import pytest
 from oracle.scenario import DAY, Dialect, iso
@@ -179,12 +180,15 @@ class World:
 
         return wait_for(scrape, f"a list of jobs after {iso(instant)}")
 
-    def scrapes_until(self, exporter: Exporter, instant: float) -> list[tuple[float, Metrics]]:
-        """Scrape every half minute of the world or so; return instants and what was shown."""
+    def scrapes_until(self, exporter: Exporter, instant: float, *names: str) -> list[Metrics]:
+        """Scrape these metrics every half minute of the world or so; return what was shown."""
+        path = "/metrics?" + urlencode([("name[]", name) for name in names])
         found = []
         pause = threading.Event()
-        while (now := self.now()) < instant:
-            found.append((now, exporter.metrics()))
+        while self.now() < instant:
+            status, text = exporter.get(path)
+            assert status == 200, text
+            found.append(Metrics(text))
             pause.wait(30 / self._speed)
         return found
 
