@@ -153,16 +153,16 @@ class Deployed(Documented):
             },
             "cost_per_hour": job.price(now) if job.price_shown else None,
             "total_cost": round(cost * 100),
-            "instances": [
+            "instances": [  # those that exist: what was before a run ended is not reported
                 {
                     "id": f"{job.id}-{number}",
                     "rid": f"rid-{job.id}-{number}",
-                    "state": "RUNNING" if now < run.finished else "TERMINATED",
+                    "state": "RUNNING",
                     "provider": "cloud",
                     "created_at": iso(run.started),
                 }
                 for number, run in enumerate(job.runs)
-                if run.started <= now
+                if run.started <= now < run.finished
             ],
             "url": None,
             "s3_url": "",

@@ -22,9 +22,9 @@ The lower is $156,480 at least, as jobs 1 to 1956 were created in November (job 
 31 October 23:55). Whatever bounds are shown, the truth is between them.
 
 A slow list: 2,000 jobs in pages of 20, each of which takes 10 s: 1,000 s, more than a quarter of
-an hour. Spend is the same, as all that straddle are among the last 2,000 + 1 jobs (1956 to -43
-are 2,000; so here job -j with j ≤ 43 only): 43 × 600 - 10 × (43 × 44 / 2) = 25,800 - 9,460 =
-16,340 minutes at $8/60 = $2,178.67. Together $158,738.67. No other number is ever shown.
+an hour. These are jobs 1956 to -43, so that job -j with j ≤ 43 straddles:
+43 × 600 - 10 × (43 × 44 / 2) = 25,800 - 9,460 = 16,340 minutes, at $8 an hour $2,178.67. With
+$156,560 as above $158,738.67. No other number is ever shown.
 """
 
 from __future__ import annotations
