@@ -11,10 +11,10 @@ then $72. The exporter watches until 20:20, and again from 02:00 on. Its GPUs ne
 - October: 108 + 72 × 1 = $180. November: 72 × 2.1 = $151.20.
 - GPU hours: 8 × 6.1 = 48.8.
 - No correction (up to $2, as an answer that takes a minute of fast time looks like one).
-- Waste: warm-up is over at 20:10. Idle is known from then to 20:20 ($6 at $36) and from 02:00 to
-  02:06 ($7.20 at $72): at most $13.20; what passed in the outage is unknown. Up to two readings
-  late at each begin and early at each end: $1.20 of the first, $3.60 of the second, and as much
-  for the start: from $7 on. The mean price of the job, $54.30, would make it $14.48.
+- Waste: warm-up is over at 20:10. Idle is known from then to 20:20 (at $36, $4.50 a GPU hour, $6
+  at most) and from 01:58 at the earliest to 02:06 (at $72, $9 a GPU hour, $9.60 at most); what
+  passed in the outage is unknown. How much of either is seen differs by a reading or two at each
+  begin and end, and GPU hours say how much: the price of each tells the waste.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from pathlib import Path
 import pytest
 from oracle.scenario import Dialect, Job, Project, Run, Scenario, always, steps, utc
 from oracle.world import Checks, World, both_dialects, sum_of
+from support.exporter import Metrics
 
 RUN = Run(utc("2026-10-31 20:00"), utc("2026-11-01 02:06"))
 AWAY = Scenario(
@@ -41,6 +42,11 @@ AWAY = Scenario(
 )
 
 
+def idle_hours(shown: Metrics) -> float:
+    """Return the idle GPU hours of all jobs."""
+    return sum_of(shown, "trainwave_project_activity_gpu_hours_total", activity="idle") or 0.0
+
+
 @both_dialects
 @pytest.mark.usefixtures("untraced")
 def test_a_price_that_changes_in_an_outage(dialect: Dialect, tmp_path: Path) -> None:
@@ -48,7 +54,7 @@ def test_a_price_that_changes_in_an_outage(dialect: Dialect, tmp_path: Path) -> 
     with World(__file__, "AWAY", dialect, tmp_path, utc("2026-10-31 20:06")) as world:
         exporter = world.start()
         world.until(utc("2026-10-31 20:20"))
-        world.stop(exporter)
+        before = idle_hours(world.stop(exporter))
         world.jump(utc("2026-11-01 01:58"))
         exporter = world.start()
         world.until(utc("2026-11-01 02:10"))
@@ -62,5 +68,10 @@ def test_a_price_that_changes_in_an_outage(dialect: Dialect, tmp_path: Path) -> 
             changed = sum_of(shown, "trainwave_cost_corrections_dollars_total", direction=direction)
             check.near(f"corrected {direction}", changed or 0, 0, within=2)
         waste = sum_of(shown, "trainwave_waste_dollars_total", reason="gpu_idle")
-        check.between("waste", waste, 7, 13.25)
+        after = idle_hours(shown) - before
+        check.between("idle GPU hours before the outage", before, 0.9, 1.34)
+        check.between("idle GPU hours after it", after, 0.4, 1.27)
+        # Up to a minute and a half before the stop was not shown any more, and was at $36.
+        most = 4.5 * before + 9 * after
+        check.between("waste", waste, most - 4.5 * 0.2 - 0.1, most + 0.1)
     check.done()

@@ -105,7 +105,10 @@ def test_the_same_id_again(dialect: Dialect, tmp_path: Path) -> None:
                 project_id=project,
                 reason="billed_after_finish",
             )
-            check.near(f"{project} billed after finish", waste or 0, late, within=0.01)
+            # There nobody says when it ended: up to two looks before it was seen to, at $30/h.
+            unsure = 1.0 if project == "p-late" and dialect is Dialect.DEPLOYED else 0.0
+            least = late - unsure - 0.01
+            check.between(f"{project} billed after finish", waste or 0, least, late + 0.01)
         counted = [sum_of(metrics, COUNTER, project_id="p-again") or 0 for metrics in scrapes]
         check.true("the counter never falls", counted == sorted(counted))
         for direction, amount in (("up", 5), ("down", 0)):
