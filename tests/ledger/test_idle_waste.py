@@ -365,8 +365,9 @@ def test_a_late_bill_parts_launching_from_running(end: float) -> None:
     story.fields["started_at"] = START + 30 * MINUTE
     story.run(60, lambda _: 0.0, gpu_hours=0.0)
     story.see("SUCCESS", cost_dollars=0.0 if end > 60 else 36.0, gpu_hours=4.0)
-    story.world.now = START + end * MINUTE
-    story.see("SUCCESS", cost_dollars=36.0, gpu_hours=4.0)
+    for minute in (end, end + 1):  # more than its running time explains is believed the second time
+        story.world.now = START + minute * MINUTE
+        story.see("SUCCESS", cost_dollars=36.0, gpu_hours=4.0)
     assert story.waste() == only(idle=11.4, stuck=9.0)
 
 

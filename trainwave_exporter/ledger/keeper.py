@@ -23,7 +23,7 @@ from trainwave_exporter.ledger.outlook import Outlook
 from trainwave_exporter.ledger.records import Showcase
 from trainwave_exporter.ledger.rules import Rules
 from trainwave_exporter.ledger.store import Balance, Batch, ProjectEntry, Store
-from trainwave_exporter.ledger.units import DAY, HOUR, dollars, microdollars, milliseconds
+from trainwave_exporter.ledger.units import DAY, HOUR, dollars, microdollars, milliseconds, seconds
 from trainwave_exporter.model import (
     AccountStatus,
     BudgetStatus,
@@ -32,6 +32,7 @@ from trainwave_exporter.model import (
     Corrections,
     Funds,
     Idleness,
+    KnownRun,
     Organization,
     Project,
 )
@@ -135,6 +136,14 @@ class Keeper:
     def undescribed(self) -> Mapping[str, Sequence[str]]:
         """Jobs by account that are over, and of which only lists ever told."""
         return self._undescribed
+
+    def known_run(self, job_id: str) -> KnownRun | None:
+        """Return what is stored of the present run of a job that is not over."""
+        entry = None if self._book is None else self._book.entry(job_id)
+        if entry is None or entry.over or entry.running_since is None:
+            return None
+        rate = None if entry.cost is None else entry.cost.last.rate
+        return KnownRun(seconds(entry.running_since), None if rate is None else dollars(rate))
 
     @property
     def size_bytes(self) -> int:

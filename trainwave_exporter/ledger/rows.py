@@ -18,6 +18,7 @@ from trainwave_exporter.ledger.entry import (
     Run,
     SeriesEntry,
     Sighting,
+    Suspect,
     Totals,
     UtilizationBucket,
 )
@@ -53,9 +54,11 @@ JOB: Final = (
     *(f"cost_anchor_{column}" for column in SIGHTING),
     *(f"cost_last_{column}" for column in SIGHTING),
     "cost_behind",
+    "cost_pending",
     *(f"gpu_anchor_{column}" for column in SIGHTING),
     *(f"gpu_last_{column}" for column in SIGHTING),
     "gpu_behind",
+    "gpu_pending",
     *_TOTALS,
     "read_at",
     "idle_millionths",
@@ -66,6 +69,7 @@ JOB: Final = (
     "unpriced_idle",
     "gpu_use",
     "unbilled",
+    "unbilled_at",
     "unbilled_launching",
     "overbilled",
     "earlier_price",
@@ -77,9 +81,15 @@ JOB: Final = (
     *(f"series_{column}" for column in _LABELS),
     "state",
     "run",
+    "run_seen",
+    "run_since",
     "cost_base",
     "gpu_base",
+    "cost_offset",
+    "gpu_offset",
+    "suspect_cost_at",
     "suspect_cost",
+    "suspect_gpu_at",
     "suspect_gpu",
     "peak_memory",
     "memory_limit",
@@ -91,7 +101,7 @@ JOB: Final = (
 Row = Sequence[Any]
 """Values as SQLite takes and gives them: whole numbers, texts and None."""
 
-_NO_CURVE = (*(None,) * (2 * len(SIGHTING)), 0)
+_NO_CURVE = (*(None,) * (2 * len(SIGHTING)), 0, 0)
 _NO_INTERVAL = (None,) * len(IdleInterval.__struct_fields__)
 _NO_LABELS = (None,) * len(_LABELS)
 
@@ -119,10 +129,14 @@ def job_row(entry: JobEntry) -> Row:
         *(_NO_LABELS if entry.series is None else _labels_row(entry.series)),
         entry.state,
         entry.run,
+        entry.run_seen,
+        entry.run_since,
         entry.cost_base,
         entry.gpu_base,
-        entry.suspect_cost,
-        entry.suspect_gpu,
+        entry.cost_offset,
+        entry.gpu_offset,
+        *_suspect_row(entry.suspect_cost),
+        *_suspect_row(entry.suspect_gpu),
         *astuple(entry.peaks),
     )
 
@@ -140,18 +154,22 @@ def job_entry(row: Row) -> JobEntry:
         last_seen=row[11],
         over_seen=row[12],
         running_since=row[13],
-        cost=_curve(row[14:23]),
-        gpu=_curve(row[23:32]),
-        totals=Totals(*row[32:40]),
-        judgement=_judgement(row[40:57]),
-        series=None if row[57] is None else Labels(*row[57:60]),
-        state=row[60],
-        run=row[61],
-        cost_base=row[62],
-        gpu_base=row[63],
-        suspect_cost=row[64],
-        suspect_gpu=row[65],
-        peaks=Peaks(*row[66:70]),
+        cost=_curve(row[14:24]),
+        gpu=_curve(row[24:34]),
+        totals=Totals(*row[34:42]),
+        judgement=_judgement(row[42:60]),
+        series=None if row[60] is None else Labels(*row[60:63]),
+        state=row[63],
+        run=row[64],
+        run_seen=row[65],
+        run_since=row[66],
+        cost_base=row[67],
+        gpu_base=row[68],
+        cost_offset=row[69],
+        gpu_offset=row[70],
+        suspect_cost=_suspect(row[71:73]),
+        suspect_gpu=_suspect(row[73:75]),
+        peaks=Peaks(*row[75:79]),
     )
 
 
@@ -206,13 +224,26 @@ def _judgement(row: Row) -> Judgement:
 def _curve_row(curve: Curve | None) -> Row:
     if curve is None:
         return _NO_CURVE
-    return (*sighting_row(curve.anchor), *sighting_row(curve.last), curve.behind)
+    return (
+        *sighting_row(curve.anchor),
+        *sighting_row(curve.last),
+        curve.behind,
+        curve.pending,
+    )
 
 
 def _curve(row: Row) -> Curve | None:
     if row[0] is None:
         return None
-    return Curve(sighting(row[:4]), sighting(row[4:8]), row[8])
+    return Curve(sighting(row[:4]), sighting(row[4:8]), row[8], row[9])
+
+
+def _suspect_row(suspect: Suspect | None) -> Row:
+    return (None, None) if suspect is None else (suspect.at, suspect.told)
+
+
+def _suspect(row: Row) -> Suspect | None:
+    return None if row[0] is None else Suspect(*row)
 
 
 def _labels_row(labels: Labels) -> Row:

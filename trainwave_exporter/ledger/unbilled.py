@@ -51,9 +51,9 @@ def price_of(entry: JobEntry, job: Job) -> int | None:
 
 
 def price_change(
-    known: JobEntry | None, entry: JobEntry, judgement: Judgement, price: int | None
+    known: JobEntry | None, entry: JobEntry, judgement: Judgement, price: int | None, at: int
 ) -> int | None:
-    """Return since when a job has another price than at the sighting before; None: it has not.
+    """Return since when a job seen at ``at`` has another price than before; None: it has not.
 
     What was billed since the last sighting, and steadily beyond the earlier price before that, says
     when it changed. Where that does not lie between both prices, the bill is late, and the change
@@ -64,14 +64,14 @@ def price_change(
     before, last = known.cost.last, entry.cost.last
     if price is None or before.rate is None or price == before.rate:
         return None
-    time, more = last.at - before.at, price - before.rate
+    time, more = max(0, at - _since(before, judgement)), price - before.rate
     excess = (last.told - before.told) * HOUR - before.rate * time
     if not 0 <= excess // more <= time + _LATENCY:
-        return last.at
+        return at
     if more > 0:
         excess += judgement.overbilled * HOUR
-        time = last.at - max(entry.running_since or 0, judgement.price_since or 0)
-    return last.at - min(excess // more, time)
+        time = at - max(entry.running_since or 0, judgement.price_since or 0)
+    return at - min(excess // more, time)
 
 
 def billed(
@@ -110,7 +110,7 @@ def billed(
     return Bill(
         unbilled=max(left, -(price or 0)),
         unbilled_launching=0 if rise else launching,
-        overbilled=_overbilled(before, entry, judgement, price),
+        overbilled=_overbilled(before, entry, judgement, price, milliseconds(job.confirmed_at)),
         stuck=min(stuck, max(0, risen)),
         after_finish=max(0, min(excess, risen)) if late else 0,
     )
@@ -161,10 +161,11 @@ def _due(
     if known.over or rate is None:
         return judgement.unbilled, judgement.unbilled_launching
     since = end if entry.running_since is None else entry.running_since
-    running = max(0, end - max(before.at, since))
-    changed = price_change(known, entry, judgement, price)
+    begin = _since(before, judgement)
+    running = max(0, end - max(begin, since))
+    changed = price_change(known, entry, judgement, price, at)
     more = 0 if changed is None or price is None else (price - rate) * max(0, end - changed)
-    launching = max(0, min(end, since) - before.at)
+    launching = max(0, min(end, since) - begin)
     return (
         judgement.unbilled + (rate * running + more) // HOUR,
         judgement.unbilled_launching + rate * launching // HOUR,
@@ -172,24 +173,35 @@ def _due(
 
 
 def _overbilled(
-    before: Sighting | None, entry: JobEntry, judgement: Judgement, price: int | None
+    before: Sighting | None, entry: JobEntry, judgement: Judgement, price: int | None, at: int
 ) -> int:
     """Return what a job is billed steadily beyond its price; what comes in a lump is not."""
     last = entry.cost.last if entry.cost is not None else None
     if before is None or last is None or before.rate is None or price != before.rate or entry.over:
         return 0
-    due = price * (last.at - before.at) // HOUR
+    due = price * max(0, at - _since(before, judgement)) // HOUR
     rise = last.told - before.told
     if rise > _LUMP * due + TOLERANCE:
         return judgement.overbilled
     return min(max(0, judgement.overbilled + rise - due), price)
 
 
+def _since(before: Sighting, judgement: Judgement) -> int:
+    """Return when a job's bill was looked at before."""
+    return before.at if judgement.unbilled_at is None else judgement.unbilled_at
+
+
 def _worth(entry: JobEntry, price: int, end: int) -> tuple[int, int]:
     """Return what a job's running time until ``end`` is worth, and the time before it ran."""
-    since = end if entry.running_since is None else min(entry.running_since, end)
-    begin = entry.life.created or entry.first_seen
+    begin, since = _begin(entry), end
+    if entry.running_since is not None:
+        since = min(end, max(entry.running_since, entry.run_seen or 0))
     return price * (end - since) // HOUR, price * max(0, since - begin) // HOUR
+
+
+def _begin(entry: JobEntry) -> int:
+    """Return since when the present run may have been billed."""
+    return entry.run_seen or entry.life.created or entry.first_seen
 
 
 def _stuck_now(
@@ -199,10 +211,7 @@ def _stuck_now(
     if rise <= 0 or not waiting or entry.cost is None:
         return 0
     last = entry.cost.last
-    if last.rate:
-        billed_since = last.at - last.told * HOUR // last.rate
-    else:
-        billed_since = entry.life.created or entry.first_seen
+    billed_since = last.at - last.told * HOUR // last.rate if last.rate else _begin(entry)
     before = known.cost.last.at if known is not None and known.cost is not None else billed_since
     late = last.at - max(before, billed_since + rules.launch_bound)
     return rise * late // (last.at - before) if 0 < late <= last.at - before else 0
