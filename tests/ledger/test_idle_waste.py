@@ -365,9 +365,8 @@ def test_a_late_bill_parts_launching_from_running(end: float) -> None:
     story.fields["started_at"] = START + 30 * MINUTE
     story.run(60, lambda _: 0.0, gpu_hours=0.0)
     story.see("SUCCESS", cost_dollars=0.0 if end > 60 else 36.0, gpu_hours=4.0)
-    for minute in (end, end + 1):  # more than its running time explains is believed the second time
-        story.world.now = START + minute * MINUTE
-        story.see("SUCCESS", cost_dollars=36.0, gpu_hours=4.0)
+    story.world.now = START + end * MINUTE
+    story.see("SUCCESS", cost_dollars=36.0, gpu_hours=4.0)
     assert story.waste() == only(idle=11.4, stuck=9.0)
 
 
@@ -468,6 +467,24 @@ def test_another_run_begins_with_nothing_to_be_billed() -> None:
     assert (found.judgement.idle_value, found.judgement.unbilled) == (0, 0)
     assert found.judgement.read_at == milliseconds(story.world.now)
     assert (found.used, found.idled) == ((), ())
+
+
+def test_the_launching_of_an_earlier_run_is_not_that_of_the_next() -> None:
+    """The next run launches for a minute, and is billed too much: that is not for launching."""
+    story = Story(started_at=START, created_at=START - 60 * MINUTE)
+    story.run(30, at_once)
+    story.see("FAILED", cost_dollars=18.0, gpu_hours=4.0)
+    story.world.now += 10 * MINUTE
+    story.fields["started_at"] = None
+    story.see("LAUNCHING", cost_dollars=0.0, gpu_hours=0.0)
+    assert story.entry().run == 1
+    story.world.now += MINUTE
+    story.fields["started_at"] = story.world.now
+    story.see(cost_dollars=0.0, gpu_hours=0.0)
+    story.world.now += 30 * MINUTE
+    story.see("SUCCESS", cost_dollars=32.0, gpu_hours=4.0)
+    assert story.entry().totals.cost == 50_000_000
+    assert story.waste() == only(idle=11.4)
 
 
 def test_numbers_that_no_job_can_have_are_not_believed() -> None:

@@ -88,7 +88,6 @@ jobs = st.builds(
         *[numbers] * 4,
         st.sampled_from(["", '{"0":0}']),
         maybe,
-        maybe,
         numbers,
         numbers,
         maybe,

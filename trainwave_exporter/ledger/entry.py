@@ -172,8 +172,6 @@ class Judgement(Struct, frozen=True, gc=False):
     unbilled: int | None = None
     """Micro-dollars that its running time was worth and that no bill covers yet; negative, and no
     more than an hour's worth, where more was billed; None: its price is not known."""
-    unbilled_at: int | None = None
-    """When its bill was last looked at, milliseconds since 1970."""
     unbilled_launching: int = 0
     """Likewise of the time before it ran. Whether that is billed at all shows with the bill."""
     overbilled: int = 0

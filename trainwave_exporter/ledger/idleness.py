@@ -62,7 +62,6 @@ def assess(known: JobEntry | None, entry: JobEntry, job: Job, rules: Rules) -> A
     judgement = replace(
         judgement,
         unbilled=bill.unbilled,
-        unbilled_at=milliseconds(job.confirmed_at),
         unbilled_launching=bill.unbilled_launching,
         overbilled=bill.overbilled,
     )
@@ -125,7 +124,7 @@ def _valued(
     What had no price is valued at the first that is reported.
     """
     price = price_of(entry, job)
-    since = price_change(known, entry, judgement, price, milliseconds(job.confirmed_at))
+    since = price_change(known, entry, judgement, price)
     if since is not None and known is not None and known.cost is not None:
         before = known.cost.last.rate
         judgement = replace(judgement, earlier_price=before, price_since=since)

@@ -156,9 +156,8 @@ def _described(known: JobEntry | None, job: Job, at: int) -> JobEntry:
         )
     over_seen = (known.over_seen or at) if job.finished else None
     running_since = told.started or known.running_since or (at if job.running else None)
-    if job.running and running_since == known.first_seen and not _priced(known):
-        # The first price says how long it has run; without one there is nothing new to learn.
-        running_since = told.started or (_began(job, at) if _price(job) else running_since)
+    if told.started is None and running_since == known.first_seen and not _priced(known):
+        running_since = min(known.first_seen, _began(job, at))
     return replace(
         known,
         # Of what is over, two keys that report it need not take turns.

@@ -51,9 +51,9 @@ def price_of(entry: JobEntry, job: Job) -> int | None:
 
 
 def price_change(
-    known: JobEntry | None, entry: JobEntry, judgement: Judgement, price: int | None, at: int
+    known: JobEntry | None, entry: JobEntry, judgement: Judgement, price: int | None
 ) -> int | None:
-    """Return since when a job seen at ``at`` has another price than before; None: it has not.
+    """Return since when a job has another price than at the sighting before; None: it has not.
 
     What was billed since the last sighting, and steadily beyond the earlier price before that, says
     when it changed. Where that does not lie between both prices, the bill is late, and the change
@@ -64,14 +64,14 @@ def price_change(
     before, last = known.cost.last, entry.cost.last
     if price is None or before.rate is None or price == before.rate:
         return None
-    time, more = max(0, at - _since(before, judgement)), price - before.rate
+    time, more = last.at - before.at, price - before.rate
     excess = (last.told - before.told) * HOUR - before.rate * time
     if not 0 <= excess // more <= time + _LATENCY:
-        return at
+        return last.at
     if more > 0:
         excess += judgement.overbilled * HOUR
-        time = at - max(entry.running_since or 0, judgement.price_since or 0)
-    return at - min(excess // more, time)
+        time = last.at - max(entry.running_since or 0, judgement.price_since or 0)
+    return last.at - min(excess // more, time)
 
 
 def billed(
@@ -110,7 +110,7 @@ def billed(
     return Bill(
         unbilled=max(left, -(price or 0)),
         unbilled_launching=0 if rise else launching,
-        overbilled=_overbilled(before, entry, judgement, price, milliseconds(job.confirmed_at)),
+        overbilled=_overbilled(before, entry, judgement, price),
         stuck=min(stuck, max(0, risen)),
         after_finish=max(0, min(excess, risen)) if late else 0,
     )
@@ -161,11 +161,10 @@ def _due(
     if known.over or rate is None:
         return judgement.unbilled, judgement.unbilled_launching
     since = end if entry.running_since is None else entry.running_since
-    begin = _since(before, judgement)
-    running = max(0, end - max(begin, since))
-    changed = price_change(known, entry, judgement, price, at)
+    running = max(0, end - max(before.at, since))
+    changed = price_change(known, entry, judgement, price)
     more = 0 if changed is None or price is None else (price - rate) * max(0, end - changed)
-    launching = max(0, min(end, since) - begin)
+    launching = max(0, min(end, since) - before.at)
     return (
         judgement.unbilled + (rate * running + more) // HOUR,
         judgement.unbilled_launching + rate * launching // HOUR,
@@ -173,22 +172,17 @@ def _due(
 
 
 def _overbilled(
-    before: Sighting | None, entry: JobEntry, judgement: Judgement, price: int | None, at: int
+    before: Sighting | None, entry: JobEntry, judgement: Judgement, price: int | None
 ) -> int:
     """Return what a job is billed steadily beyond its price; what comes in a lump is not."""
     last = entry.cost.last if entry.cost is not None else None
     if before is None or last is None or before.rate is None or price != before.rate or entry.over:
         return 0
-    due = price * max(0, at - _since(before, judgement)) // HOUR
+    due = price * (last.at - before.at) // HOUR
     rise = last.told - before.told
     if rise > _LUMP * due + TOLERANCE:
         return judgement.overbilled
     return min(max(0, judgement.overbilled + rise - due), price)
-
-
-def _since(before: Sighting, judgement: Judgement) -> int:
-    """Return when a job's bill was looked at before."""
-    return before.at if judgement.unbilled_at is None else judgement.unbilled_at
 
 
 def _worth(entry: JobEntry, price: int, end: int) -> tuple[int, int]:
