@@ -469,6 +469,24 @@ def test_another_run_begins_with_nothing_to_be_billed() -> None:
     assert (found.used, found.idled) == ((), ())
 
 
+def test_the_launching_of_an_earlier_run_is_not_that_of_the_next() -> None:
+    """The next run launches for a minute, and is billed too much: that is not for launching."""
+    story = Story(started_at=START, created_at=START - 60 * MINUTE)
+    story.run(30, at_once)
+    story.see("FAILED", cost_dollars=18.0, gpu_hours=4.0)
+    story.world.now += 10 * MINUTE
+    story.fields["started_at"] = None
+    story.see("LAUNCHING", cost_dollars=0.0, gpu_hours=0.0)
+    assert story.entry().run == 1
+    story.world.now += MINUTE
+    story.fields["started_at"] = story.world.now
+    story.see(cost_dollars=0.0, gpu_hours=0.0)
+    story.world.now += 30 * MINUTE
+    story.see("SUCCESS", cost_dollars=32.0, gpu_hours=4.0)
+    assert story.entry().totals.cost == 50_000_000
+    assert story.waste() == only(idle=11.4)
+
+
 def test_numbers_that_no_job_can_have_are_not_believed() -> None:
     """Nor could a database hold them."""
     story = Story(hourly_cost_dollars=1e14, memory_limit_bytes=1e24, gpu_memory_limit_bytes=1e24)

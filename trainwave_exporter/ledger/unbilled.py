@@ -187,9 +187,15 @@ def _overbilled(
 
 def _worth(entry: JobEntry, price: int, end: int) -> tuple[int, int]:
     """Return what a job's running time until ``end`` is worth, and the time before it ran."""
-    since = end if entry.running_since is None else min(entry.running_since, end)
-    begin = entry.life.created or entry.first_seen
+    begin, since = _begin(entry), end
+    if entry.running_since is not None:
+        since = min(end, max(entry.running_since, entry.run_seen or 0))
     return price * (end - since) // HOUR, price * max(0, since - begin) // HOUR
+
+
+def _begin(entry: JobEntry) -> int:
+    """Return since when the present run may have been billed."""
+    return entry.run_seen or entry.life.created or entry.first_seen
 
 
 def _stuck_now(
@@ -199,10 +205,7 @@ def _stuck_now(
     if rise <= 0 or not waiting or entry.cost is None:
         return 0
     last = entry.cost.last
-    if last.rate:
-        billed_since = last.at - last.told * HOUR // last.rate
-    else:
-        billed_since = entry.life.created or entry.first_seen
+    billed_since = last.at - last.told * HOUR // last.rate if last.rate else _begin(entry)
     before = known.cost.last.at if known is not None and known.cost is not None else billed_since
     late = last.at - max(before, billed_since + rules.launch_bound)
     return rise * late // (last.at - before) if 0 < late <= last.at - before else 0
