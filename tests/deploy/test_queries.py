@@ -88,9 +88,10 @@ def test_an_alert_leads_to_a_dashboard_and_sets_what_can_be_chosen_there(alert: 
 
 def test_what_is_joined_to_things_is_there_once_for_each() -> None:
     known = known_series()
-    assert known["job:trainwave_info:one"].key == {"project_id", "job_id"}
-    assert known["project:trainwave_info:one"].key == {"project_id"}
-    assert known["organization:trainwave_info:one"].key == {"organization_id"}
+    assert known["job:trainwave_info:one"].key == {"cluster", "project_id", "job_id"}
+    assert known["project:trainwave_info:one"].key == {"cluster", "project_id"}
+    assert known["organization:trainwave_info:one"].key == {"cluster", "organization_id"}
+    assert known["exporter:trainwave_view:one"].key == {"cluster", "instance", "account"}
 
 
 @pytest.mark.parametrize("metric", metrics_used())
@@ -113,6 +114,11 @@ LEFT_ASIDE = {
     "trainwave_job_gpu_utilization_ratio": {*TARGET, "organization_id", "gpu"},
     # Where one of several exporters is meant, its instance tells it.
     "trainwave_exporter_": {"job"},
+    # Whose success it was, and what that account sees, is found out once for all.
+    "trainwave_account_last_success_timestamp_seconds": {*TARGET, "view"},
+    "trainwave_exporter_account_scope_unresolved": {*TARGET},
+    # Only the version is looked at.
+    "trainwave_exporter_build_info": {*TARGET, "python_version"},
     # What one exporter cannot read, none can.
     "trainwave_exporter_unreadable_total": {*TARGET},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from support.metrics import appeared, make_exposition, text_of
+
 from trainwave_exporter.exposition import Exposition, Format, Selection
 from trainwave_exporter.model import (
     AccountStatus,

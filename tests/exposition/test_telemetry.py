@@ -345,4 +345,7 @@ def test_what_is_told_of_an_account_goes_with_it(telemetry: Telemetry) -> None:
     assert 'account="other"' in lines
     telemetry.observe(Exchange(account="main", endpoint="jobs", outcome="ok", seconds=0.3))
     series = series_of(telemetry, "api_requests_total")
-    assert series['api_requests_total{account="main",operation="jobs",endpoint="jobs",outcome="ok"}'] == 1
+    assert (
+        series['api_requests_total{account="main",operation="jobs",endpoint="jobs",outcome="ok"}']
+        == 1
+    )
