@@ -103,13 +103,15 @@ def _account_down(settings: Settings) -> Alert:
         alert="TrainwaveAccountDown",
         severity="critical",
         concern="account",
-        # Nor are they listed by an exporter that does not answer, unless another one sees the same.
+        # Nor are they listed where the exporter that saw them within a day does not answer, or was
+        # replaced by one that does not, unless another one sees the same.
         expr=f"""\
 account:trainwave_up:max == 0
 or
 0 * max by (cluster, account, view) (
   exporter:trainwave_view:one
-  and on (cluster, instance) up{{job="{settings.scrape_job}"}} == 0
+  unless on (cluster, instance) up{{job="{settings.scrape_job}"}} == 1
+  and on (cluster) up{{job="{settings.scrape_job}"}} == 0
 )
 unless on (cluster, account, view) account:trainwave_up:max""",
         pending=f"{minutes}m",

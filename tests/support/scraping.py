@@ -30,11 +30,8 @@ def prometheus(
     ``scrape`` is further lines of its scrape configuration. ``rules`` are judged every second;
     ``alertmanager`` is the URL of who is told of alerts.
     """
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    config = folder / "prometheus.yml"
     told = [alertmanager.removeprefix("http://")] if alertmanager else []
-    config.write_text(
+    config = (
         "global: {scrape_interval: 1s, evaluation_interval: 1s}\n"
         f"rule_files: {json.dumps([str(path) for path in rules])}\n"
         f"alerting: {{alertmanagers: [{{static_configs: [{{targets: {json.dumps(told)}}}]}}]}}\n"
@@ -43,6 +40,17 @@ def prometheus(
         f"{scrape}"
         f"    static_configs: [{{targets: ['{target}']}}]\n"
     )
+    with configured(suite, folder, config) as url:
+        yield url
+
+
+@contextmanager
+def configured(suite: str, folder: Path, text: str) -> Iterator[str]:
+    """Run a Prometheus with that configuration; give its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    config = folder / "prometheus.yml"
+    config.write_text(text)
     command = [
         tool(suite, "prometheus"),
         f"--config.file={config}",

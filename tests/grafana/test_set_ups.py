@@ -1,0 +1,180 @@
+"""What panels show where exporters are scraped otherwise: of real Prometheus servers, and the same.
+
+Expositions stand still, so that what differs is what the set-up makes of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.exporter import wait_for
+from support.exposed import BEFORE, GOLDEN, Scraped, scraped, serving, target
+from support.tools import SUITES
+
+from deploy.prometheus import build as rules
+from deploy.prometheus.settings import load
+from grafana import build
+
+NOW = GOLDEN.read_text()
+THEN = (BEFORE / "metrics.txt").read_text()
+OTHER_TEAM = NOW.replace("o-lab", "o-other").replace("p-vision", "p-other").replace("j-", "k-")
+"""Of a team whose account and budgets are called the same, and that sees something else."""
+PATIENCE_SECONDS = 60
+
+RULES = rules.files(load())
+RULES_BEFORE = {name: (BEFORE / name).read_text() for name in ("recording.yml", "alerts.yml")}
+BOARDS: dict[str, dict[str, Any]] = {}
+for _text in build.files().values():
+    _board = json.loads(_text)
+    BOARDS[_board["uid"]] = {"panels": [p for p in _board["panels"] if p["type"] != "row"]}
+BOARDS_BEFORE: dict[str, dict[str, Any]] = json.loads((BEFORE / "dashboards.json").read_text())
+
+Asked = tuple[str, str, str]
+
+
+MOVING = {
+    (uid, panel["title"], one["refId"])
+    for uid, board in BOARDS.items()
+    for panel in board["panels"]
+    for one in panel["targets"]
+    if "time()" in one["expr"] or "scrape_" in one["expr"]
+}
+"""Queries whose values are others every second."""
+
+
+def numbers(shown: Mapping[Asked, list[dict[str, Any]]]) -> dict[Asked, list[str]]:
+    """Return the values of each query; of those that move, how many there are."""
+    return {
+        asked: sorted("" if asked in MOVING else one["value"][1] for one in series)
+        for asked, series in shown.items()
+    }
+
+
+@pytest.fixture
+def served() -> Iterator[tuple[str, str]]:
+    """Give the addresses of two exporters that tell the same."""
+    with serving(NOW) as one, serving(NOW) as another:
+        yield one, another
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("suite", SUITES)
+def test_panels_show_the_same_through_a_servicemonitor_after_a_restart_and_of_two_exporters(
+    suite: str, served: tuple[str, str], tmp_path: Path
+) -> None:
+    one, another = served
+    with scraped(suite, tmp_path, RULES) as prometheus:
+        prometheus.scrape({"targets": [one]})
+        expected: dict[Asked, list[str]] = {}
+
+        def settled() -> bool:
+            before = dict(expected)
+            expected.clear()
+            expected.update(numbers(prometheus.full(BOARDS)))
+            return len(expected) > 100 and before == expected
+
+        wait_for(settled, "panels", PATIENCE_SECONDS, pause=3)
+        odd: dict[Asked, Any] = {}
+
+        def same(*, by_exporter: bool = True) -> bool:
+            shown = numbers(prometheus.full(BOARDS))
+            odd.clear()
+            odd.update(
+                {
+                    asked: (values, shown.get(asked))
+                    for asked, values in expected.items()
+                    if shown.get(asked) != values
+                    and (by_exporter or asked[0] != "trainwave-exporter")
+                }
+            )
+            return not odd
+
+        for targets, by_exporter in (
+            ([target(one)], True),
+            ([target(another, "exporter-1")], True),
+            ([target(another, "exporter-1", clashing=True)], True),
+            ([target(one), target(another, "exporter-1")], False),
+        ):
+            prometheus.scrape(*targets)
+            try:
+                wait_for(
+                    lambda by=by_exporter: same(by_exporter=by),
+                    "the same",
+                    PATIENCE_SECONDS,
+                    pause=3,
+                )
+            except AssertionError:
+                pytest.fail(f"{targets}: {odd}")
+        clash = prometheus.query('ALERTS{alertname="TrainwaveLabelsClash"}')
+        assert clash == []  # as labels are honoured
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    ("of_rules", "boards"), [(RULES, BOARDS), (RULES_BEFORE, BOARDS_BEFORE)], ids=["now", "before"]
+)
+def test_rules_and_dashboards_show_the_same_of_the_exporter_of_either_version(
+    of_rules: Mapping[str, str], boards: Mapping[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    full: dict[str, set[Asked]] = {}
+    for version, text in {"then": THEN, "now": NOW}.items():
+        with (
+            serving(text) as address,
+            scraped("sid", tmp_path / version, of_rules) as prometheus,
+        ):
+            prometheus.scrape(target(address))
+
+            def settled(version: str = version, prometheus: Scraped = prometheus) -> bool:
+                before, full[version] = full.get(version), set(prometheus.full(boards))
+                return len(full[version]) > 100 and before == full[version]
+
+            wait_for(settled, "panels", PATIENCE_SECONDS, pause=3)
+    assert full["then"] == full["now"]
+
+
+@pytest.mark.timeout(240)
+def test_two_teams_that_call_all_the_same_and_two_clusters_are_told_apart_where_all_is_federated(
+    tmp_path: Path,
+) -> None:
+    with ExitStack() as stack:
+        lab, other = (stack.enter_context(serving(text)) for text in (NOW, OTHER_TEAM))
+        east = stack.enter_context(scraped("sid", tmp_path / "east", {}, cluster="east"))
+        west = stack.enter_context(scraped("bookworm", tmp_path / "west", {}, cluster="west"))
+        east.scrape(target(lab), target(other, "exporter-1"))
+        west.scrape(target(other))
+        world = stack.enter_context(
+            scraped("sid", tmp_path / "world", RULES, federated=f"{east.url},{west.url}")
+        )
+
+        def views() -> set[tuple[str, str]]:
+            found = world.query("account:trainwave_up:max == 1")
+            return {(one["metric"]["cluster"], one["metric"].get("view", "")) for one in found}
+
+        wait_for(
+            lambda: views() == {("east", "o-lab"), ("east", "o-other"), ("west", "o-other")},
+            "accounts of both clusters",
+            PATIENCE_SECONDS,
+        )
+        wait_for(
+            lambda: len(world.query("budget:trainwave_spent_dollars:max")) == 6,
+            "two budgets of each of three exporters",
+            PATIENCE_SECONDS,
+        )
+        spent = 'sum(project:trainwave_cost_dollars:max{cluster=~"%s"})'
+        whole = world.value(spent % "east")
+        assert world.value(spent % "west") == pytest.approx(whole / 2)
+        for cluster in ("east", "west"):
+            shown = world.full(BOARDS, cluster=cluster)
+            assert len(shown) > 90
+            for asked, series in shown.items():
+                for one in series:
+                    assert one["metric"].get("cluster", cluster) == cluster, asked
+        # Of a job that both clusters watch there are two: each is chosen by its cluster.
+        table = world.full(BOARDS)[("trainwave-cost", "Most expensive jobs", "A")]
+        jobs = {(one["metric"]["cluster"], one["metric"]["job_id"]) for one in table}
+        assert {("east", "j-train"), ("east", "k-train"), ("west", "k-train")} <= jobs
