@@ -21,6 +21,7 @@ SET_UPS = [
     SetUp("clashing-30s", interval=30, operator=True, clashing=True),
     SetUp("restarted-30s", interval=30, operator=True, restarted=True),
     SetUp("restarted-120s", interval=120, operator=True, restarted=True),
+    SetUp("earlier-60s", earlier=True),
 ]
 MATRIX = [("sid", set_up) for set_up in SET_UPS] + [("bookworm", SET_UPS[3])]
 
@@ -33,7 +34,9 @@ def test_alerts_come_and_go_however_exporters_are_scraped(
     suite: str, set_up: SetUp, path: Path, tmp_path: Path
 ) -> None:
     cases = set_up.cases(as_text(path))
-    assert bool(cases["tests"]) == ("alert_rule_test" in path.read_text())
+    new = {"labels_clash", "scope_unknown", "budget_unknown", "budget_settings_differ"}
+    about_alerts = "alert_rule_test" in path.read_text()
+    assert bool(cases["tests"]) == (about_alerts and not (set_up.earlier and path.stem in new))
     if cases["tests"]:
         text = json.dumps(cases)
         # Alerts are named in queries, and need what they build on.

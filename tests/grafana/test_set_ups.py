@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def test_panels_show_the_same_through_a_servicemonitor_after_a_restart_and_of_tw
         wait_for(settled, "panels", PATIENCE_SECONDS, pause=3)
         odd: dict[Asked, Any] = {}
 
-        def same(*, by_exporter: bool = True) -> bool:
+        def same(by_exporter: bool) -> bool:
             shown = numbers(prometheus.full(BOARDS))
             odd.clear()
             odd.update(
@@ -102,12 +103,7 @@ def test_panels_show_the_same_through_a_servicemonitor_after_a_restart_and_of_tw
         ):
             prometheus.scrape(*targets)
             try:
-                wait_for(
-                    lambda by=by_exporter: same(by_exporter=by),
-                    "the same",
-                    PATIENCE_SECONDS,
-                    pause=3,
-                )
+                wait_for(partial(same, by_exporter), "the same", PATIENCE_SECONDS, pause=3)
             except AssertionError:
                 pytest.fail(f"{targets}: {odd}")
         clash = prometheus.query('ALERTS{alertname="TrainwaveLabelsClash"}')

@@ -51,7 +51,7 @@ def serving(text: str) -> Iterator[str]:
 
 def target(address: str, pod: str = "exporter-0", *, clashing: bool = False) -> Json:
     """Return a target as a ServiceMonitor makes it."""
-    labels = OPERATOR | {"pod": pod} | (CLASHING if clashing else {})
+    labels = {**OPERATOR, "pod": pod, **(CLASHING if clashing else {})}
     return {"targets": [address], "labels": labels}
 
 
@@ -100,7 +100,7 @@ def filled(promql: str, variables: Mapping[str, str]) -> str:
     chosen = {"__range": f"{RANGE_SECONDS}s", "__rate_interval": "10s", "job": "j-train"}
     for name in ("cluster", "account", "organization", "project", "owner", "gpu_type", "instance"):
         chosen[name] = ".*"
-    for name, value in sorted((chosen | variables).items(), key=lambda each: -len(each[0])):
+    for name, value in sorted({**chosen, **variables}.items(), key=lambda each: -len(each[0])):
         promql = promql.replace(f"${name}", value)
     return promql
 
