@@ -8,9 +8,6 @@ from deploy.prometheus.words import DURATION, counted, looked_up, number, own
 from grafana import uids
 from grafana.queries import OF_ACCOUNT
 
-SHORTEST_WINDOW = 5
-"""Minutes: two scrapes that are two minutes apart, and one of them may fail."""
-
 _DASHBOARD = f"/d/{uids.EXPORTER}"
 _OF_ACCOUNT = f"{_DASHBOARD}?var-account={{{{ $labels.account | urlquery }}}}"
 _OF_INSTANCE = f"{_DASHBOARD}?var-instance={{{{ $labels.instance | urlquery }}}}"
@@ -523,7 +520,6 @@ def _requests(operation: str, matchers: str, minutes: int) -> str:
 def _window(minutes: int) -> int:
     """Return over how many minutes is counted what has to last that long.
 
-    Half of it, so that what happened once is not seen for all of it; and no fewer than two scrapes
-    that are two minutes apart need.
+    Half of it, so that what happened once is not seen for all of it.
     """
-    return max(SHORTEST_WINDOW, (minutes + 1) // 2)
+    return (minutes + 1) // 2

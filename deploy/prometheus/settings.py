@@ -14,8 +14,10 @@ PATH = Path(__file__).with_name("settings.yml")
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
-Lasting = Annotated[int, Meta(ge=10)]
-"""Minutes, of which half are enough for two scrapes that are two minutes apart."""
+Window = Annotated[int, Meta(ge=7)]
+"""Minutes, in which two of the scrapes that are two minutes apart are found, though one fails."""
+Lasting = Annotated[int, Meta(ge=14)]
+"""Minutes, of which half are such a window."""
 Ratio = Annotated[float, Meta(gt=0, lt=1)]
 Url = Annotated[str, Meta(pattern=r"^https?://.*[^/]$")]
 
@@ -118,7 +120,7 @@ class Exporter(_Section):
     """What the exporter itself may do."""
 
     down_minutes: Count
-    account_down_minutes: Lasting
+    account_down_minutes: Window
     stale_minutes: Count
     rate_limited_minutes: Lasting
     loop_stopped_minutes: Count

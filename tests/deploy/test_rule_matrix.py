@@ -1,7 +1,7 @@
 """The rules in the set-ups that people have: each case again, scraped otherwise.
 
 A case that expects an alert has it within two scrapes of the time it names, and rid of it as soon;
-one that expects none has none at any time.
+one that expects none has none meanwhile.
 """
 
 from __future__ import annotations

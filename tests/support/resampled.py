@@ -50,7 +50,7 @@ class SetUp:
 
     @property
     def slack(self) -> int:
-        """How many seconds later alerts may come and go."""
+        """How many seconds later alerts may come and go; they may go a scrape sooner, too."""
         return 60 * math.ceil(2 * self.interval / 60)
 
     def cases(self, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,13 +116,13 @@ class SetUp:
             )
             fired = [moment for moment, alerts in moments if alerts]
             if not fired:
-                last = moments[-1][0] + self.slack
+                last, meanwhile = moments[-1][0], moments[-1][0] - moments[0][0] + 1
                 firing = f'ALERTS{{alertname="{alert}",alertstate="firing"}}'
-                yield _check(f"count(count_over_time({firing}[{last}s]))", last, found=False)
+                yield _check(f"count(count_over_time({firing}[{meanwhile}s]))", last, found=False)
             for moment, alerts in moments:
                 at = moment + self.slack
                 for labels in self._of_one_address(alert, alerts):
-                    window = f"[{self.slack + 1}s]"
+                    window = f"[{self.interval + self.slack + 1}s]"
                     yield _check(f"count(count_over_time({labels}{window})) > bool 0", at)
                 if fired and moment > fired[-1] and not alerts and not self.restarted:
                     firing = f'ALERTS{{alertname="{alert}",alertstate="firing"}}'
