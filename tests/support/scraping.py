@@ -7,7 +7,7 @@ import socket
 import subprocess
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,14 @@ def prometheus(
     target: str,
     scrape: str = "",
     *,
+    labels: Mapping[str, str] | None = None,
     rules: Sequence[Path] = (),
     alertmanager: str | None = None,
 ) -> Iterator[str]:
     """Run a Prometheus that scrapes ``target`` every second; give its URL.
 
-    ``scrape`` is further lines of its scrape configuration. ``rules`` are judged every second;
-    ``alertmanager`` is the URL of who is told of alerts.
+    ``scrape`` is further lines of its scrape configuration, ``labels`` are those of the target.
+    ``rules`` are judged every second; ``alertmanager`` is the URL of who is told of alerts.
     """
     told = [alertmanager.removeprefix("http://")] if alertmanager else []
     config = (
@@ -38,7 +39,7 @@ def prometheus(
         "scrape_configs:\n"
         "  - job_name: trainwave\n"
         f"{scrape}"
-        f"    static_configs: [{{targets: ['{target}']}}]\n"
+        f"    static_configs: [{{targets: ['{target}'], labels: {json.dumps(labels or {})}}}]\n"
     )
     with configured(suite, folder, config) as url:
         yield url
