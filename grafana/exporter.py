@@ -18,12 +18,12 @@ _OF_ACCOUNT = f'{_ITS},account=~"$account"'
 _OF_LOOP = f'{_ITS},account=~"$account|"'  # some loops are of no account
 _INFO = f"trainwave_exporter_build_info{{{_ITS}}}"
 _WHO = "{{instance}}"
-# What is of an account is told apart by what its key sees, as two may be called the same.
+# Accounts of several teams may have the same name; the view separates them.
 _ACCOUNT = "{{account}} {{view}}"
 
 
 def _by_account(what: str, expr: str, *labels: str) -> str:
-    """Return what several exporters tell of an account as one: their `sum`, say."""
+    """Aggregate an expression of several exporters by account: by `sum`, say."""
     return f"{what} by ({', '.join(('cluster', 'account', 'view', *labels))}) ({expr} {OF_ACCOUNT})"
 
 

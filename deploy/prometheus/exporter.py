@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from deploy.prometheus.naming import OF_ACCOUNT
 from deploy.prometheus.rule import Alert, Group
 from deploy.prometheus.settings import Settings
 from deploy.prometheus.words import DURATION, counted, looked_up, number, own
 from grafana import uids
-from grafana.queries import OF_ACCOUNT
 
 _DASHBOARD = f"/d/{uids.EXPORTER}"
 _OF_ACCOUNT = f"{_DASHBOARD}?var-account={{{{ $labels.account | urlquery }}}}"

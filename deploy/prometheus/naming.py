@@ -12,6 +12,9 @@ from grafana import uids
 _THIS_JOB = ("$labels.cluster", "$labels.project_id", "$labels.job_id")
 _OF_JOB = "account, organization_id, project_name, owner, gpu_type, job_name"
 
+OF_ACCOUNT = "* on (cluster, instance, account) group_left (view) exporter:trainwave_view:one"
+"""Gives series by `cluster`, `instance` and `account` what the account's key sees."""
+
 PROJECT = "{{ or $labels.project_name $labels.project_id }}"
 """A project in words."""
 

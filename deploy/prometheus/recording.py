@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from deploy.prometheus.naming import OF_ACCOUNT
 from deploy.prometheus.rule import Group, Record
-from grafana.queries import OF_ACCOUNT
 
 _OF_JOB = "project_id, job_id, job_rid, job_name, project_name, owner, gpu_type"
 
@@ -219,7 +219,7 @@ or on ({labels})
 
 
 def _in_force(metric: str, which: Literal["max", "min"] = "max") -> Record:
-    """Record what the exporters tell of a budget whose limit is in force."""
+    """Record a metric of budgets, of the exporters whose limit is in force."""
     return Record(
         record=f"budget:{metric.replace('_budget', '')}:{which}",
         expr=f"""\
@@ -264,7 +264,7 @@ min by (cluster, organization_id) (trainwave_organization_credit_exhaustion_time
         ),
         Record(
             # Where exporters that see the same disagree about a budget, the lowest limit is in
-            # force, and all that is told of the budget is told by those who have it.
+            # force, and all values of the budget come from the exporters that have it.
             record="exporter:trainwave_budget_limit_dollars:in_force",
             expr="""\
 max by (cluster, instance, view, budget) (trainwave_budget_limit_dollars)
@@ -296,8 +296,8 @@ budget:trainwave_limit_dollars:max
     ),
 )
 
-# What an exporter sees is told with the first answer, and not at all where its key is refused from
-# the start. What it saw within a day stands in for that, so that no alert becomes another one.
+# An exporter reports its view once it has listed organizations, and never while its key is refused.
+# The view that it had within a day stands in, so that labels of alerts do not change.
 _EXPORTERS = Group(
     name="trainwave-exporters",
     rules=(

@@ -93,8 +93,8 @@ EXHAUSTED = alert("TrainwaveBudgetExhausted", budget="all", view="o1")
 
 
 @BOTH
-def test_a_budget_that_is_used_up_is_told_again_after_five_days_only(suite: str) -> None:
-    """Which route it takes is amtool's to say, how often that tells is the configuration's."""
+def test_a_budget_that_is_used_up_repeats_after_five_days_only(suite: str) -> None:
+    """The route comes from amtool, its interval from the configuration."""
     assert 'alertname="TrainwaveBudgetExhausted"' in _tree(suite, EXHAUSTED)
     routes = YAML(typ="safe").load(CONFIG)["route"]["routes"]
     of_its_own = 'alertname="TrainwaveBudgetExhausted"'

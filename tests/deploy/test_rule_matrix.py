@@ -34,7 +34,13 @@ def test_alerts_come_and_go_however_exporters_are_scraped(
     suite: str, set_up: SetUp, path: Path, tmp_path: Path
 ) -> None:
     cases = set_up.cases(as_text(path))
-    new = {"labels_clash", "scope_unknown", "budget_unknown", "budget_settings_differ"}
+    new = {
+        "budget_settings_differ",
+        "budget_unknown",
+        "labels_clash",
+        "scope_unknown",
+        "two_exporters",
+    }
     about_alerts = "alert_rule_test" in path.read_text()
     assert bool(cases["tests"]) == (about_alerts and not (set_up.earlier and path.stem in new))
     if cases["tests"]:

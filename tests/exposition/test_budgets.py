@@ -1,4 +1,4 @@
-"""Budgets are told apart by name and by what the exporter's accounts see."""
+"""Budgets are identified by their name and by what the exporter's accounts see."""
 
 from __future__ import annotations
 

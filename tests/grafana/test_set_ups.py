@@ -58,7 +58,7 @@ def numbers(shown: Mapping[Asked, list[dict[str, Any]]]) -> dict[Asked, list[str
 
 @pytest.fixture
 def served() -> Iterator[tuple[str, str]]:
-    """Give the addresses of two exporters that tell the same."""
+    """Give the addresses of two exporters with the same exposition."""
     with serving(NOW) as one, serving(NOW) as another:
         yield one, another
 
@@ -134,7 +134,7 @@ def test_rules_and_dashboards_show_the_same_of_the_exporter_of_either_version(
 
 
 @pytest.mark.timeout(240)
-def test_two_teams_that_call_all_the_same_and_two_clusters_are_told_apart_where_all_is_federated(
+def test_two_teams_that_call_all_the_same_and_two_clusters_stay_separate_where_all_is_federated(
     tmp_path: Path,
 ) -> None:
     with ExitStack() as stack:

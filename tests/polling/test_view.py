@@ -1,4 +1,4 @@
-"""What tells two accounts apart that are called the same, and finds two exporters of one."""
+"""The view: different for two accounts of one name, equal for two exporters of one account."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def target(address: str, pod: str = "exporter-0", *, clashing: bool = False) -> 
 
 
 class Scraped:
-    """A Prometheus that scrapes what its targets are told to be."""
+    """A Prometheus whose targets a test can change."""
 
     def __init__(self, url: str, targets: Path) -> None:
         self.url = url

@@ -46,7 +46,7 @@ class SetUp:
     """Another pod, at another address, takes over in the middle."""
 
     earlier: bool = False
-    """Of version 0.1.0, which tells neither operations nor views."""
+    """An exporter of version 0.1.0, which has neither operations nor views."""
 
     @property
     def slack(self) -> int:
@@ -61,7 +61,7 @@ class SetUp:
 
     def _case(self, case: Mapping[str, Any]) -> dict[str, Any] | None:
         if self.earlier and any(_is_new(each["series"]) for each in case["input_series"]):
-            return None  # it is about what cannot be told
+            return None  # it is about what that version does not have
         checks = list(self._checks(case))
         if not checks:
             return None
@@ -107,11 +107,11 @@ class SetUp:
     # What is expected
 
     def _checks(self, case: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        told = case.get("alert_rule_test", [])
-        for alert in sorted({check["alertname"] for check in told}):
+        expected = case.get("alert_rule_test", [])
+        for alert in sorted({check["alertname"] for check in expected}):
             moments = sorted(
                 (seconds(check["eval_time"]), check["exp_alerts"])
-                for check in told
+                for check in expected
                 if check["alertname"] == alert
             )
             fired = [moment for moment, alerts in moments if alerts]

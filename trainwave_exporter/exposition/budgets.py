@@ -1,7 +1,7 @@
 """The table of budgets: what each is, by name and by what the exporter sees.
 
-Two teams may call their budgets the same; a budget is told apart by the views of all accounts that
-count towards it.
+Two teams may use the same names for their budgets: the views of all accounts that count towards a
+budget belong to its identity.
 """
 
 from __future__ import annotations
