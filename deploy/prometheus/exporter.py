@@ -330,6 +330,7 @@ CLASHING = {
     "organization_id": "trainwave_job_info",
     "project_id": "trainwave_job_info",
     "job_id": "trainwave_job_info",
+    "job_rid": "trainwave_job_info",
     "job_name": "trainwave_job_info",
     "project_name": "trainwave_job_info",
     "owner": "trainwave_job_info",
@@ -343,6 +344,7 @@ CLASHING = {
     "direction": "trainwave_cost_corrections_dollars_total",
     "operation": "trainwave_exporter_api_requests_total",
     "outcome": "trainwave_exporter_api_requests_total",
+    "subject": "trainwave_exporter_unreadable_total",
     "loop": "trainwave_exporter_loop_last_started_timestamp_seconds",
     "version": "trainwave_exporter_build_info",
 }

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from support.promql import (
+    AWAITED,
     TARGET,
     Checker,
     Schema,
@@ -19,8 +20,10 @@ from support.promql import (
 )
 from support.rules import ALERTS, RECORDS, known_series
 
+from deploy.prometheus.exporter import CLASHING
 from deploy.prometheus.rule import Alert
 from grafana.build import dashboards, files
+from trainwave_exporter.exposition import catalog
 
 CONSTANT = {"project:trainwave_info:one"}
 """It looks at a counter to see for which projects there is one, and takes it zero times."""
@@ -188,6 +191,23 @@ def test_what_is_wrong_with_an_alert_is_said(alert: Alert, complaint: str) -> No
 def test_what_is_wrong_with_a_recording_rule_is_said(expr: str, complaint: str) -> None:
     rules = [("wrong", expr), ("recorded_later", "trainwave_job_gpus")]
     assert complaint in " ".join(recorded(exposed(), rules)[1])
+
+
+def test_every_label_that_rules_go_by_is_watched_for_one_that_takes_its_place() -> None:
+    checker = Checker(known_series(), strict=False)
+    for _, expr in RECORDS:
+        checker.check(expr)
+    for alert in ALERTS:
+        checker.check(alert.expr)
+    of_rules = {"label", "le"}  # which rules make themselves
+    awaited = {name for names in AWAITED.values() for name in names}
+    declared = {label for about in catalog() for label in about.labels}
+    gone_by = checker.labels - TARGET - of_rules - (awaited - declared)
+    # `endpoint` is overwritten by every ServiceMonitor, and `operation` says the same.
+    assert gone_by - {"endpoint"} <= set(CLASHING)
+    for label, metric in CLASHING.items():
+        about = next(about for about in catalog() if about.name == metric)
+        assert label in about.labels, (label, metric)
 
 
 def test_every_recorded_series_is_looked_at_by_someone() -> None:

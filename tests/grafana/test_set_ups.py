@@ -51,7 +51,7 @@ MOVING = {
 def numbers(shown: Mapping[Asked, list[dict[str, Any]]]) -> dict[Asked, list[str]]:
     """Return the values of each query; of those that move, how many there are."""
     return {
-        asked: sorted("" if asked in MOVING else one["value"][1] for one in series)
+        asked: sorted("" if asked in MOVING else f"{float(one['value'][1]):.9g}" for one in series)
         for asked, series in shown.items()
     }
 
@@ -106,6 +106,10 @@ def test_panels_show_the_same_through_a_servicemonitor_after_a_restart_and_of_tw
                 wait_for(partial(same, by_exporter), "the same", PATIENCE_SECONDS, pause=3)
             except AssertionError:
                 pytest.fail(f"{targets}: {odd}")
+        # The credit of that organization ended long ago: it lasts no longer, and no less than that.
+        for uid in ("trainwave-cost", "trainwave-fleet"):
+            [lasts] = prometheus.full(BOARDS)[uid, "Credit lasts", "A"]
+            assert lasts["value"][1] == "0"
         clash = prometheus.query('ALERTS{alertname="TrainwaveLabelsClash"}')
         assert clash == []  # as labels are honoured
 
