@@ -114,6 +114,21 @@ def test_panels_show_the_same_through_a_servicemonitor_after_a_restart_and_of_tw
         assert clash == []  # as labels are honoured
 
 
+@pytest.mark.parametrize("suite", SUITES)
+def test_labels_of_a_target_that_are_not_to_be_honoured_are_alerted_on(
+    suite: str, tmp_path: Path
+) -> None:
+    with (
+        serving(NOW) as address,
+        scraped(suite, tmp_path, RULES, honor_labels=False) as prometheus,
+    ):
+        prometheus.scrape(target(address, clashing=True))
+        alerts = 'ALERTS{alertname="TrainwaveLabelsClash"}'
+        wait_for(lambda: prometheus.query(alerts), "an alert", PATIENCE_SECONDS)
+        labels = {one["metric"]["label"] for one in prometheus.query(alerts)}
+        assert labels == {"account", "owner", "project_id"}
+
+
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     ("of_rules", "boards"), [(RULES, BOARDS), (RULES_BEFORE, BOARDS_BEFORE)], ids=["now", "before"]

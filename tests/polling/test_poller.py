@@ -615,10 +615,12 @@ async def test_a_long_block_is_told_at_once_excuses_the_loops_and_ends_by_itself
     it = watch()
     await it.run("running")
     asked = api.asked["jobs"]
+    assert view(it) is None
     it.budget.back_off(3_600)
     it.shift += 40
     await it.run("running")
     assert not it.fleet.status("a").up
+    assert view(it) == ""  # which is not known before its end, and not waited for
     assert it.error("running") == (
         "the API refused a request; the next one goes out in 3560 s (not sent)"
     )
@@ -632,6 +634,7 @@ async def test_a_long_block_is_told_at_once_excuses_the_loops_and_ends_by_itself
     assert it.states() == {"j-1": "RUNNING"}
     assert it.fleet.status("a").up
     assert it.error("running") is None
+    assert view(it) == "o-1"
 
 
 async def test_a_loop_that_is_dead_is_told_although_there_was_a_block(watch: Watches) -> None:

@@ -107,7 +107,13 @@ def filled(promql: str, variables: Mapping[str, str]) -> str:
 
 @contextmanager
 def scraped(
-    suite: str, folder: Path, rules: Mapping[str, str], *, cluster: str = "", federated: str = ""
+    suite: str,
+    folder: Path,
+    rules: Mapping[str, str],
+    *,
+    cluster: str = "",
+    federated: str = "",
+    honor_labels: bool = True,
 ) -> Iterator[Scraped]:
     """Run a Prometheus that scrapes each second, and judges ``rules``, texts by file name.
 
@@ -119,7 +125,7 @@ def scraped(
         (folder / name).write_text(text)
     targets = folder / "targets.json"
     targets.write_text("[]")
-    scrape: Json = {"job_name": "trainwave", "honor_labels": True}
+    scrape: Json = {"job_name": "trainwave", "honor_labels": honor_labels}
     if federated:
         addresses = [url.removeprefix("http://") for url in federated.split(",")]
         scrape |= {

@@ -126,6 +126,8 @@ class Lists:
         seconds = self._budget.blocked_for
         if seconds > self._intervals.running:
             self._report(SweepFailed(self._account))
+            # The directory waits, too: nobody is to wait for what it would say.
+            self._report(ViewSeen(self._account, view_of(self._scope)))
             message = f"the API refused a request; the next one goes out in {seconds:.0f} s"
             raise RateLimited(None, None, message, seconds)
 
