@@ -180,15 +180,23 @@ def test_two_teams_that_call_all_the_same_and_two_clusters_stay_separate_where_a
             "two budgets of each of three exporters",
             PATIENCE_SECONDS,
         )
+
+        def complete(cluster: str) -> bool:
+            return len(world.full(BOARDS, cluster=cluster)) > 90
+
+        for cluster in ("east", "west"):
+            wait_for(
+                partial(complete, cluster),
+                f"panels of {cluster}",
+                PATIENCE_SECONDS,
+                pause=2,
+            )
+            for asked, series in world.full(BOARDS, cluster=cluster).items():
+                for one in series:
+                    assert one["metric"].get("cluster", cluster) == cluster, asked
         spent = 'sum(project:trainwave_cost_dollars:max{cluster=~"%s"})'
         whole = world.value(spent % "east")
         assert world.value(spent % "west") == pytest.approx(whole / 2)
-        for cluster in ("east", "west"):
-            shown = world.full(BOARDS, cluster=cluster)
-            assert len(shown) > 90
-            for asked, series in shown.items():
-                for one in series:
-                    assert one["metric"].get("cluster", cluster) == cluster, asked
         # Of a job that both clusters watch there are two: each is chosen by its cluster.
         table = world.full(BOARDS)[("trainwave-cost", "Most expensive jobs", "A")]
         jobs = {(one["metric"]["cluster"], one["metric"]["job_id"]) for one in table}
