@@ -9,7 +9,16 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, DashboardLink, Pa
 from grafana import links, palette, panels, uids
 from grafana.board import Row, board
 from grafana.panels import About, Query, steps
-from grafana.queries import GPUS, PRICE, called, chosen, of_jobs, of_projects, running
+from grafana.queries import (
+    GPUS,
+    PRICE,
+    called,
+    chosen,
+    of_jobs,
+    of_projects,
+    running,
+    running_summed,
+)
 from grafana.tables import Column, dollars, jobs, rows, share
 from grafana.variables import FILTERS
 
@@ -411,9 +420,9 @@ def _of_memory(title: str, description: str, used: str, *, allocated: str, known
             unit="bytes",
             no_data="Nothing runs, or nothing is read of it",
         ),
-        Query(f"sum({running(f'{used} and {known}')})", "used"),
-        Query(f"sum({running(allocated)})", "allocated"),
-        Query(f"sum({running(f'{used} unless {known}')})", _APART),
+        Query(running_summed(f"{used} and {known}"), "used"),
+        Query(running_summed(allocated), "allocated"),
+        Query(running_summed(f"{used} unless {known}"), _APART),
         bounds="^allocated$",
         colors={"used": palette.BLUE, _APART: palette.AMBER},
     )

@@ -10,7 +10,7 @@ from grafana.panels import About, Query, steps, time_left
 from grafana.variables import FILTERS, JOB, SOURCE
 
 _THIS = 'cluster=~"$cluster",project_id=~"$project",job_id="$job"'
-_INFO = f"job:trainwave_info:one{{{_THIS}}}"
+_INFO = f"topk by (job_id) (1, job:trainwave_info:one{{{_THIS}}})"
 
 
 def dashboard() -> Dashboard:
