@@ -7,7 +7,16 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 from grafana import links, palette, panels, uids
 from grafana.board import Row, board
 from grafana.panels import About, Query, steps, time_left
-from grafana.queries import PRICE, called, chosen, of_jobs, of_organizations, of_projects
+from grafana.queries import (
+    BUDGETS,
+    OF_EXPORTER,
+    PRICE,
+    called,
+    chosen,
+    of_jobs,
+    of_organizations,
+    of_projects,
+)
 from grafana.tables import Column, dollars, jobs, rows
 from grafana.variables import FILTERS
 
@@ -109,15 +118,18 @@ def _runway() -> Panel:
             width=4,
             height=4,
         ),
-        Query(f"min({of_organizations(_RUNWAY)}) - time()"),
+        Query(f"clamp_min(min({of_organizations(_RUNWAY)}) - time(), 0)"),
         thresholds=time_left(86_400, 259_200),
     )
 
 
-_SHARE = "budget:trainwave_spent_dollars:max / on (budget) (budget:trainwave_limit_dollars:max > 0)"
-_FORECAST = (
-    "budget:trainwave_forecast_dollars:max / on (budget) (budget:trainwave_limit_dollars:max > 0)"
-)
+def _budget(name: str) -> str:
+    return f"budget:trainwave_{name}{{{BUDGETS}}}"
+
+
+_LIMIT = f"on (cluster, view, budget) ({_budget('limit_dollars:max')} > 0)"
+_SHARE = f"{_budget('spent_dollars:max')} / {_LIMIT}"
+_FORECAST = f"{_budget('forecast_dollars:max')} / {_LIMIT}"
 _USE = steps(palette.GOOD, (0.8, palette.WARNING), (1, palette.BAD))
 
 
@@ -126,10 +138,11 @@ def _budgets() -> Panel:
         About(
             title="Budgets in their present period",
             description=(
-                "All budgets of the exporter's configuration, whatever is chosen above. The"
-                " forecast is the part of the limit that will be spent by the end of the period if"
-                " what runs now runs on until it expires. Exhausted is empty while the limit is"
-                " going to last."
+                "All budgets of the chosen clusters, whatever else is chosen above. A view is what"
+                " an exporter's accounts see; where exporters that see the same disagree about a"
+                " budget, the lowest limit is in force. The forecast is the part of the limit that"
+                " will be spent by the end of the period if what runs now runs on until it expires."
+                " Exhausted is empty while the limit is going to last."
             ),
             no_data="No budget is configured",
             width=14,
@@ -138,14 +151,14 @@ def _budgets() -> Panel:
         [
             Column(
                 heading="Limit",
-                expr="budget:trainwave_limit_dollars:max",
+                expr=_budget("limit_dollars:max"),
                 unit="currencyUSD",
                 decimals=2,
                 width=100,
             ),
             Column(
                 heading="Spent",
-                expr="budget:trainwave_spent_dollars:max",
+                expr=_budget("spent_dollars:max"),
                 unit="currencyUSD",
                 decimals=2,
                 width=100,
@@ -169,18 +182,18 @@ def _budgets() -> Panel:
             ),
             Column(
                 heading="Exhausted",
-                expr=("1000 * min by (budget) (trainwave_budget_exhaustion_timestamp_seconds)"),
+                expr=f"1000 * {_budget('exhaustion_timestamp_seconds:min')}",
                 unit="dateTimeFromNow",
                 width=120,
             ),
             Column(
                 heading="Period ends",
-                expr="1000 * budget:trainwave_period_end_timestamp_seconds:max",
+                expr=f"1000 * {_budget('period_end_timestamp_seconds:max')}",
                 unit="dateTimeFromNow",
                 width=120,
             ),
         ],
-        labels={"budget": "Budget"},
+        labels={"budget": "Budget", "view": "View", "cluster": "Cluster"},
         sort_by="Of the limit",
     )
 
@@ -198,14 +211,14 @@ def _budget_use() -> Panel:
             width=10,
             height=9,
         ),
-        Query(_SHARE, "{{budget}}"),
+        Query(_SHARE, "{{budget}} {{view}}"),
         Query("vector(1)", "limit"),
         bounds="^limit$",
     )
 
 
 def _spenders() -> list[Panel]:
-    of_project = f"sum by (project_id, project_name) ({_spent()})"
+    of_project = f"sum by (cluster, project_id, project_name) ({_spent()})"
     return [
         panels.ranking(
             About(
@@ -247,7 +260,7 @@ def _by_project() -> Panel:
             unit="currencyUSD",
             no_data="Nothing was spent",
         ),
-        Query(f"sum by (project_id, project_name) ({spent}) > 0", "{{project_name}}"),
+        Query(f"sum by (cluster, project_id, project_name) ({spent}) > 0", "{{project_name}}"),
         bars=True,
         stacked=True,
         interval="1h",
@@ -275,7 +288,7 @@ def _jobs() -> Panel:
     dearest = f"topk({LISTED}, {of_jobs('job:trainwave_cost_dollars:max')})"
 
     def listed(expr: str) -> str:
-        return f"{of_jobs(expr)} and on (project_id, job_id) {dearest}"
+        return f"{of_jobs(expr)} and on (cluster, project_id, job_id) {dearest}"
 
     return jobs(
         About(
@@ -292,14 +305,16 @@ def _jobs() -> Panel:
             dollars("Cost", listed("job:trainwave_cost_dollars:max")),
             Column(
                 heading="State",
-                expr=listed("max by (project_id, job_id, state) (trainwave_job_state) == 1"),
+                expr=listed(
+                    "max by (cluster, project_id, job_id, state) (trainwave_job_state) == 1"
+                ),
                 label="state",
                 width=170,
             ),
             dollars("Per hour", listed(PRICE)),
             Column(
                 heading="GPU hours",
-                expr=listed("max by (project_id, job_id) (trainwave_job_gpu_hours)"),
+                expr=listed("max by (cluster, project_id, job_id) (trainwave_job_gpu_hours)"),
                 decimals=1,
                 width=110,
             ),
@@ -326,7 +341,7 @@ def _credit() -> Panel:
 
 def _difference() -> Panel:
     difference = of_organizations(
-        "max by (organization_id) (trainwave_reconciliation_difference_dollars)"
+        "max by (cluster, organization_id) (trainwave_reconciliation_difference_dollars)"
     )
     return panels.series(
         About(
@@ -347,7 +362,9 @@ def _difference() -> Panel:
 
 def _corrections() -> Panel:
     corrections = (
-        "max by (direction) (increase(trainwave_cost_corrections_dollars_total[$__rate_interval]))"
+        "sum by (direction) (max by (cluster, view, direction) ("
+        f"increase(trainwave_cost_corrections_dollars_total{{{BUDGETS}}}[$__rate_interval])"
+        f" {OF_EXPORTER}))"
     )
     return panels.series(
         About(

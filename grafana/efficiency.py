@@ -9,7 +9,16 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, DashboardLink, Pa
 from grafana import links, palette, panels, uids
 from grafana.board import Row, board
 from grafana.panels import About, Query, steps
-from grafana.queries import GPUS, PRICE, called, chosen, of_jobs, of_projects, running
+from grafana.queries import (
+    GPUS,
+    PRICE,
+    called,
+    chosen,
+    of_jobs,
+    of_projects,
+    running,
+    running_summed,
+)
 from grafana.tables import Column, dollars, jobs, rows, share
 from grafana.variables import FILTERS
 
@@ -364,13 +373,13 @@ def _heat() -> Panel:
 
 
 def _of_gpus(metric: str) -> str:
-    return f"max by (project_id, job_id, gpu) ({metric})"
+    return f"max by (cluster, project_id, job_id, gpu) ({metric})"
 
 
 _GPU_MEMORY = _of_gpus("trainwave_job_gpu_memory_used_bytes")
 # How much GPUs have is not told; it follows from what is used and which part of all that is.
 _GPU_MEMORY_SHARE = f"({_of_gpus('trainwave_job_gpu_memory_utilization_ratio')} > 0)"
-_GPU_MEMORY_GIVEN = f"{_GPU_MEMORY} / on (project_id, job_id, gpu) {_GPU_MEMORY_SHARE}"
+_GPU_MEMORY_GIVEN = f"{_GPU_MEMORY} / on (cluster, project_id, job_id, gpu) {_GPU_MEMORY_SHARE}"
 
 
 def _gpu_memory() -> Panel:
@@ -381,19 +390,19 @@ def _gpu_memory() -> Panel:
         " left out.",
         _GPU_MEMORY,
         allocated=_GPU_MEMORY_GIVEN,
-        known=f"on (project_id, job_id, gpu) {_GPU_MEMORY_SHARE}",
+        known=f"on (cluster, project_id, job_id, gpu) {_GPU_MEMORY_SHARE}",
     )
 
 
 def _memory() -> Panel:
     used = _of_gpus("trainwave_job_memory_used_bytes")
-    limit = "max by (project_id, job_id) (trainwave_job_memory_limit_bytes)"
+    limit = "max by (cluster, project_id, job_id) (trainwave_job_memory_limit_bytes)"
     return _of_memory(
         "Memory against allocation",
         "Main memory that running jobs use, and what they are given.",
         used,
-        allocated=f"{limit} and on (project_id, job_id) {used}",
-        known=f"on (project_id, job_id) {limit}",
+        allocated=f"{limit} and on (cluster, project_id, job_id) {used}",
+        known=f"on (cluster, project_id, job_id) {limit}",
     )
 
 
@@ -411,22 +420,23 @@ def _of_memory(title: str, description: str, used: str, *, allocated: str, known
             unit="bytes",
             no_data="Nothing runs, or nothing is read of it",
         ),
-        Query(f"sum({running(f'{used} and {known}')})", "used"),
-        Query(f"sum({running(allocated)})", "allocated"),
-        Query(f"sum({running(f'{used} unless {known}')})", _APART),
+        Query(running_summed(f"{used} and {known}"), "used"),
+        Query(running_summed(allocated), "allocated"),
+        Query(running_summed(f"{used} unless {known}"), _APART),
         bounds="^allocated$",
         colors={"used": palette.BLUE, _APART: palette.AMBER},
     )
 
 
 def _idle() -> Panel:
-    since = "max by (project_id, job_id) (trainwave_job_idle_since_timestamp_seconds)"
+    since = "max by (cluster, project_id, job_id) (trainwave_job_idle_since_timestamp_seconds)"
     # One that has just become idle may have lost nothing that could be told.
-    lost = f"{_LOST} and on (project_id, job_id) {since} or on (project_id, job_id) 0 * {since}"
+    job = "on (cluster, project_id, job_id)"
+    lost = f"{_LOST} and {job} {since} or {job} 0 * {since}"
     worst = f"topk({LISTED}, {running(lost)})"
 
     def listed(expr: str) -> str:
-        return f"{running(expr)} and on (project_id, job_id) {worst}"
+        return f"{running(expr)} and on (cluster, project_id, job_id) {worst}"
 
     return jobs(
         About(
@@ -448,7 +458,7 @@ def _idle() -> Panel:
             Column(heading="Idle for", expr=listed(f"time() - {since}"), unit="s", width=110),
             Column(
                 heading="Idle GPU hours",
-                expr=listed("max by (project_id, job_id) (trainwave_job_idle_gpu_hours)"),
+                expr=listed("max by (cluster, project_id, job_id) (trainwave_job_idle_gpu_hours)"),
                 decimals=1,
                 width=130,
             ),
@@ -463,7 +473,7 @@ def _losers() -> Panel:
     worst = f"topk({LISTED}, {of_jobs(f'{_LOST} > 0')})"
 
     def listed(expr: str) -> str:
-        return f"{of_jobs(expr)} and on (project_id, job_id) {worst}"
+        return f"{of_jobs(expr)} and on (cluster, project_id, job_id) {worst}"
 
     return jobs(
         About(
@@ -481,7 +491,7 @@ def _losers() -> Panel:
             dollars("Lost", listed(_LOST)),
             share(
                 "Lost of its cost",
-                listed(f"{_LOST} / on (project_id, job_id) {_COST}"),
+                listed(f"{_LOST} / on (cluster, project_id, job_id) {_COST}"),
                 _IDLE_SHARE,
             ),
             dollars("Cost", listed(_COST)),
@@ -492,14 +502,14 @@ def _losers() -> Panel:
 
 
 def _spare() -> Panel:
-    spare = f"sum by (project_id, job_id) ({_GPU_MEMORY_GIVEN} - {_GPU_MEMORY})"
+    spare = f"sum by (cluster, project_id, job_id) ({_GPU_MEMORY_GIVEN} - {_GPU_MEMORY})"
     most = f"topk({LISTED}, {running(spare)})"
 
     def listed(expr: str) -> str:
-        return f"{running(expr)} and on (project_id, job_id) {most}"
+        return f"{running(expr)} and on (cluster, project_id, job_id) {most}"
 
     def used(metric: str) -> str:
-        return f"avg by (project_id, job_id) ({metric})"
+        return f"avg by (cluster, project_id, job_id) ({metric})"
 
     fill = steps(palette.WARNING, (0.25, palette.GOOD))
     return jobs(

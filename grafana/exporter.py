@@ -10,13 +10,28 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 from grafana import palette, panels, uids
 from grafana.board import Row, board
 from grafana.panels import About, Query, steps
-from grafana.variables import ACCOUNT, DATASOURCE, INSTANCE
+from grafana.queries import OF_ACCOUNT
+from grafana.variables import ACCOUNT, CLUSTER, DATASOURCE, INSTANCE
 
-_ITS = 'instance=~"$instance"'
+_ITS = 'cluster=~"$cluster",instance=~"$instance"'
 _OF_ACCOUNT = f'{_ITS},account=~"$account"'
 _OF_LOOP = f'{_ITS},account=~"$account|"'  # some loops are of no account
 _INFO = f"trainwave_exporter_build_info{{{_ITS}}}"
 _WHO = "{{instance}}"
+# Accounts of several teams may have the same name; the view separates them.
+_ACCOUNT = "{{account}} {{view}}"
+
+
+def _by_account(what: str, expr: str, *labels: str) -> str:
+    """Aggregate an expression of several exporters by account: by `sum`, say."""
+    return f"{what} by ({', '.join(('cluster', 'account', 'view', *labels))}) ({expr} {OF_ACCOUNT})"
+
+
+def _by_operation(function: str, metric: str, matchers: str) -> str:
+    """Return a rate of requests. An exporter of version 0.1.0 calls an operation `endpoint`."""
+    now = f'{function}({metric}{{{matchers},operation!=""}}[$__rate_interval])'
+    before = f'{function}({metric}{{{matchers},operation=""}}[$__rate_interval])'
+    return f'({now} or label_replace({before}, "operation", "$1", "endpoint", "(.*)"))'
 
 
 def dashboard() -> Dashboard:
@@ -25,7 +40,7 @@ def dashboard() -> Dashboard:
         uid=uids.EXPORTER,
         title="Trainwave / Exporter",
         description="Whether the exporter does its work, and what keeps it from it.",
-        variables=(DATASOURCE, ACCOUNT, INSTANCE),
+        variables=(DATASOURCE, CLUSTER, ACCOUNT, INSTANCE),
         time_from="now-6h",
         rows=[
             Row("Now", _now()),
@@ -41,11 +56,11 @@ def dashboard() -> Dashboard:
 
 def _of_process(metric: str) -> str:
     """Leave the exporters of a metric that many programs have."""
-    return f"{metric} and on (instance, job) {_INFO}"
+    return f"{metric} and on (cluster, instance, job) {_INFO}"
 
 
 def _now() -> list[Panel]:
-    up = f"min by (account) (trainwave_up{{{_OF_ACCOUNT}}})"
+    up = _by_account("min", f"trainwave_up{{{_OF_ACCOUNT}}}")
     success = f"trainwave_account_last_success_timestamp_seconds{{{_OF_ACCOUNT}}}"
     used = f"trainwave_exporter_rate_limit_used_requests{{{_OF_ACCOUNT}}}"
     limit = f"trainwave_exporter_rate_limit_requests{{{_OF_ACCOUNT}}}"
@@ -58,7 +73,7 @@ def _now() -> list[Panel]:
                 width=8,
                 height=5,
             ),
-            Query(up, "{{account}}"),
+            Query(up, _ACCOUNT),
             thresholds=steps(palette.BAD, (1, palette.GOOD)),
             texts={"0": "down", "1": "up"},
         ),
@@ -71,7 +86,7 @@ def _now() -> list[Panel]:
                 width=4,
                 height=5,
             ),
-            Query(f"time() - max by (account) ({success})", "{{account}}"),
+            Query(f"time() - {_by_account('max', success)}", _ACCOUNT),
             thresholds=steps(palette.GOOD, (300, palette.WARNING), (900, palette.BAD)),
         ),
         panels.number(
@@ -87,7 +102,7 @@ def _now() -> list[Panel]:
                 width=4,
                 height=5,
             ),
-            Query(f"sum by (account) ({used}) / max by (account) ({limit} > 0)", "{{account}}"),
+            Query(f"{_by_account('sum', used)} / {_by_account('max', f'({limit} > 0)')}", _ACCOUNT),
             thresholds=steps(palette.GOOD, (0.9, palette.WARNING), (1, palette.BAD)),
         ),
         panels.number(
@@ -121,18 +136,18 @@ def _now() -> list[Panel]:
 
 
 def _requests() -> Panel:
-    counted = f"trainwave_exporter_api_requests_total{{{_OF_ACCOUNT}}}"
+    counted = _by_operation("rate", "trainwave_exporter_api_requests_total", _OF_ACCOUNT)
     return panels.series(
         About(
-            title="API requests by endpoint",
+            title="API requests by operation",
             description="Requests a second to the API.",
             unit="reqps",
             no_data="Nothing was asked",
             width=8,
         ),
         Query(
-            f"sum by (account, endpoint) (rate({counted}[$__rate_interval]))",
-            "{{account}} {{endpoint}}",
+            _by_account("sum", counted, "operation"),
+            f"{_ACCOUNT} {{{{operation}}}}",
         ),
         stacked=True,
     )
@@ -149,34 +164,35 @@ def _failures() -> Panel:
             width=8,
         ),
         Query(
-            f"sum by (account, outcome) (rate({counted}[$__rate_interval]))",
-            "{{account}} {{outcome}}",
+            _by_account("sum", f"rate({counted}[$__rate_interval])", "outcome"),
+            f"{_ACCOUNT} {{{{outcome}}}}",
         ),
         stacked=True,
     )
 
 
 def _latency() -> Panel:
-    counted = f"trainwave_exporter_api_request_duration_seconds_bucket{{{_OF_ACCOUNT}}}"
+    counted = _by_operation(
+        "rate", "trainwave_exporter_api_request_duration_seconds_bucket", _OF_ACCOUNT
+    )
     return panels.series(
         About(
-            title="API latency by endpoint",
+            title="API latency by operation",
             description="The time below which 95 % of the requests had their answer.",
             unit="s",
             no_data="Nothing was asked",
             width=8,
         ),
         Query(
-            f"histogram_quantile(0.95, sum by (endpoint, le) (rate({counted}[$__rate_interval])))"
-            " >= 0",
-            "{{endpoint}}",
+            f"histogram_quantile(0.95, sum by (operation, le) ({counted})) >= 0",
+            "{{operation}}",
         ),
     )
 
 
 def _budget() -> Panel:
     def of(what: str) -> str:
-        return f"max by (account) (trainwave_exporter_rate_limit_{what}{{{_OF_ACCOUNT}}})"
+        return _by_account("max", f"trainwave_exporter_rate_limit_{what}{{{_OF_ACCOUNT}}}")
 
     return panels.series(
         About(
@@ -188,10 +204,10 @@ def _budget() -> Panel:
             no_data="Not told",
             width=8,
         ),
-        Query(of("requests"), "{{account}} granted"),
-        Query(of("allowance_requests"), "{{account}} allowed"),
-        Query(of("used_requests"), "{{account}} used"),
-        Query(of("remaining_requests"), "{{account}} left"),
+        Query(of("requests"), f"{_ACCOUNT} granted"),
+        Query(of("allowance_requests"), f"{_ACCOUNT} allowed"),
+        Query(of("used_requests"), f"{_ACCOUNT} used"),
+        Query(of("remaining_requests"), f"{_ACCOUNT} left"),
         bounds="(granted|allowed)$",
     )
 
@@ -208,7 +224,7 @@ def _plan() -> Panel:
             no_data="Nothing was planned",
             width=8,
         ),
-        Query(f"max by (account, outcome) ({planned})", "{{account}} {{outcome}}"),
+        Query(_by_account("max", planned, "outcome"), f"{_ACCOUNT} {{{{outcome}}}}"),
     )
 
 
@@ -225,7 +241,7 @@ def _readings_age() -> Panel:
             no_data="Nothing is read",
             width=8,
         ),
-        Query(f"max by (account, metric) ({age})", "{{account}} {{metric}}"),
+        Query(_by_account("max", age, "metric"), f"{_ACCOUNT} {{{{metric}}}}"),
     )
 
 
@@ -297,8 +313,8 @@ def _unreadable() -> Panel:
             width=6,
         ),
         Query(
-            f"sum by (account, subject, reason) (increase({counted}[$__rate_interval]))",
-            "{{account}} {{subject}}: {{reason}}",
+            _by_account("sum", f"increase({counted}[$__rate_interval])", "subject", "reason"),
+            f"{_ACCOUNT} {{{{subject}}}}: {{{{reason}}}}",
         ),
         bars=True,
         stacked=True,
@@ -361,7 +377,7 @@ def _refused() -> Panel:
             width=6,
         ),
         Query(
-            f"sum by (instance, reason) (rate({refused}[$__rate_interval]))",
+            f"sum by (cluster, instance, reason) (rate({refused}[$__rate_interval]))",
             f"{{{{reason}}}} {_WHO}",
         ),
     )
@@ -378,7 +394,7 @@ def _ledger_writes() -> Panel:
             width=6,
         ),
         Query(
-            f"sum by (instance, outcome) (rate({counted}[$__rate_interval]))",
+            f"sum by (cluster, instance, outcome) (rate({counted}[$__rate_interval]))",
             f"{_WHO} {{{{outcome}}}}",
         ),
     )
@@ -433,7 +449,7 @@ def _scrape_time() -> Panel:
             width=6,
         ),
         Query(
-            "histogram_quantile(0.99, sum by (instance, format, le)"
+            "histogram_quantile(0.99, sum by (cluster, instance, format, le)"
             f" (rate({counted}[$__rate_interval]))) >= 0",
             f"{_WHO} {{{{format}}}}",
         ),
@@ -535,8 +551,8 @@ def _versions() -> Panel:
             height=8,
         ),
         Query(
-            "1000 * process_start_time_seconds * on (instance, job) group_left (version)"
-            f" topk by (instance, job) (1, {_INFO})",
+            "1000 * process_start_time_seconds * on (cluster, instance, job) group_left (version)"
+            f" topk by (cluster, instance, job) (1, {_INFO})",
             f"{_WHO} {{{{version}}}}",
         ),
     )

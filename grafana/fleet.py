@@ -10,6 +10,7 @@ from grafana import links, palette, panels, uids
 from grafana.board import Row, board
 from grafana.panels import About, Query, steps, time_left
 from grafana.queries import (
+    ACCOUNTS,
     ACTIVE,
     GPUS,
     PRICE,
@@ -95,9 +96,10 @@ def _answer(
 def _now() -> list[Panel]:
     cost = links.drill(uids.COST, "Cost")
     waiting = (
-        'max by (project_id, job_id) (trainwave_job_state{state=~"SUBMIT_CODE|LAUNCHING"}) == 1'
+        "max by (cluster, project_id, job_id)"
+        ' (trainwave_job_state{state=~"SUBMIT_CODE|LAUNCHING"}) == 1'
     )
-    idle = "max by (project_id, job_id) (trainwave_job_idle_since_timestamp_seconds)"
+    idle = "max by (cluster, project_id, job_id) (trainwave_job_idle_since_timestamp_seconds)"
     runway = of_organizations("organization:trainwave_credit_exhaustion_timestamp_seconds:min")
     balance = of_organizations("organization:trainwave_credit_balance_dollars:min")
     return [
@@ -125,7 +127,7 @@ def _now() -> list[Panel]:
             "GPUs idle now",
             "GPUs of running jobs none of whose GPUs does anything. They are paid for. The"
             " dashboard GPU efficiency says whose they are.",
-            or_zero(f"sum({running(f'{GPUS} and on (project_id, job_id) {idle}')})"),
+            or_zero(f"sum({running(f'{GPUS} and on (cluster, project_id, job_id) {idle}')})"),
             no_data="Not known",
             thresholds=steps(palette.GOOD, (1, palette.WARNING)),
             lead=links.drill(uids.EFFICIENCY, "GPU efficiency"),
@@ -164,7 +166,7 @@ def _now() -> list[Panel]:
             "Accounts up",
             "Of the chosen accounts, the part whose last list of jobs came. Below 100 %, what is"
             " shown here is old or lacks jobs; the dashboard Exporter says why.",
-            'avg(max by (account) (trainwave_up{account=~"$account"}))',
+            f"avg({ACCOUNTS})",
             unit="percentunit",
             decimals=0,
             no_data="No exporter",
@@ -177,14 +179,15 @@ def _now() -> list[Panel]:
 def _started(window: str) -> str:
     """Return how many jobs started, by project: each of them ended its time in the queue."""
     return of_projects(
-        f"max by (project_id) (increase(trainwave_job_queue_duration_seconds_count[{window}]))"
+        "max by (cluster, project_id)"
+        f" (increase(trainwave_job_queue_duration_seconds_count[{window}]))"
     )
 
 
 def _ended(states: str, window: str) -> str:
     """Return how many jobs came into these states, by project and what they came from and to."""
     return of_projects(
-        "max by (project_id, from_state, to_state) (increase("
+        "max by (cluster, project_id, from_state, to_state) (increase("
         f'trainwave_job_state_transitions_total{{to_state=~"{states}"}}[{window}]))'
     )
 
@@ -192,7 +195,8 @@ def _ended(states: str, window: str) -> str:
 def _waited(part: float, window: str) -> str:
     """Return how long that part of the jobs waited at most."""
     waited = of_projects(
-        f"max by (project_id, le) (rate(trainwave_job_queue_duration_seconds_bucket[{window}]))"
+        "max by (cluster, project_id, le)"
+        f" (rate(trainwave_job_queue_duration_seconds_bucket[{window}]))"
     )
     # Of no jobs at all it is not a number.
     return f"histogram_quantile({part}, sum by (le) ({waited})) >= 0"
@@ -279,7 +283,7 @@ def _states() -> list[Panel]:
 
 
 def _counted(title: str, description: str, states: str, *, no_data: str) -> Panel:
-    known = of_projects(f"max by (project_id, state) (trainwave_jobs{{{states}}})")
+    known = of_projects(f"max by (cluster, project_id, state) (trainwave_jobs{{{states}}})")
     return panels.series(
         About(title=title, description=f"{description}{_BY_PROJECT}", no_data=no_data, width=8),
         Query(f"sum by (state) ({known}) > 0", "{{state}}"),
@@ -309,7 +313,7 @@ def _burn() -> Panel:
             unit="currencyUSD",
             no_data="Nothing runs, or not all that runs is known",
         ),
-        Query(f"sum by (project_id, project_name) ({_BURN}) > 0", "{{project_name}}"),
+        Query(f"sum by (cluster, project_id, project_name) ({_BURN}) > 0", "{{project_name}}"),
         stacked=True,
         links=links.project(uids.COST, "Cost of this project", row=False),
     )
@@ -390,17 +394,19 @@ def _queue() -> Panel:
 
 
 def _jobs() -> Panel:
-    active = f"max by (project_id, job_id) ({ACTIVE})"
+    active = f"max by (cluster, project_id, job_id) ({ACTIVE})"
     # Where no price is told, as of none.
-    priced = f"{PRICE} and on (project_id, job_id) {active} or on (project_id, job_id) 0 * {active}"
+    job = "on (cluster, project_id, job_id)"
+    priced = f"{PRICE} and {job} {active} or {job} 0 * {active}"
     dearest = f"topk({LISTED}, {of_jobs(priced)})"
 
     def listed(expr: str) -> str:
-        return f"{of_jobs(expr)} and on (project_id, job_id) {dearest}"
+        return f"{of_jobs(expr)} and on (cluster, project_id, job_id) {dearest}"
 
-    created = "max by (project_id, job_id) (trainwave_job_created_timestamp_seconds)"
+    created = "max by (cluster, project_id, job_id) (trainwave_job_created_timestamp_seconds)"
     confirmed = (
-        'max by (project_id, job_id) (trainwave_job_readings_timestamp_seconds{metric="job"})'
+        "max by (cluster, project_id, job_id)"
+        ' (trainwave_job_readings_timestamp_seconds{metric="job"})'
     )
     return jobs(
         About(

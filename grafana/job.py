@@ -9,8 +9,8 @@ from grafana.board import Row, board
 from grafana.panels import About, Query, steps, time_left
 from grafana.variables import FILTERS, JOB, SOURCE
 
-_THIS = 'project_id=~"$project",job_id="$job"'
-_INFO = f"job:trainwave_info:one{{{_THIS}}}"
+_THIS = 'cluster=~"$cluster",project_id=~"$project",job_id="$job"'
+_INFO = f"topk by (job_id) (1, job:trainwave_info:one{{{_THIS}}})"
 
 
 def dashboard() -> Dashboard:

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models.dashboard import DashboardLink, DashboardLink
 
 from grafana import uids
 
-_KEPT = ("datasource", "account", "organization", "project", "owner", "gpu_type")
+_KEPT = ("datasource", "cluster", "account", "organization", "project", "owner", "gpu_type")
 
 
 def drill(uid: str, title: str, **chosen: str) -> DashboardLink:

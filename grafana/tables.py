@@ -114,6 +114,7 @@ def jobs(about: About, columns: Sequence[Column], *, sort_by: str) -> Panel:
             "project_name": "Project",
             "owner": "Owner",
             "gpu_type": "GPU type",
+            "cluster": "Cluster",
         },
         hidden=["project_id", "job_id"],
         sort_by=sort_by,

@@ -44,25 +44,32 @@ def _listed(name: str, label: str, query: str, regex: str = "") -> VariableModel
     )
 
 
-ACCOUNT = _listed("account", "Account", "label_values(trainwave_up, account)")
+# Only where federation or remote write adds it; else nothing is listed, and all is chosen.
+CLUSTER = _listed("cluster", "Cluster", "label_values(trainwave_up, cluster)")
+
+ACCOUNT = _listed("account", "Account", 'label_values(trainwave_up{cluster=~"$cluster"}, account)')
 
 ORGANIZATION = _listed(
     "organization",
     "Organization",
-    'query_result(organization:trainwave_info:one{account=~"$account"})',
+    "query_result(max by (organization_id, organization_name)"
+    ' (organization:trainwave_info:one{cluster=~"$cluster",account=~"$account"}))',
     r'/organization_id="(?<value>[^"]*)",\s*organization_name="(?<text>[^"]*)"/',
 )
 
 PROJECT = _listed(
     "project",
     "Project",
-    "query_result(max by (project_id, project_name) (project:trainwave_info:one"
-    '{account=~"$account",organization_id=~"$organization"}))',
+    "query_result(max by (cluster, project_id, project_name) (project:trainwave_info:one"
+    '{cluster=~"$cluster",account=~"$account",organization_id=~"$organization"}))',
     r'/project_id="(?<value>[^"]*)",\s*project_name="(?<text>[^"]*)"/',
 )
 
 # Owners and GPU types of money, so that those whose jobs are gone can be chosen, too.
-_MONEY = f"project:trainwave_cost_dollars:max * on (project_id) group_left () {queries.PROJECTS}"
+_MONEY = (
+    "project:trainwave_cost_dollars:max"
+    f" * on (cluster, project_id) group_left () {queries.PROJECTS}"
+)
 
 OWNER = _listed(
     "owner",
@@ -91,7 +98,11 @@ JOB.include_all = False
 JOB.all_value = None
 JOB.current = None
 
-INSTANCE = _listed("instance", "Exporter", "label_values(trainwave_exporter_build_info, instance)")
+INSTANCE = _listed(
+    "instance",
+    "Exporter",
+    'label_values(trainwave_exporter_build_info{cluster=~"$cluster"}, instance)',
+)
 
-FILTERS = (DATASOURCE, ACCOUNT, ORGANIZATION, PROJECT, OWNER, GPU_TYPE)
+FILTERS = (DATASOURCE, CLUSTER, ACCOUNT, ORGANIZATION, PROJECT, OWNER, GPU_TYPE)
 """What all dashboards about jobs and money let choose."""

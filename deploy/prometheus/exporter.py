@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deploy.prometheus.naming import OF_ACCOUNT
 from deploy.prometheus.rule import Alert, Group
 from deploy.prometheus.settings import Settings
 from deploy.prometheus.words import DURATION, counted, looked_up, number, own
@@ -10,17 +11,19 @@ from grafana import uids
 _DASHBOARD = f"/d/{uids.EXPORTER}"
 _OF_ACCOUNT = f"{_DASHBOARD}?var-account={{{{ $labels.account | urlquery }}}}"
 _OF_INSTANCE = f"{_DASHBOARD}?var-instance={{{{ $labels.instance | urlquery }}}}"
-_ACCOUNT = "account {{ $labels.account }}"
+_ACCOUNT = "account {{ $labels.account }}{{ with $labels.view }} ({{ . }}){{ end }}"
 _EXPORTER = "the exporter {{ $labels.instance }}"
+_THIS_ACCOUNT = ("$labels.cluster", "$labels.account", "$labels.view")
 _LAST_SUCCESS = looked_up(
-    "time() - max(last_over_time("
-    "trainwave_account_last_success_timestamp_seconds{account=%q}[1d]))",
-    "$labels.account",
+    "time() - max(last_over_time(account:trainwave_last_success_timestamp_seconds:max"
+    "{cluster=%q,account=%q,view=%q}[1d]))",
+    *_THIS_ACCOUNT,
     form=f'{DURATION} | printf "the last one was %s ago"',
     missing="none is known of the day before",
 )
 _LEDGER_WAITING = looked_up(
-    "max(last_over_time(trainwave_exporter_ledger_waiting_jobs{instance=%q}[5m]))",
+    "max(last_over_time(trainwave_exporter_ledger_waiting_jobs{cluster=%q,instance=%q}[5m]))",
+    "$labels.cluster",
     "$labels.instance",
     form='printf "%.0f"',
     missing="an unknown number",
@@ -42,6 +45,8 @@ def group(settings: Settings) -> Group:
             _readings_failing(settings),
             _unreadable(settings),
             _series_cap(settings),
+            _labels_clash(settings),
+            _scope_unknown(settings),
             _ledger_failing(settings),
             _reload_failed(),
             _clock_skew(settings),
@@ -56,7 +61,9 @@ def _down(settings: Settings) -> Alert:
         severity="critical",
         concern="exporter",
         # Also where Prometheus does not know of any exporter, which `up == 0` would not see.
-        expr=f'absent(up{{job="{settings.scrape_job}"}} == 1)',
+        expr=f"""\
+max by (cluster) (up{{job="{settings.scrape_job}"}}) == 0
+or on () absent(up{{job="{settings.scrape_job}"}} >= 0)""",
         pending=f"{minutes}m",
         summary="No exporter of Trainwave's jobs answers",
         description=(
@@ -75,7 +82,7 @@ def _instance_down(settings: Settings) -> Alert:
         alert="TrainwaveExporterInstanceDown",
         severity="warning",
         concern="exporter",
-        expr=f'max by (instance) (up{{job="{settings.scrape_job}"}}) == 0',
+        expr=f'max by (cluster, instance) (up{{job="{settings.scrape_job}"}}) == 0',
         pending=f"{minutes}m",
         summary="The exporter {{ $labels.instance }} does not answer",
         description=(
@@ -93,12 +100,21 @@ def _account_down(settings: Settings) -> Alert:
         alert="TrainwaveAccountDown",
         severity="critical",
         concern="account",
-        # A scrape that fails in between does not begin the wait anew.
-        expr="max by (account) (last_over_time(trainwave_up[5m])) == 0",
+        # Nor are they listed where the exporter that saw them within a day does not answer, or was
+        # replaced by one that does not, unless another one sees the same.
+        expr=f"""\
+account:trainwave_up:max == 0
+or
+0 * max by (cluster, account, view) (
+  exporter:trainwave_view:one
+  unless on (cluster, instance) up{{job="{settings.scrape_job}"}} == 1
+  and on (cluster) up{{job="{settings.scrape_job}"}} == 0
+)
+unless on (cluster, account, view) account:trainwave_up:max""",
         pending=f"{minutes}m",
-        summary="The jobs of account {{ $labels.account }} cannot be listed",
+        summary=f"The jobs of {_ACCOUNT} cannot be listed",
         description=(
-            f"For {counted(minutes, 'minute')} no sweep of the jobs of {_ACCOUNT} has succeeded; "
+            f"For {counted(minutes, 'minute')} no exporter has listed the jobs of {_ACCOUNT}; "
             f"{_LAST_SUCCESS}. Its jobs are shown for as long as fleet.staleness says, and what "
             "they cost is not counted before they can be listed again. Look at the exporter's log "
             "and at Trainwave's status."
@@ -109,7 +125,13 @@ def _account_down(settings: Settings) -> Alert:
 
 def _key_invalid(settings: Settings) -> Alert:
     minutes = settings.exporter.account_down_minutes
-    lists = 'trainwave_exporter_api_requests_total{endpoint="jobs"'
+
+    def lists(matchers: str) -> str:
+        return f"""\
+sum by (cluster, instance, account) (
+      {_requests("jobs", matchers, minutes)}
+    )"""
+
     return Alert(
         alert="TrainwaveKeyInvalid",
         severity="critical",
@@ -118,17 +140,16 @@ def _key_invalid(settings: Settings) -> Alert:
         # all the time, and soon after a start with it. One refusal before other trouble is
         # outnumbered by that before it is told, and a key that lists jobs is not meant.
         expr=f"""\
-max by (account) (
-  sum by (account, instance) (
-    increase({lists},outcome="invalid_key"}}[{minutes}m])
+max by (cluster, account, view) (
+  (
+    {lists('outcome="invalid_key"')}
+    / {lists('outcome!="ok"')}
   )
-  / sum by (account, instance) (
-    increase({lists},outcome!="ok"}}[{minutes}m])
-  )
+  {OF_ACCOUNT}
 ) > 0.5
-and on (account) max by (account) (last_over_time(trainwave_up[5m])) == 0""",
+and on (cluster, account, view) account:trainwave_up:max == 0""",
         pending="2m",
-        summary="The API key of account {{ $labels.account }} is refused as invalid",
+        summary=f"The API key of {_ACCOUNT} is refused as invalid",
         description=(
             f"No sweep of the jobs of {_ACCOUNT} succeeds, as its key is invalid; "
             f"{_LAST_SUCCESS}. It was revoked, it ran out, or what is configured is not the key. "
@@ -145,9 +166,8 @@ def _data_stale(settings: Settings) -> Alert:
         severity="warning",
         concern="account",
         expr=f"""\
-time() - max by (account) (last_over_time(trainwave_account_last_success_timestamp_seconds[5m]))
-> {minutes * 60}""",
-        summary=f"Jobs of account {{{{ $labels.account }}}} were last listed {own(DURATION)} ago",
+time() - account:trainwave_last_success_timestamp_seconds:max > {minutes * 60}""",
+        summary=f"Jobs of {_ACCOUNT} were last listed {own(DURATION)} ago",
         description=(
             f"The last sweep of the jobs of {_ACCOUNT} that succeeded was {own(DURATION)} ago, "
             f"more than {counted(minutes, 'minute')}. Whatever is still shown of them is that old. "
@@ -166,15 +186,21 @@ def _rate_limited(settings: Settings) -> Alert:
         # One refusal is seen for less time than it has to last, unless the API orders a longer
         # wait: then nothing is asked, and nothing can be refused, until that is over.
         expr=f"""\
-max by (account) (
-  increase(trainwave_exporter_api_requests_total{{outcome="rate_limited"}}[{_half(minutes)}m])
+max by (cluster, account, view) (
+  sum by (cluster, instance, account) (
+    increase(trainwave_exporter_api_requests_total{{outcome="rate_limited"}}[{_window(minutes)}m])
+  )
+  {OF_ACCOUNT}
 ) > 0
 or
-max by (account) (
-  last_over_time(trainwave_exporter_rate_limit_blocked_until_timestamp_seconds[5m])
+max by (cluster, account, view) (
+  max by (cluster, instance, account) (
+    last_over_time(trainwave_exporter_rate_limit_blocked_until_timestamp_seconds[5m])
+  )
+  {OF_ACCOUNT}
 ) > time()""",
         pending=f"{minutes}m",
-        summary="Trainwave keeps refusing requests of account {{ $labels.account }} as too many",
+        summary=f"Trainwave keeps refusing requests of {_ACCOUNT} as too many",
         description=(
             f"For {counted(minutes, 'minute')} the API has refused requests of {_ACCOUNT} time and "
             "again, or has had it wait since it refused one, though the exporter keeps to its "
@@ -196,16 +222,16 @@ def _loop_stopped(settings: Settings) -> Alert:
         # its turn after that.
         expr=f"""\
 time() - (
-  max by (instance, account, loop) (
+  max by (cluster, instance, account, loop) (
     last_over_time(trainwave_exporter_loop_last_finished_timestamp_seconds[5m])
   )
   or
-  max by (instance, account, loop) (
+  max by (cluster, instance, account, loop) (
     last_over_time(trainwave_exporter_loop_last_started_timestamp_seconds[5m])
   )
 ) > {minutes * 60}
-unless on (instance, account)
-max by (instance, account) (
+unless on (cluster, instance, account)
+max by (cluster, instance, account) (
   max_over_time(trainwave_exporter_rate_limit_blocked_until_timestamp_seconds[{minutes}m])
 ) > time() - {minutes * 60}""",
         summary="The loop {{ $labels.loop }} of the exporter {{ $labels.instance }} stands still",
@@ -221,17 +247,28 @@ max by (instance, account) (
 
 def _readings_failing(settings: Settings) -> Alert:
     minutes = settings.exporter.unreadable_minutes
-    asked = "trainwave_exporter_api_requests_total"
     failed = 'outcome!~"ok|rate_limited"'
     outcome = looked_up(
-        f"topk(1, sum by (outcome) (increase({asked}{{account=%q,endpoint=%q,{failed}}}"
-        f"[{_half(minutes)}m])))",
-        "$labels.account",
-        "$labels.endpoint",
+        "topk(1, sum by (outcome) ("
+        f"increase({_REQUESTS}{{operation=%q,{failed}}}[{_window(minutes)}m])"
+        " and on (cluster, instance, account)"
+        " exporter:trainwave_view:one{cluster=%q,account=%q,view=%q}))",
+        "$labels.operation",
+        *_THIS_ACCOUNT,
         form='printf "mostly with the outcome %s"',
         missing="nobody knows how",
         told='label "outcome"',
     )
+
+    def answered(matchers: str) -> str:
+        return f"""\
+sum by (cluster, account, view, operation) (
+  sum by (cluster, instance, account, operation) (
+    {_requests("metrics/.+", matchers, _window(minutes))}
+  )
+  {OF_ACCOUNT}
+) > 0"""
+
     return Alert(
         alert="TrainwaveReadingsFailing",
         severity="warning",
@@ -240,21 +277,18 @@ def _readings_failing(settings: Settings) -> Alert:
         # down. A job may have none; here not one request of any exporter is answered. One failure
         # is seen for less time than it has to last.
         expr=f"""\
-sum by (account, endpoint) (
-  increase({asked}{{endpoint=~"metrics/.+",{failed}}}[{_half(minutes)}m])
-) > 0
-unless on (account, endpoint)
-sum by (account, endpoint) (
-  increase({asked}{{endpoint=~"metrics/.+",outcome="ok"}}[{_half(minutes)}m])
-) > 0
-and on (account) max by (account) (last_over_time(trainwave_up[5m])) == 1""",
+{answered(failed)}
+unless on (cluster, account, view, operation)
+{answered('outcome="ok"')}
+and on (cluster, account, view) account:trainwave_up:max == 1""",
         pending=f"{minutes}m",
+        labels={"endpoint": "{{ $labels.operation }}"},  # its name in version 0.1.0
         summary=(
-            "No request for {{ $labels.endpoint }} of account {{ $labels.account }} succeeds, "
+            f"No request for {{{{ $labels.operation }}}} of {_ACCOUNT} succeeds, "
             "though its jobs are listed"
         ),
         description=(
-            f"For {counted(minutes, 'minute')} all requests for {{{{ $labels.endpoint }}}} of "
+            f"For {counted(minutes, 'minute')} all requests for {{{{ $labels.operation }}}} of "
             f"{_ACCOUNT} have failed, {outcome}. These readings are missing on /metrics, unless "
             "lists bring them, and without those of GPUs no alert on idle ones can fire. See "
             "whether the key may read them, and look at Trainwave's status."
@@ -272,13 +306,14 @@ def _unreadable(settings: Settings) -> Alert:
         # What is unreadable once is seen for less time than it has to last. An answer without any
         # reading is what a job has that just began, and some job always does.
         expr=f"""\
-max by (account, subject, reason) (
-  increase(trainwave_exporter_unreadable_total{{reason!="empty"}}[{_half(minutes)}m])
+max by (cluster, account, view, subject, reason) (
+  sum by (cluster, instance, account, subject, reason) (
+    increase(trainwave_exporter_unreadable_total{{reason!="empty"}}[{_window(minutes)}m])
+  )
+  {OF_ACCOUNT}
 ) > 0""",
         pending=f"{minutes}m",
-        summary=(
-            "Answers about {{ $labels.subject }} of account {{ $labels.account }} cannot be read"
-        ),
+        summary=f"Answers about {{{{ $labels.subject }}}} of {_ACCOUNT} cannot be read",
         description=(
             f"For {counted(minutes, 'minute')} the exporter has left out, time and again, what "
             f"Trainwave tells of {{{{ $labels.subject }}}} of {_ACCOUNT}: "
@@ -289,6 +324,92 @@ max by (account, subject, reason) (
     )
 
 
+CLASHING = {
+    "account": "trainwave_up",
+    "view": "trainwave_up",
+    "organization_id": "trainwave_job_info",
+    "project_id": "trainwave_job_info",
+    "job_id": "trainwave_job_info",
+    "job_rid": "trainwave_job_info",
+    "job_name": "trainwave_job_info",
+    "project_name": "trainwave_job_info",
+    "owner": "trainwave_job_info",
+    "gpu_type": "trainwave_job_info",
+    "gpu": "trainwave_job_gpu_utilization_ratio",
+    "state": "trainwave_job_state",
+    "organization_name": "trainwave_organization_info",
+    "budget": "trainwave_budget_limit_dollars",
+    "kind": "trainwave_budget_unresolved",
+    "scope": "trainwave_exporter_account_scope_unresolved",
+    "name": "trainwave_exporter_account_scope_unresolved",
+    "activity": "trainwave_project_activity_gpu_hours_total",
+    "reason": "trainwave_waste_dollars_total",
+    "direction": "trainwave_cost_corrections_dollars_total",
+    "operation": "trainwave_exporter_api_requests_total",
+    "outcome": "trainwave_exporter_api_requests_total",
+    "subject": "trainwave_exporter_unreadable_total",
+    "loop": "trainwave_exporter_loop_last_started_timestamp_seconds",
+    "version": "trainwave_exporter_build_info",
+}
+"""Labels that rules and dashboards go by, and a metric that has each."""
+
+
+def _labels_clash(settings: Settings) -> Alert:
+    minutes = settings.exporter.labels_clash_minutes
+    exported = "\nor\n".join(
+        f"""\
+label_replace(
+  count by (cluster, instance) (present_over_time({metric}{{exported_{label}!=""}}[5m])),
+  "label", "{label}", "", ""
+)"""
+        for label, metric in CLASHING.items()
+    )
+    return Alert(
+        alert="TrainwaveLabelsClash",
+        severity="warning",
+        concern="labels",
+        expr=exported,
+        pending=f"{minutes}m",
+        summary=(
+            "The label {{ $labels.label }} of the exporter {{ $labels.instance }} is overwritten "
+            "by one of its target"
+        ),
+        description=(
+            f"Prometheus gives the target of {_EXPORTER} a label {{{{ $labels.label }}}}, and "
+            "keeps the exporter's own as exported_{{ $labels.label }}. Rules and dashboards go by "
+            "{{ $labels.label }}, so that all series seem to be of one. Set honor_labels: true "
+            "(honorLabels in a ServiceMonitor), or give the target label another name."
+        ),
+        dashboard=_OF_INSTANCE,
+    )
+
+
+def _scope_unknown(settings: Settings) -> Alert:
+    minutes = settings.exporter.scope_unknown_minutes
+    return Alert(
+        alert="TrainwaveScopeUnknown",
+        severity="warning",
+        concern="configuration",
+        # A scrape that fails in between does not begin the wait anew.
+        expr="""\
+max by (cluster, account, scope, name) (
+  last_over_time(trainwave_exporter_account_scope_unresolved[5m])
+) == 1""",
+        pending=f"{minutes}m",
+        summary=(
+            "The {{ $labels.scope }} {{ $labels.name }} of account {{ $labels.account }} does not "
+            "exist, or its key does not see it"
+        ),
+        description=(
+            "Account {{ $labels.account }} is configured to watch the {{ $labels.scope }} "
+            "{{ $labels.name }} only, and its key sees nothing by that id or name: no jobs are "
+            "shown, and no money is counted. Correct trainwave.{{ $labels.scope }}; "
+            "trainwave-exporter check lists what the key sees."
+        ),
+        dashboard=f"{_DASHBOARD}?var-account={{{{ $labels.account | urlquery }}}}",
+    )
+
+
 def _series_cap(settings: Settings) -> Alert:
     minutes = settings.exporter.series_cap_minutes
     return Alert(
@@ -296,7 +417,7 @@ def _series_cap(settings: Settings) -> Alert:
         severity="warning",
         concern="series_cap",
         # A scrape that fails in between does not begin the wait anew.
-        expr="max by (instance) (last_over_time(trainwave_exporter_jobs_folded[5m])) > 0",
+        expr="max by (cluster, instance) (last_over_time(trainwave_exporter_jobs_folded[5m])) > 0",
         pending=f"{minutes}m",
         summary=(
             "The exporter {{ $labels.instance }} has more jobs than series for them: "
@@ -315,8 +436,8 @@ def _series_cap(settings: Settings) -> Alert:
 def _ledger_failing(settings: Settings) -> Alert:
     minutes = settings.exporter.ledger_failing_minutes
     outcomes = f"""\
-sum by (instance) (
-  increase(trainwave_exporter_ledger_writes_total{{outcome="%s"}}[{_half(minutes)}m])
+sum by (cluster, instance) (
+  increase(trainwave_exporter_ledger_writes_total{{outcome="%s"}}[{_window(minutes)}m])
 ) > 0"""
     return Alert(
         alert="TrainwaveLedgerFailing",
@@ -324,7 +445,7 @@ sum by (instance) (
         concern="ledger",
         # The time of the last success alone says little: where nothing is seen, nothing is written.
         # One failure is seen for less time than it has to last.
-        expr=f"{outcomes % 'error'}\nunless on (instance)\n{outcomes % 'ok'}",
+        expr=f"{outcomes % 'error'}\nunless on (cluster, instance)\n{outcomes % 'ok'}",
         pending=f"{minutes}m",
         summary="The exporter {{ $labels.instance }} cannot write its ledger",
         description=(
@@ -344,8 +465,9 @@ def _reload_failed() -> Alert:
         concern="configuration",
         # A scrape that fails in between does not end the alert.
         expr="""\
-min by (instance) (last_over_time(trainwave_exporter_config_last_reload_successful[5m])) == 0
-or min by (instance)
+min by (cluster, instance)
+(last_over_time(trainwave_exporter_config_last_reload_successful[5m])) == 0
+or min by (cluster, instance)
 (last_over_time(trainwave_exporter_web_config_last_reload_successful[5m])) == 0""",
         summary="The exporter {{ $labels.instance }} refused its configuration",
         description=(
@@ -365,7 +487,7 @@ def _clock_skew(settings: Settings) -> Alert:
         concern="clock",
         # A scrape that fails in between does not begin the wait anew.
         expr=f"""\
-max by (instance, account) (abs(last_over_time(trainwave_exporter_clock_skew_seconds[5m])))
+max by (cluster, instance, account) (abs(last_over_time(trainwave_exporter_clock_skew_seconds[5m])))
 > {number(seconds)}""",
         pending=f"{minutes}m",
         summary=(
@@ -374,14 +496,35 @@ max by (instance, account) (abs(last_over_time(trainwave_exporter_clock_skew_sec
         ),
         description=(
             f"For {counted(minutes, 'minute')} the clock of {_EXPORTER} and that of the API of "
-            f"{_ACCOUNT} have differed by more than {number(seconds)} seconds, now by "
-            f"{own(DURATION)}. Ages, and the times that money is booked to, are off by as much. "
+            f"account {{{{ $labels.account }}}} have differed by more than {number(seconds)} "
+            f"seconds, now by {own(DURATION)}. Ages, and the times that money is booked to, are "
+            "off by as much. "
             "Most likely the exporter's machine does not keep time: see to NTP."
         ),
         dashboard=_OF_INSTANCE,
     )
 
 
-def _half(minutes: int) -> int:
-    """Half of a time to wait: what happened once is not seen for all of it."""
+_REQUESTS = "trainwave_exporter_api_requests_total"
+
+
+def _requests(operation: str, matchers: str, minutes: int) -> str:
+    """Return how many requests for an operation, a regular expression, there were.
+
+    An exporter of version 0.1.0 calls it ``endpoint``.
+    """
+    now = f'{_REQUESTS}{{operation=~"{operation}",{matchers}}}'
+    before = f'{_REQUESTS}{{operation="",endpoint=~"{operation}",{matchers}}}'
+    window = f"[{minutes}m]"
+    return (
+        f"increase({now}{window})\n    or label_replace(increase({before}{window}),"
+        ' "operation", "$1", "endpoint", "(.*)")'
+    )
+
+
+def _window(minutes: int) -> int:
+    """Return over how many minutes is counted what has to last that long.
+
+    Half of it, so that what happened once is not seen for all of it.
+    """
     return (minutes + 1) // 2

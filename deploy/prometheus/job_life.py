@@ -16,9 +16,7 @@ from deploy.prometheus.settings import Settings
 from deploy.prometheus.words import DOLLARS, DURATION, counted, looked_up, own
 from grafana import uids
 
-_COST = of_this_job(
-    "job:trainwave_cost_dollars:max{project_id=%q,job_id=%q}", DOLLARS, "an unknown amount"
-)
+_COST = of_this_job("job:trainwave_cost_dollars:max{%s}", DOLLARS, "an unknown amount")
 
 
 def alerts(settings: Settings) -> tuple[Alert, ...]:
@@ -35,11 +33,12 @@ def _stuck(settings: Settings) -> Alert:
         # Counted from the creation that the API tells: since when a state lasts is known to the
         # exporter only from its own start.
         expr=of_job(f"""\
-time() - max by (project_id, job_id) (trainwave_job_created_timestamp_seconds) > {minutes * 60}
-and on (project_id, job_id)
-max by (project_id, job_id) (trainwave_job_state{{state=~"SUBMIT_CODE|LAUNCHING"}}) == 1
-unless on (project_id, job_id) trainwave_job_started_timestamp_seconds
-unless on (project_id, job_id) trainwave_job_finished_timestamp_seconds"""),
+time() - max by (cluster, project_id, job_id) (trainwave_job_created_timestamp_seconds)
+> {minutes * 60}
+and on (cluster, project_id, job_id)
+max by (cluster, project_id, job_id) (trainwave_job_state{{state=~"SUBMIT_CODE|LAUNCHING"}}) == 1
+unless on (cluster, project_id, job_id) trainwave_job_started_timestamp_seconds
+unless on (cluster, project_id, job_id) trainwave_job_finished_timestamp_seconds"""),
         keep_firing="5m",
         summary=f"{JOB} has not started for {own(DURATION)}",
         description=(
@@ -54,19 +53,20 @@ unless on (project_id, job_id) trainwave_job_finished_timestamp_seconds"""),
 
 def _failing(settings: Settings) -> Alert:
     hours = settings.job_failures.within_hours
-    who = ("$labels.project_id", "$labels.owner")
+    who = ("$labels.cluster", "$labels.project_id", "$labels.owner")
     recent = (
-        "job:trainwave_failed_timestamp_seconds:max{project_id=%q,owner=%q}"
+        "job:trainwave_failed_timestamp_seconds:max{cluster=%q,project_id=%q,owner=%q}"
         f" > time() - {hours * 3600}"
     )
     cost = looked_up(
-        f"sum(job:trainwave_cost_dollars:max and on (project_id, job_id) ({recent}))",
+        f"sum(job:trainwave_cost_dollars:max and on (cluster, project_id, job_id) ({recent}))",
         *who,
         form=DOLLARS,
         missing="an unknown amount",
     )
     last = looked_up(
-        f"topk(1, {recent}) * on (project_id, job_id) group_left (job_name) job:trainwave_info:one",
+        f"topk(1, {recent})"
+        " * on (cluster, project_id, job_id) group_left (job_name) job:trainwave_info:one",
         *who,
         told='label "job_name"',
         form='printf "%s"',
@@ -77,7 +77,7 @@ def _failing(settings: Settings) -> Alert:
         severity="warning",
         concern="job_failures",
         expr=of_owner(f"""\
-count by (project_id, owner) (
+count by (cluster, project_id, owner) (
   job:trainwave_failed_timestamp_seconds:max > time() - {hours * 3600}
 ) >= {settings.job_failures.in_a_row}"""),
         # An exporter that starts tells of jobs as the API lists them, page after page, and of the
@@ -105,8 +105,9 @@ def _expiring(settings: Settings) -> Alert:
         concern="job_expiry",
         # A job that outlives its time is not about to be ended any more.
         expr=of_job(f"""\
-max by (project_id, job_id) (trainwave_job_expires_timestamp_seconds) - time() < {minutes * 60} > 0
-and on (project_id, job_id) job:trainwave_running:max == 1"""),
+max by (cluster, project_id, job_id) (trainwave_job_expires_timestamp_seconds) - time()
+< {minutes * 60} > 0
+and on (cluster, project_id, job_id) job:trainwave_running:max == 1"""),
         keep_firing="5m",
         summary=f"{JOB} will be ended in {own(DURATION)}",
         description=(

@@ -7,11 +7,9 @@ from deploy.prometheus.rule import Alert
 from deploy.prometheus.settings import Settings
 from deploy.prometheus.words import DOLLARS, DURATION, PERCENTAGE, counted, looked_up, number, own
 
-_LOST = of_this_job(
-    "job:trainwave_idle_dollars:max{project_id=%q,job_id=%q}", DOLLARS, "an unknown amount"
-)
+_LOST = of_this_job("job:trainwave_idle_dollars:max{%s}", DOLLARS, "an unknown amount")
 _PRICE = of_this_job(
-    "max(trainwave_job_hourly_cost_dollars{project_id=%q,job_id=%q})",
+    "max(trainwave_job_hourly_cost_dollars{%s})",
     'printf "$%.2f an hour"',
     "an unknown price",
 )
@@ -37,8 +35,9 @@ def _idle(settings: Settings) -> Alert:
         concern="gpu_idle",
         # The moment since when is exported, so that a scrape missed in between changes nothing.
         expr=of_job(f"""\
-time() - max by (project_id, job_id) (trainwave_job_idle_since_timestamp_seconds) > {seconds}
-and on (project_id, job_id) job:trainwave_running:max == 1"""),
+time() - max by (cluster, project_id, job_id) (trainwave_job_idle_since_timestamp_seconds)
+> {seconds}
+and on (cluster, project_id, job_id) job:trainwave_running:max == 1"""),
         keep_firing="5m",
         summary=f"{JOB} has left its GPUs idle for {own(DURATION)}",
         description=(
@@ -60,9 +59,10 @@ def _idle_costly(settings: Settings) -> Alert:
         # moment to save its state wakes nobody.
         expr=of_job(f"""\
 job:trainwave_idle_dollars:max > {number(dollars)}
-and on (project_id, job_id)
-time() - max by (project_id, job_id) (trainwave_job_idle_since_timestamp_seconds) > {minutes * 60}
-and on (project_id, job_id) job:trainwave_running:max == 1"""),
+and on (cluster, project_id, job_id)
+time() - max by (cluster, project_id, job_id) (trainwave_job_idle_since_timestamp_seconds)
+> {minutes * 60}
+and on (cluster, project_id, job_id) job:trainwave_running:max == 1"""),
         keep_firing="5m",
         summary=f"{JOB} has lost {own(DOLLARS)} on idle GPUs, which idle still",
         description=(
@@ -80,8 +80,7 @@ def _collapsed(settings: Settings) -> Alert:
     minutes, hours = bounds.minutes, bounds.usual_hours
     before = hours * 60 + minutes
     usual = of_this_job(
-        "avg_over_time(job:trainwave_gpu_utilization_ratio:avg{project_id=%q,job_id=%q}"
-        f"[{hours}h] offset {minutes}m)",
+        f"avg_over_time(job:trainwave_gpu_utilization_ratio:avg{{%s}}[{hours}h] offset {minutes}m)",
         PERCENTAGE,
         "much more",
     )
@@ -96,14 +95,14 @@ def _collapsed(settings: Settings) -> Alert:
         expr=of_job(f"""\
 avg_over_time(job:trainwave_gpu_utilization_ratio:avg[{minutes}m])
   <= {number(bounds.collapsed_ratio)}
-and on (project_id, job_id)
+and on (cluster, project_id, job_id)
 avg_over_time(job:trainwave_gpu_utilization_ratio:avg[{hours}h] offset {minutes}m)
   >= {number(bounds.usual_ratio)}
-and on (project_id, job_id)
+and on (cluster, project_id, job_id)
 count_over_time(job:trainwave_gpu_utilization_ratio:avg[{minutes}m:1m]) > {number(minutes / 2)}
-and on (project_id, job_id)
+and on (cluster, project_id, job_id)
 last_over_time(job:trainwave_gpu_utilization_ratio:avg[15m] offset {before}m)
-and on (project_id, job_id) job:trainwave_running:max == 1"""),
+and on (cluster, project_id, job_id) job:trainwave_running:max == 1"""),
         keep_firing="5m",
         summary=f"{JOB} uses {own(PERCENTAGE)} of its GPUs, after {usual} before",
         description=(
@@ -124,7 +123,7 @@ def _over_limit(settings: Settings) -> Alert:
         concern="job_cost",
         expr=of_job(f"""\
 job:trainwave_cost_dollars:max > {limit}
-and on (project_id, job_id) job:trainwave_running:max == 1"""),
+and on (cluster, project_id, job_id) job:trainwave_running:max == 1"""),
         keep_firing="5m",
         summary=f"{JOB} has cost {own(DOLLARS)}, and runs on",
         description=(
@@ -140,7 +139,8 @@ def _costlier_than_peers(settings: Settings) -> Alert:
     bounds = settings.job_cost
     factor = number(bounds.peers_factor)
     median = looked_up(
-        "project:trainwave_job_cost_dollars:median{project_id=%q,gpu_type=%q}",
+        "project:trainwave_job_cost_dollars:median{cluster=%q,project_id=%q,gpu_type=%q}",
+        "$labels.cluster",
         "$labels.project_id",
         "$labels.gpu_type",
         form=DOLLARS,
@@ -153,12 +153,13 @@ def _costlier_than_peers(settings: Settings) -> Alert:
         # The job itself is among those counted, and not one of its own peers.
         expr=of_job(f"""\
 job:trainwave_cost_dollars:max
-* on (project_id, job_id) group_left (gpu_type) job:trainwave_info:one
-> on (project_id, gpu_type) group_left ()
+* on (cluster, project_id, job_id) group_left (gpu_type) job:trainwave_info:one
+> on (cluster, project_id, gpu_type) group_left ()
 {factor} * project:trainwave_job_cost_dollars:median
-and on (project_id, gpu_type) project:trainwave_job_cost_dollars:count > {bounds.peers}
-and on (project_id, job_id) job:trainwave_cost_dollars:max > {number(bounds.peers_floor_dollars)}
-and on (project_id, job_id) job:trainwave_running:max == 1"""),
+and on (cluster, project_id, gpu_type) project:trainwave_job_cost_dollars:count > {bounds.peers}
+and on (cluster, project_id, job_id)
+job:trainwave_cost_dollars:max > {number(bounds.peers_floor_dollars)}
+and on (cluster, project_id, job_id) job:trainwave_running:max == 1"""),
         keep_firing="5m",
         summary=f"{JOB} has cost {own(DOLLARS)}, more than {factor} times what is usual there",
         description=(

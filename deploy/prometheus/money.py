@@ -15,8 +15,10 @@ _ORGANIZATION_DASHBOARD = (
     f"{_DASHBOARD}?var-organization={{{{ $labels.organization_id | urlquery }}}}"
 )
 _BUDGET = "{{ $labels.budget }}"
+_MATCHED = "cluster=%q,view=%q,budget=%q"
+_THIS = ("$labels.cluster", "$labels.view", "$labels.budget")
 _LIMIT, _SPENT, _EVEN = (
-    looked_up(f"{metric}{{budget=%q}}", "$labels.budget", form=DOLLARS, missing="an unknown amount")
+    looked_up(f"{metric}{{{_MATCHED}}}", *_THIS, form=DOLLARS, missing="an unknown amount")
     for metric in (
         "budget:trainwave_limit_dollars:max",
         "budget:trainwave_spent_dollars:max",
@@ -24,13 +26,14 @@ _LIMIT, _SPENT, _EVEN = (
     )
 )
 _PERIOD_END = looked_up(
-    "budget:trainwave_period_end_timestamp_seconds:max{budget=%q}",
-    "$labels.budget",
+    f"budget:trainwave_period_end_timestamp_seconds:max{{{_MATCHED}}}",
+    *_THIS,
     form=MOMENT,
     missing="the end of the period",
 )
 _BALANCE = looked_up(
-    "organization:trainwave_credit_balance_dollars:min{organization_id=%q}",
+    "organization:trainwave_credit_balance_dollars:min{cluster=%q,organization_id=%q}",
+    "$labels.cluster",
     "$labels.organization_id",
     form=DOLLARS,
     missing="An unknown amount",
@@ -46,6 +49,8 @@ def group(settings: Settings) -> Group:
             _burn_slow(settings),
             _forecast_exceeded(settings),
             _exhausted(),
+            _unknown(settings),
+            _settings_differ(settings),
             _runway_critical(settings),
             _runway_short(settings),
             _drift(settings),
@@ -74,10 +79,10 @@ def _burn(
     times = number(factor)
     an_hour = {"10m": "* 6", "1h": "* 1"}[confirmed]
     left = looked_up(
-        "(budget:trainwave_limit_dollars:max{budget=%q} - budget:trainwave_spent_dollars:max"
-        "{budget=%q}) / %f * 3600",
-        "$labels.budget",
-        "$labels.budget",
+        f"(budget:trainwave_limit_dollars:max{{{_MATCHED}}} - budget:trainwave_spent_dollars:max"
+        f"{{{_MATCHED}}}) / %f * 3600",
+        *_THIS,
+        *_THIS,
         "$value",
         form=DURATION,
         missing="a while",
@@ -92,22 +97,22 @@ def _burn(
         # something back. Whatever was not known when the long window began is new, and may still be
         # taking in what was spent before it came.
         expr=f"""\
-max by (budget) (
-  delta(trainwave_budget_spent_dollars[{hours}h])
-  and last_over_time(trainwave_budget_spent_dollars[15m] offset {hours}h)
+(
+  delta(budget:trainwave_spent_dollars:max[{hours}h])
+  and last_over_time(budget:trainwave_spent_dollars:max[15m] offset {hours}h)
 ) / {hours}
 > {times} * budget:trainwave_even_dollars_per_hour:max
-and on (budget)
-max by (budget) (delta(trainwave_budget_spent_dollars[{confirmed}])) {an_hour}
+and on (cluster, view, budget)
+delta(budget:trainwave_spent_dollars:max[{confirmed}]) {an_hour}
 > {times} * budget:trainwave_even_dollars_per_hour:max
-and on (budget)
-max by (budget) (delta(trainwave_budget_spent_dollars[{confirmed}] offset {confirmed})) {an_hour}
+and on (cluster, view, budget)
+delta(budget:trainwave_spent_dollars:max[{confirmed}] offset {confirmed}) {an_hour}
 > {times} * budget:trainwave_even_dollars_per_hour:max
-and on (budget)
-max by (budget) (delta(trainwave_budget_spent_dollars[{hours}h])) / {hours}
+and on (cluster, view, budget)
+delta(budget:trainwave_spent_dollars:max[{hours}h]) / {hours}
 * (budget:trainwave_period_end_timestamp_seconds:max - time()) / 3600
 > budget:trainwave_limit_dollars:max - budget:trainwave_spent_dollars:max
-and on (budget)
+and on (cluster, view, budget)
 budget:trainwave_spent_dollars:max < budget:trainwave_limit_dollars:max""",
         keep_firing="15m",
         summary=(
@@ -128,8 +133,8 @@ budget:trainwave_spent_dollars:max < budget:trainwave_limit_dollars:max""",
 def _forecast_exceeded(settings: Settings) -> Alert:
     hours = settings.budget.forecast_hours
     reached = looked_up(
-        "max(trainwave_budget_exhaustion_timestamp_seconds{budget=%q})",
-        "$labels.budget",
+        f"budget:trainwave_exhaustion_timestamp_seconds:min{{{_MATCHED}}}",
+        *_THIS,
         form=f'{MOMENT} | printf "on %s"',
         missing="before the period ends",
     )
@@ -140,8 +145,8 @@ def _forecast_exceeded(settings: Settings) -> Alert:
         # The last values stay for a while, so that neither a scrape that failed nor an exporter
         # that starts and does not know yet what runs has the waiting begin anew.
         expr="""\
-max by (budget) (last_over_time(trainwave_budget_forecast_dollars[15m]))
-> max by (budget) (last_over_time(trainwave_budget_limit_dollars[15m]))""",
+last_over_time(budget:trainwave_forecast_dollars:max[15m])
+> on (cluster, view, budget) last_over_time(budget:trainwave_limit_dollars:max[15m])""",
         pending=f"{hours}h",
         summary=f"The budget {_BUDGET} will not last: {own(DOLLARS)} of {_LIMIT} will be spent",
         description=(
@@ -161,8 +166,8 @@ def _exhausted() -> Alert:
         concern="budget",
         # The last values stay while an exporter that starts waits for all accounts.
         expr="""\
-max by (budget) (last_over_time(trainwave_budget_spent_dollars[15m]))
->= max by (budget) (last_over_time(trainwave_budget_limit_dollars[15m]))""",
+last_over_time(budget:trainwave_spent_dollars:max[15m])
+>= on (cluster, view, budget) last_over_time(budget:trainwave_limit_dollars:max[15m])""",
         summary=f"The budget {_BUDGET} is used up: {own(DOLLARS)} of {_LIMIT} are spent",
         description=(
             f"{own(DOLLARS)} were spent of the {_LIMIT} that the budget "
@@ -171,6 +176,67 @@ max by (budget) (last_over_time(trainwave_budget_spent_dollars[15m]))
         ),
         dashboard=_DASHBOARD,
     )
+
+
+def _unknown(settings: Settings) -> Alert:
+    bounds = settings.budget
+    unknown = "trainwave_budget_unresolved"
+    by = "by (cluster, view, budget, kind, reason)"
+    ago = bounds.unknown_hours * 60 - bounds.unknown_name_minutes
+    return Alert(
+        alert="TrainwaveBudgetUnknown",
+        severity="warning",
+        concern="budget_unknown",
+        # A name that matches nothing stays so; history and accounts may still come, and are given
+        # more time: what was unknown that long ago, and still is.
+        expr=f"""\
+max {by} (last_over_time({unknown}{{reason="unknown_name"}}[5m])) == 1
+or
+max {by} (last_over_time({unknown}{{reason!="unknown_name"}}[5m])) == 1
+and
+max {by} (last_over_time({unknown}{{reason!="unknown_name"}}[5m] offset {ago}m)) == 1""",
+        pending=f"{bounds.unknown_name_minutes}m",
+        summary=f"The budget {_BUDGET} is not watched: {_REASON}",
+        description=(
+            f"Nothing is known of the budget {_BUDGET}: {_REASON}. Its metrics are absent, so that "
+            "no other alert on it can fire. See what its settings name, and what "
+            "trainwave-exporter check says of them."
+        ),
+        dashboard=_DASHBOARD,
+    )
+
+
+_REASON = (
+    "{{ if eq $labels.reason `unknown_name` }}no {{ $labels.kind }} that it names exists"
+    "{{ else if eq $labels.reason `history_incomplete` }}the history of its period is not known yet"
+    "{{ else if eq $labels.reason `account_down` }}an account that counts towards it is down"
+    "{{ else }}{{ $labels.reason }}{{ end }}"
+)
+
+
+def _settings_differ(settings: Settings) -> Alert:
+    hours = settings.budget.differs_hours
+    differs = """\
+max by (cluster, view, budget) (trainwave_budget_%s)
+> min by (cluster, view, budget) (trainwave_budget_%s)"""
+    limit, end = "limit_dollars", "period_end_timestamp_seconds"
+    return Alert(
+        alert="TrainwaveBudgetSettingsDiffer",
+        severity="warning",
+        concern="budget_settings",
+        expr=f"{differs % (limit, limit)}\nor\n{differs % (end, end)}",
+        pending=f"{hours}h",
+        summary=f"Exporters that see the same disagree about the budget {_BUDGET}",
+        description=(
+            f"For {counted(hours, 'hour')}, exporters that see the same (view {_VIEW}) have had "
+            f"other limits or periods for the budget {_BUDGET}. The lowest limit is in force: "
+            f"{_LIMIT}. Give them the same settings, or the budgets names of their own."
+        ),
+        dashboard=_DASHBOARD,
+    )
+
+
+_VIEW = "{{ or $labels.view `unknown` }}"
 
 
 def _runway_critical(settings: Settings) -> Alert:
@@ -192,7 +258,7 @@ def _runway(name: str, severity: Severity, hours: int) -> Alert:
         expr=of_organization(f"""\
 clamp_min(organization:trainwave_credit_exhaustion_timestamp_seconds:min - time(), 0)
 < {hours * 3600}
-and on (organization_id)
+and on (cluster, organization_id)
 max_over_time(organization:trainwave_credit_balance_dollars:min[{hours}h]) > 0"""),
         keep_firing="15m",
         summary=f"The credit of {ORGANIZATION} lasts for another {own(DURATION)}",
@@ -219,11 +285,11 @@ def _drift(settings: Settings) -> Alert:
         # next balance. What lasts was paid for no job, or costs what no credit paid. The last
         # values stay for a while, so that a scrape that failed does not have all of it begin anew.
         expr=of_organization(f"""\
-max by (organization_id) (
+max by (cluster, organization_id) (
   last_over_time(trainwave_reconciliation_difference_dollars[15m])
 ) > {difference}
-or on (organization_id)
-min by (organization_id) (
+or on (cluster, organization_id)
+min by (cluster, organization_id) (
   last_over_time(trainwave_reconciliation_difference_dollars[15m])
 ) < -{difference}"""),
         pending=f"{hours}h",

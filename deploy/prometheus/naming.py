@@ -9,7 +9,11 @@ from __future__ import annotations
 from deploy.prometheus.words import looked_up
 from grafana import uids
 
+_THIS_JOB = ("$labels.cluster", "$labels.project_id", "$labels.job_id")
 _OF_JOB = "account, organization_id, project_name, owner, gpu_type, job_name"
+
+OF_ACCOUNT = "* on (cluster, instance, account) group_left (view) exporter:trainwave_view:one"
+"""Gives series by `cluster`, `instance` and `account` what the account's key sees."""
 
 PROJECT = "{{ or $labels.project_name $labels.project_id }}"
 """A project in words."""
@@ -33,16 +37,19 @@ JOB_DASHBOARD = (
 
 def of_job(expr: str) -> str:
     """Give a job's series, known by `project_id` and `job_id`, the names of what it belongs to."""
-    return f"({expr})\n* on (project_id, job_id) group_left ({_OF_JOB})\njob:trainwave_info:one"
+    return f"""\
+({expr})
+* on (cluster, project_id, job_id) group_left ({_OF_JOB})
+job:trainwave_info:one"""
 
 
 def of_owner(expr: str) -> str:
     """Give the series of an owner's jobs, by `project_id` and `owner`, the names of the project."""
     return f"""\
 ({expr})
-* on (project_id) group_left (account, organization_id, project_name)
-topk by (project_id) (
-  1, max by (account, organization_id, project_id, project_name) (job:trainwave_info:one)
+* on (cluster, project_id) group_left (account, organization_id, project_name)
+topk by (cluster, project_id) (
+  1, max by (cluster, account, organization_id, project_id, project_name) (job:trainwave_info:one)
 )"""
 
 
@@ -54,12 +61,13 @@ def of_organization(expr: str) -> str:
     """
     return f"""\
 ({expr})
-* on (organization_id) group_left (account, organization_name)
-topk by (organization_id) (1, last_over_time(organization:trainwave_info:one[15m]))
-or on (organization_id)
+* on (cluster, organization_id) group_left (account, organization_name)
+topk by (cluster, organization_id) (1, last_over_time(organization:trainwave_info:one[15m]))
+or on (cluster, organization_id)
 ({expr})"""
 
 
 def of_this_job(query: str, form: str, missing: str) -> str:
-    """Write a template for what `query`, with a `%q` for project and job each, finds."""
-    return looked_up(query, "$labels.project_id", "$labels.job_id", form=form, missing=missing)
+    """Write a template for what `query`, with a `%s` for the matchers of the job, finds."""
+    matched = query % "cluster=%q,project_id=%q,job_id=%q"
+    return looked_up(matched, *_THIS_JOB, form=form, missing=missing)

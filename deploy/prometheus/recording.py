@@ -7,6 +7,9 @@ first: money and hours by their maximum, as no ledger counts too much, names by 
 
 from __future__ import annotations
 
+from typing import Literal
+
+from deploy.prometheus.naming import OF_ACCOUNT
 from deploy.prometheus.rule import Group, Record
 
 _OF_JOB = "project_id, job_id, job_rid, job_name, project_name, owner, gpu_type"
@@ -19,26 +22,26 @@ def _described(labels: str) -> str:
     known before stays for a while, so that no alert becomes another one by that.
     """
     return f"""\
-  topk by (project_id, job_id) (
+  topk by (cluster, project_id, job_id) (
     1,
-    max by ({labels}) (
+    max by (cluster, {labels}) (
       last_over_time(trainwave_job_info{{gpu_type!="",job_name!=""}}[15m])
     )
   )
-  or on (project_id, job_id)
-  topk by (project_id, job_id) (
+  or on (cluster, project_id, job_id)
+  topk by (cluster, project_id, job_id) (
     1,
-    max by ({labels}) (trainwave_job_info)
+    max by (cluster, {labels}) (trainwave_job_info)
   )"""
 
 
 # Jobs that cost nothing yet, or run on nobody knows what, are no measure for others.
 _COST_BY_GPU_TYPE = """\
   (job:trainwave_cost_dollars:max > 0)
-  * on (project_id, job_id) group_left (gpu_type)
+  * on (cluster, project_id, job_id) group_left (gpu_type)
   job:trainwave_info:one{gpu_type!=""}"""
 
-_BY_CHOICE = "sum by (project_id, owner, gpu_type)"
+_BY_CHOICE = "sum by (cluster, project_id, owner, gpu_type)"
 _UTILIZATION = "job:trainwave_gpu_utilization_ratio:avg"
 _UP_TO = ("0.05", "0.2", "0.4", "0.6", "0.8", "1")
 """Upper bounds of utilization; up to the first is what the exporter takes for idle by default."""
@@ -50,7 +53,7 @@ def _no_busier_than(bound: str) -> str:
 label_replace(
   {_BY_CHOICE} (
     job:trainwave_running_gpus:max
-    * on (project_id, job_id) group_left () ({_UTILIZATION} <= bool {bound})
+    * on (cluster, project_id, job_id) group_left () ({_UTILIZATION} <= bool {bound})
   ),
   "le", "{bound}", "", ""
 )"""
@@ -63,11 +66,11 @@ _RUNNING_GPUS = (
         record="job:trainwave_running_gpus:max",
         expr="""\
 (
-  max by (project_id, job_id) (trainwave_job_gpus)
-  and on (project_id, job_id)
+  max by (cluster, project_id, job_id) (trainwave_job_gpus)
+  and on (cluster, project_id, job_id)
   job:trainwave_running:max == 1
 )
-* on (project_id, job_id) group_left (owner, gpu_type)
+* on (cluster, project_id, job_id) group_left (owner, gpu_type)
 job:trainwave_info:one""",
     ),
     Record(
@@ -79,7 +82,7 @@ job:trainwave_info:one""",
         record="project:trainwave_used_gpus:sum",
         expr=f"""\
 {_BY_CHOICE} (
-  job:trainwave_running_gpus:max * on (project_id, job_id) group_left () {_UTILIZATION}
+  job:trainwave_running_gpus:max * on (cluster, project_id, job_id) group_left () {_UTILIZATION}
 )""",
     ),
     Record(
@@ -96,20 +99,20 @@ _JOBS = Group(
         Record(
             record="project:trainwave_info:one",
             expr="""\
-topk by (project_id) (
-  1, max by (account, organization_id, project_id, project_name) (trainwave_project_info)
+topk by (cluster, project_id) (
+  1, max by (cluster, account, organization_id, project_id, project_name) (trainwave_project_info)
 )
-or on (project_id)
+or on (cluster, project_id)
 label_replace(
-  1 + 0 * max by (project_id) (trainwave_project_cost_dollars_total),
+  1 + 0 * max by (cluster, project_id) (trainwave_project_cost_dollars_total),
   "project_name", "$1", "project_id", "(.*)"
 )""",
         ),
         Record(
             record="organization:trainwave_info:one",
             expr="""\
-topk by (organization_id) (
-  1, max by (account, organization_id, organization_name) (trainwave_organization_info)
+topk by (cluster, organization_id) (
+  1, max by (cluster, account, organization_id, organization_name) (trainwave_organization_info)
 )""",
         ),
         Record(
@@ -118,12 +121,14 @@ topk by (organization_id) (
 (
 {_described(_OF_JOB)}
 )
-* on (project_id) group_left (account, organization_id)
-topk by (project_id) (
+* on (cluster, project_id) group_left (account, organization_id)
+topk by (cluster, project_id) (
   1,
-  max by (account, organization_id, project_id) (last_over_time(trainwave_project_info[15m]))
+  max by (cluster, account, organization_id, project_id) (
+    last_over_time(trainwave_project_info[15m])
+  )
 )
-or on (project_id, job_id)
+or on (cluster, project_id, job_id)
 (
 {_described(f"organization_id, {_OF_JOB}")}
 )""",
@@ -132,32 +137,35 @@ or on (project_id, job_id)
             # What has ended does not run, whatever state the API still tells.
             record="job:trainwave_running:max",
             expr="""\
-max by (project_id, job_id) (trainwave_job_state{state="RUNNING"})
-unless on (project_id, job_id)
+max by (cluster, project_id, job_id) (trainwave_job_state{state="RUNNING"})
+unless on (cluster, project_id, job_id)
 trainwave_job_finished_timestamp_seconds""",
         ),
         Record(
             record="job:trainwave_cost_dollars:max",
-            expr="max by (project_id, job_id) (trainwave_job_cost_dollars)",
+            expr="max by (cluster, project_id, job_id) (trainwave_job_cost_dollars)",
         ),
         Record(
             record="job:trainwave_gpu_utilization_ratio:avg",
-            expr="avg by (project_id, job_id) (trainwave_job_gpu_utilization_ratio)",
+            expr="avg by (cluster, project_id, job_id) (trainwave_job_gpu_utilization_ratio)",
         ),
         *_RUNNING_GPUS,
         Record(
-            # At the job's average price, so that one that changes counts for its time only.
+            # An exporter of version 0.1.0 does not value idle hours: the job's average price does.
             record="job:trainwave_idle_dollars:max",
             expr="""\
-max by (project_id, job_id) (trainwave_job_idle_gpu_hours)
-* on (project_id, job_id) job:trainwave_cost_dollars:max
-/ on (project_id, job_id) (max by (project_id, job_id) (trainwave_job_gpu_hours) > 0)""",
+max by (cluster, project_id, job_id) (trainwave_job_waste_dollars{reason="gpu_idle"})
+or on (cluster, project_id, job_id)
+max by (cluster, project_id, job_id) (trainwave_job_idle_gpu_hours)
+* on (cluster, project_id, job_id) job:trainwave_cost_dollars:max
+/ on (cluster, project_id, job_id)
+(max by (cluster, project_id, job_id) (trainwave_job_gpu_hours) > 0)""",
         ),
         Record(
             record="job:trainwave_finished_timestamp_seconds:max",
             expr="""\
-max by (project_id, job_id) (trainwave_job_finished_timestamp_seconds)
-* on (project_id, job_id) group_left (owner)
+max by (cluster, project_id, job_id) (trainwave_job_finished_timestamp_seconds)
+* on (cluster, project_id, job_id) group_left (owner)
 job:trainwave_info:one""",
         ),
         Record(
@@ -167,27 +175,27 @@ job:trainwave_info:one""",
             expr="""\
 (
   job:trainwave_finished_timestamp_seconds:max
-  and on (project_id, job_id)
+  and on (cluster, project_id, job_id)
   trainwave_job_state{state=~"ERROR|FAILED|USER_PROCESS_FAILED|SYSTEM_TERMINATED"} == 1
 )
-> on (project_id, owner) group_left ()
+> on (cluster, project_id, owner) group_left ()
 (
-  max by (project_id, owner) (
+  max by (cluster, project_id, owner) (
     job:trainwave_finished_timestamp_seconds:max
-    and on (project_id, job_id)
+    and on (cluster, project_id, job_id)
     trainwave_job_state{state=~"SUCCESS|COMPLETED"} == 1
   )
-  or on (project_id, owner)
-  0 * max by (project_id, owner) (job:trainwave_finished_timestamp_seconds:max)
+  or on (cluster, project_id, owner)
+  0 * max by (cluster, project_id, owner) (job:trainwave_finished_timestamp_seconds:max)
 )""",
         ),
         Record(
             record="project:trainwave_job_cost_dollars:median",
-            expr=f"quantile by (project_id, gpu_type) (\n  0.5,\n{_COST_BY_GPU_TYPE}\n)",
+            expr=f"quantile by (cluster, project_id, gpu_type) (\n  0.5,\n{_COST_BY_GPU_TYPE}\n)",
         ),
         Record(
             record="project:trainwave_job_cost_dollars:count",
-            expr=f"count by (project_id, gpu_type) (\n{_COST_BY_GPU_TYPE}\n)",
+            expr=f"count by (cluster, project_id, gpu_type) (\n{_COST_BY_GPU_TYPE}\n)",
         ),
     ),
 )
@@ -210,57 +218,70 @@ or on ({labels})
     return Record(record=record, expr=expr)
 
 
+def _in_force(metric: str, which: Literal["max", "min"] = "max") -> Record:
+    """Record a metric of budgets, of the exporters whose limit is in force."""
+    return Record(
+        record=f"budget:{metric.replace('_budget', '')}:{which}",
+        expr=f"""\
+{which} by (cluster, view, budget) (
+  {metric}
+  and on (cluster, instance, view, budget) exporter:trainwave_budget_limit_dollars:in_force
+)""",
+    )
+
+
 _MONEY = Group(
     name="trainwave-money",
     rules=(
         _high_water(
             "project:trainwave_cost_dollars:max",
             "trainwave_project_cost_dollars_total",
-            "project_id, owner, gpu_type",
+            "cluster, project_id, owner, gpu_type",
         ),
         _high_water(
             "project:trainwave_activity_gpu_hours:max",
             "trainwave_project_activity_gpu_hours_total",
-            "project_id, owner, gpu_type, activity",
+            "cluster, project_id, owner, gpu_type, activity",
         ),
         _high_water(
             "project:trainwave_waste_dollars:max",
             "trainwave_waste_dollars_total",
-            "project_id, owner, gpu_type, reason",
+            "cluster, project_id, owner, gpu_type, reason",
         ),
         Record(
             record="project:trainwave_burn_dollars_per_hour:max",
-            expr="max by (project_id, owner, gpu_type) (trainwave_burn_dollars_per_hour)",
+            expr="max by (cluster, project_id, owner, gpu_type) (trainwave_burn_dollars_per_hour)",
         ),
         Record(
             record="organization:trainwave_credit_balance_dollars:min",
-            expr="min by (organization_id) (trainwave_organization_credit_balance_dollars)",
+            expr="""\
+min by (cluster, organization_id) (trainwave_organization_credit_balance_dollars)""",
         ),
         Record(
             record="organization:trainwave_credit_exhaustion_timestamp_seconds:min",
             expr="""\
-min by (organization_id) (trainwave_organization_credit_exhaustion_timestamp_seconds)""",
+min by (cluster, organization_id) (trainwave_organization_credit_exhaustion_timestamp_seconds)""",
         ),
         Record(
-            record="budget:trainwave_spent_dollars:max",
-            expr="max by (budget) (trainwave_budget_spent_dollars)",
+            # Where exporters that see the same disagree about a budget, the lowest limit is in
+            # force, and all values of the budget come from the exporters that have it.
+            record="exporter:trainwave_budget_limit_dollars:in_force",
+            expr="""\
+max by (cluster, instance, view, budget) (trainwave_budget_limit_dollars)
+== on (cluster, view, budget) group_left ()
+min by (cluster, view, budget) (trainwave_budget_limit_dollars)""",
         ),
-        Record(
-            record="budget:trainwave_limit_dollars:max",
-            expr="max by (budget) (trainwave_budget_limit_dollars)",
+        *(
+            _in_force(f"trainwave_budget_{name}")
+            for name in (
+                "spent_dollars",
+                "limit_dollars",
+                "forecast_dollars",
+                "period_start_timestamp_seconds",
+                "period_end_timestamp_seconds",
+            )
         ),
-        Record(
-            record="budget:trainwave_forecast_dollars:max",
-            expr="max by (budget) (trainwave_budget_forecast_dollars)",
-        ),
-        Record(
-            record="budget:trainwave_period_start_timestamp_seconds:max",
-            expr="max by (budget) (trainwave_budget_period_start_timestamp_seconds)",
-        ),
-        Record(
-            record="budget:trainwave_period_end_timestamp_seconds:max",
-            expr="max by (budget) (trainwave_budget_period_end_timestamp_seconds)",
-        ),
+        _in_force("trainwave_budget_exhaustion_timestamp_seconds", "min"),
         Record(
             # What may be spent in an hour so that the limit is reached when the period ends.
             record="budget:trainwave_even_dollars_per_hour:max",
@@ -275,4 +296,47 @@ budget:trainwave_limit_dollars:max
     ),
 )
 
-GROUPS = (_JOBS, _MONEY)
+# An exporter reports its view once it has listed organizations, and never while its key is refused.
+# The view that it had within a day stands in, so that labels of alerts do not change.
+_EXPORTERS = Group(
+    name="trainwave-exporters",
+    rules=(
+        Record(
+            record="exporter:trainwave_view:one",
+            expr="""\
+1 + 0 * topk by (cluster, instance, account) (
+  1,
+  max by (cluster, instance, account, view) (trainwave_up{view!=""})
+  or on (cluster, instance, account)
+  max by (cluster, instance, account, view) (last_over_time(trainwave_up{view!=""}[1d]))
+  or on (cluster, instance, account)
+  max by (cluster, instance, account, view) (last_over_time(trainwave_up[1d]))
+)""",
+        ),
+        Record(
+            # A scrape that fails in between changes nothing.
+            record="account:trainwave_up:max",
+            expr=f"""\
+max by (cluster, account, view) (
+  (
+    max by (cluster, instance, account) (trainwave_up)
+    or
+    max by (cluster, instance, account) (last_over_time(trainwave_up[5m]))
+  )
+  {OF_ACCOUNT}
+)""",
+        ),
+        Record(
+            record="account:trainwave_last_success_timestamp_seconds:max",
+            expr=f"""\
+max by (cluster, account, view) (
+  max by (cluster, instance, account) (
+    last_over_time(trainwave_account_last_success_timestamp_seconds[5m])
+  )
+  {OF_ACCOUNT}
+)""",
+        ),
+    ),
+)
+
+GROUPS = (_EXPORTERS, _JOBS, _MONEY)

@@ -14,6 +14,10 @@ PATH = Path(__file__).with_name("settings.yml")
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
+Window = Annotated[int, Meta(ge=7)]
+"""Minutes, in which two of the scrapes that are two minutes apart are found, though one fails."""
+Lasting = Annotated[int, Meta(ge=14)]
+"""Minutes, of which half are such a window."""
 Ratio = Annotated[float, Meta(gt=0, lt=1)]
 Url = Annotated[str, Meta(pattern=r"^https?://.*[^/]$")]
 
@@ -50,9 +54,18 @@ class Budget(_Section):
     fast_factor: Annotated[float, Meta(gt=1)]
     slow_factor: Annotated[float, Meta(gt=1)]
     forecast_hours: Count
+    unknown_name_minutes: Count
+    unknown_hours: Count
+    differs_hours: Count
 
     def __post_init__(self) -> None:
         _in_order("slow_factor", self.slow_factor, "fast_factor", self.fast_factor)
+        _in_order(
+            "unknown_name_minutes",
+            self.unknown_name_minutes,
+            "unknown_hours",
+            self.unknown_hours * 60,
+        )
 
 
 class Credit(_Section):
@@ -107,13 +120,15 @@ class Exporter(_Section):
     """What the exporter itself may do."""
 
     down_minutes: Count
-    account_down_minutes: Count
+    account_down_minutes: Window
     stale_minutes: Count
-    rate_limited_minutes: Count
+    rate_limited_minutes: Lasting
     loop_stopped_minutes: Count
-    unreadable_minutes: Count
+    unreadable_minutes: Lasting
     series_cap_minutes: Count
-    ledger_failing_minutes: Count
+    labels_clash_minutes: Count
+    scope_unknown_minutes: Count
+    ledger_failing_minutes: Lasting
     clock_skew_seconds: Positive
     clock_skew_minutes: Count
 

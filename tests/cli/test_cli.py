@@ -202,7 +202,7 @@ def test_the_metric_table_comes_as_markdown(capsys: pytest.CaptureFixture[str]) 
     assert (head, rule) == ("| Metric | Type | Labels | Meaning |", "| --- | --- | --- | --- |")
     assert len(rows) == len(catalog())
     up = next(row for row in rows if "`trainwave_up`" in row)
-    assert up.startswith("| `trainwave_up` | gauge | `account` | 1 if ")
+    assert up.startswith("| `trainwave_up` | gauge | `account`, `view` | 1 if ")
 
 
 def test_variables_that_look_like_settings_are_warned_of_by_name(

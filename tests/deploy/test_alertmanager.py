@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 from support.alertmanager import alertmanager, post_alerts, silencers, state_of
 from support.exporter import wait_for
 from support.promql import TARGET, Checker
@@ -24,11 +25,12 @@ JOB = {"account": "main", "organization_id": "o1", "project_id": "p1", "job_id":
 OWNED = {**JOB, "project_name": "vision", "owner": "ada"}
 
 
-def alert(name: str, **labels: str) -> dict[str, str]:
+def alert(name: str, /, **labels: str) -> dict[str, str]:
     """Return the labels that Prometheus gives an alert of ours."""
     rule = RULES[name]
     known = {"alertname": name, "severity": rule.severity, "concern": rule.concern}
-    return {**known, **rule.labels, **labels}
+    filled = {label: re.sub(r"\{\{.*?\}\}", "x", text) for label, text in rule.labels.items()}
+    return {**known, **filled, **labels}
 
 
 def receiver_of(suite: str, labels: dict[str, str]) -> str:
@@ -87,6 +89,37 @@ def test_every_alert_that_is_named_exists() -> None:
     assert named <= set(RULES)
 
 
+EXHAUSTED = alert("TrainwaveBudgetExhausted", budget="all", view="o1")
+
+
+@BOTH
+def test_a_budget_that_is_used_up_repeats_after_five_days_only(suite: str) -> None:
+    """The route comes from amtool, its interval from the configuration."""
+    assert 'alertname="TrainwaveBudgetExhausted"' in _tree(suite, EXHAUSTED)
+    routes = YAML(typ="safe").load(CONFIG)["route"]["routes"]
+    of_its_own = 'alertname="TrainwaveBudgetExhausted"'
+    [route] = [route for route in routes if route["matchers"] == [of_its_own]]
+    assert (route["receiver"], route["repeat_interval"]) == ("on-call", "5d")
+    others = [
+        rule for rule in ALERTS if rule.severity == "critical" and rule.alert != EXHAUSTED_NAME
+    ]
+    assert others
+    for rule in others:
+        assert of_its_own not in _tree(suite, alert(rule.alert))
+
+
+EXHAUSTED_NAME = EXHAUSTED["alertname"]
+
+
+def _tree(suite: str, labels: dict[str, str]) -> str:
+    command = [tool(suite, "amtool"), "config", "routes", "test", "--tree"]
+    pairs = [f"{name}={value}" for name, value in labels.items()]
+    done = subprocess.run(
+        [*command, f"--config.file={CONFIG}", *pairs], capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
 SILENCED = [
     (alert("TrainwaveExporterDown", job="trainwave"), alert("TrainwaveJobGpuIdleCostly", **OWNED)),
     (
@@ -103,6 +136,10 @@ SILENCED = [
     ),
     (alert("TrainwaveKeyInvalid", account="main"), alert("TrainwaveAccountDown", account="main")),
     (alert("TrainwaveKeyInvalid", account="main"), alert("TrainwaveDataStale", account="main")),
+    (
+        alert("TrainwaveKeyInvalid", cluster="east", account="default", view="o1"),
+        alert("TrainwaveAccountDown", cluster="east", account="default", view="o1"),
+    ),
     (alert("TrainwaveAccountDown", account="main"), alert("TrainwaveDataStale", account="main")),
     (alert("TrainwaveJobGpuIdleCostly", **OWNED), alert("TrainwaveJobGpuIdle", **OWNED)),
     (
@@ -119,6 +156,23 @@ SILENCED = [
     ),
 ]
 HEARD = [
+    # Of two teams that call their accounts and budgets the same, and of two clusters.
+    (
+        alert("TrainwaveKeyInvalid", account="main", view="o1"),
+        alert("TrainwaveAccountDown", account="main", view="o2"),
+    ),
+    (
+        alert("TrainwaveBudgetExhausted", budget="all", view="o1"),
+        alert("TrainwaveBudgetForecastExceeded", budget="all", view="o2"),
+    ),
+    (
+        alert("TrainwaveExporterDown", cluster="east"),
+        alert("TrainwaveAccountDown", cluster="west", account="main"),
+    ),
+    (
+        alert("TrainwaveExporterInstanceDown", cluster="east", instance="a:9877"),
+        alert("TrainwaveLedgerFailing", cluster="west", instance="a:9877"),
+    ),
     (
         alert("TrainwaveExporterInstanceDown", instance="a:9877"),
         alert("TrainwaveLedgerFailing", instance="b:9877"),
@@ -146,6 +200,16 @@ HEARD = [
 ]
 
 
+EXPLAINED = {
+    source["alertname"]: target
+    for source, target in reversed(SILENCED)
+    if source["alertname"]
+    in {"TrainwaveKeyInvalid", "TrainwaveExporterDown", "TrainwaveExporterInstanceDown"}
+    or target["alertname"] == "TrainwaveBudgetForecastExceeded"
+}
+"""What each source silences where all else is the same, for a test to see that it is known."""
+
+
 def _name(labels: dict[str, str]) -> str:
     return labels["alertname"]
 
@@ -169,7 +233,11 @@ def test_an_alert_silences_what_it_explains(
 def test_an_alert_silences_nothing_else(
     suite: str, source: dict[str, str], target: dict[str, str], tmp_path: Path
 ) -> None:
-    explained = next(silenced for cause, silenced in SILENCED if cause == source)
+    explained = EXPLAINED.get(source["alertname"]) or next(
+        silenced for cause, silenced in SILENCED if cause == source
+    )
+    same = ("cluster", "account", "view", "instance", "budget")
+    explained = explained | {name: source[name] for name in same if name in source}
     with alertmanager(suite, tmp_path, CONFIG) as url:
         post_alerts(url, [source, target, explained])
         wait_for(lambda: state_of(url, explained) == "suppressed", "the source to be known")

@@ -84,6 +84,7 @@ def test_the_operators_objects_are_valid_and_hold_the_rules(
     ]
     assert the("PrometheusRule", known)["spec"]["groups"] == groups
     [endpoint] = the("ServiceMonitor", known)["spec"]["endpoints"]
+    assert endpoint["honorLabels"] is True
     [relabeling] = endpoint["relabelings"]
     assert relabeling == {"targetLabel": "job", "replacement": load_rules().scrape_job}
 

@@ -23,4 +23,5 @@ def test_prometheus_accepts_the_example_with_all_rules(suite: str) -> None:
 
 def test_the_example_scrapes_as_the_rules_expect() -> None:
     example = YAML(typ="safe").load(CONFIG)
-    assert [scrape["job_name"] for scrape in example["scrape_configs"]] == [load().scrape_job]
+    [scrape] = example["scrape_configs"]
+    assert (scrape["job_name"], scrape["honor_labels"]) == (load().scrape_job, True)

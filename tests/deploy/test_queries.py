@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from support.promql import (
+    AWAITED,
     TARGET,
     Checker,
     Schema,
@@ -19,8 +20,10 @@ from support.promql import (
 )
 from support.rules import ALERTS, RECORDS, known_series
 
+from deploy.prometheus.exporter import CLASHING
 from deploy.prometheus.rule import Alert
 from grafana.build import dashboards, files
+from trainwave_exporter.exposition import catalog
 
 CONSTANT = {"project:trainwave_info:one"}
 """It looks at a counter to see for which projects there is one, and takes it zero times."""
@@ -88,9 +91,10 @@ def test_an_alert_leads_to_a_dashboard_and_sets_what_can_be_chosen_there(alert: 
 
 def test_what_is_joined_to_things_is_there_once_for_each() -> None:
     known = known_series()
-    assert known["job:trainwave_info:one"].key == {"project_id", "job_id"}
-    assert known["project:trainwave_info:one"].key == {"project_id"}
-    assert known["organization:trainwave_info:one"].key == {"organization_id"}
+    assert known["job:trainwave_info:one"].key == {"cluster", "project_id", "job_id"}
+    assert known["project:trainwave_info:one"].key == {"cluster", "project_id"}
+    assert known["organization:trainwave_info:one"].key == {"cluster", "organization_id"}
+    assert known["exporter:trainwave_view:one"].key == {"cluster", "instance", "account"}
 
 
 @pytest.mark.parametrize("metric", metrics_used())
@@ -113,6 +117,11 @@ LEFT_ASIDE = {
     "trainwave_job_gpu_utilization_ratio": {*TARGET, "organization_id", "gpu"},
     # Where one of several exporters is meant, its instance tells it.
     "trainwave_exporter_": {"job"},
+    # Whose success it was, and what that account sees, is found out once for all.
+    "trainwave_account_last_success_timestamp_seconds": {*TARGET, "view"},
+    "trainwave_exporter_account_scope_unresolved": {*TARGET},
+    # Only the version is looked at.
+    "trainwave_exporter_build_info": {*TARGET, "python_version"},
     # What one exporter cannot read, none can.
     "trainwave_exporter_unreadable_total": {*TARGET},
 }
@@ -182,6 +191,21 @@ def test_what_is_wrong_with_an_alert_is_said(alert: Alert, complaint: str) -> No
 def test_what_is_wrong_with_a_recording_rule_is_said(expr: str, complaint: str) -> None:
     rules = [("wrong", expr), ("recorded_later", "trainwave_job_gpus")]
     assert complaint in " ".join(recorded(exposed(), rules)[1])
+
+
+def test_every_label_that_rules_go_by_is_watched_for_one_that_takes_its_place() -> None:
+    checker = Checker(known_series(), strict=False)
+    for _, expr in RECORDS:
+        checker.check(expr)
+    for alert in ALERTS:
+        checker.check(alert.expr)
+    of_rules = {"label", "le"}  # which rules make themselves
+    gone_by = checker.labels - TARGET - of_rules
+    # `endpoint` is overwritten by every ServiceMonitor, and `operation` says the same.
+    assert gone_by - {"endpoint"} <= set(CLASHING)
+    declared = {about.name: about.labels for about in catalog()} | AWAITED
+    for label, metric in CLASHING.items():
+        assert label in declared[metric], (label, metric)
 
 
 def test_every_recorded_series_is_looked_at_by_someone() -> None:

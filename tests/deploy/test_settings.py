@@ -106,6 +106,7 @@ def test_an_unknown_key_is_named(tmp_path: Path, path: tuple[str, ...]) -> None:
         (("budget", "slow_factor"), 10, "slow_factor", "fast_factor"),
         (("credit", "critical_hours"), 72, "critical_hours", "warning_hours"),
         (("job_collapse", "usual_ratio"), 0.05, "collapsed_ratio", "usual_ratio"),
+        (("budget", "unknown_name_minutes"), 120, "unknown_name_minutes", "unknown_hours"),
     ],
 )
 def test_thresholds_that_contradict_each_other_are_named(
@@ -114,6 +115,22 @@ def test_thresholds_that_contradict_each_other_are_named(
     message = _refusal(_changed(tmp_path, path, value))
     assert f"`{smaller}` must be less than `{larger}`" in message
     assert f"$.{path[0]}" in message
+
+
+@pytest.mark.parametrize(
+    ("key", "least"),
+    [
+        ("account_down_minutes", 7),
+        ("rate_limited_minutes", 14),
+        ("unreadable_minutes", 14),
+        ("ledger_failing_minutes", 14),
+    ],
+)
+def test_a_window_too_short_for_a_scrape_every_two_minutes_is_refused(
+    tmp_path: Path, key: str, least: int
+) -> None:
+    assert f"$.exporter.{key}" in _refusal(_changed(tmp_path, ("exporter", key), least - 1))
+    load(_changed(tmp_path, ("exporter", key), least))
 
 
 @pytest.mark.parametrize("url", ["grafana.example.com", "https://grafana.example.com/"])
@@ -191,6 +208,7 @@ _ARRIVALS: dict[tuple[str, str], tuple[float, tuple[str, ...], str, str | None]]
         "> 7 * budget:",
         "7 times the even pace",
     ),
+    ("budget", "unknown_hours"): (3, ("TrainwaveBudgetUnknown",), "offset 150m", None),
     ("credit", "warning_hours"): (
         77,
         ("TrainwaveCreditRunwayShort",),
@@ -287,45 +305,61 @@ def test_a_changed_threshold_arrives_in_the_query_and_in_the_words(
 _WAITS: dict[tuple[str, str], tuple[str, dict[str, tuple[str, str | None]]]] = {
     ("budget", "forecast_hours"): (
         "h",
-        {"TrainwaveBudgetForecastExceeded": ("for 7 hours", None)},
+        {"TrainwaveBudgetForecastExceeded": ("for 17 hours", None)},
     ),
     ("reconciliation", "hours"): (
         "h",
-        {"TrainwaveReconciliationDrift": ("for 7 hours", None)},
+        {"TrainwaveReconciliationDrift": ("for 17 hours", None)},
     ),
     ("exporter", "down_minutes"): (
         "m",
         {
-            "TrainwaveExporterDown": ("for 7 minutes", None),
-            "TrainwaveExporterInstanceDown": ("for 7 minutes", None),
+            "TrainwaveExporterDown": ("for 17 minutes", None),
+            "TrainwaveExporterInstanceDown": ("for 17 minutes", None),
         },
     ),
     ("exporter", "account_down_minutes"): (
         "m",
-        {"TrainwaveAccountDown": ("For 7 minutes", None)},
+        {"TrainwaveAccountDown": ("For 17 minutes", None)},
     ),
     ("exporter", "rate_limited_minutes"): (
         "m",
-        {"TrainwaveRateLimited": ("For 7 minutes", '"rate_limited"}[4m]')},
+        {"TrainwaveRateLimited": ("For 17 minutes", '"rate_limited"}[9m]')},
     ),
     ("exporter", "unreadable_minutes"): (
         "m",
         {
-            "TrainwaveReadingsFailing": ("For 7 minutes", 'outcome="ok"}[4m]'),
-            "TrainwaveReadingsUnreadable": ("For 7 minutes", "[4m]"),
+            "TrainwaveReadingsFailing": ("For 17 minutes", 'outcome="ok"}[9m]'),
+            "TrainwaveReadingsUnreadable": ("For 17 minutes", "[9m]"),
         },
     ),
     ("exporter", "series_cap_minutes"): (
         "m",
-        {"TrainwaveSeriesCapReached": ("For 7 minutes", None)},
+        {"TrainwaveSeriesCapReached": ("For 17 minutes", None)},
     ),
     ("exporter", "ledger_failing_minutes"): (
         "m",
-        {"TrainwaveLedgerFailing": ("For 7 minutes", '"error"}[4m]')},
+        {"TrainwaveLedgerFailing": ("For 17 minutes", '"error"}[9m]')},
+    ),
+    ("exporter", "labels_clash_minutes"): (
+        "m",
+        {"TrainwaveLabelsClash": ("", None)},
+    ),
+    ("exporter", "scope_unknown_minutes"): (
+        "m",
+        {"TrainwaveScopeUnknown": ("", None)},
+    ),
+    ("budget", "unknown_name_minutes"): (
+        "m",
+        {"TrainwaveBudgetUnknown": ("", "offset 103m")},
+    ),
+    ("budget", "differs_hours"): (
+        "h",
+        {"TrainwaveBudgetSettingsDiffer": ("For 17 hours", None)},
     ),
     ("exporter", "clock_skew_minutes"): (
         "m",
-        {"TrainwaveClockSkew": ("For 7 minutes", None)},
+        {"TrainwaveClockSkew": ("For 17 minutes", None)},
     ),
 }
 _BESIDES = {("exporter", "account_down_minutes"): {"TrainwaveKeyInvalid"}}
@@ -339,18 +373,18 @@ def test_a_changed_time_to_wait_arrives_in_the_rule_and_in_the_words(
     expected: tuple[str, dict[str, tuple[str, str | None]]],
 ) -> None:
     unit, alerts = expected
-    before, after = _alerts(load()), _alerts(load(_changed(tmp_path, path, 7)))
+    before, after = _alerts(load()), _alerts(load(_changed(tmp_path, path, 17)))
     changed = {name for name in before if before[name] != after[name]}
     assert changed == alerts.keys() | _BESIDES.get(path, set())
     for name, (words, query) in alerts.items():
-        assert after[name].pending == f"7{unit}"
+        assert after[name].pending == f"17{unit}"
         assert words in after[name].description
         assert query is None or query in after[name].expr
 
 
 def test_a_refused_key_is_looked_for_in_the_time_an_account_may_be_down(tmp_path: Path) -> None:
-    changed = _changed(tmp_path, ("exporter", "account_down_minutes"), 7)
-    assert 'outcome="invalid_key"}[7m]' in _alerts(load(changed))["TrainwaveKeyInvalid"].expr
+    changed = _changed(tmp_path, ("exporter", "account_down_minutes"), 17)
+    assert 'outcome="invalid_key"}[17m]' in _alerts(load(changed))["TrainwaveKeyInvalid"].expr
 
 
 def test_every_threshold_is_seen_to_arrive() -> None:

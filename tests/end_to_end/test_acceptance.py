@@ -41,7 +41,7 @@ def metrics(api: SecondOpinion, exporter: Exporter) -> Metrics:
     def complete(scrape: Metrics) -> bool:
         readings = scrape.all("trainwave_job_readings_timestamp_seconds")
         read = [labels for labels, _ in readings if labels["metric"] != "job"]
-        requests = scrape.all("trainwave_exporter_api_requests_total", endpoint="job")
+        requests = scrape.all("trainwave_exporter_api_requests_total", operation="job")
         asked = sum(value for _, value in requests)
         return len(read) >= wanted and asked >= details
 

@@ -12,7 +12,7 @@ from support.metrics import appeared, make_exposition, make_reading, text_of
 from support.prometheus import Samples, generated, parsed
 
 from trainwave_exporter.exposition import Format
-from trainwave_exporter.exposition.families import FAMILIES, IdleJob
+from trainwave_exporter.exposition.families import FAMILIES, IdleJob, ViewedBudget
 from trainwave_exporter.model import (
     AccountStatus,
     Activity,
@@ -106,7 +106,13 @@ records: st.SearchStrategy[Record] = st.one_of(
         name=known_texts,
         credit_balance_dollars=known_numbers,
     ),
-    st.builds(AccountStatus, name=texts, up=st.booleans(), confirmed_at=known_numbers),
+    st.builds(
+        AccountStatus,
+        name=texts,
+        up=st.booleans(),
+        confirmed_at=known_numbers,
+        view=st.none() | texts,
+    ),
     st.builds(
         Spend,
         project_id=texts,
@@ -151,9 +157,18 @@ def idle_jobs(known: list[Record]) -> list[IdleJob]:
     return [IdleJob(job, idleness[job.id]) for job in jobs if job.id in idleness]
 
 
+def viewed(known: list[Record]) -> list[ViewedBudget]:
+    """Return the budgets, once it is known of every account what it sees."""
+    views = [record.view for record in known if isinstance(record, AccountStatus)]
+    if None in views:
+        return []
+    view = ",".join(sorted({view for view in views if view}))
+    return [ViewedBudget(record, view) for record in known if isinstance(record, BudgetStatus)]
+
+
 def peers(known: list[Record]) -> Iterator[Peer]:
     """Yield our samples of the records as metrics of prometheus_client."""
-    shown = [*known, *idle_jobs(known)]
+    shown = [*known, *idle_jobs(known), *viewed(known)]
     for families in FAMILIES:
         for family in families:
             about = family.description

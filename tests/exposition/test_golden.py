@@ -128,8 +128,8 @@ FINISHED = [
     for number in range(4)
 ]
 FLEET: tuple[Record, ...] = (
-    AccountStatus(name="audio"),
-    AccountStatus(name="vision", up=True, confirmed_at=NOON),
+    AccountStatus(name="audio", view=""),
+    AccountStatus(name="vision", up=True, confirmed_at=NOON, view="o-lab"),
     Organization(
         account="vision", id="o-lab", rid="lab", name="Lab", credit_balance_dollars=1234.56
     ),

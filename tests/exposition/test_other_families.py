@@ -19,6 +19,15 @@ def test_an_account_is_up_or_it_is_not(up: bool, value: str) -> None:
     assert series_of_record(account, "trainwave_up") == {'trainwave_up{account="main"}': value}
 
 
+def test_an_account_tells_what_its_key_sees_once_that_is_known() -> None:
+    seen = AccountStatus(name="main", up=True, view="o-1,o-2")
+    assert series_of_record(seen, "trainwave_up") == {
+        'trainwave_up{account="main",view="o-1,o-2"}': "1"
+    }
+    unknown = AccountStatus(name="main", up=True, view="")
+    assert series_of_record(unknown, "trainwave_up") == {'trainwave_up{account="main"}': "1"}
+
+
 def test_an_account_tells_when_it_last_answered_if_ever() -> None:
     name = "trainwave_account_last_success_timestamp_seconds"
     assert series_of_record(AccountStatus(name="main"), name) == {}

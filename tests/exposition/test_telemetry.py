@@ -102,7 +102,7 @@ def test_build_info_tells_both_versions(telemetry: Telemetry) -> None:
         (
             Exchange(account="main", endpoint="jobs", outcome="ok", seconds=0.3),
             "api_requests",
-            {'api_requests_total{account="main",endpoint="jobs",outcome="ok"}': 1},
+            {'api_requests_total{account="main",operation="jobs",endpoint="jobs",outcome="ok"}': 1},
         ),
         (
             PLAN,
@@ -177,11 +177,11 @@ def test_requests_are_counted_by_outcome_and_timed_all_the_same(telemetry: Telem
         fact = Exchange(account="main", endpoint="jobs", outcome=outcome, seconds=seconds)
         telemetry.observe(fact)
     assert series_of(telemetry, "api_requests_total") == {
-        'api_requests_total{account="main",endpoint="jobs",outcome="ok"}': 2,
-        'api_requests_total{account="main",endpoint="jobs",outcome="timeout"}': 1,
+        'api_requests_total{account="main",operation="jobs",endpoint="jobs",outcome="ok"}': 2,
+        'api_requests_total{account="main",operation="jobs",endpoint="jobs",outcome="timeout"}': 1,
     }
     duration = series_of(telemetry, "api_request_duration_seconds")
-    labels = 'account="main",endpoint="jobs"'
+    labels = 'account="main",operation="jobs",endpoint="jobs"'
     assert duration[f'api_request_duration_seconds_bucket{{{labels},le="0.25"}}'] == 2
     assert duration[f"api_request_duration_seconds_count{{{labels}}}"] == 3
     assert duration[f"api_request_duration_seconds_sum{{{labels}}}"] == pytest.approx(20.4)
@@ -345,4 +345,7 @@ def test_what_is_told_of_an_account_goes_with_it(telemetry: Telemetry) -> None:
     assert 'account="other"' in lines
     telemetry.observe(Exchange(account="main", endpoint="jobs", outcome="ok", seconds=0.3))
     series = series_of(telemetry, "api_requests_total")
-    assert series['api_requests_total{account="main",endpoint="jobs",outcome="ok"}'] == 1
+    assert (
+        series['api_requests_total{account="main",operation="jobs",endpoint="jobs",outcome="ok"}']
+        == 1
+    )

@@ -14,7 +14,7 @@ from support.rules import known_series
 from grafana import build
 
 BOARDS: list[dict[str, Any]] = [json.loads(text) for text in build.files().values()]
-LABEL_VALUES = re.compile(r"label_values\((\w+), (\w+)\)")
+LABEL_VALUES = re.compile(r"label_values\((.+), (\w+)\)")
 QUERY_RESULT = re.compile(r"query_result\((.*)\)")
 
 

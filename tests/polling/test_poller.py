@@ -411,6 +411,65 @@ async def test_trouble_with_organizations_does_not_hide_projects(api: Api, watch
     assert it.error("directory") is not None
 
 
+def view(it: Watch) -> str | None:
+    return it.fleet.status("a").view
+
+
+async def test_the_directory_tells_what_the_key_sees(api: Api, watch: Watches) -> None:
+    it = watch()
+    assert view(it) is None
+    await it.run("directory")
+    assert view(it) == "o-1"
+    api.organizations.append({"id": "o-0", "name": "other"})
+    await it.run("directory")
+    assert view(it) == "o-0,o-1"
+
+
+async def test_what_the_key_sees_stays_through_trouble_and_one_list_that_lacks_it(
+    api: Api, watch: Watches
+) -> None:
+    it = watch()
+    await it.run("directory")
+    api.failing |= {"organizations": 500, "projects": 500}
+    await it.run("directory")
+    assert view(it) == "o-1"
+    api.failing.clear()
+    api.organizations = [{"id": "o-2", "name": "new"}]
+    await it.run("directory")
+    assert view(it) == "o-1,o-2"
+    await it.run("directory")
+    assert view(it) == "o-2"
+    api.organizations = []
+    await it.run("directory")
+    assert view(it) == "o-2"
+
+
+async def test_projects_tell_what_the_key_sees_where_organizations_cannot_be_listed(
+    api: Api, watch: Watches
+) -> None:
+    api.failing["organizations"] = 403
+    api.projects.append({"id": "p-2", "name": "audio", "organization": "o-7"})
+    it = watch()
+    await it.run("directory")
+    assert view(it) == "o-1,o-7"
+
+
+async def test_a_key_that_lists_nothing_was_asked_all_the_same(api: Api, watch: Watches) -> None:
+    api.failing |= {"organizations": 401, "projects": 401}
+    it = watch()
+    await it.run("directory")
+    assert view(it) == ""
+
+
+async def test_what_is_configured_is_what_the_key_sees_whatever_fails(
+    api: Api, watch: Watches
+) -> None:
+    api.failing |= {"organizations": 401, "projects": 401}
+    it = watch(organization="o-1")
+    await it.run("directory")
+    assert view(it) == "o-1"
+
+
 # Details and readings
 
 
@@ -556,10 +615,12 @@ async def test_a_long_block_is_told_at_once_excuses_the_loops_and_ends_by_itself
     it = watch()
     await it.run("running")
     asked = api.asked["jobs"]
+    assert view(it) is None
     it.budget.back_off(3_600)
     it.shift += 40
     await it.run("running")
     assert not it.fleet.status("a").up
+    assert view(it) == ""  # which is not known before its end, and not waited for
     assert it.error("running") == (
         "the API refused a request; the next one goes out in 3560 s (not sent)"
     )
@@ -573,6 +634,7 @@ async def test_a_long_block_is_told_at_once_excuses_the_loops_and_ends_by_itself
     assert it.states() == {"j-1": "RUNNING"}
     assert it.fleet.status("a").up
     assert it.error("running") is None
+    assert view(it) == "o-1"
 
 
 @pytest.mark.parametrize("loop", ["running", "sweep"])

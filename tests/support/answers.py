@@ -65,7 +65,8 @@ def ask(url: str, path: str, parameters: Mapping[str, object]) -> dict[str, Any]
 
 
 def _filled(expr: str, variables: Mapping[str, str]) -> str:
-    return re.sub(r"\$\{?(\w+)\}?", lambda found: variables[found[1]], expr)
+    # `$1` is a group of what `label_replace` matched.
+    return re.sub(r"\$\{?([a-zA-Z_]\w*)\}?", lambda found: variables[found[1]], expr)
 
 
 def _beginning(time_from: str | None, end: int) -> int | None:

@@ -27,6 +27,9 @@ class Api:
         self.projects: list[dict[str, Any]] = [
             {"id": "p-1", "name": "vision", "organization": "o-1"}
         ]
+        self.organizations: list[dict[str, Any]] = [
+            {"id": "o-1", "name": "lab", "computed_credit_balance": 12345}
+        ]
         self.details: dict[str, dict[str, Any]] = {}
         self.readings: dict[tuple[str, str], Any] = {}
         self.asked: Counter[str] = Counter()
@@ -115,8 +118,7 @@ class Api:
 
     async def _list_organizations(self, _request: web.Request) -> web.Response:
         self.asked["organizations"] += 1
-        found = [{"id": "o-1", "name": "lab", "computed_credit_balance": 12345}]
-        return self._refusal("organizations") or self._data(found)
+        return self._refusal("organizations") or self._data(self.organizations)
 
     async def _get_metric(self, request: web.Request) -> web.Response:
         self.asked["metrics"] += 1

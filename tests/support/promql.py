@@ -17,8 +17,14 @@ import promql_parser
 from trainwave_exporter.exposition import catalog
 from trainwave_exporter.exposition.text import Kind
 
-TARGET = frozenset({"instance", "job"})
-"""What Prometheus adds to every series of a target."""
+TARGET = frozenset({"instance", "job", "cluster"})
+"""What Prometheus adds to every series of a target, and federation or remote write to all."""
+
+AWAITED = {
+    "trainwave_budget_unresolved": ("budget", "view", "kind", "reason"),
+    "trainwave_exporter_account_scope_unresolved": ("account", "scope", "name"),
+}
+"""Labels of gauges that rules ask for before an exporter declares them."""
 
 _SCRAPES = (
     "up",
@@ -54,6 +60,8 @@ Schema: TypeAlias = dict[str, Shape]
 def exposed() -> Schema:
     """Return what the exporter exposes, and what Prometheus says of its scrapes."""
     schema = {name: Shape(TARGET, TARGET) for name in _SCRAPES}
+    for name, further in AWAITED.items():
+        schema[name] = Shape(TARGET | {*further}, TARGET | {*further})
     for about in catalog():
         labels = frozenset(about.labels) | TARGET
         if about.type is Kind.HISTOGRAM:
@@ -151,7 +159,10 @@ class Checker:
             if node.name not in self.unknown:
                 self._complain(f"no metric {node.name}")
             return None
-        self.named([matcher.name for matcher in node.matchers.matchers], shape, node.name)
+        asked = {matcher.name for matcher in node.matchers.matchers}
+        # What a label of the target takes the place of.
+        asked = {name.removeprefix("exported_") for name in asked}
+        self.named(asked, shape, node.name)
         if shape.counter and self.strict and not windowed:
             self._complain(f"{node.name} is a counter, and looked at as it is")
         return shape
@@ -175,7 +186,7 @@ class Checker:
 
     def _called(self, node: Any) -> Shape | None:
         name = node.func.name
-        windowed = name in _OF_COUNTERS | _OF_GAUGES
+        windowed = name in _OF_COUNTERS | _OF_GAUGES | {"present_over_time"}
         shapes = [self._shape(argument, windowed=windowed) for argument in node.args]
         inner = next((shape for shape in shapes if shape is not None), None)
         texts = [argument.val for argument in node.args if hasattr(argument, "val")]

@@ -106,11 +106,12 @@ def stack(
     jobs: int = 40,
     faults: str = "",
     critical_dollars: float = 1e9,
+    labels: Mapping[str, str] | None = None,
 ) -> Iterator[Stack]:
     """Run everything while the context lasts, with Prometheus and Alertmanager of a suite.
 
     ``faults`` are what goes wrong with the service, see `parse_faults`. An idle job that lost
-    ``critical_dollars`` is a critical one.
+    ``critical_dollars`` is a critical one. ``labels`` are those of the target that is scraped.
     """
     start = time.time() - LAG_SECONDS
     world = World(seed=seed, jobs=jobs, start=start, clock=_catching_up(time.monotonic))
@@ -143,6 +144,8 @@ def stack(
             suite,
             folder,
             exporter.url.removeprefix("http://"),
+            "    honor_labels: true\n",
+            labels=labels,
             rules=_quick_rules(folder, critical_dollars),
             alertmanager=notifier,
         ) as server,

@@ -11,6 +11,7 @@ from secrets import token_hex
 from typing import Any, NamedTuple, assert_never
 
 from trainwave_exporter.exposition.answer import Answer, Section, Stretch, in_order
+from trainwave_exporter.exposition.budgets import Budgets
 from trainwave_exporter.exposition.compression import NOTHING, Cell, pressed
 from trainwave_exporter.exposition.contract import Selection
 from trainwave_exporter.exposition.families import OTHERS
@@ -18,7 +19,17 @@ from trainwave_exporter.exposition.jobs import Jobs
 from trainwave_exporter.exposition.table import Table
 from trainwave_exporter.exposition.telemetry import Telemetry
 from trainwave_exporter.exposition.text import Description
-from trainwave_exporter.model import Appeared, Bygone, Change, Changed, Departed, Idleness, Job
+from trainwave_exporter.model import (
+    AccountStatus,
+    Appeared,
+    BudgetStatus,
+    Bygone,
+    Change,
+    Changed,
+    Departed,
+    Idleness,
+    Job,
+)
 
 SLICE_SECONDS = 0.001
 """For how long a publication may keep the event loop to itself at a stretch."""
@@ -93,8 +104,9 @@ class Exposition:
                     self._take(self._waiting.popleft())
                 yield
             yield from self._jobs.settle()
+            self._budgets.settle()
             self._telemetry.folded(self._jobs.folded, self._max_jobs)
-            tables = [*self._jobs.tables, *self._others]
+            tables = [*self._jobs.tables, self._budgets.table, *self._others]
             for table in tables:
                 yield from table.render()
             fleet = Stretch(in_order(_sections(tables)), fleet.forms)
@@ -107,10 +119,12 @@ class Exposition:
         self._selection = selection
         self._max_jobs = max_jobs
         self._jobs = Jobs(selection, max_jobs)
+        self._budgets = Budgets(selection)
         self._others: list[Table[Any]] = []
         self._stores: dict[type, Store] = {
             Job: Store(self._jobs.put, self._jobs.remove),
             Idleness: Store(self._jobs.put_idleness, self._jobs.remove_idleness),
+            BudgetStatus: Store(self._budgets.put, self._budgets.remove),
         }
         for families in OTHERS:
             table = Table(selection.among(families), families.labels, families.identity)
@@ -120,7 +134,8 @@ class Exposition:
     def _refurnish(self, selection: Selection, max_jobs: int) -> None:
         """Make the tables anew, and have all that was in them taken in before what waits."""
         tables = (table.records() for table in self._others)
-        known = [Appeared(record) for record in chain(self._jobs.records(), *tables)]
+        of_their_own = self._jobs.records(), self._budgets.records()
+        known = [Appeared(record) for record in chain(*of_their_own, *tables)]
         self._furnish(selection, max_jobs)
         self._waiting.extendleft(reversed(known))
 
@@ -128,8 +143,12 @@ class Exposition:
         match change:
             case Appeared(record=record) | Changed(after=record):
                 self._stores[type(record)].put(record.key, record)
+                if isinstance(record, AccountStatus):
+                    self._budgets.put_account(record)
             case Departed(record=record):
                 self._stores[type(record)].remove(record.key)
+                if isinstance(record, AccountStatus):
+                    self._budgets.remove_account(record)
             case Bygone():
                 pass  # not shown
             case _:

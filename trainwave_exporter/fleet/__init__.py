@@ -12,6 +12,7 @@ from trainwave_exporter.fleet.observations import (
     SweepEnded,
     SweepFailed,
     TimePassed,
+    ViewSeen,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "SweepEnded",
     "SweepFailed",
     "TimePassed",
+    "ViewSeen",
 ]

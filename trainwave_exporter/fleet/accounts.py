@@ -75,6 +75,10 @@ class Accounts:
         if account.status != before:
             yield Changed(before, account.status)
 
+    def viewed(self, name: str, view: str) -> Iterator[Change]:
+        """Note what its key sees. What was known once stays while nothing is known."""
+        return self.note(name, view=view or self._accounts[name].status.view or "")
+
     def unreadable(self, bound: float, now: float) -> Iterator[tuple[str, bool]]:
         """Yield who was not read to the end since ``bound``, and whether it was silent since then.
 

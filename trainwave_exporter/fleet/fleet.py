@@ -39,6 +39,7 @@ from trainwave_exporter.fleet.observations import (
     SweepEnded,
     SweepFailed,
     TimePassed,
+    ViewSeen,
 )
 from trainwave_exporter.fleet.readings import Reception
 from trainwave_exporter.fleet.retention import Retention
@@ -180,12 +181,8 @@ class Fleet:
                 changes.extend(self._accounts.note(observation.account, up=False))
             case ReadingSeen():
                 changes.extend(self._reading_seen(observation, now))
-            case ProjectsSeen():
-                changes.extend(self._projects_seen(observation, now))
-            case OrganizationsSeen():
-                told = observation.organizations
-                complete, account = observation.complete, observation.account
-                changes.extend(self._organizations.tell(account, told, now, complete=complete))
+            case ProjectsSeen() | OrganizationsSeen() | ViewSeen():
+                changes.extend(self._directory_seen(observation, now))
             case TimePassed():
                 changes.extend(self._time_passed(observation, now))
         changes.extend(self._tally_changes())
@@ -366,7 +363,18 @@ class Fleet:
                     yield from self._set_counted(name, counted=False)
                     yield from self._hide(entry, Departure.EXPIRED)
 
-    # Projects
+    # The directory
+
+    def _directory_seen(
+        self, seen: ProjectsSeen | OrganizationsSeen | ViewSeen, now: float
+    ) -> Iterator[Change]:
+        match seen:
+            case ProjectsSeen():
+                yield from self._projects_seen(seen, now)
+            case OrganizationsSeen(account=account, organizations=told, complete=complete):
+                yield from self._organizations.tell(account, told, now, complete=complete)
+            case ViewSeen():
+                yield from self._accounts.viewed(seen.account, seen.view)
 
     def _projects_seen(self, seen: ProjectsSeen, now: float) -> Iterator[Change]:
         changes = tuple(

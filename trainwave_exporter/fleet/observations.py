@@ -84,6 +84,14 @@ class TimePassed(Struct, frozen=True):
     readings_max_age: Mapping[str, float]
 
 
+class ViewSeen(Struct, frozen=True):
+    """The directory of an account was read, or could not be."""
+
+    account: str
+    view: str
+    """What the account's key sees, see `trainwave_exporter.polling.view`; empty if unknown."""
+
+
 Observation: TypeAlias = (
     JobsSeen
     | JobMissing
@@ -92,5 +100,6 @@ Observation: TypeAlias = (
     | ReadingSeen
     | ProjectsSeen
     | OrganizationsSeen
+    | ViewSeen
     | TimePassed
 )

@@ -53,6 +53,9 @@ class AccountStatus(Struct, frozen=True, kw_only=True):
     """All its jobs were listed since it became readable: what is counted of them is whole."""
     confirmed_at: float | None = None
     """When a sweep last succeeded."""
+    view: str | None = None
+    """What the account's key sees: the same text for all exporters that see the same, and another
+    for those that see something else. Empty if that is unknown, None before anybody asked."""
 
     @property
     def key(self) -> str:

@@ -12,6 +12,7 @@ import structlog
 from trainwave_exporter.api import (
     BadRequest,
     Client,
+    Collected,
     Priority,
     RateBudget,
     collect,
@@ -24,13 +25,15 @@ from trainwave_exporter.fleet import (
     ProjectsSeen,
     SweepEnded,
     SweepFailed,
+    ViewSeen,
 )
-from trainwave_exporter.model import Job
+from trainwave_exporter.model import Job, Organization, Project
 from trainwave_exporter.polling.filter_trust import FilterTrust
 from trainwave_exporter.polling.intervals import Intervals
 from trainwave_exporter.polling.pace import requests_per_minute
 from trainwave_exporter.polling.scope import Scope
 from trainwave_exporter.polling.sweep import Sweep, Sweeper
+from trainwave_exporter.polling.view import view_of
 
 log = structlog.get_logger()
 
@@ -83,6 +86,8 @@ class Lists:
         """The newest walk of the whole list."""
         self._whole = True
         self._reserved: dict[str, float] = {}
+        self._organizations: frozenset[str] = frozenset()
+        """Ids of those in the last list."""
 
     @property
     def reserved_per_minute(self) -> float:
@@ -120,6 +125,8 @@ class Lists:
         seconds = self._budget.blocked_for
         if seconds > self._intervals.running:
             self._report(SweepFailed(self._account))
+            # The directory waits, too: nobody is to wait for what it would say.
+            self._report(ViewSeen(self._account, view_of(self._scope)))
             raise self._budget.blocked()
 
     async def _look_for_missing(self, listed: Sweep, step: Callable[[], None]) -> None:
@@ -216,16 +223,33 @@ class Lists:
 
     async def read_directory(self, step: Callable[[], None]) -> None:
         """Read organizations and projects; trouble with the one does not hide the other."""
-        outcomes = await asyncio.gather(
+        if configured := view_of(self._scope):  # which is known without any answer
+            self._report(ViewSeen(self._account, configured))
+        organizations, projects = await asyncio.gather(
             self._read_organizations(step), self._read_projects(step), return_exceptions=True
         )
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
-        requests = sum(outcome for outcome in outcomes if isinstance(outcome, int))
+        self._report(ViewSeen(self._account, self._view(organizations, projects)))
+        if isinstance(organizations, BaseException):
+            raise organizations
+        if isinstance(projects, BaseException):
+            raise projects
+        requests = organizations.requests + projects.requests
         self._reserve("directory", requests, self._intervals.directory)
 
-    async def _read_organizations(self, step: Callable[[], None]) -> int:
+    def _view(
+        self,
+        organizations: Collected[Organization] | BaseException,
+        projects: Collected[Project] | BaseException,
+    ) -> str:
+        """Return what the key sees. An organization leaves once two lists in a row lack it."""
+        known = self._organizations
+        if not isinstance(organizations, BaseException) and organizations.whole:
+            listed = frozenset(organization.id for organization in organizations.items)
+            self._organizations, known = listed or known, listed | known
+        seen = () if isinstance(projects, BaseException) or not projects.whole else projects.items
+        return view_of(self._scope, known, seen)
+
+    async def _read_organizations(self, step: Callable[[], None]) -> Collected[Organization]:
         found = await collect(
             lambda offset: self._client.list_organizations(
                 limit=self._scope.page_size, offset=offset
@@ -233,9 +257,9 @@ class Lists:
         )
         step()
         self._report(OrganizationsSeen(self._account, found.items, complete=found.whole))
-        return found.requests
+        return found
 
-    async def _read_projects(self, step: Callable[[], None]) -> int:
+    async def _read_projects(self, step: Callable[[], None]) -> Collected[Project]:
         found = await collect(
             lambda offset: self._client.list_projects(
                 org=self._scope.organization, limit=self._scope.page_size, offset=offset
@@ -243,4 +267,4 @@ class Lists:
         )
         step()
         self._report(ProjectsSeen(self._account, found.items, complete=found.whole))
-        return found.requests
+        return found

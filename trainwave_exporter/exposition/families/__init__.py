@@ -7,7 +7,7 @@ from typing import Any
 
 from trainwave_exporter.exposition.families import readings as readings  # declares on `job`
 from trainwave_exporter.exposition.families.account import account
-from trainwave_exporter.exposition.families.budget import budget
+from trainwave_exporter.exposition.families.budget import ViewedBudget, budget
 from trainwave_exporter.exposition.families.burn import burn
 from trainwave_exporter.exposition.families.corrections import corrections
 from trainwave_exporter.exposition.families.funds import funds
@@ -21,7 +21,6 @@ from trainwave_exporter.exposition.family import Families
 
 OTHERS: tuple[Families[Any], ...] = (
     account,
-    budget,
     burn,
     corrections,
     funds,
@@ -30,7 +29,7 @@ OTHERS: tuple[Families[Any], ...] = (
     spend,
     tally,
 )
-"""All that are not of single jobs."""
-FAMILIES: tuple[Families[Any], ...] = (job, idle_job, *OTHERS)
+"""All whose records are shown as they come."""
+FAMILIES: tuple[Families[Any], ...] = (job, idle_job, budget, *OTHERS)
 
-__all__ = ["FAMILIES", "OTHERS", "IdleJob", "idle_job", "job"]
+__all__ = ["FAMILIES", "OTHERS", "IdleJob", "ViewedBudget", "budget", "idle_job", "job"]

@@ -7,7 +7,9 @@ from __future__ import annotations
 from trainwave_exporter.exposition.family import Families
 from trainwave_exporter.model import AccountStatus
 
-account = Families(AccountStatus, labels=("account",), identity=lambda a: (a.name,))
+account = Families(
+    AccountStatus, labels=("account", "view"), identity=lambda a: (a.name, a.view or None)
+)
 
 
 @account.gauge("trainwave_up", "1 if the last sweep of the account's jobs succeeded, else 0.")

@@ -1,0 +1,49 @@
+"""The rules in the set-ups that people have: each case again, scraped otherwise.
+
+A case that expects an alert has it within two scrapes of the time it names, and rid of it as soon;
+one that expects none has none meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support.resampled import SetUp
+from support.rule_files import CASES, as_text, run_cases
+
+SET_UPS = [
+    *(
+        SetUp(f"operator-{interval}s", interval=interval, operator=True)
+        for interval in (15, 30, 60, 120)
+    ),
+    SetUp("clashing-30s", interval=30, operator=True, clashing=True),
+    SetUp("restarted-30s", interval=30, operator=True, restarted=True),
+    SetUp("restarted-120s", interval=120, operator=True, restarted=True),
+    SetUp("earlier-60s", earlier=True),
+]
+MATRIX = [("sid", set_up) for set_up in SET_UPS] + [("bookworm", SET_UPS[3])]
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    ("suite", "set_up"), MATRIX, ids=[f"{suite}-{set_up.name}" for suite, set_up in MATRIX]
+)
+def test_alerts_come_and_go_however_exporters_are_scraped(
+    suite: str, set_up: SetUp, path: Path, tmp_path: Path
+) -> None:
+    cases = set_up.cases(as_text(path))
+    new = {
+        "budget_settings_differ",
+        "budget_unknown",
+        "labels_clash",
+        "scope_unknown",
+        "two_exporters",
+    }
+    about_alerts = "alert_rule_test" in path.read_text()
+    assert bool(cases["tests"]) == (about_alerts and not (set_up.earlier and path.stem in new))
+    if cases["tests"]:
+        text = json.dumps(cases)
+        # Alerts are named in queries, and need what they build on.
+        assert run_cases(suite, cases, text, tmp_path) == ""

@@ -1,0 +1,208 @@
+"""Cases of rules as they are in other set-ups: scraped otherwise, by other labels, and restarted.
+
+A case says what happens minute by minute. Here it is scraped at another interval, through targets
+that carry other labels, and what it expects is given the time that slow scrapes take.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, TypeAlias
+
+from support.promql import AWAITED
+from support.rule_files import seconds
+
+Labels: TypeAlias = dict[str, str]
+Value: TypeAlias = float | str | None
+"""``stale`` ends a series; None is no sample."""
+
+OPERATOR = {
+    "namespace": "ml",
+    "service": "trainwave-exporter",
+    "container": "exporter",
+    "endpoint": "metrics",
+}
+"""What a ServiceMonitor gives every target, beside its pod and instance."""
+
+CLASHING = {"account": "gpu-team", "owner": "ops", "project_id": "p-of-target"}
+"""Labels of a target that the exporter's own series have, too."""
+
+
+@dataclass(frozen=True)
+class SetUp:
+    """How exporters are scraped."""
+
+    name: str
+    interval: int = 60
+    """Seconds."""
+    operator: bool = False
+    clashing: bool = False
+    """With ``honor_labels``."""
+    restarted: bool = False
+    """Another pod, at another address, takes over in the middle."""
+
+    earlier: bool = False
+    """An exporter of version 0.1.0, which has neither operations nor views."""
+
+    @property
+    def slack(self) -> int:
+        """How many seconds later alerts may come and go; they may go a scrape sooner, too."""
+        return 60 * math.ceil(2 * self.interval / 60)
+
+    def cases(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Return cases in this set-up."""
+        tests = [self._case(case) for case in document["tests"]]
+        kept = {key: document[key] for key in ("rule_files", "group_eval_order")}
+        return {**kept, "evaluation_interval": "1m", "tests": [case for case in tests if case]}
+
+    def _case(self, case: Mapping[str, Any]) -> dict[str, Any] | None:
+        if self.earlier and any(_is_new(each["series"]) for each in case["input_series"]):
+            return None  # it is about what that version does not have
+        checks = list(self._checks(case))
+        if not checks:
+            return None
+        step = seconds(case["interval"])
+        series = [
+            {"series": _written(name, labels), "values": _compressed(values)}
+            for each in case["input_series"]
+            for name, labels, values in self._scraped(
+                *_read(each["series"]), _expanded(each["values"]), step, _middle(case)
+            )
+        ]
+        return {
+            "name": case["name"],
+            "interval": f"{self.interval}s",
+            "input_series": series,
+            "promql_expr_test": checks,
+        }
+
+    # What is scraped
+
+    def _scraped(
+        self, name: str, labels: Labels, values: Sequence[Value], step: int, middle: int
+    ) -> Iterator[tuple[str, Labels, list[Value]]]:
+        sampled = _sampled(values, step, self.interval)
+        if not self.restarted:
+            yield name, self._labelled(labels, labels.get("instance", "")), sampled
+            return
+        first = middle // self.interval
+        after = [value if place >= first else None for place, value in enumerate(sampled)]
+        yield name, self._labelled(labels, labels.get("instance", "")), [*sampled[:first], "stale"]
+        yield name, self._labelled(labels, f"{labels.get('instance', '')}-2"), after
+
+    def _labelled(self, labels: Labels, instance: str) -> Labels:
+        target = {"instance": instance}
+        if self.operator:
+            target |= {**OPERATOR, "pod": f"exporter-{instance}"}
+        if self.clashing:
+            return {**target, **CLASHING, **{k: v for k, v in labels.items() if k != "instance"}}
+        new = {"instance", "operation"} if self.earlier else {"instance"}
+        own = {k: v for k, v in labels.items() if k not in new}
+        return {**{f"exported_{k}" if k in target else k: v for k, v in own.items()}, **target}
+
+    # What is expected
+
+    def _checks(self, case: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        expected = case.get("alert_rule_test", [])
+        for alert in sorted({check["alertname"] for check in expected}):
+            moments = sorted(
+                (seconds(check["eval_time"]), check["exp_alerts"])
+                for check in expected
+                if check["alertname"] == alert
+            )
+            fired = [moment for moment, alerts in moments if alerts]
+            if not fired:
+                last, meanwhile = moments[-1][0], moments[-1][0] - moments[0][0] + 1
+                firing = f'ALERTS{{alertname="{alert}",alertstate="firing"}}'
+                yield _check(f"count(count_over_time({firing}[{meanwhile}s]))", last, found=False)
+            for moment, alerts in moments:
+                at = moment + self.slack
+                for labels in self._of_one_address(alert, alerts):
+                    window = f"[{self.interval + self.slack + 1}s]"
+                    yield _check(f"count(count_over_time({labels}{window})) > bool 0", at)
+                if fired and moment > fired[-1] and not alerts and not self.restarted:
+                    firing = f'ALERTS{{alertname="{alert}",alertstate="firing"}}'
+                    yield _check(f"count({firing})", at, found=False)
+
+    def _of_one_address(self, alert: str, alerts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+        """Yield selectors of what fires; of one exporter it does not go on after a restart."""
+        for each in alerts:
+            labels = {"alertname": alert, "alertstate": "firing", **each["exp_labels"]}
+            if not (self.restarted and "instance" in labels):
+                yield _written("ALERTS", labels)
+
+
+def _is_new(series: str) -> bool:
+    name, labels = _read(series)
+    return "view" in labels or name in AWAITED or any(k.startswith("exported_") for k in labels)
+
+
+def _check(expr: str, moment: int, *, found: bool = True) -> dict[str, Any]:
+    samples = [{"labels": "{}", "value": 1}] if found else []
+    return {"expr": expr, "eval_time": f"{moment}s", "exp_samples": samples}
+
+
+def _middle(case: Mapping[str, Any]) -> int:
+    """Return the second of a restart: a minute before the first alert, so that it must go on."""
+    checks = case.get("alert_rule_test", [])
+    fired = [seconds(check["eval_time"]) for check in checks if check["exp_alerts"]]
+    if fired:
+        return max(0, min(fired) - 60)
+    return max((seconds(check["eval_time"]) for check in checks), default=0) // 2
+
+
+def _read(series: str) -> tuple[str, Labels]:
+    name, _, rest = series.partition("{")
+    return name, dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', rest))
+
+
+def _written(name: str, labels: Labels) -> str:
+    pairs = ",".join(f'{label}="{value}"' for label, value in labels.items() if value)
+    return f"{name}{{{pairs}}}"
+
+
+_RUN = re.compile(r"(-?[\d.e]+)(?:([+-][\d.e]+))?x(\d+)$")
+
+
+def _expanded(text: str) -> list[Value]:
+    values: list[Value] = []
+    for word in text.split():
+        if word == "stale":
+            values.append(word)
+        elif word.startswith("_"):
+            values += [None] * int(word.partition("x")[2] or 1)
+        elif run := _RUN.match(word):
+            start, rise, times = float(run[1]), float(run[2] or 0), int(run[3])
+            values += [start + rise * number for number in range(times + 1)]
+        else:
+            values.append(float(word))
+    return values
+
+
+def _sampled(values: Sequence[Value], step: int, interval: int) -> list[Value]:
+    """Return what scrapes at another interval find; what lasts lasts until the next value."""
+    found: list[Value] = []
+    before = -1
+    for moment in range(0, len(values) * step + interval, interval):
+        place = moment // step
+        passed = values[before + 1 : place + 1]
+        now = values[place] if place < len(values) else None
+        found.append("stale" if now is None and "stale" in passed else now)
+        before = place
+    return found
+
+
+def _compressed(values: Sequence[Value]) -> str:
+    words = []
+    for value, run in groupby(values):
+        times = len(list(run))
+        if value == "stale":
+            words += ["stale"] * times
+        else:
+            word = "_" if value is None else f"{value:.15g}"
+            words.append(f"{word}x{times if value is None else times - 1}" if times > 1 else word)
+    return " ".join(words)
