@@ -18,7 +18,16 @@ from trainwave_exporter.exposition.jobs import Jobs
 from trainwave_exporter.exposition.table import Table
 from trainwave_exporter.exposition.telemetry import Telemetry
 from trainwave_exporter.exposition.text import Description
-from trainwave_exporter.model import Appeared, Bygone, Change, Changed, Departed, Idleness, Job
+from trainwave_exporter.model import (
+    Appeared,
+    Bygone,
+    Change,
+    Changed,
+    Departed,
+    Idleness,
+    Job,
+    UnknownFigure,
+)
 
 SLICE_SECONDS = 0.001
 """For how long a publication may keep the event loop to itself at a stretch."""
@@ -111,6 +120,7 @@ class Exposition:
         self._stores: dict[type, Store] = {
             Job: Store(self._jobs.put, self._jobs.remove),
             Idleness: Store(self._jobs.put_idleness, self._jobs.remove_idleness),
+            UnknownFigure: Store(lambda _key, _figure: None, lambda _key: None),
         }
         for families in OTHERS:
             table = Table(selection.among(families), families.labels, families.identity)

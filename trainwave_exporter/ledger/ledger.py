@@ -15,7 +15,7 @@ import structlog
 from msgspec import Struct
 
 from trainwave_exporter.ledger.book import Seen
-from trainwave_exporter.ledger.errors import StoreError, UnfitStoreError
+from trainwave_exporter.ledger.errors import LostStoreError, StoreError, UnfitStoreError
 from trainwave_exporter.ledger.keeper import Keeper, Sightings, Terms
 from trainwave_exporter.ledger.observe import irrelevant
 from trainwave_exporter.ledger.store import Store
@@ -225,6 +225,7 @@ class Ledger:
                     finished_at=self._clock(),
                     waiting=len(self._seen.jobs),
                     size_bytes=done.size_bytes,
+                    lost=isinstance(done.error, LostStoreError),
                 )
             )
 
