@@ -18,6 +18,7 @@ from ledger.store_rig import (
     MINUTE,
     NOW,
     job,
+    names,
     numbered,
     points_after,
     seen,
@@ -132,7 +133,7 @@ def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
     with closing(Store.open(folder)) as store:
         for number in range(1, 9):
             store.write(numbered(number))
-    assert [path.name for path in folder.iterdir()] == [file.NAME]
+    assert names(folder) == {file.NAME}
     with closing(Store.open(folder)) as store:
         assert store.load() == state_after(8)
         assert store.story("j-7") == Story(

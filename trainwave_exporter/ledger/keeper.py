@@ -415,6 +415,8 @@ class Keeper:
         opening = self._book.unopened | self._catch_up.behind
         if opening & self._counted.keys() or (opening and now - self._started_at < PATIENCE):
             return  # what was spent is not known as a whole yet
+        if not self._writable:
+            return  # what was seen since the ledger was written is not in it
         known = self._terms.accounts.keys() <= self._counted.keys()
         runners = self._live.runners() if known else None
         since = self._store.pruned_before or 0

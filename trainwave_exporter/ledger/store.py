@@ -551,6 +551,7 @@ class Store:
     def close(self) -> None:
         """Close the store, for good. Calls after the first do nothing."""
         self._connection.close()
+        self._guard = None
         if self._hold is not None:
             self._hold.close()
 
