@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
+from typing import Final
 
 import structlog
 
 from trainwave_exporter.ledger import copies, database
+from trainwave_exporter.ledger.errors import UnfitStoreError
 
 log = structlog.get_logger()
+
+_ATTEMPTS: Final = 50
+_PAUSE_SECONDS: Final = 0.01
+"""An exporter notes what it wrote within less than that."""
 
 
 def rescued_of(place: Path) -> Path:
@@ -37,8 +44,8 @@ def write(place: Path, source: sqlite3.Connection) -> Path:
 
 
 def is_free(place: Path) -> bool:
-    """Whether nothing bears the ledger's name any more."""
-    return not any(map(os.path.lexists, (place, database.wal_of(place), database.index_of(place))))
+    """Whether nothing bears the ledger's name any more, but for what holds nothing."""
+    return not os.path.lexists(place) and not database.has_log(place)
 
 
 def take_place(place: Path) -> None:
@@ -49,14 +56,24 @@ def take_place(place: Path) -> None:
     rescued = rescued_of(place)
     if not rescued.exists():
         return
-    with closing(database.connect(rescued, "mode=rw")) as connection:
-        connection.execute("PRAGMA journal_mode = DELETE")  # what is in its log, too
+    try:
+        with closing(database.connect(rescued, "mode=rw")) as connection:
+            connection.execute("PRAGMA journal_mode = DELETE")  # what is in its log, too
+            found = database.verdict(connection)
+    except sqlite3.Error as error:
+        if database.says_nothing_of_the_file(error):
+            raise
+        found = str(error)
+    if found != "ok":
+        raise UnfitStoreError(f"{rescued} is damaged ({found}); move it away")
     aside = None
     if not is_free(place):
         aside = next(name for name in _names(place) if not name.exists())
         for end in ("-shm", "-wal", ""):  # the file last: as long as it is there, so is its number
             with suppress(FileNotFoundError):
                 place.with_name(place.name + end).rename(aside.with_name(aside.name + end))
+    else:
+        copies.remove(place)
     rescued.rename(place)
     database.sync_folder(place.parent)
     log.warning("ledger_rescued", ledger=str(place), set_aside=aside and str(aside))
@@ -83,6 +100,18 @@ def remember(place: Path, generation: int) -> None:
             os.pwrite(note, b"%020d\n" % generation, 0)
         finally:
             os.close(note)
+
+
+def is_what_was_written(place: Path, found: int, before: int) -> bool:
+    """Whether a generation that was found is what an exporter wrote last, or just now.
+
+    ``before`` is what was remembered before it was looked for: an exporter may write meanwhile.
+    """
+    attempts = 0
+    while found > (after := remembered(place)) > 0 and attempts < _ATTEMPTS:
+        attempts += 1
+        time.sleep(_PAUSE_SECONDS)
+    return before <= found and (found <= after or after == 0)
 
 
 def _note_of(place: Path) -> Path:

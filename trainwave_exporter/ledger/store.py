@@ -294,10 +294,10 @@ class Store:
             connection = file.open_to_read(place)
             with file.undone_on_failure(connection.close):
                 found = database.generation(connection)
-                if found < written:
+                if not rescue.is_what_was_written(place, found, written):
                     raise StoreError(
-                        f"{place} is older (generation {found}) than what was last written here"
-                        f" (generation {written}); start the exporter on it"
+                        f"{place} is not what an exporter last wrote here (generation {written},"
+                        f" and not {found}), but was put in its place; start the exporter on it"
                     )
             return cls(connection, place)
 
@@ -572,8 +572,8 @@ class Store:
                 raise
             self._generation = generation
             if self._guard is not None and self._place is not None:
-                self._guard.left(generation, backfilled=database.backfill(connection))
                 rescue.remember(self._place, generation)
+                self._guard.left(generation, backfilled=database.backfill(connection))
 
     def _trouble(self) -> AbstractContextManager[None]:
         return database.trouble_with(self._path or "ledger in memory")
