@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import filecmp
 import os
 import re
 import shutil
@@ -20,6 +19,7 @@ from trainwave_exporter.ledger.errors import StoreError
 
 log = structlog.get_logger()
 
+_CHUNK_BYTES: Final = 1 << 20
 _SPARE_BYTES: Final = 1 << 20
 """What a copy leaves free on the disk, for the migration that comes after it."""
 
@@ -61,7 +61,7 @@ def before_migration(path: Path, source: sqlite3.Connection, version: int) -> Pa
             if not target.exists():
                 new.rename(target)
                 break
-            if filecmp.cmp(new, target, shallow=False):
+            if _is_same(new, target):
                 new.unlink()
                 break
         database.sync_folder(path.parent)
@@ -84,6 +84,25 @@ def _names(path: Path, version: int) -> Iterator[Path]:
     yield path.with_name(f"{path.name}.v{version}")
     for number in count(2):
         yield path.with_name(f"{path.name}.v{version}-{number}")
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two databases hold the same, whatever was written to them in vain."""
+    if one.stat().st_size != other.stat().st_size:
+        return False
+    with one.open("rb") as first, other.open("rb") as second:
+        while chunk := first.read(_CHUNK_BYTES):
+            match = second.read(_CHUNK_BYTES)
+            if first.tell() == len(chunk):
+                chunk, match = _without_counters(chunk), _without_counters(match)
+            if chunk != match:
+                return False
+    return True
+
+
+def _without_counters(header: bytes) -> bytes:
+    """Return the begin of a database without what each change of its journal mode changes."""
+    return header[:18] + header[20:24] + header[28:92] + header[100:]
 
 
 def _check_room(source: sqlite3.Connection, target: Path) -> None:
