@@ -193,6 +193,8 @@ _DROP_OLD_DETAIL: Final = (
 )
 _LOSE_DETAIL: Final = "UPDATE ledger SET pruned_before = max(ifnull(pruned_before, ?1), ?1)"
 _DROP_OLD_UTILIZATION: Final = "DELETE FROM utilization WHERE begin < ?"
+_OLD_UTILIZATION: Final = "SELECT 1 FROM utilization WHERE begin < ? LIMIT 1"
+_MANY_IDLE: Final = "SELECT 1 FROM idle_intervals GROUP BY job HAVING count(*) > ? LIMIT 1"
 _DROP_OLD_BUCKETS: Final = (
     "DELETE FROM utilization WHERE job = (SELECT key FROM jobs WHERE id = ?) AND begin < ?"
 )
@@ -531,10 +533,18 @@ class Store:
         return dropped
 
     def bound(self, now: int) -> None:
-        """Drop what is kept of each job's use beyond bounds of its own; ``now`` in milliseconds."""
+        """Drop what is kept of each job's use beyond bounds of its own; ``now`` in milliseconds.
+
+        Nothing is written where there is nothing to be dropped.
+        """
+        old, most = (now - UTILIZATION_KEPT,), (IDLE_INTERVALS_KEPT,)
+        with self._trouble():
+            select = self._connection.execute
+            if not any(select(_OLD_UTILIZATION, old)) and not any(select(_MANY_IDLE, most)):
+                return
         with self._transaction() as connection:
-            connection.execute(_DROP_OLD_UTILIZATION, (now - UTILIZATION_KEPT,))
-            connection.execute(_DROP_MORE_IDLE, (IDLE_INTERVALS_KEPT,))
+            connection.execute(_DROP_OLD_UTILIZATION, old)
+            connection.execute(_DROP_MORE_IDLE, most)
             self._give_room_back()
 
     def give_up_detail(self, now: int) -> None:
