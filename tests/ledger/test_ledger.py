@@ -218,6 +218,38 @@ async def test_trouble_is_told_once_tried_again_and_costs_nothing() -> None:
     assert logs[0]["error"] == "the disk is full"
 
 
+async def test_files_that_are_lost_in_use_are_told_until_all_is_well(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    await desk.ledger.open()
+    desk.see(COUNTED, job(cost_dollars=2.0))
+    await desk.ledger.run()
+    (tmp_path / "ledger.sqlite3").write_bytes(b"overwritten")
+    with capture_logs() as logs:
+        desk.see(job(cost_dollars=3.0))
+        for _ in range(3):
+            desk.now += RETRY_SECONDS
+            await desk.ledger.run()
+        assert desk.costs == [2, 3]
+        assert [(run.succeeded, run.lost, run.waiting) for run in desk.runs[1:]] == [
+            (False, True, 1)
+        ] * 3
+        (tmp_path / "ledger.sqlite3").unlink()
+        desk.now += RETRY_SECONDS
+        await desk.ledger.run()
+        assert [(run.succeeded, run.lost, run.waiting) for run in desk.runs[4:]] == [
+            (True, False, 0)
+        ]
+        await desk.ledger.run()
+        assert len(desk.runs) == 5
+    assert [line["event"] for line in logs] == [
+        "ledger_failing",
+        "ledger_rescued",
+        "ledger_recovered",
+    ]
+    assert "ledger.sqlite3 was overwritten while in use" in logs[0]["error"]
+    await desk.ledger.close()
+
+
 async def test_a_write_that_is_given_up_on_loses_nothing(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     await desk.ledger.open()

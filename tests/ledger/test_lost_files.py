@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from ledger.store_rig import log_kept, names, read_only
+from ledger.test_migration import killed_opening
 from support.ledger_world import START, LedgerWorld
 
 from trainwave_exporter.ledger import Budget, Period, report
@@ -400,6 +401,35 @@ def test_each_file_that_is_put_aside_keeps_its_own_name(folder: Path) -> None:
         world = restarted(world, folder)
     for number in (1, 2):
         assert (folder / f"{NAME}.lost-{number}").read_text() == f"damage {number}"
+
+
+@pytest.mark.usefixtures("untraced")
+@pytest.mark.parametrize("happens", [removed, log_written_anew, overwritten_by_an_older_copy])
+def test_killed_at_any_step_a_rescued_ledger_still_becomes_the_ledger(
+    tmp_path: Path, happens: Callable[[Path], None]
+) -> None:
+    world = lived(tmp_path / "data")
+    with log_kept(tmp_path / "data"):
+        look(world)
+        happens(tmp_path / "data" / NAME)
+        go_on_in_vain(world)
+    go_on_in_vain(world) if happens is not removed else None
+    folders = [tmp_path / str(step) for step in range(80)]
+    for folder in folders:
+        shutil.copytree(tmp_path / "data", folder)
+    found = wal(folders[0] / NAME).read_bytes() if happens is log_written_anew else None
+    killed = killed_opening(folders)
+    assert killed > 10
+    for folder in folders[: killed + 1]:
+        after = LedgerWorld(folder, now=world.now + 60)
+        after.see(finished(after), shown=False)
+        after.see(running(after), counted=True)
+        assert after.cost() == pytest.approx(right(after))
+        after.keeper.close()
+        assert not (folder / f"{NAME}.rescued").exists()
+        if found is not None:  # it stays beside the file that it belongs to
+            assert (folder / f"{NAME}.lost-1").exists()
+            assert (folder / f"{NAME}.lost-1-wal").read_bytes() == found
 
 
 def test_a_rescued_ledger_that_is_damaged_is_told_and_stays(folder: Path) -> None:

@@ -212,12 +212,13 @@ class Ledger:
         done = turn.result()
         if not done.written:
             self._seen = self._seen.after(seen)
+        recovered = done.written and self._failing_since is not None
         if done.error is not None:
             self._failed(done.error)
-        elif done.written:
+        elif recovered:
             self._recovered()
         self._untold += done.changes
-        if done.error is not None or (done.written and seen):
+        if done.error is not None or recovered or (done.written and seen):
             self._observe(
                 LedgerRun(
                     succeeded=done.written,
@@ -242,7 +243,6 @@ class Ledger:
             log.error("ledger_still_failing", seconds=seconds, error=str(error))
 
     def _recovered(self) -> None:
-        if self._failing_since is not None:
-            seconds = round(self._monotonic() - self._failing_since)
-            log.info("ledger_recovered", seconds=seconds)
+        seconds = round(self._monotonic() - (self._failing_since or 0.0))
+        log.info("ledger_recovered", seconds=seconds)
         self._failing_since = None
