@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -44,7 +45,11 @@ def restored(world: LedgerWorld, folder: Path, **fields: object) -> LedgerWorld:
 def test_a_restored_ledger_shows_no_counter_that_is_a_day_old(tmp_path: Path) -> None:
     """A day at 36 dollars an hour after 435.91: 1299.91. Some 8 dollars more later: 1308."""
     world = LedgerWorld(tmp_path)
-    price = {"hourly_cost_dollars": 36.0, "gpus": 10.0, "created_at": START - 43_591.0}
+    price: dict[str, Any] = {
+        "hourly_cost_dollars": 36.0,
+        "gpus": 10.0,
+        "created_at": START - 43_591.0,
+    }
     world.open(world.job(cost_dollars=435.91, **price))
     back_up(tmp_path)
     world.now += DAY
