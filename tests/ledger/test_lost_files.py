@@ -7,13 +7,15 @@ finished job of 5 dollars, which only the ledger knows, and a running one of 3.6
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -25,7 +27,7 @@ from trainwave_exporter.ledger import Budget, Period, report
 from trainwave_exporter.ledger.errors import LostStoreError, StoreError, UnfitStoreError
 from trainwave_exporter.ledger.file import NAME
 from trainwave_exporter.ledger.periods import Span
-from trainwave_exporter.ledger.store import Store
+from trainwave_exporter.ledger.store import Batch, ProjectEntry, Store
 from trainwave_exporter.ledger.units import MICRO, milliseconds
 from trainwave_exporter.model import BudgetStatus, Job
 
@@ -353,6 +355,54 @@ def test_a_copy_put_in_place_is_not_changed_by_what_was_still_to_be_written(
         go_on_in_vain(world)
     world.keeper.close()
     assert (folder / NAME).read_bytes() == copy.read_bytes()
+
+
+@pytest.mark.parametrize("happens", [emptied, garbled])
+def test_damage_is_not_made_worse_by_what_was_still_to_be_written(
+    folder: Path, happens: Callable[[Path], None]
+) -> None:
+    world = lived(folder)
+    with log_kept(folder):
+        look(world)
+        happens(folder / NAME)
+        go_on_in_vain(world)
+    after = restarted(world, folder)
+    assert after.cost() == pytest.approx(right(after))
+
+
+def test_a_log_that_is_lost_while_it_is_written_is_noticed_right_after(tmp_path: Path) -> None:
+    class Removing(Sequence[ProjectEntry]):
+        """What is written, at the cost of the log."""
+
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, place: Any) -> Any:
+            if place > 0:
+                raise IndexError
+            wal(tmp_path / NAME).unlink()
+            return ProjectEntry("p-1", None, None)
+
+    with closing(Store.open(tmp_path)) as store:
+        store.write(Batch(projects=Removing()))
+        with pytest.raises(LostStoreError, match=f"{NAME}-wal was removed or replaced"):
+            store.check()
+
+
+def test_what_cannot_be_looked_at_now_is_not_taken_for_lost(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with closing(Store.open(tmp_path)) as store:
+        os.utime(tmp_path / NAME)
+        with ExitStack() as opened:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+            opened.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+            with suppress(OSError):
+                while True:
+                    opened.enter_context(Path(os.devnull).open())
+            with pytest.raises(StoreError, match="unable to open database file") as caught:
+                store.check()
+        assert type(caught.value) is StoreError
+        store.check()
 
 
 @pytest.mark.parametrize("happens", [*WHOLE, *SUMS, log_removed])

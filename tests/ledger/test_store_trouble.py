@@ -366,6 +366,23 @@ def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path) -> None:
         assert store.load() == state_after(2)
 
 
+def test_what_only_the_log_has_room_for_is_written_all_the_same(tmp_path: Path) -> None:
+    """It goes into the file when that has room again; until then, both together are the ledger."""
+    path = filled(tmp_path)
+    more = Batch(jobs=[job(f"yet-more-{i}", over_seen=NOW) for i in range(200)])
+    with closing(Store.open(tmp_path)) as store:
+        with room_up_to(path.stat().st_size):
+            store.write(more)
+            assert (tmp_path / f"{NAME}-wal").stat().st_size > 0
+            assert len(store.jobs(["yet-more-0", "yet-more-199"])) == 2
+            store.check()
+            leave(tmp_path, tmp_path / "left")
+        store.write(Batch())
+        assert (tmp_path / f"{NAME}-wal").stat().st_size == 0
+    with closing(Store.open(tmp_path / "left")) as store:
+        assert len(store.jobs(["yet-more-0", "yet-more-199"])) == 2
+
+
 def test_what_is_written_to_a_full_disk_is_gone_when_the_process_dies(tmp_path: Path) -> None:
     left = tmp_path / "left"
     with closing(Store.open(tmp_path)) as store:

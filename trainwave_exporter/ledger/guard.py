@@ -61,9 +61,10 @@ class FileGuard:
         ``backfilled``: the main file alone holds all of it.
         """
         found = _files(self._path)
-        if found.identities != self._left.identities:
-            return  # that write may have gone to files without a name: `check` will say so
-        self._left, self._generation = found, generation
+        if found.identities == self._left.identities:
+            self._left = found
+        # Else that write may have gone to files without a name: `check` will say so.
+        self._generation = generation
         self._alone = generation if backfilled else _generation(self._path, "immutable=1")
 
     def check_identity(self) -> None:
