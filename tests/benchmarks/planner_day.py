@@ -165,7 +165,6 @@ class Exporter:
                 readings=polling.readings_interval,
             ),
             weights=settings.weights.by_metric,
-            idle_threshold=settings.waste.idle_threshold,
             undescribed=tuple,
             clock=self._time.clock,
             monotonic=self._time.monotonic,

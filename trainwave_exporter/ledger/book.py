@@ -16,7 +16,7 @@ from trainwave_exporter.ledger.entry import JobEntry, Labels, Meter, SeriesEntry
 from trainwave_exporter.ledger.observe import abandoned, observe
 from trainwave_exporter.ledger.rules import Rules
 from trainwave_exporter.ledger.store import Batch, Point, State
-from trainwave_exporter.ledger.units import milliseconds
+from trainwave_exporter.ledger.units import microdollars, milliseconds
 from trainwave_exporter.model import Job
 
 PATIENCE: Final = milliseconds(900)
@@ -45,6 +45,8 @@ class Book:
         self._uncounted = {entry.id for entry in state.live if entry.series is None}
         self.series = {entry.labels: entry for entry in state.series}
         self.corrections = state.corrections
+        self.dearest = state.dearest
+        """The highest price ever seen of a job, micro-dollars an hour; 0: none was."""
         self._opened = dict(state.opened)
         self._counted_before = dict(state.counted_before)
         self._hidden = {
@@ -102,14 +104,20 @@ class Book:
         have not caught up yet: what is found of them was most likely counted before, so it is
         counted under the same labels, and shown as a whole. Times are milliseconds.
         """
+        dearest = max([self.dearest, *(_price(item.job) for item in seen.values())])
         outcomes = [
-            observe(self._entries.get(job_id) or stored.get(job_id), item.job, self._rules)
+            observe(
+                self._entries.get(job_id) or stored.get(job_id),
+                item.job,
+                self._rules,
+                dearest or None,
+            )
             for job_id, item in seen.items()
         ]
+        corrected = [correction for outcome in outcomes for correction in outcome.corrections]
         up, down = self.corrections
-        for outcome in outcomes:
-            up += max(0, outcome.correction)
-            down += max(0, -outcome.correction)
+        up += sum(max(0, correction.micro) for correction in corrected)
+        down += sum(max(0, -correction.micro) for correction in corrected)
         count = _Count(self.series)
         jobs: dict[str, JobEntry] = {}
         entries = [self._entries[job_id] for job_id in self._uncounted - seen.keys()]
@@ -137,6 +145,8 @@ class Book:
             dropped=tuple(drop for outcome in outcomes for drop in outcome.dropped),
             series=self._opened_series(count.series, jobs, opened, regaining, now),
             corrections=(up, down) if (up, down) != self.corrections else None,
+            corrected=corrected,
+            runs=[outcome.closed for outcome in outcomes if outcome.closed is not None],
             opened=tuple(opened.items()),
         )
 
@@ -165,6 +175,7 @@ class Book:
                 self._opening.discard(series.labels)
         self._interrupted.clear()
         self.corrections = batch.corrections or self.corrections
+        self.dearest = max([self.dearest, *(_price(item.job) for item in seen.values())])
         self._opened.update(batch.opened)
 
     def _whole(
@@ -200,14 +211,16 @@ class Book:
     def held(self) -> Batch:
         """Return all that is in memory, as it was last written."""
         curves = [
-            (entry.id, meter, curve)
+            (entry, meter, curve)
             for entry in self._entries.values()
             for meter, curve in ((Meter.COST, entry.cost), (Meter.GPU, entry.gpu))
             if curve is not None
         ]
         return Batch(
             jobs=tuple(self._entries.values()),
-            points=tuple(Point(job_id, meter, curve.anchor) for job_id, meter, curve in curves),
+            points=tuple(
+                Point(entry.id, meter, curve.anchor, entry.run) for entry, meter, curve in curves
+            ),
             series=tuple(self.series.values()),
             corrections=self.corrections,
             opened=tuple(self._opened.items()),
@@ -248,6 +261,10 @@ class Book:
                     history = labels in self._hidden or not awaited.isdisjoint(past)
                     series[labels] = replace(entry, opened_at=0 if history else now)
         return tuple(entry for labels, entry in series.items() if entry != self.series.get(labels))
+
+
+def _price(job: Job) -> int:
+    return microdollars(job.hourly_cost_dollars or 0.0)
 
 
 def tellers_of(entries: Iterable[JobEntry]) -> dict[Labels, frozenset[str]]:

@@ -8,8 +8,8 @@ from functools import partial
 
 from msgspec import Struct
 
-from trainwave_exporter.ledger.curve import value_at
 from trainwave_exporter.ledger.entry import JobEntry, Labels, Sighting
+from trainwave_exporter.ledger.meters import cost_before, cost_so_far
 from trainwave_exporter.ledger.periods import Span
 from trainwave_exporter.ledger.store import Story
 
@@ -37,7 +37,7 @@ class PeriodSpend:
         """Take over what has become of a job; its story is asked for only where it is needed."""
         if entry.cost is None:
             return
-        spent = entry.cost.last.told - self._spent_before(entry, entry.cost.last, story)
+        spent = cost_so_far(entry) - self._spent_before(entry, entry.cost.last, story)
         before, known = self._of_jobs.get(entry.id, (None, 0))
         if before is not None:
             self._sums[before] -= known
@@ -52,7 +52,7 @@ class PeriodSpend:
         begin, created = self.span.begin, entry.life.created
         if created is not None and created >= begin:
             return 0
-        knowledge = (entry.life, last.rate, last.at < begin)
+        knowledge = (entry.life, entry.run, last.rate, last.at < begin)
         cached = self._before.get(entry.id)
         if cached is not None and cached[0] == knowledge:
             return cached[1]
@@ -72,10 +72,7 @@ def _same(story: Story) -> Story:
 
 def spent_before(story: Story, at: int) -> int:
     """Return what a job cost before ``at``, in micro-dollars."""
-    curve = story.entry.cost
-    if curve is None:
-        return 0
-    return value_at(story.cost, curve.last, story.entry.life, at)
+    return cost_before(story, at)
 
 
 def booked(stories: Iterable[Story], begin: int, end: int) -> Iterator[tuple[JobEntry, int]]:

@@ -32,6 +32,7 @@ from trainwave_exporter.model import (
     Corrections,
     Funds,
     Idleness,
+    KnownRun,
     Organization,
     Project,
     UnknownFigure,
@@ -145,6 +146,14 @@ class Keeper:
     def undescribed(self) -> Mapping[str, Sequence[str]]:
         """Jobs by account that are over, and of which only lists ever told."""
         return self._undescribed
+
+    def known_run(self, job_id: str) -> KnownRun | None:
+        """Return what is stored of the present run of a job that is not over."""
+        entry = None if self._book is None else self._book.entry(job_id)
+        if entry is None or entry.over or entry.running_since is None:
+            return None
+        rate = None if entry.cost is None else entry.cost.last.rate
+        return KnownRun(seconds(entry.running_since), None if rate is None else dollars(rate))
 
     @property
     def size_bytes(self) -> int:

@@ -31,6 +31,7 @@ from trainwave_exporter.model import (
     Departure,
     FactListener,
     Job,
+    KnownRun,
     LedgerRun,
     Organization,
     Project,
@@ -146,6 +147,10 @@ class Ledger:
     def undescribed(self, account: str) -> Sequence[str]:
         """Return jobs of an account that are over, and of which only lists ever told."""
         return self._keeper.undescribed.get(account, ())
+
+    def known_run(self, job_id: str) -> KnownRun | None:
+        """Return what is stored of the present run of a job that is not over."""
+        return self._keeper.known_run(job_id)
 
     async def run(self) -> None:
         """Have what was noted written down, and publish what follows. One call at a time.

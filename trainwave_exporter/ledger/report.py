@@ -16,9 +16,9 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from trainwave_exporter.ledger.curve import value_at
-from trainwave_exporter.ledger.entry import Curve, JobEntry, Sighting
+from trainwave_exporter.ledger.entry import JobEntry
 from trainwave_exporter.ledger.errors import StoreError
+from trainwave_exporter.ledger.meters import cost_before, gpu_before
 from trainwave_exporter.ledger.organization import organization_of
 from trainwave_exporter.ledger.periods import Span, days
 from trainwave_exporter.ledger.store import ProjectEntry, Store, Story
@@ -152,8 +152,4 @@ def _earliest(entry: JobEntry) -> int | None:
 
 def _values(story: Story, at: int) -> tuple[int, int]:
     """Return what the meters of a job showed just before an instant: cost and GPU time."""
-
-    def value(kept: Sequence[Sighting], curve: Curve | None) -> int:
-        return 0 if curve is None else value_at(kept, curve.last, story.entry.life, at)
-
-    return value(story.cost, story.entry.cost), value(story.gpu, story.entry.gpu)
+    return cost_before(story, at), gpu_before(story, at)
