@@ -218,7 +218,7 @@ async def test_trouble_is_told_once_tried_again_and_costs_nothing() -> None:
     assert logs[0]["error"] == "the disk is full"
 
 
-async def test_files_that_are_lost_in_use_are_told_until_all_is_well(tmp_path: Path) -> None:
+async def test_files_that_are_lost_in_use_are_reported_until_all_is_well(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     await desk.ledger.open()
     desk.see(COUNTED, job(cost_dollars=2.0))

@@ -211,7 +211,7 @@ def reported(folder: Path, begin: float, end: float) -> float:
 
 
 def refused_report(folder: Path) -> str:
-    """Return why there is no report, as people are told."""
+    """Return why there is no report, as it is printed."""
     command = ["report", f"--storage.path={folder}", "--period=2023-11", "--time-zone=UTC"]
     done = subprocess.run(
         [sys.executable, "-m", "trainwave_exporter", *command],
@@ -482,7 +482,7 @@ def test_killed_at_any_step_a_rescued_ledger_still_becomes_the_ledger(
             assert (folder / f"{NAME}.lost-1-wal").read_bytes() == found
 
 
-def test_a_rescued_ledger_that_is_damaged_is_told_and_stays(folder: Path) -> None:
+def test_a_rescued_ledger_that_is_damaged_is_named_and_stays(folder: Path) -> None:
     world = lived(folder)
     (folder / NAME).unlink()
     go_on_in_vain(world)

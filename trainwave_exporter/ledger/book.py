@@ -161,7 +161,7 @@ class Book:
         for job_id, item in seen.items():
             if not item.shown and job_id not in self._uncounted:
                 self._entries.pop(job_id, None)
-        tellers = tellers_of(batch.jobs)
+        tellers = accounts_by_labels(batch.jobs)
         for series in batch.series:
             self.series[series.labels] = series
             if series.opened_at is None:
@@ -244,7 +244,7 @@ class Book:
         begins at zero, and stays there until it was seen; where the exporter stopped meanwhile, it
         begins anew.
         """
-        tellers = tellers_of(jobs.values())
+        tellers = accounts_by_labels(jobs.values())
         unopened = self.unopened - opened.keys()
         waiting = self._hidden.keys() | self._opening
         series = {labels: self.series[labels] for labels in waiting} | dict(grown)
@@ -267,7 +267,7 @@ def _price(job: Job) -> int:
     return microdollars(job.hourly_cost_dollars or 0.0)
 
 
-def tellers_of(entries: Iterable[JobEntry]) -> dict[Labels, frozenset[str]]:
+def accounts_by_labels(entries: Iterable[JobEntry]) -> dict[Labels, frozenset[str]]:
     """Return which accounts tell of jobs that are counted under the same labels."""
     tellers: dict[Labels, frozenset[str]] = {}
     for entry in entries:

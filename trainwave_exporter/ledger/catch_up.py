@@ -22,7 +22,7 @@ class CatchUp:
         """``accounts``: the names of those that are watched."""
         self._accounts = frozenset(accounts)
         self._behind = set(self._accounts)
-        self._tellers: dict[Labels, frozenset[str]] = {}
+        self._reporting: dict[Labels, frozenset[str]] = {}
         self._since: int | None = None
 
     @property
@@ -35,15 +35,15 @@ class CatchUp:
         self._accounts = frozenset(accounts)
         self._behind &= self._accounts
 
-    def begin(self, tellers: Mapping[Labels, frozenset[str]]) -> None:
-        """Take over which accounts told of the jobs that are counted under each set of labels."""
-        self._tellers = dict(tellers)
+    def begin(self, accounts: Mapping[Labels, frozenset[str]]) -> None:
+        """Take over which accounts report the jobs that are counted under each set of labels."""
+        self._reporting = dict(accounts)
 
-    def tell(self, tellers: Mapping[Labels, frozenset[str]]) -> None:
+    def include(self, accounts: Mapping[Labels, frozenset[str]]) -> None:
         """Take over likewise what was counted since."""
         if self._behind:
-            for labels, accounts in tellers.items():
-                self._tellers[labels] = self._tellers.get(labels, frozenset()) | accounts
+            for labels, more in accounts.items():
+                self._reporting[labels] = self._reporting.get(labels, frozenset()) | more
 
     def caught_up(self, accounts: Collection[str]) -> bool:
         """Take over which accounts have; return whether one of them had not before."""
@@ -53,15 +53,15 @@ class CatchUp:
 
     def waits(self, labels: Labels, now: int) -> bool:
         """Whether a counter has to wait; ``now`` in milliseconds."""
-        telling = self._tellers.get(labels, frozenset()) & self._accounts
-        if telling:
-            return not telling.isdisjoint(self._behind)
+        reporting = self._reporting.get(labels, frozenset()) & self._accounts
+        if reporting:
+            return not reporting.isdisjoint(self._behind)
         return self.waits_for_any(now)
 
     def waits_for_any(self, now: int) -> bool:
         """Whether what belongs to no account that is watched has to wait.
 
-        Any account might tell of it now; one that is down is not waited for longer than `PATIENCE`.
+        Any account might report it now; one that is down is not waited for longer than `PATIENCE`.
         """
         if self._since is None or now < self._since:
             self._since = now

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger import records
-from trainwave_exporter.ledger.book import PATIENCE, Book, Seen, tellers_of
+from trainwave_exporter.ledger.book import PATIENCE, Book, Seen, accounts_by_labels
 from trainwave_exporter.ledger.budget import Budget
 from trainwave_exporter.ledger.catch_up import CatchUp
 from trainwave_exporter.ledger.errors import LostStoreError, StoreError, UnfitStoreError
@@ -213,7 +213,7 @@ class Keeper:
     def _begin(self, store: Store) -> None:
         """Go by this store from now on, which may hold more than the one before."""
         try:
-            state, tellers = store.load(), store.tellers()
+            state, accounts = store.load(), store.accounts_by_labels()
         except StoreError:
             store.close()
             raise
@@ -222,7 +222,7 @@ class Keeper:
         self._book = Book(state, self._terms.accounts, self._terms.rules)
         self._projects = {project.id: project for project in state.projects}
         self._outlook.begin(state.balances)
-        self._catch_up.begin(tellers)
+        self._catch_up.begin(accounts)
         self._regained = store.restored
 
     def close(self) -> None:
@@ -327,7 +327,7 @@ class Keeper:
     def _show_counters(self, book: Book, batch: Batch, now: int) -> None:
         """Show what the books count as of this batch, as far as it has caught up."""
         catch_up = self._catch_up
-        catch_up.tell(tellers_of(batch.jobs))
+        catch_up.include(accounts_by_labels(batch.jobs))
         more = catch_up.caught_up(book.listed(batch, self._counted, now))
         changed = {series.labels: series for series in batch.series}
         if more or self._waiting:

@@ -237,7 +237,7 @@ _UNDESCRIBED: Final = """
     SELECT id FROM jobs
     WHERE account = ? AND over_seen IS NOT NULL AND name IS NULL AND gpu_type = ''
     ORDER BY created DESC LIMIT ?"""
-_TELLERS: Final = """
+_ACCOUNTS_BY_LABELS: Final = """
     SELECT DISTINCT account, series_project_id, series_owner, series_gpu_type
     FROM jobs WHERE series_owner IS NOT NULL"""
 _JOBS: Final = f"SELECT key, {', '.join(rows.JOB)} FROM jobs"  # noqa: S608 - our own names
@@ -392,11 +392,11 @@ class Store:
                     found[entry.id] = entry
         return found
 
-    def tellers(self) -> dict[Labels, frozenset[str]]:
+    def accounts_by_labels(self) -> dict[Labels, frozenset[str]]:
         """Return which accounts last told of the jobs that are counted under each set of labels."""
         found: dict[Labels, frozenset[str]] = {}
         with self._trouble():
-            for account, *labels in self._connection.execute(_TELLERS):
+            for account, *labels in self._connection.execute(_ACCOUNTS_BY_LABELS):
                 known = found.get(Labels(*labels), frozenset())
                 found[Labels(*labels)] = known | {account}
         return found
