@@ -131,7 +131,7 @@ def _spent(story: Story, parts: Sequence[tuple[str, Span]]) -> Iterator[tuple[st
     lived = [
         (day, part)
         for day, part in parts
-        if part.begin <= end and (begin is None or begin < part.end)
+        if part.begin <= end and (begin is None or begin <= part.end)
     ]
     if not lived:
         return
