@@ -116,6 +116,18 @@ def overwritten_by_a_newer_copy(path: Path) -> None:
     shutil.copyfile(elsewhere / NAME, path)
 
 
+def overwritten_by_empty_tables(path: Path) -> None:
+    """Another program may make such a ledger, but no exporter."""
+    bare = path.parent.parent / "bare"
+    with closing(sqlite3.connect(path)) as full, closing(sqlite3.connect(bare)) as other:
+        for (statement,) in full.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"):
+            other.execute(statement)
+        for name in ("application_id", "user_version"):
+            (value,) = full.execute(f"PRAGMA {name}").fetchone()
+            other.execute(f"PRAGMA {name} = {value}")
+    shutil.copyfile(bare, path)
+
+
 def emptied(path: Path) -> None:
     os.truncate(path, 0)
 
@@ -170,6 +182,7 @@ WHOLE: tuple[Callable[[Path], None], ...] = (removed, moved_away, replaced, fold
 SUMS: tuple[Callable[[Path], None], ...] = (
     overwritten_by_an_older_copy,
     overwritten_by_a_newer_copy,
+    overwritten_by_empty_tables,
     emptied,
     cut_short,
     garbled,

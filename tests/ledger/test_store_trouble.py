@@ -153,6 +153,13 @@ def test_a_ledger_has_a_version(tmp_path: Path, version: int) -> None:
     assert f"is damaged (of version {version}); move" in refused(tmp_path)
 
 
+def test_a_ledger_without_what_there_is_one_of_is_damaged(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(filled(tmp_path), isolation_level=None)) as connection:
+        connection.execute("DELETE FROM ledger")
+    for attempt in (Store.open, Store.open_for_reading):
+        assert "is damaged (its table ledger has no row); move" in unfit(attempt, tmp_path)
+
+
 def test_a_damaged_header_is_found_at_the_start(tmp_path: Path) -> None:
     damage(filled(tmp_path), 47, 1)  # the format of the schema
     assert "is damaged (unsupported file format)" in refused(tmp_path)

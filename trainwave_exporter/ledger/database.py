@@ -121,9 +121,10 @@ def verdict(connection: sqlite3.Connection) -> str:
     return str(found)
 
 
-def generation(connection: sqlite3.Connection) -> int:
-    """Return the number that each write of the ledger raises."""
-    return int(connection.execute("SELECT generation FROM ledger").fetchone()[0])
+def generation(connection: sqlite3.Connection) -> int | None:
+    """Return the number that each write of the ledger raises; None: it has no row for it."""
+    row = connection.execute("SELECT generation FROM ledger").fetchone()
+    return None if row is None else int(row[0])
 
 
 def backfill(connection: sqlite3.Connection) -> bool:

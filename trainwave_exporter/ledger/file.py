@@ -187,6 +187,14 @@ def _examine(path: Path, connection: sqlite3.Connection, newest: int) -> None:
         raise UnfitStoreError(f"{path} is damaged ({verdict.splitlines()[-1]}); {_REMEDY}")
 
 
+def generation(path: Path, connection: sqlite3.Connection) -> int:
+    """Return the number that each write of a ledger raises."""
+    found = database.generation(connection)
+    if found is None:
+        raise UnfitStoreError(f"{path} is damaged (its table ledger has no row); {_REMEDY}")
+    return found
+
+
 def _newer(path: Path, found: int, newest: int) -> str:
     """Return what to do about a ledger of a newer exporter."""
     copy = copies.newest_before(path, newest)

@@ -292,8 +292,8 @@ class Store:
 
     def _begin(self) -> None:
         """Begin a generation that no copy of this ledger comes to have, wherever it is used."""
-        assert self._place is not None  # noqa: S101 - it is in a file
-        found = database.generation(self._connection)
+        assert self._place is not None and self._path is not None  # noqa: S101, PT018 - a file
+        found = file.generation(self._path, self._connection)
         before = rescue.remembered(self._place)
         self.restored = before > found
         self._generation = max(before, found) + int.from_bytes(os.urandom(_RANDOM_BYTES), "big")
@@ -318,7 +318,7 @@ class Store:
             written = rescue.remembered(place)
             connection = file.open_to_read(place)
             with file.undone_on_failure(connection.close):
-                found = database.generation(connection)
+                found = file.generation(place, connection)
                 if not rescue.is_what_was_written(place, found, written):
                     raise StoreError(
                         f"{place} is not what an exporter last wrote here (generation {written},"
