@@ -15,7 +15,7 @@ from typing import TypeAlias
 import pytest
 from support.stepped import Exposition
 from support.verdict import check_chargeback, check_counters
-from support.watch import COST, COUNTERS, Watch, watching
+from support.watch import COST, COUNTERS, WAITING, Watch, watching
 
 from trainwave_exporter.simulator import Dialect
 
@@ -63,13 +63,14 @@ def look_in_vain(watch: Watch) -> None:
     counted = list(watch.exporter.metrics().series(COST))
     watch.go_on(HOUR)
     watch.see(sure=False)
-    failed = watch.wait(lambda m: (m.get(WRITES, outcome="error") or 0) > before, "a failure")
+    failed = watch.wait(
+        lambda m: m.get(WAITING) and (m.get(WRITES, outcome="error") or 0) > before, "a failure"
+    )
     assert failed.get("trainwave_up") == 1
     shown = failed.by("job_id", "trainwave_job_cost_dollars")
     for job_id in watch.audit.live:
         told = watch.audit.jobs[job_id].looks[-1]
         assert (told.at, round(shown[job_id] * 1_000_000)) == (watch.now, told.cost)
-    assert failed.get("trainwave_exporter_ledger_waiting_jobs")
     assert list(failed.series(COST)) == counted
 
 
@@ -109,10 +110,11 @@ def test_what_can_only_be_read_at_the_start_is_shown_and_goes_on_later(
     watch.go_on(HOUR)
     with trouble(watch):
         watch.exporter.ensure_running()
-        watch.wait(lambda m: counters(m) == counters(first.metrics), "what the ledger holds")
+        shown = counters(watch.wait(counters, "what the ledger will hold"))
+        assert all(shown[series] >= value for series, value in counters(first.metrics).items())
         for _ in range(2):
             look_in_vain(watch)
-        assert counters(watch.exporter.metrics()) == counters(first.metrics)
+        assert counters(watch.exporter.metrics()) == shown
     watch.go_on(HOUR)
     second = watch.look()
     check_counters(second, watch.audit, first)
@@ -134,6 +136,69 @@ def test_a_folder_that_cannot_be_made_yet_does_not_keep_the_exporter_from_starti
     check_chargeback(watch.ledger, watch.audit)
     assert len(watch.exporter.events("ledger_failing")) == 1
     assert len(watch.exporter.events("ledger_recovered")) == 1
+
+
+def log_removed(path: Path, _older: bytes) -> None:
+    path.with_name(f"{path.name}-wal").unlink()
+
+
+def removed(path: Path, _older: bytes) -> None:
+    path.unlink()
+
+
+def overwritten(path: Path, older: bytes) -> None:
+    path.write_bytes(older)
+
+
+def report(watch: Watch) -> subprocess.CompletedProcess[str]:
+    command = ["report", f"--storage.path={watch.ledger}", "--period=2026", "--format=csv"]
+    return subprocess.run(
+        [sys.executable, "-m", "trainwave_exporter", *command, "--time-zone=UTC"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("lost", [log_removed, removed, overwritten])
+@pytest.mark.parametrize("end", ["killed", "terminated"])
+def test_files_that_are_lost_in_use_lose_nothing(
+    watch: Watch, lost: Callable[[Path, bytes], None], end: str
+) -> None:
+    path = watch.ledger / "ledger.sqlite3"
+    watch.exporter.ensure_running()
+    watch.look()
+    older = path.read_bytes()
+    watch.go_on(HOUR)
+    before = watch.look()
+    counted, reported = counters(before.metrics), report(watch)
+    lost(path, older)
+    watch.wait(lambda m: m.get(WRITES, outcome="error"), "a failure")
+    (failing,) = watch.exporter.events("ledger_failing")
+    assert "ledger.sqlite3" in failing["error"]
+    assert "while in use" in failing["error"]
+    if lost is overwritten:
+        watch.wait(lambda m: m.get("trainwave_exporter_ledger_lost") == 1, "the gauge to say so")
+        refused = report(watch)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "ledger.sqlite3.rescued" in refused.stderr
+        assert path.read_bytes() == older
+    else:
+        watch.wait(lambda m: m.get("trainwave_exporter_ledger_lost") == 0, "the end of it")
+        assert report(watch).stdout == reported.stdout
+    watch.go_on(HOUR)
+    watch.see(sure=False)
+    if end == "killed":
+        watch.kill(answered=True)
+    else:
+        watch.exporter.terminate()
+    watch.exporter.ensure_running()
+    after = watch.look()
+    assert all(counters(after.metrics)[series] >= value for series, value in counted.items())
+    check_counters(after, watch.audit, before)
+    assert watch.fallen == []
+    if lost is not overwritten:
+        check_chargeback(watch.ledger, watch.audit)
 
 
 def test_a_damaged_file_stops_the_start_and_stays_as_it_is(watch: Watch) -> None:

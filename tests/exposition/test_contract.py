@@ -103,6 +103,7 @@ CONTRACT = {
     f"{OWN}ledger_write_duration_seconds": (GAUGE, "", "seconds"),
     f"{OWN}ledger_waiting_jobs": (GAUGE, "", ""),
     f"{OWN}ledger_size_bytes": (GAUGE, "", "bytes"),
+    f"{OWN}ledger_lost": (GAUGE, "", ""),
     f"{OWN}config_last_reload_successful": (GAUGE, "", ""),
     f"{OWN}config_last_reload_success_timestamp_seconds": (GAUGE, "", "seconds"),
     f"{OWN}web_config_last_reload_successful": (GAUGE, "", ""),

@@ -5,6 +5,7 @@ from platform import python_version
 from typing import get_args
 
 import pytest
+from msgspec.structs import replace
 from support.prometheus import generated, parsed
 
 from trainwave_exporter.exposition import Format, Telemetry
@@ -232,7 +233,15 @@ def test_a_write_of_the_ledger_that_fails_moves_all_but_the_last_success(
         "ledger_write_duration_seconds": 0.13,
         "ledger_waiting_jobs": 7,
         "ledger_size_bytes": 4096,
+        "ledger_lost": 0,
     }
+
+
+def test_a_ledger_whose_file_is_lost_is_a_gauge_of_its_own(telemetry: Telemetry) -> None:
+    lost = replace(ledger_run(succeeded=False, finished_at=130.0, waiting=7), lost=True)
+    for run, shown in ((lost, 1), (ledger_run(succeeded=True, finished_at=140.0, waiting=0), 0)):
+        telemetry.observe(run)
+        assert series_of(telemetry, "ledger_lost") == {"ledger_lost": shown}
 
 
 def test_a_ledger_that_was_never_written_shows_no_time_of_success_but_zero(

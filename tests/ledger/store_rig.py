@@ -152,6 +152,20 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def log_kept(folder: Path) -> Iterator[None]:
+    """Read from a folder's ledger, so that what is written meanwhile stays in its log."""
+    with closing(sqlite3.connect(f"file:{folder / NAME}?mode=ro", uri=True)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM ledger").fetchall()
+        yield
+
+
+def names(folder: Path) -> set[str]:
+    """Return the names of the files in a folder, but the note of the last generation."""
+    return {path.name for path in folder.iterdir()} - {f"{NAME}-generation"}
+
+
 def process(task: str, folder: Path) -> subprocess.Popen[str]:
     """Start a process that does this to a folder, or to the ledger in it."""
     command = [sys.executable, "-m", "ledger.store_rig", task, str(folder)]

@@ -30,6 +30,7 @@ from trainwave_exporter.model import (
     Activity,
     BudgetStatus,
     Burn,
+    Corrections,
     Funds,
     Job,
     Organization,
@@ -157,7 +158,7 @@ def test_after_a_restart_counters_go_on_and_count_what_was_missed(tmp_path: Path
     before.keeper.close()
     after = LedgerWorld(tmp_path, now=START + 3600)
     after.tick(0)
-    assert after.cost() == 3
+    assert after.cost() is None
     after.open(after.job(cost_dollars=4.6), after.job("j-2", "SUCCESS", cost_dollars=2.0))
     assert after.cost() == pytest.approx(6.6)
     assert after.corrections() == (0, 0)
@@ -183,7 +184,7 @@ def test_a_restart_while_a_series_opens_has_it_begin_at_zero_anew(
     before.see(before.job(cost_dollars=1.0))
     before.keeper.close()
     after = LedgerWorld(tmp_path, now=START + pause)
-    after.tick(0)
+    after.open()
     assert after.cost() == 0
     after.tick(HELD - 1)
     assert after.cost() == 0
@@ -611,14 +612,25 @@ def kept(folder: Path) -> None:
     world.keeper.close()
 
 
-def test_what_can_only_be_read_fills_the_budgets_too(tmp_path: Path) -> None:
+def test_what_can_only_be_read_is_shown_once_it_has_caught_up(tmp_path: Path) -> None:
+    """What was seen since is in the counters; budgets wait until it is in the ledger, too."""
     kept(tmp_path)
     world = LedgerWorld(tmp_path, budgets=(budget(),), now=NOON + 60)
-    with locked(tmp_path), pytest.raises(StoreError, match="it can be read only"):
-        world.tick(0)
-    assert world.cost() == 3
-    assert world.corrections() == (0, 0)
-    assert world.one(BudgetStatus).spent_dollars == pytest.approx(3)
+    with locked(tmp_path):
+        with pytest.raises(StoreError, match="it can be read only"):
+            world.tick(0)
+        assert (world.cost(), world.all(Corrections)) == (None, [])
+        assert world.unknown() == {("spend", "a", "ledger_unavailable")}
+        with pytest.raises(StoreError, match="it can be read only"):
+            world.open(world.job(created_at=NOON - 3000, cost_dollars=3.06))
+        assert world.cost() == pytest.approx(3.06)
+        assert world.corrections() == (0, 0)
+        assert world.unknown() == set()
+        world.now += 60
+        with pytest.raises(StoreError, match="it can be read only"):
+            world.open(world.job(created_at=NOON - 3000, cost_dollars=3.12))
+        assert world.cost() == pytest.approx(3.06)
+        assert world.all(BudgetStatus) == []
     world.see(world.job(created_at=NOON - 3000, cost_dollars=4.0))
     world.tick(OUTLOOK / 1000)
     assert world.cost() == 4
@@ -636,7 +648,7 @@ def test_a_ledger_that_cannot_even_be_read_is_tried_again(tmp_path: Path) -> Non
     (tmp_path / NAME).rmdir()
     (tmp_path / "away").rename(tmp_path / NAME)
     with locked(tmp_path), pytest.raises(StoreError, match="it can be read only"):
-        world.tick(0)
+        world.open(world.job(created_at=NOON - 3000, cost_dollars=3.0))
     assert world.cost() == 3
 
 
@@ -645,7 +657,7 @@ def test_no_other_ledger_takes_the_place_of_the_one_that_is_shown(tmp_path: Path
     kept(tmp_path)
     world = LedgerWorld(tmp_path, now=NOON + 60)
     with locked(tmp_path), pytest.raises(StoreError):
-        world.tick(0)
+        world.open(world.job(cost_dollars=3.0))
     (tmp_path / NAME).rename(tmp_path / "away")
     with pytest.raises(StoreError, match="was removed or replaced while in use"):
         world.see(world.job(cost_dollars=1.0), counted=True)

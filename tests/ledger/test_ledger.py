@@ -224,6 +224,38 @@ async def test_trouble_is_told_once_tried_again_and_costs_nothing() -> None:
     assert logs[0]["error"] == "the disk is full"
 
 
+async def test_files_that_are_lost_in_use_are_reported_until_all_is_well(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    await desk.ledger.open()
+    desk.see(COUNTED, job(cost_dollars=2.0))
+    await desk.ledger.run()
+    (tmp_path / "ledger.sqlite3").write_bytes(b"overwritten")
+    with capture_logs() as logs:
+        desk.see(job(cost_dollars=3.0))
+        for _ in range(3):
+            desk.now += RETRY_SECONDS
+            await desk.ledger.run()
+        assert desk.costs == [2, 3]
+        assert [(run.succeeded, run.lost, run.waiting) for run in desk.runs[1:]] == [
+            (False, True, 1)
+        ] * 3
+        (tmp_path / "ledger.sqlite3").unlink()
+        desk.now += RETRY_SECONDS
+        await desk.ledger.run()
+        assert [(run.succeeded, run.lost, run.waiting) for run in desk.runs[4:]] == [
+            (True, False, 0)
+        ]
+        await desk.ledger.run()
+        assert len(desk.runs) == 5
+    assert [line["event"] for line in logs] == [
+        "ledger_failing",
+        "ledger_rescued",
+        "ledger_recovered",
+    ]
+    assert "ledger.sqlite3 was overwritten while in use" in logs[0]["error"]
+    await desk.ledger.close()
+
+
 async def test_a_write_that_is_given_up_on_loses_nothing(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     await desk.ledger.open()
@@ -255,7 +287,7 @@ async def test_what_can_only_be_read_is_shown_and_goes_on_when_it_can_be_written
         with trouble(open_folder):
             await desk.ledger.open()
             await desk.ledger.run()
-            assert desk.cost() == 2
+            assert desk.cost() is None
             desk.see(COUNTED, job(cost_dollars=2.5), job("j-2", cost_dollars=1.0))
             for _ in range(2):
                 desk.now += RETRY_SECONDS
@@ -265,13 +297,14 @@ async def test_what_can_only_be_read_is_shown_and_goes_on_when_it_can_be_written
         desk.see(job("j-2", cost_dollars=1.5))
         desk.now += RETRY_SECONDS
         await desk.ledger.run()
-    assert desk.costs == [2, 4]
+    assert desk.costs == [3.5, 4]
     await desk.ledger.close()
     failing, recovered = logs
     assert (failing["event"], recovered["event"]) == ("ledger_failing", "ledger_recovered")
     assert failing["error"].endswith("; it can be read only, and what is seen waits")
     after = Desk(open_folder)
     await after.ledger.open()
+    after.see(COUNTED)
     await after.ledger.run()
     assert after.costs == [4]
     await after.ledger.close()
@@ -300,6 +333,7 @@ async def test_the_last_sightings_are_written_when_it_closes(tmp_path: Path) -> 
     await desk.ledger.close()
     again = Desk(tmp_path)
     await again.ledger.open()
+    again.see(COUNTED)
     await again.ledger.run()
     assert again.cost() == 2
     await again.ledger.close()

@@ -18,6 +18,7 @@ from ledger.store_rig import (
     MINUTE,
     NOW,
     job,
+    names,
     numbered,
     points_after,
     seen,
@@ -28,6 +29,7 @@ from msgspec.structs import replace
 
 from trainwave_exporter.ledger import curve, file
 from trainwave_exporter.ledger.entry import (
+    UTILIZATION_BUCKET,
     Correction,
     Curve,
     IdleInterval,
@@ -44,6 +46,7 @@ from trainwave_exporter.ledger.entry import (
 )
 from trainwave_exporter.ledger.store import (
     BALANCES_KEPT,
+    IDLE_INTERVALS_KEPT,
     Balance,
     Batch,
     ClosedRun,
@@ -147,7 +150,7 @@ def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
     with closing(Store.open(folder)) as store:
         for number in range(1, 9):
             store.write(numbered(number))
-    assert [path.name for path in folder.iterdir()] == [file.NAME]
+    assert names(folder) == {file.NAME}
     with closing(Store.open(folder)) as store:
         assert store.load() == state_after(8)
         assert store.story("j-7") == Story(
@@ -411,6 +414,75 @@ def test_pruning_gives_its_room_back(tmp_path: Path) -> None:
     with closing(Store.open(tmp_path)) as store:
         assert store.prune(NOW + DAY) == len(points) - 2
     assert (tmp_path / file.NAME).stat().st_size < size / 4
+
+
+def use(store: Store, job_id: str = "j-1") -> tuple[list[int], list[int]]:
+    """Return when the idle intervals and the utilization buckets begin that are kept of a job."""
+    return (
+        [interval.begin for interval in store.idle_intervals(job_id)],
+        [bucket.begin for bucket in store.utilization(job_id)],
+    )
+
+
+def test_pruning_drops_the_use_of_earlier_times_and_what_was_corrected_then(store: Store) -> None:
+    run = ClosedRun("j-1", Run(0, Life(0, 0, 1), 2))
+    store.write(
+        Batch(
+            jobs=[job("j-1", run=1, cost_base=5), job("j-2")],
+            series=[SeriesEntry(labels=LABELS, totals=Totals(cost=2, waste_idle=1))],
+            corrections=(7, 8),
+            runs=[run],
+            idled=[Idled("j-1", IdleInterval(NOW + at, NOW + at + 9, 1, 1)) for at in (0, 10, 20)],
+            used=[
+                Used(name, UtilizationBucket(NOW + at, 1, 1))
+                for at in (0, UTILIZATION_BUCKET)
+                for name in ("j-1", "j-2")
+            ],
+            corrected=[Correction("j-1", NOW + at, NOW, 3) for at in (10, 20)],
+        )
+    )
+    store.prune(NOW + 15)
+    assert use(store) == ([NOW + 10, NOW + 20], [NOW + UTILIZATION_BUCKET])
+    assert use(store, "j-2") == ([], [NOW + UTILIZATION_BUCKET])
+    assert [correction.at for correction in store.corrections(0, 2 * NOW)] == [NOW + 20]
+    # The sums, and which run is the present one, outlive what they were made of.
+    assert store.load().corrections == (7, 8)
+    assert store.load().series[0].totals == Totals(cost=2, waste_idle=1)
+    story = store.story("j-1")
+    assert story is not None
+    earlier = [earlier.run for earlier in story.earlier]
+    assert (story.entry.run, story.entry.cost_base, earlier) == (1, 5, [run.run])
+
+
+def test_no_job_keeps_utilization_of_more_than_two_weeks(store: Store) -> None:
+    store.write(Batch(jobs=[job("j-1"), job("j-2")]))
+    for begin in range(NOW, NOW + 15 * DAY, DAY):
+        store.write(Batch(used=[Used("j-1", UtilizationBucket(begin, 1, 1))]))
+    store.write(Batch(used=[Used("j-2", UtilizationBucket(NOW, 1, 1))]))
+    assert use(store)[1] == list(range(NOW, NOW + 15 * DAY, DAY))
+    store.write(Batch(used=[Used("j-1", UtilizationBucket(NOW + 15 * DAY, 1, 1))]))
+    assert use(store)[1] == list(range(NOW + DAY, NOW + 16 * DAY, DAY))
+    assert use(store, "j-2")[1] == [NOW]
+    store.bound(NOW + 14 * DAY)
+    assert use(store, "j-2")[1] == [NOW]
+    store.bound(NOW + 14 * DAY + 1)
+    assert use(store, "j-2")[1] == []
+
+
+def test_no_job_keeps_more_idle_intervals_than_the_newest_thousand(store: Store) -> None:
+    for name, number in (("j-1", IDLE_INTERVALS_KEPT + 3), ("j-2", IDLE_INTERVALS_KEPT)):
+        intervals = [IdleInterval(NOW + at, NOW + at + 1, 1, 1) for at in range(number)]
+        store.write(Batch(jobs=[job(name)], idled=[Idled(name, each) for each in intervals]))
+    store.bound(NOW)
+    assert use(store)[0] == [NOW + at for at in range(3, IDLE_INTERVALS_KEPT + 3)]
+    assert use(store, "j-2")[0] == [NOW + at for at in range(IDLE_INTERVALS_KEPT)]
+
+
+def test_bounds_change_nothing_else(store: Store) -> None:
+    store.write(numbered(1))
+    store.bound(NOW + 999 * DAY)
+    assert store.load() == state_after(1)
+    assert store.pruned_before is None
 
 
 # Speed

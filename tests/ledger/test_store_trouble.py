@@ -18,10 +18,21 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger.store_rig import NOW, job, locked, numbered, process, read_only, sighting, state_after
+from ledger.store_rig import (
+    NOW,
+    job,
+    locked,
+    log_kept,
+    names,
+    numbered,
+    process,
+    read_only,
+    sighting,
+    state_after,
+)
 
 from trainwave_exporter.ledger.entry import Meter
-from trainwave_exporter.ledger.errors import StoreError, UnfitStoreError
+from trainwave_exporter.ledger.errors import LostStoreError, StoreError, UnfitStoreError
 from trainwave_exporter.ledger.file import NAME
 from trainwave_exporter.ledger.schema import STEPS
 from trainwave_exporter.ledger.store import Batch, Point, Store
@@ -46,7 +57,8 @@ def whole() -> bytes:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Return the ledger's files in a folder, but the one that SQLite makes up anew of the log."""
-    return {p.name: p.read_bytes() for p in folder.glob(f"{NAME}*") if not p.name.endswith("-shm")}
+    found = {name for name in names(folder) if name.startswith(NAME)} - {f"{NAME}-shm"}
+    return {name: (folder / name).read_bytes() for name in found}
 
 
 def leave(folder: Path, left: Path) -> None:
@@ -141,6 +153,13 @@ def test_a_ledger_has_a_version(tmp_path: Path, version: int) -> None:
     assert f"is damaged (of version {version}); move" in refused(tmp_path)
 
 
+def test_a_ledger_without_what_there_is_one_of_is_damaged(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(filled(tmp_path), isolation_level=None)) as connection:
+        connection.execute("DELETE FROM ledger")
+    for attempt in (Store.open, Store.open_for_reading):
+        assert "is damaged (its table ledger has no row); move" in unfit(attempt, tmp_path)
+
+
 def test_a_damaged_header_is_found_at_the_start(tmp_path: Path) -> None:
     damage(filled(tmp_path), 47, 1)  # the format of the schema
     assert "is damaged (unsupported file format)" in refused(tmp_path)
@@ -161,7 +180,7 @@ def test_nothing_is_laid_beside_a_file_that_is_not_used(tmp_path: Path) -> None:
     path.write_bytes(whole())
     damage(path, 68, 4)  # whose it is
     unfit(Store.open, tmp_path)
-    assert list(tmp_path.iterdir()) == [path]
+    assert names(tmp_path) == {NAME}
 
 
 def test_half_a_ledger_is_damaged(tmp_path: Path) -> None:
@@ -173,7 +192,7 @@ def test_half_a_ledger_is_damaged(tmp_path: Path) -> None:
 def test_a_damaged_ledger_with_a_log_keeps_both(tmp_path: Path) -> None:
     lived, copied = tmp_path / "lived", tmp_path / "copied"
     filled(lived)
-    with closing(Store.open(lived)) as store:
+    with closing(Store.open(lived)) as store, log_kept(lived):
         store.write(numbered(2))
         leave(lived, copied)
     damage(copied / NAME, (copied / NAME).stat().st_size // 2, 20_000)
@@ -206,7 +225,8 @@ def test_damage_that_comes_later_is_an_error_then_and_unfit_at_the_next_start(
     with closing(Store.open(tmp_path)) as store:
         damage(path, 4096, path.stat().st_size - 4096)
         failing(store.load, rf"^{path}: .*malformed$")
-        failing(lambda: store.write(Batch(jobs=[job("more-7")])), r"malformed$")
+        with pytest.raises(LostStoreError, match=f"^{path} was overwritten while in use$"):
+            store.write(Batch(jobs=[job("more-7")]))
         failing(lambda: list(store.stories(0, NOW)), r"malformed$")
         failing(lambda: store.story("more-7"), r"malformed$")
         failing(lambda: store.jobs(["more-7"]), r"malformed$")
@@ -235,7 +255,7 @@ def test_a_copy_restored_from_a_backup_is_as_good_as_before(tmp_path: Path) -> N
     with closing(Store.open(tmp_path / "copied")) as store:
         assert store.load() == state_after(1)
         store.write(numbered(2))
-        assert (tmp_path / "copied" / f"{NAME}-wal").stat().st_size > 0
+        assert (tmp_path / "copied" / f"{NAME}-wal").exists()
         with closing(Store.open_for_reading(tmp_path / "copied")) as reader:
             assert reader.load() == state_after(2)
 
@@ -309,7 +329,7 @@ def test_what_a_killed_exporter_left_read_only_is_not_taken_to_be_writable(
     """It can be opened, but would then stay read-only even when it can be written again."""
     lived, left = open_folder / "lived", open_folder / "left"
     left.mkdir()
-    with closing(Store.open(lived)) as store:
+    with closing(Store.open(lived)) as store, log_kept(lived):
         store.write(numbered(1))
         for path in lived.iterdir():
             (left / path.name).write_bytes(path.read_bytes())
@@ -353,6 +373,23 @@ def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path) -> None:
         assert store.load() == state_after(2)
 
 
+def test_what_only_the_log_has_room_for_is_written_all_the_same(tmp_path: Path) -> None:
+    """It goes into the file when that has room again; until then, both together are the ledger."""
+    path = filled(tmp_path)
+    more = Batch(jobs=[job(f"yet-more-{i}", over_seen=NOW) for i in range(200)])
+    with closing(Store.open(tmp_path)) as store:
+        with room_up_to(path.stat().st_size):
+            store.write(more)
+            assert (tmp_path / f"{NAME}-wal").stat().st_size > 0
+            assert len(store.jobs(["yet-more-0", "yet-more-199"])) == 2
+            store.check()
+            leave(tmp_path, tmp_path / "left")
+        store.write(Batch())
+        assert (tmp_path / f"{NAME}-wal").stat().st_size == 0
+    with closing(Store.open(tmp_path / "left")) as store:
+        assert len(store.jobs(["yet-more-0", "yet-more-199"])) == 2
+
+
 def test_what_is_written_to_a_full_disk_is_gone_when_the_process_dies(tmp_path: Path) -> None:
     left = tmp_path / "left"
     with closing(Store.open(tmp_path)) as store:
@@ -370,7 +407,7 @@ def test_a_new_ledger_on_a_full_disk_can_be_tried_again(tmp_path: Path) -> None:
             failing(lambda: Store.open(tmp_path), "disk I/O error|full")
         assert not (tmp_path / NAME).exists()
     Store.open(tmp_path).close()
-    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+    assert names(tmp_path) == {NAME}
 
 
 def test_a_database_that_may_not_grow_loses_nothing_either() -> None:
@@ -387,7 +424,7 @@ def test_a_database_that_may_not_grow_loses_nothing_either() -> None:
 
 def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
     left = tmp_path / "left"
-    with closing(Store.open(tmp_path)) as store:
+    with closing(Store.open(tmp_path)) as store, log_kept(tmp_path):
         store.write(numbered(1))
         leave(tmp_path, left)
     with room_up_to(0):  # a log that was left is read with the help of another file
@@ -413,7 +450,7 @@ def test_what_an_attempt_to_make_a_ledger_left_is_cleared_away(tmp_path: Path) -
     for end in ("", "-journal", "-wal"):
         (tmp_path / f"{NAME}.new{end}").write_text("half of it")
     Store.open(tmp_path).close()
-    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+    assert names(tmp_path) == {NAME}
 
 
 def test_another_connection_that_holds_the_database_is_waited_out(tmp_path: Path) -> None:
@@ -475,7 +512,7 @@ def test_a_reader_in_another_process_sees_what_was_written(tmp_path: Path) -> No
 
 def test_the_ledger_of_an_exporter_that_was_killed_can_be_read(tmp_path: Path) -> None:
     left = tmp_path / "left"
-    with closing(Store.open(tmp_path)) as store:
+    with closing(Store.open(tmp_path)) as store, log_kept(tmp_path):
         store.write(numbered(1))
         leave(tmp_path, left)
     for _ in range(2):
@@ -513,4 +550,4 @@ def test_a_report_lays_nothing_beside_a_ledger_that_nobody_has_open(tmp_path: Pa
         store.write(numbered(1))
     with closing(Store.open_for_reading(tmp_path)) as store:
         assert store.load() == state_after(1)
-        assert [found.name for found in tmp_path.iterdir()] == [NAME]
+        assert names(tmp_path) == {NAME}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from trainwave_exporter.api import TrainwaveError
 from trainwave_exporter.model import ClockSkew, Exchange, LedgerRun
-from trainwave_exporter.overview.advice import ADVICE, STORE
+from trainwave_exporter.overview.advice import ADVICE, STORE, STORE_LOST
 from trainwave_exporter.overview.troubles import KINDS_KEPT, Troubles
 
 
@@ -23,7 +23,7 @@ def leaves(kind: type[TrainwaveError]) -> Iterator[str]:
 
 
 def test_there_is_advice_for_every_error_there_can_be() -> None:
-    assert set(ADVICE) == {*leaves(TrainwaveError), STORE}
+    assert set(ADVICE) == {*leaves(TrainwaveError), STORE, STORE_LOST}
     assert all(advice.meaning.endswith(".") for advice in ADVICE.values())
     assert all(advice.remedy.endswith(".") for advice in ADVICE.values())
 
@@ -55,6 +55,14 @@ def test_a_ledger_that_cannot_be_written_is_the_exporters_own_trouble() -> None:
     assert (told.account, told.place, told.outcome) == ("", "ledger", STORE)
 
 
+def test_a_ledger_whose_file_is_lost_is_trouble_of_another_kind() -> None:
+    troubles = Troubles()
+    troubles.observe(ledger_run(succeeded=False, lost=True), 1.0)
+    (told,) = troubles.newest()
+    assert (told.account, told.place, told.outcome) == ("", "ledger", STORE_LOST)
+    assert "ledger.sqlite3.rescued" in told.remedy
+
+
 def test_of_each_account_the_kinds_met_last_are_kept() -> None:
     troubles = Troubles()
     troubles.observe(exchange("timeout", account="other"), 0.0)
@@ -69,5 +77,7 @@ def test_of_each_account_the_kinds_met_last_are_kept() -> None:
     assert [told.account for told in troubles.newest()] == ["other"]
 
 
-def ledger_run(*, succeeded: bool) -> LedgerRun:
-    return LedgerRun(succeeded=succeeded, seconds=0.1, finished_at=1.0, waiting=0, size_bytes=0)
+def ledger_run(*, succeeded: bool, lost: bool = False) -> LedgerRun:
+    return LedgerRun(
+        succeeded=succeeded, seconds=0.1, finished_at=1.0, waiting=0, size_bytes=0, lost=lost
+    )

@@ -27,6 +27,7 @@ from trainwave_exporter.model import (
     Readings,
     Record,
     Spend,
+    UnknownFigure,
     Waste,
 )
 
@@ -170,3 +171,7 @@ class LedgerWorld:
         record = self.shown.get((Idleness, job_id))
         assert record is None or isinstance(record, Idleness)
         return record
+
+    def unknown(self) -> set[tuple[str, str, str]]:
+        """Return which figures are said to be unknown: figure, name, reason."""
+        return {(u.figure, u.name, u.reason) for u in self.all(UnknownFigure)}

@@ -288,6 +288,11 @@ def ledger_runs(own: Instruments) -> Callable[[LedgerRun], None]:
         "ledger_waiting_jobs", "Jobs whose last sighting the ledger has not written down yet."
     )
     size = own.gauge("ledger_size_bytes", "Size of all that the ledger stores.")
+    lost = own.gauge(
+        "ledger_lost",
+        "1 while the ledger is written to another file, as its own was removed, replaced or"
+        " overwritten by another program; else 0.",
+    )
 
     def observe(fact: LedgerRun) -> None:
         for succeeded, outcome in _OUTCOMES.items():
@@ -295,6 +300,7 @@ def ledger_runs(own: Instruments) -> Callable[[LedgerRun], None]:
         duration().set(fact.seconds)
         waiting().set(fact.waiting)
         size().set(fact.size_bytes)
+        lost().set(fact.lost)
         if fact.succeeded:
             success().set(fact.finished_at)
 

@@ -12,11 +12,11 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trainwave_exporter.ledger.entry import JobEntry, Labels, SeriesEntry, Totals
+from trainwave_exporter.ledger.entry import JobEntry, Labels, Meter, SeriesEntry, Totals
 from trainwave_exporter.ledger.idleness import abandoned
 from trainwave_exporter.ledger.observe import observe
 from trainwave_exporter.ledger.rules import Rules
-from trainwave_exporter.ledger.store import Batch, Idled, State, Used
+from trainwave_exporter.ledger.store import Batch, Idled, Point, State, Used
 from trainwave_exporter.ledger.units import microdollars, milliseconds
 from trainwave_exporter.model import Job
 
@@ -49,6 +49,7 @@ class Book:
         self.dearest = state.dearest
         """The highest price ever seen of a job, micro-dollars an hour; 0: none was."""
         self._opened = dict(state.opened)
+        self._counted_before = dict(state.counted_before)
         self._hidden = {
             labels: self.unopened
             for labels, entry in self.series.items()
@@ -95,11 +96,14 @@ class Book:
         stored: Mapping[str, JobEntry],
         counted: Mapping[str, int],
         now: int,
+        regaining: frozenset[str] = frozenset(),
     ) -> Batch:
         """Return what is to be written after these jobs were seen.
 
         ``stored``: what the store knows of the `unknown` among them. ``counted``: the accounts all
-        of whose jobs are listed, and since when. Times are milliseconds.
+        of whose jobs are listed, and since when. ``regaining``: accounts of a restored ledger that
+        have not caught up yet: what is found of them was most likely counted before, so it is
+        counted under the same labels, and shown as a whole. Times are milliseconds.
         """
         dearest = max([self.dearest, *(_price(item.job) for item in seen.values())])
         outcomes = [
@@ -124,10 +128,15 @@ class Book:
             asked = entry.id not in seen or seen[entry.id].shown
             asked_since = max(entry.first_seen, counted.get(entry.account, now))
             patient = (
-                asked and entry.account in self._accounts and abs(now - asked_since) < PATIENCE
+                (asked or entry.account in regaining)
+                and entry.account in self._accounts
+                and abs(now - asked_since) < PATIENCE
             )
             left = entry if asked else abandoned(entry)
-            counted_entry = count.entered(before, left, patient=patient)
+            if before is None and self._is_counted(left):
+                counted_entry = replace(left, series=left.labels)
+            else:
+                counted_entry = count.entered(before, left, patient=patient)
             if counted_entry != before:
                 jobs[entry.id] = counted_entry
         opened = self._whole(jobs, counted, now)
@@ -137,7 +146,7 @@ class Book:
             dropped=tuple(drop for outcome in outcomes for drop in outcome.dropped),
             idled=tuple(Idled(o.entry.id, interval) for o in outcomes for interval in o.idled),
             used=tuple(Used(o.entry.id, bucket) for o in outcomes for bucket in o.used),
-            series=self._opened_series(count.series, jobs, opened, now),
+            series=self._opened_series(count.series, jobs, opened, regaining, now),
             corrections=(up, down) if (up, down) != self.corrections else None,
             corrected=corrected,
             runs=[outcome.closed for outcome in outcomes if outcome.closed is not None],
@@ -153,9 +162,9 @@ class Book:
             else:
                 self._uncounted.discard(entry.id)
         for job_id, item in seen.items():
-            if not item.shown:
+            if not item.shown and job_id not in self._uncounted:
                 self._entries.pop(job_id, None)
-        tellers = _tellers(batch.jobs)
+        tellers = accounts_by_labels(batch.jobs)
         for series in batch.series:
             self.series[series.labels] = series
             if series.opened_at is None:
@@ -179,23 +188,57 @@ class Book:
 
         Jobs that came after the first list of all may still wait to be counted.
         """
+        whole = self._listed(jobs, counted, now)
+        return {account: now for account in self.unopened if account in whole}
+
+    def listed(self, batch: Batch, counted: Mapping[str, int], now: int) -> frozenset[str]:
+        """Return the accounts all of whose listed jobs are counted with this batch."""
+        return self._listed({entry.id: entry for entry in batch.jobs}, counted, now)
+
+    def _listed(
+        self, jobs: Mapping[str, JobEntry], counted: Mapping[str, int], now: int
+    ) -> frozenset[str]:
         waited_for = {
             entry.account
             for job_id in self._uncounted | jobs.keys()
             if (entry := jobs.get(job_id) or self._entries[job_id]).series is None
             and entry.first_seen <= counted.get(entry.account, now)
         }
-        return {
-            account: now
-            for account in self.unopened
-            if account in counted and account not in waited_for
-        }
+        return frozenset(counted.keys() - waited_for)
+
+    def _is_counted(self, entry: JobEntry) -> bool:
+        """Whether a job that is not known was counted all the same, before a ledger was lost."""
+        before = self._counted_before.get(entry.account)
+        return before is not None and entry.over and (entry.life.created or 0) < before
+
+    def held(self) -> Batch:
+        """Return all that is in memory, as it was last written."""
+        curves = [
+            (entry, meter, curve)
+            for entry in self._entries.values()
+            for meter, curve in ((Meter.COST, entry.cost), (Meter.GPU, entry.gpu))
+            if curve is not None
+        ]
+        return Batch(
+            jobs=tuple(self._entries.values()),
+            points=tuple(
+                Point(entry.id, meter, curve.anchor, entry.run) for entry, meter, curve in curves
+            ),
+            series=tuple(self.series.values()),
+            corrections=self.corrections,
+            opened=tuple(self._opened.items()),
+        )
+
+    def lost(self, now: int) -> None:
+        """Count no job a second time of which the ledger, as it was lost, knew before ``now``."""
+        self._counted_before = dict.fromkeys(self._opened, now)
 
     def _opened_series(
         self,
         grown: Mapping[Labels, SeriesEntry],
         jobs: Mapping[str, JobEntry],
         opened: Mapping[str, int],
+        regaining: frozenset[str],
         now: int,
     ) -> tuple[SeriesEntry, ...]:
         """Return the series to be written, with those opened whose time has come.
@@ -204,7 +247,7 @@ class Book:
         begins at zero, and stays there until it was seen; where the exporter stopped meanwhile, it
         begins anew.
         """
-        tellers = _tellers(jobs.values())
+        tellers = accounts_by_labels(jobs.values())
         unopened = self.unopened - opened.keys()
         waiting = self._hidden.keys() | self._opening
         series = {labels: self.series[labels] for labels in waiting} | dict(grown)
@@ -217,7 +260,8 @@ class Book:
             elif entry.opened_at is None:
                 awaited = self._hidden.get(labels, frozenset()) | tellers.get(labels, frozenset())
                 if awaited.isdisjoint(unopened):
-                    history = labels in self._hidden or not awaited.isdisjoint(opened)
+                    past = opened.keys() | regaining
+                    history = labels in self._hidden or not awaited.isdisjoint(past)
                     series[labels] = replace(entry, opened_at=0 if history else now)
         return tuple(entry for labels, entry in series.items() if entry != self.series.get(labels))
 
@@ -226,7 +270,7 @@ def _price(job: Job) -> int:
     return microdollars(job.hourly_cost_dollars or 0.0)
 
 
-def _tellers(entries: Iterable[JobEntry]) -> dict[Labels, frozenset[str]]:
+def accounts_by_labels(entries: Iterable[JobEntry]) -> dict[Labels, frozenset[str]]:
     """Return which accounts tell of jobs that are counted under the same labels."""
     tellers: dict[Labels, frozenset[str]] = {}
     for entry in entries:

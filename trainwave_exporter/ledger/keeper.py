@@ -14,10 +14,10 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger import records
-from trainwave_exporter.ledger.book import PATIENCE, Book, Seen
+from trainwave_exporter.ledger.book import PATIENCE, Book, Seen, accounts_by_labels
 from trainwave_exporter.ledger.budget import Budget
-from trainwave_exporter.ledger.entry import SeriesEntry
-from trainwave_exporter.ledger.errors import StoreError, UnfitStoreError
+from trainwave_exporter.ledger.catch_up import CatchUp
+from trainwave_exporter.ledger.errors import LostStoreError, StoreError, UnfitStoreError
 from trainwave_exporter.ledger.live import Live
 from trainwave_exporter.ledger.outlook import Outlook
 from trainwave_exporter.ledger.records import Showcase
@@ -35,6 +35,7 @@ from trainwave_exporter.model import (
     KnownRun,
     Organization,
     Project,
+    UnknownFigure,
 )
 
 OUTLOOK: Final = milliseconds(10)
@@ -121,6 +122,15 @@ class Keeper:
         self._writable = False
         self._booked_at: int | None = None
         self._book: Book | None = None
+        self._lost: str | None = None
+        """How the file of the ledger was lost, while another one is written in its place."""
+        self._catch_up = CatchUp(terms.accounts)
+        self._waiting = True
+        """Whether counters were hidden when they were last looked at."""
+        self._regained = False
+        """Whether the ledger was restored: it knows less than what was last written there."""
+        self._unknown: dict[str, UnknownFigure] = {}
+        """Accounts whose counters are not shown."""
         self._outlook = Outlook(terms.budgets)
         self._live = Live()
         self._showcase = Showcase()
@@ -158,6 +168,8 @@ class Keeper:
             return
         self._terms = terms
         self._outlook.retune(terms.budgets)
+        self._catch_up.retune(terms.accounts)
+        self._waiting = True
         self._counted = {name: at for name, at in self._counted.items() if name in terms.accounts}
         if self._book is not None:
             self._book.retune(terms.accounts, terms.rules)
@@ -167,12 +179,14 @@ class Keeper:
     def open(self) -> None:
         """Open the store, if it is not. Raises `StoreError`, or `UnfitStoreError`.
 
-        Where it can only be read now, that is an error, too; but what it holds is shown.
+        Where it can only be read now, that is an error, too; but what it holds is made use of.
         """
-        if self._writable:
-            return
-        if self._store is not None:
-            self._store.check_place()  # by another file, what is shown might fall
+        if self._writable and self._store is not None:
+            if self._store.displaced is None or not self._store.place_is_free:
+                return
+            self._let_go()  # what was rescued becomes the ledger
+        elif self._store is not None:
+            self._store.check()  # by another file, what is shown might fall
         try:
             store = self._open_store()
         except UnfitStoreError:
@@ -183,6 +197,13 @@ class Keeper:
             raise StoreError(f"{error}; it can be read only, and what is seen waits") from None
         self._begin(store)
         self._writable = True
+        self._lost = None
+
+    def _let_go(self) -> None:
+        """Close the store, to open it anew."""
+        self.close()
+        self._store = None
+        self._writable = False
 
     def _read(self) -> bool:
         """Have the store open at least to be read, and return whether it is."""
@@ -194,7 +215,7 @@ class Keeper:
     def _begin(self, store: Store) -> None:
         """Go by this store from now on, which may hold more than the one before."""
         try:
-            state = store.load()
+            state, accounts = store.load(), store.accounts_by_labels()
         except StoreError:
             store.close()
             raise
@@ -203,9 +224,8 @@ class Keeper:
         self._book = Book(state, self._terms.accounts, self._terms.rules)
         self._projects = {project.id: project for project in state.projects}
         self._outlook.begin(state.balances)
-        for series in state.series:
-            self._show_series(series)
-        self._show_corrections(*self._book.corrections)
+        self._catch_up.begin(accounts)
+        self._regained = store.restored
 
     def close(self) -> None:
         """Close the store."""
@@ -238,11 +258,19 @@ class Keeper:
 
     def write(self, seen: Sightings, now: int) -> None:
         """Write down what was seen. Raises `StoreError` when that cannot be done now."""
-        self.open()
+        try:
+            self.open()
+        except StoreError:
+            self._foresee(seen, now)
+            raise
         book, store = self._book, self._store
         assert book is not None and store is not None  # noqa: S101, PT018 - it is open
-        stored = store.jobs(book.unknown(seen.jobs))
-        batch = book.plan(seen.jobs, stored, self._counted, now)
+        try:
+            store.check()
+        except LostStoreError as lost:
+            self._save(lost, book, store, now)
+            raise LostStoreError(self._lost or f"{lost}; opened anew, it holds all") from None
+        batch = self._plan(book, store, seen, now)
         projects = {p.id: _project(p) for p in seen.projects.values()}
         balances = [_balance(organization) for organization in seen.organizations.values()]
         batch = replace(
@@ -255,9 +283,78 @@ class Keeper:
         book.adopt(batch, seen.jobs)
         self._projects |= projects
         self._show_books(batch, seen.jobs, seen.hidden)
+        self._show_counters(book, batch, now)
         self._outlook.seen(batch.jobs, store)
         self._booked_at = now
         self._tidy(book, store, now)
+        if self._lost is not None:
+            raise LostStoreError(self._lost)
+
+    def _plan(self, book: Book, store: Store, seen: Sightings, now: int) -> Batch:
+        stored = store.jobs(book.unknown(seen.jobs))
+        regaining = self._catch_up.behind if self._regained else frozenset()
+        return book.plan(seen.jobs, stored, self._counted, now, regaining)
+
+    def _save(self, lost: LostStoreError, book: Book, store: Store, now: int) -> None:
+        """Keep what a lost file held. Raises `LostStoreError` where that cannot be written."""
+        if lost.on_disk:
+            self._let_go()
+            return
+        held = replace(book.held(), projects=tuple(self._projects.values()))
+        try:
+            self._store = store.rescue(lost, held, now)
+        except StoreError as error:
+            text = f"{lost}, and what it held cannot be written elsewhere: {error}"
+            raise LostStoreError(text) from None
+        if not lost.readable:
+            book.lost(now)
+            self._outlook.begin(())
+        self._lost = (
+            f"{lost}; the exporter goes on in {self._store.displaced}, which becomes the ledger"
+            " as soon as nothing bears its name, or at the next start"
+        )
+
+    def _foresee(self, seen: Sightings, now: int) -> None:
+        """Show what a ledger that can only be read will hold when all that was seen is written.
+
+        Once: until then, counters stand still.
+        """
+        book, store = self._book, self._store
+        if book is None or store is None or not self._catch_up.behind or not self._counted:
+            return
+        # Times stand still, too, so that nothing is counted under labels that may yet change.
+        batch = self._plan(book, store, seen, min(now, *self._counted.values()))
+        self._show_counters(book, batch, now)
+
+    def _show_counters(self, book: Book, batch: Batch, now: int) -> None:
+        """Show what the books count as of this batch, as far as it has caught up."""
+        catch_up = self._catch_up
+        catch_up.include(accounts_by_labels(batch.jobs))
+        more = catch_up.caught_up(book.listed(batch, self._counted, now))
+        changed = {series.labels: series for series in batch.series}
+        if more or self._waiting:
+            changed = book.series | changed
+        for labels, series in changed.items():
+            if series.opened_at is not None and not catch_up.waits(labels, now):
+                self._showcase.show(records.spend(series))
+        self._waiting = catch_up.waits_for_any(now)
+        if not self._waiting:
+            up, down = batch.corrections or book.corrections
+            self._showcase.show(Corrections(up=dollars(up), down=dollars(down)))
+
+    def _show_unknown(self) -> None:
+        """Say of which accounts the counters are not shown, and why."""
+        reason = "ledger_catching_up" if self._writable else "ledger_unavailable"
+        unknown = {
+            figure.key: figure
+            for account in self._catch_up.behind
+            for figure in [UnknownFigure(figure="spend", name=account, reason=reason)]
+        }
+        for key in self._unknown.keys() - unknown.keys():
+            self._showcase.hide(UnknownFigure, key)
+        for figure in unknown.values():
+            self._showcase.show(figure)
+        self._unknown = unknown
 
     def _tidy(self, book: Book, store: Store, now: int) -> None:
         """Drop what is too old, now and then; not by a clock that was just set."""
@@ -267,12 +364,14 @@ class Keeper:
         elif since >= TIDYING:
             self._tidied_at = now
             book.forget(now - FORGETTING)
+            store.bound(now)
             if self._terms.retention:
                 store.prune(now - self._terms.retention)
 
     def reckon(self, now: int) -> None:
         """Work out what follows from the books. Raises `StoreError` when they cannot be read."""
         self._show_burn()
+        self._show_unknown()
         if not 0 <= now - self._reckoned_at < OUTLOOK:
             self._reckoned_at = now
             self._show_outlook(now)
@@ -282,10 +381,6 @@ class Keeper:
         return self._showcase.take()
 
     def _show_books(self, batch: Batch, seen: Mapping[str, Seen], hidden: Collection[str]) -> None:
-        for series in batch.series:
-            self._show_series(series)
-        if batch.corrections is not None:
-            self._show_corrections(*batch.corrections)
         for entry in batch.jobs:
             if entry.id not in hidden and (entry.id not in seen or seen[entry.id].shown):
                 idleness = records.idleness(entry, self._terms.rules)
@@ -294,13 +389,6 @@ class Keeper:
         for job_id, item in seen.items():
             if not item.shown:
                 self._showcase.hide(Idleness, job_id)
-
-    def _show_series(self, series: SeriesEntry) -> None:
-        if series.opened_at is not None:
-            self._showcase.show(records.spend(series))
-
-    def _show_corrections(self, up: int, down: int) -> None:
-        self._showcase.show(Corrections(up=dollars(up), down=dollars(down)))
 
     def _show_burn(self) -> None:
         silent = self._terms.accounts.keys() - self._counted.keys()
@@ -335,13 +423,22 @@ class Keeper:
             return
         self._look_up_undescribed(self._store)
         self._started_at = min(self._started_at or now, now)
-        opening = self._book.unopened
+        opening = self._book.unopened | self._catch_up.behind
         if opening & self._counted.keys() or (opening and now - self._started_at < PATIENCE):
             return  # what was spent is not known as a whole yet
+        if not self._writable:
+            return  # what was seen since the ledger was written is not in it
         known = self._terms.accounts.keys() <= self._counted.keys()
         runners = self._live.runners() if known else None
+        since = self._store.pruned_before or 0
         for status in self._outlook.budgets(self._store, runners, self._projects, now):
-            self._showcase.show(status)
+            unknown = UnknownFigure(figure="budget", name=status.name, reason="history_incomplete")
+            if status.begins_at < seconds(since):  # the ledger was lost, and part of the period
+                self._showcase.hide(BudgetStatus, status.key)
+                self._showcase.show(unknown)
+            else:
+                self._showcase.hide(UnknownFigure, unknown.key)
+                self._showcase.show(status)
 
 
 def _balance(organization: Organization) -> Balance | None:

@@ -15,7 +15,7 @@ import structlog
 from msgspec import Struct
 
 from trainwave_exporter.ledger.book import Seen
-from trainwave_exporter.ledger.errors import StoreError, UnfitStoreError
+from trainwave_exporter.ledger.errors import LostStoreError, StoreError, UnfitStoreError
 from trainwave_exporter.ledger.keeper import Keeper, Sightings, Terms
 from trainwave_exporter.ledger.observe import irrelevant
 from trainwave_exporter.ledger.store import Store
@@ -217,12 +217,13 @@ class Ledger:
         done = turn.result()
         if not done.written:
             self._seen = self._seen.after(seen)
+        recovered = done.written and self._failing_since is not None
         if done.error is not None:
             self._failed(done.error)
-        elif done.written:
+        elif recovered:
             self._recovered()
         self._untold += done.changes
-        if done.error is not None or (done.written and seen):
+        if done.error is not None or recovered or (done.written and seen):
             self._observe(
                 LedgerRun(
                     succeeded=done.written,
@@ -230,6 +231,7 @@ class Ledger:
                     finished_at=self._clock(),
                     waiting=len(self._seen.jobs),
                     size_bytes=done.size_bytes,
+                    lost=isinstance(done.error, LostStoreError),
                 )
             )
 
@@ -246,7 +248,6 @@ class Ledger:
             log.error("ledger_still_failing", seconds=seconds, error=str(error))
 
     def _recovered(self) -> None:
-        if self._failing_since is not None:
-            seconds = round(self._monotonic() - self._failing_since)
-            log.info("ledger_recovered", seconds=seconds)
+        seconds = round(self._monotonic() - (self._failing_since or 0.0))
+        log.info("ledger_recovered", seconds=seconds)
         self._failing_since = None

@@ -185,6 +185,7 @@ STEPS: Final = (
         PRIMARY KEY (job, at)
     ) WITHOUT ROWID;
     ALTER TABLE ledger ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE accounts ADD COLUMN counted_before INTEGER;
     """,
 )
 
@@ -200,8 +201,10 @@ def version(connection: sqlite3.Connection) -> int:
 
 
 def migrate(connection: sqlite3.Connection, steps: Sequence[str] = STEPS) -> None:
-    """Take the steps that a database lacks, each in a transaction of its own."""
-    for number in range(version(connection), len(steps)):
+    """Take the steps that a database lacks: all of them, or none."""
+    before = version(connection)
+    if before < len(steps):
+        script = ";".join(steps[before:])
         connection.executescript(
-            f"BEGIN IMMEDIATE; {steps[number]}; PRAGMA user_version = {number + 1}; COMMIT;"
+            f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {len(steps)}; COMMIT;"
         )

@@ -11,35 +11,41 @@ import os
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
-from weakref import finalize
 
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from trainwave_exporter.ledger import file, rows
+from trainwave_exporter.ledger import database, file, rescue, rows
 from trainwave_exporter.ledger.entry import (
     Correction,
     IdleInterval,
     JobEntry,
+    Labels,
     Meter,
     Run,
     SeriesEntry,
     Sighting,
     UtilizationBucket,
 )
-from trainwave_exporter.ledger.errors import StoreError
+from trainwave_exporter.ledger.errors import LostStoreError, StoreError
+from trainwave_exporter.ledger.guard import FileGuard
 from trainwave_exporter.ledger.units import DAY
 
 R = TypeVar("R")
 
 BALANCES_KEPT: Final = 3 * DAY
 """For how long told balances are kept."""
+UTILIZATION_KEPT: Final = 14 * DAY
+"""For how long utilization buckets are kept: no more than 4,032 of a job."""
+IDLE_INTERVALS_KEPT: Final = 1000
+"""How many idle intervals are kept of a job, the newest."""
+_RANDOM_BYTES: Final = 4
+"""By how much, at most, an opening raises the generation. Half a million openings fill a number."""
 _CHUNK: Final = 500
 """Ids in one query; SQLite takes no more than 999 in its older versions."""
 
@@ -135,6 +141,8 @@ class State(Struct, frozen=True):
     projects: tuple[ProjectEntry, ...]
     balances: tuple[Balance, ...]
     """In order of time."""
+    counted_before: dict[str, int] = {}
+    """Accounts whose jobs that are over and were created before then are counted, known or not."""
 
 
 class EarlierRun(Struct, frozen=True):
@@ -201,6 +209,25 @@ _DROP_OLD_POINTS: Final = """
         LIMIT 1 OFFSET 1
     )"""
 """All but the last two of each meter: these tell how it was billed when ``before`` came."""
+_DROP_OLD_DETAIL: Final = (
+    "DELETE FROM idle_intervals WHERE end < ?",
+    "DELETE FROM utilization WHERE begin < ?",
+    "DELETE FROM corrections WHERE at < ?",
+)
+_LOSE_DETAIL: Final = "UPDATE ledger SET pruned_before = max(ifnull(pruned_before, ?1), ?1)"
+_DROP_OLD_UTILIZATION: Final = "DELETE FROM utilization WHERE begin < ?"
+_OLD_UTILIZATION: Final = "SELECT 1 FROM utilization WHERE begin < ? LIMIT 1"
+_MANY_IDLE: Final = "SELECT 1 FROM idle_intervals GROUP BY job HAVING count(*) > ? LIMIT 1"
+_DROP_OLD_BUCKETS: Final = (
+    "DELETE FROM utilization WHERE job = (SELECT key FROM jobs WHERE id = ?) AND begin < ?"
+)
+_DROP_MORE_IDLE: Final = """
+    DELETE FROM idle_intervals WHERE (job, begin) IN (
+        SELECT job, begin FROM (
+            SELECT job, begin, row_number() OVER (PARTITION BY job ORDER BY begin DESC) AS place
+            FROM idle_intervals
+        ) WHERE place > ?
+    )"""
 _MOVED: Final = """
     WHERE max(ifnull(cost_last_at, 0), ifnull(gpu_last_at, 0)) >= ? AND (
         created IS NULL  -- it may have run long before it was seen
@@ -210,6 +237,9 @@ _UNDESCRIBED: Final = """
     SELECT id FROM jobs
     WHERE account = ? AND over_seen IS NOT NULL AND name IS NULL AND gpu_type = ''
     ORDER BY created DESC LIMIT ?"""
+_ACCOUNTS_BY_LABELS: Final = """
+    SELECT DISTINCT account, series_project_id, series_owner, series_gpu_type
+    FROM jobs WHERE series_owner IS NOT NULL"""
 _JOBS: Final = f"SELECT key, {', '.join(rows.JOB)} FROM jobs"  # noqa: S608 - our own names
 _SERIES: Final = f"SELECT {', '.join(rows.SERIES)} FROM series"  # noqa: S608 - our own names
 
@@ -218,14 +248,24 @@ class Store:
     """The ledger's database; opened with `open` or `open_for_reading`."""
 
     def __init__(
-        self, connection: sqlite3.Connection, path: Path | None = None, held: int | None = None
+        self,
+        connection: sqlite3.Connection,
+        place: Path | None = None,
+        path: Path | None = None,
+        hold: file.Hold | None = None,
     ) -> None:
-        """``path``: None in memory. ``held`` is let go of at the end (`file.hold`)."""
+        """``place``: where the ledger has to be; None in memory. ``path``: where it is.
+
+        ``hold``: what keeps others from its folder; None where it is only read.
+        """
         self._connection = connection
-        self._path = path
-        self._identity = None if path is None else file.identity(path)
-        # A store that is dropped without being closed must not hold its folder, either.
-        self._let_go = None if held is None else finalize(self, os.close, held)
+        self._place = place
+        self._path = path or place
+        self._hold = hold
+        self._generation = 0
+        self.restored = False
+        """Whether a ledger was written here before that knew more: this one was restored."""
+        self._guard = None if self._path is None else FileGuard(self._path)
 
     @classmethod
     def open(cls, folder: Path | None) -> Self:
@@ -235,22 +275,56 @@ class Store:
         """
         if folder is None:
             return cls(file.open_in_memory())
-        path = file.place_in(folder)
-        with file.trouble_with(path):
-            held = file.hold(path.parent)
-            with file.undone_on_failure(partial(os.close, held)):
-                return cls(file.open_to_write(path), path, held)
+        place = file.place_in(folder)
+        with database.trouble_with(place):
+            hold = file.Hold(place.parent)
+            with file.undone_on_failure(hold.close):
+                rescue.take_place(place)
+                return cls._opened(place, place, hold)
+
+    @classmethod
+    def _opened(cls, place: Path, path: Path, hold: file.Hold) -> Self:
+        connection = file.open_to_write(path)
+        with file.undone_on_failure(connection.close):
+            store = cls(connection, place, path, hold)
+            store._begin()
+            return store
+
+    def _begin(self) -> None:
+        """Begin a generation that no copy of this ledger comes to have, wherever it is used."""
+        assert self._place is not None and self._path is not None  # noqa: S101, PT018 - a file
+        found = file.generation(self._path, self._connection)
+        before = rescue.remembered(self._place)
+        self.restored = before > found
+        self._generation = max(before, found) + int.from_bytes(os.urandom(_RANDOM_BYTES), "big")
+        with self._transaction():
+            pass
 
     @classmethod
     def open_for_reading(cls, folder: Path) -> Self:
         """Open the ledger in a folder as it is now, while an exporter may go on writing it.
 
         Raises `UnfitStoreError` if it must not be used, `StoreError` if there is none, or it cannot
-        be read now.
+        be read now, or it is not what an exporter last wrote there.
         """
-        path = file.place_in(folder)
-        with file.trouble_with(path):
-            return cls(file.open_to_read(path), path)
+        place = file.place_in(folder)
+        with database.trouble_with(place):
+            rescued = rescue.rescued_of(place)
+            if rescued.exists():
+                raise StoreError(
+                    f"{place} was lost while in use, and what it held is in {rescued};"
+                    " start the exporter anew"
+                )
+            written = rescue.remembered(place)
+            connection = file.open_to_read(place)
+            with file.undone_on_failure(connection.close):
+                found = file.generation(place, connection)
+                if not rescue.is_what_was_written(place, found, written):
+                    raise StoreError(
+                        f"{place} is not what an exporter last wrote here (generation {written},"
+                        f" and not {found}), but was put in its place; start the exporter on it"
+                    )
+            return cls(connection, place)
 
     @property
     def size_bytes(self) -> int:
@@ -258,7 +332,17 @@ class Store:
         if self._path is None:
             with self._trouble():
                 return self._number("PRAGMA page_count") * self._number("PRAGMA page_size")
-        return sum(_size(part) for part in (self._path, file.wal_of(self._path)))
+        return sum(_size(part) for part in (self._path, database.wal_of(self._path)))
+
+    @property
+    def displaced(self) -> Path | None:
+        """The file written in place of the ledger's own, which was lost; None: it was not."""
+        return self._path if self._path != self._place else None
+
+    @property
+    def place_is_free(self) -> bool:
+        """Whether nothing bears the ledger's name: when it is opened anew, this store will."""
+        return self._place is not None and rescue.is_free(self._place)
 
     @property
     def pruned_before(self) -> int | None:
@@ -289,6 +373,11 @@ class Store:
                     Balance(*row)
                     for row in select("SELECT organization_id, at, micro FROM balances ORDER BY at")
                 ),
+                counted_before=dict(
+                    select(
+                        "SELECT name, counted_before FROM accounts WHERE counted_before IS NOT NULL"
+                    )
+                ),
             )
 
     def jobs(self, ids: Collection[str]) -> dict[str, JobEntry]:
@@ -301,6 +390,15 @@ class Store:
                 for row in self._connection.execute(f"{_JOBS} WHERE id IN ({marks})", chunk):
                     entry = rows.job_entry(row[1:])
                     found[entry.id] = entry
+        return found
+
+    def accounts_by_labels(self) -> dict[Labels, frozenset[str]]:
+        """Return which accounts last told of the jobs that are counted under each set of labels."""
+        found: dict[Labels, frozenset[str]] = {}
+        with self._trouble():
+            for account, *labels in self._connection.execute(_ACCOUNTS_BY_LABELS):
+                known = found.get(Labels(*labels), frozenset())
+                found[Labels(*labels)] = known | {account}
         return found
 
     def undescribed(self, account: str, most: int) -> list[str]:
@@ -393,7 +491,7 @@ class Store:
 
     def write(self, batch: Batch) -> None:
         """Write a batch; when this returns, not even a power cut loses it."""
-        self.check_place()
+        self.check()
         with self._transaction() as connection:
             many = connection.executemany
             many(_PUT_JOB, map(rows.job_row, batch.jobs))
@@ -402,6 +500,8 @@ class Store:
             many(_PUT_RUN, map(_run_row, batch.runs))
             many(_PUT_IDLE, [(*astuple(i.interval), i.job_id) for i in batch.idled])
             many(_ADD_UTILIZATION, [(*astuple(u.bucket), u.job_id) for u in batch.used])
+            newest = {u.job_id: u.bucket.begin for u in batch.used}
+            many(_DROP_OLD_BUCKETS, [(i, at - UTILIZATION_KEPT) for i, at in newest.items()])
             many(_PUT_CORRECTION, [(c.at, c.since, c.micro, c.job_id) for c in batch.corrected])
             many(_PUT_SERIES, map(rows.series_row, batch.series))
             many(_PUT_ACCOUNT, batch.opened)
@@ -415,42 +515,94 @@ class Store:
                     "UPDATE ledger SET corrected_up = ?, corrected_down = ?", batch.corrections
                 )
 
-    def check_place(self) -> None:
-        """Raise `StoreError` where the file is gone: what is written to it then is lost."""
-        if self._path is None:
-            return
-        try:
-            in_place = file.identity(self._path) == self._identity
-        except OSError:
-            in_place = False
-        if not in_place:
-            raise StoreError(
-                f"{self._path} was removed or replaced while in use; start the exporter anew"
-            )
+    def check(self) -> None:
+        """Raise `LostStoreError` where the files are not what was last written."""
+        if self._guard is not None:
+            with self._trouble():
+                if self._hold is None:  # whatever is written by others is not seen
+                    self._guard.check_identity()
+                else:
+                    self._guard.check()
+
+    def rescue(self, lost: LostStoreError, held: Batch, now: int) -> Store:
+        """Return a store of another file that holds what this one held, and close this one.
+
+        Where nobody can read this one any more, ``held`` is all there is: sums, and what is watched
+        now (``now`` in milliseconds). Jobs over that are not in it count as counted, and what was
+        spent on what before is not known any more. Raises `StoreError` where that cannot be
+        written; this store is then as it was.
+        """
+        place, hold = self._place, self._hold
+        assert place is not None and hold is not None and self._guard is not None  # noqa: S101, PT018
+        with self._trouble():
+            if not hold.holds(place.parent):
+                hold = file.Hold(place.parent)
+            with file.undone_on_failure(hold.close if hold is not self._hold else lambda: None):
+                if lost.readable:
+                    path = rescue.write(place, self._connection)
+                else:
+                    with closing(_of_memory(held, now)) as memory:
+                        path = rescue.write(place, memory._connection)  # noqa: SLF001 - its like
+                store = self._opened(place, path, hold)
+        left_alone = None
+        if not lost.readable and self._path is not None and self._guard.pending:
+            left_alone = database.connect_left_alone(self._path)
+        self._connection.close()
+        if left_alone is not None:
+            left_alone.close()
+        if hold is not self._hold and self._hold is not None:
+            self._hold.close()
+        return store
 
     def prune(self, before: int) -> int:
         """Drop what tells only of times before ``before``; return how many sightings went.
 
         From ``before`` on, each job's story stays the same to the unit; earlier it is not told any
-        more. The jobs themselves are kept, as are all sums: whatever the API still names, or names
-        again after a long silence, must be known, or it would be counted once more.
+        more. The jobs themselves are kept, with their runs, as are all sums: whatever the API still
+        names, or names again after a long silence, must be known, or it would be counted once more.
         """
         with self._transaction() as connection:
             changes = connection.total_changes
             connection.execute(_DROP_OLD_POINTS, {"before": before})
             dropped = connection.total_changes - changes
-            connection.execute(
-                "UPDATE ledger SET pruned_before = max(ifnull(pruned_before, ?1), ?1)", (before,)
-            )
-            for _ in range(self._number("PRAGMA freelist_count")):
-                connection.execute("PRAGMA incremental_vacuum")  # one page, whatever is asked for
+            for old in _DROP_OLD_DETAIL:
+                connection.execute(old, (before,))
+            connection.execute(_LOSE_DETAIL, (before,))
+            self._give_room_back()
         return dropped
+
+    def bound(self, now: int) -> None:
+        """Drop what is kept of each job's use beyond bounds of its own; ``now`` in milliseconds.
+
+        Nothing is written where there is nothing to be dropped.
+        """
+        old, most = (now - UTILIZATION_KEPT,), (IDLE_INTERVALS_KEPT,)
+        with self._trouble():
+            select = self._connection.execute
+            if not any(select(_OLD_UTILIZATION, old)) and not any(select(_MANY_IDLE, most)):
+                return
+        with self._transaction() as connection:
+            connection.execute(_DROP_OLD_UTILIZATION, old)
+            connection.execute(_DROP_MORE_IDLE, most)
+            self._give_room_back()
+
+    def give_up_detail(self, now: int) -> None:
+        """Say that of the time before ``now`` only sums are known, and that those are whole."""
+        with self._transaction() as connection:
+            connection.execute(_LOSE_DETAIL, (now,))
+            connection.execute("UPDATE accounts SET counted_before = ?", (now,))
+
+    def _give_room_back(self) -> None:
+        for _ in range(self._number("PRAGMA freelist_count")):
+            # one page, whatever is asked for
+            self._connection.execute("PRAGMA incremental_vacuum")
 
     def close(self) -> None:
         """Close the store, for good. Calls after the first do nothing."""
         self._connection.close()
-        if self._let_go is not None:
-            self._let_go()
+        self._guard = None
+        if self._hold is not None:
+            self._hold.close()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -460,17 +612,31 @@ class Store:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
+                generation = self._generation + 1
+                connection.execute("UPDATE ledger SET generation = ?", (generation,))
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:  # some errors end it by themselves
                     connection.execute("ROLLBACK")
                 raise
+            self._generation = generation
+            if self._guard is not None and self._place is not None:
+                rescue.remember(self._place, generation)
+                self._guard.left(generation, backfilled=database.backfill(connection))
 
     def _trouble(self) -> AbstractContextManager[None]:
-        return file.trouble_with(self._path or "ledger in memory")
+        return database.trouble_with(self._path or "ledger in memory")
 
     def _number(self, query: str) -> int:
         return int(self._connection.execute(query).fetchone()[0])
+
+
+def _of_memory(held: Batch, now: int) -> Store:
+    """Return a ledger in memory of what is held there, and what it has to say of the rest."""
+    store = Store(file.open_in_memory())
+    store.write(held)
+    store.give_up_detail(now)
+    return store
 
 
 def _point_row(point: Point) -> rows.Row:

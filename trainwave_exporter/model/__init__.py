@@ -63,6 +63,7 @@ from trainwave_exporter.model.money import (
     Funds,
     Idleness,
     Spend,
+    UnknownFigure,
     Waste,
 )
 from trainwave_exporter.model.things import (
@@ -120,6 +121,7 @@ __all__ = [
     "Record",
     "Spend",
     "Unit",
+    "UnknownFigure",
     "UnknownState",
     "Unreadable",
     "Waste",

@@ -147,6 +147,8 @@ class LedgerRun(Struct, frozen=True, kw_only=True):
     """Jobs seen and not written down yet."""
     size_bytes: int
     """Of all that is stored."""
+    lost: bool = False
+    """Another program removed, replaced or overwrote the file of the ledger in use."""
 
 
 Fact: TypeAlias = (

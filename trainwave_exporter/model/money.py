@@ -129,5 +129,21 @@ class Idleness(Struct, frozen=True, kw_only=True):
         return self.job_id
 
 
+class UnknownFigure(Struct, frozen=True, kw_only=True):
+    """A figure of money that is not known, and so is not shown."""
+
+    figure: str
+    """A closed set, such as ``spend`` or ``budget``."""
+    name: str
+    """Whose figure it is: the name of an account or a budget, the id of an organization."""
+    reason: str
+    """A closed set, such as ``ledger_catching_up``."""
+
+    @property
+    def key(self) -> str:
+        """Unique among unknown figures."""
+        return _joined(self.figure, self.name, self.reason)
+
+
 def _joined(*parts: str) -> str:
     return "\0".join(parts)

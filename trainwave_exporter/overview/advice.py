@@ -9,6 +9,8 @@ from msgspec import Struct
 
 STORE: Final = "store"
 """The outcome of a ledger that could not be written; all others are those of the API's errors."""
+STORE_LOST: Final = "store_lost"
+"""The outcome of a ledger whose file another program changed."""
 
 
 class Advice(Struct, frozen=True):
@@ -71,5 +73,9 @@ ADVICE: Mapping[str, Advice] = {
     STORE: Advice(
         "The ledger could not be written.",
         "Look for a full or read-only disk; what was seen is kept in memory meanwhile.",
+    ),
+    STORE_LOST: Advice(
+        "The ledger's file was removed, replaced or overwritten while in use.",
+        "Restart the exporter: it goes on with ledger.sqlite3.rescued, which it writes meanwhile.",
     ),
 }

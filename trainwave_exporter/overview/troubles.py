@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from trainwave_exporter.model import Exchange, Fact, LedgerRun
-from trainwave_exporter.overview.advice import ADVICE, STORE
+from trainwave_exporter.overview.advice import ADVICE, STORE, STORE_LOST
 from trainwave_exporter.web import TroubleOverview
 
 KINDS_KEPT = 12
@@ -31,8 +31,8 @@ class Troubles:
         match fact:
             case Exchange(account=account, endpoint=place, outcome=outcome) if outcome in ADVICE:
                 self._note(account, place, outcome, now)
-            case LedgerRun(succeeded=False):
-                self._note("", "ledger", STORE, now)
+            case LedgerRun(succeeded=False, lost=lost):
+                self._note("", "ledger", STORE_LOST if lost else STORE, now)
             case _:
                 pass
 

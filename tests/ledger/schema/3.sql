@@ -2,9 +2,9 @@
 PRAGMA application_id = 1415007303;
 PRAGMA user_version = 3;
 BEGIN TRANSACTION;
-CREATE TABLE accounts (name TEXT PRIMARY KEY, opened INTEGER NOT NULL) WITHOUT ROWID;
-INSERT INTO "accounts" VALUES('production',1700000000001);
-INSERT INTO "accounts" VALUES('research',1700000000000);
+CREATE TABLE accounts (name TEXT PRIMARY KEY, opened INTEGER NOT NULL, counted_before INTEGER) WITHOUT ROWID;
+INSERT INTO "accounts" VALUES('production',1700000000001,NULL);
+INSERT INTO "accounts" VALUES('research',1700000000000,NULL);
 CREATE TABLE balances (
         organization_id TEXT NOT NULL,
         at INTEGER NOT NULL,

@@ -1,0 +1,229 @@
+"""A ledger of an earlier version is copied before it is migrated, whatever instant is the last."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from ledger.store_rig import names
+from ledger.test_store_schema import DUMPS, OVER, RUNNING, STATE, restore
+from ledger.test_store_trouble import room_up_to
+from structlog.testing import capture_logs
+
+from trainwave_exporter.ledger import copies, file
+from trainwave_exporter.ledger.errors import StoreError, UnfitStoreError
+from trainwave_exporter.ledger.schema import STEPS
+from trainwave_exporter.ledger.store import Batch, ProjectEntry, Store
+
+EARLIER = sorted(path for path in DUMPS.iterdir() if path.stem != str(len(STEPS)))
+NEWEST = len(STEPS)
+
+
+def version(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def dumped(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return list(connection.iterdump())
+
+
+@pytest.mark.parametrize("dump", EARLIER, ids=lambda dump: dump.stem)
+def test_an_earlier_version_is_kept_beside_and_said_to_be(dump: Path, tmp_path: Path) -> None:
+    restore(dump, tmp_path)
+    path, copy = tmp_path / file.NAME, tmp_path / f"{file.NAME}.v{dump.stem}"
+    before = dumped(path)
+    with capture_logs() as logs:
+        Store.open(tmp_path).close()
+    assert names(tmp_path) == {file.NAME, copy.name}
+    assert (version(path), version(copy), dumped(copy)) == (NEWEST, int(dump.stem), before)
+    copied, migrated = logs
+    assert (copied["event"], copied["copy"]) == ("ledger_copied", str(copy))
+    assert (migrated["event"], migrated["copy"]) == ("ledger_migrated", str(copy))
+    assert (migrated["from_version"], migrated["to_version"]) == (int(dump.stem), NEWEST)
+    assert f"{copy.name} to {file.NAME}" in migrated["go_back"]
+
+
+def test_what_is_in_the_log_is_in_the_copy(tmp_path: Path) -> None:
+    lived, left = tmp_path / "lived", tmp_path / "left"
+    for folder in (lived, left):
+        folder.mkdir()
+    restore(EARLIER[-1], lived)
+    with closing(sqlite3.connect(lived / file.NAME, isolation_level=None)) as exporter:
+        exporter.execute("PRAGMA journal_mode = WAL")
+        exporter.execute("UPDATE projects SET name = 'only in the log'")
+        for name in (file.NAME, f"{file.NAME}-wal"):
+            (left / name).write_bytes((lived / name).read_bytes())
+    Store.open(left).close()
+    assert any("only in the log" in line for line in dumped(left / f"{file.NAME}.v2"))
+
+
+def test_one_that_is_up_to_date_and_a_new_one_need_no_copy(tmp_path: Path) -> None:
+    for _ in range(2):
+        Store.open(tmp_path).close()
+    assert names(tmp_path) == {file.NAME}
+
+
+def test_a_copy_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
+    """Who went back, and on again, has what was counted in between in a copy of its own."""
+    path = tmp_path / file.NAME
+    for number, name in enumerate(("first", "second", "second", "third")):
+        path.unlink(missing_ok=True)
+        restore(EARLIER[-1], tmp_path)
+        with closing(sqlite3.connect(path, isolation_level=None)) as older:
+            older.execute("UPDATE projects SET name = ?", (name,))
+        Store.open(tmp_path).close()
+        kept = sorted(found for found in names(tmp_path) if ".v2" in found)
+        assert len(kept) == (1, 2, 2, 3)[number]
+    for name, copy in zip(("first", "second", "third"), ("v2", "v2-2", "v2-3"), strict=True):
+        assert any(f"'{name}'" in line for line in dumped(tmp_path / f"{file.NAME}.{copy}"))
+    assert copies.newest_before(path, 2) == tmp_path / f"{file.NAME}.v2-3"
+    assert copies.newest_before(path, 1) is None
+
+
+def test_without_room_for_a_copy_nothing_is_changed(tmp_path: Path) -> None:
+    restore(EARLIER[-1], tmp_path)
+    before = (tmp_path / file.NAME).read_bytes()
+    for size in (0, 5000, len(before) - 1):
+        with room_up_to(size), pytest.raises(StoreError, match=r"disk I/O error|full") as caught:
+            Store.open(tmp_path)
+        assert type(caught.value) is StoreError  # it is tried again
+        assert (tmp_path / file.NAME).read_bytes() == before
+        assert not [name for name in names(tmp_path) if ".v2" in name]
+    Store.open(tmp_path).close()
+    assert names(tmp_path) == {file.NAME, f"{file.NAME}.v2"}
+
+
+def test_room_is_looked_for_before_a_byte_is_written(tmp_path: Path) -> None:
+    """A database that says to be of more pages than any disk has room for."""
+    with closing(sqlite3.connect(tmp_path / "huge", isolation_level=None)) as huge:
+        huge.execute("PRAGMA page_size = 4096")
+        huge.execute("CREATE TABLE words (word)")
+    with (tmp_path / "huge").open("r+b") as header:
+        header.seek(28)
+        header.write((2**31).to_bytes(4, "big"))
+    os.truncate(tmp_path / "huge", 4096 * 2**31)  # a sparse file of 8 TiB
+    with (
+        closing(sqlite3.connect(f"file:{tmp_path / 'huge'}?mode=ro", uri=True)) as huge,
+        pytest.raises(StoreError, match=r"needs 8,79\d,\d+,\d+,\d+ bytes of disk space, and"),
+    ):
+        copies.copy_to(huge, tmp_path / "copy")
+    assert names(tmp_path) == {"huge"}
+
+
+def test_an_older_exporter_names_the_copy_to_go_back_to(tmp_path: Path) -> None:
+    path = tmp_path / file.NAME
+    restore(EARLIER[-1], tmp_path)
+    Store.open(tmp_path).close()
+    with pytest.raises(UnfitStoreError) as caught:
+        file.open_to_write(path, STEPS[:-1])
+    assert str(caught.value) == (
+        f"{path} is of version {NEWEST}, and this exporter knows none after {NEWEST - 1}; use a"
+        f" newer one; or, to go back to what the ledger was before, move {file.NAME} and what"
+        f" SQLite laid beside it ({file.NAME}-wal, {file.NAME}-shm) away, and {file.NAME}.v2 to"
+        f" {file.NAME}"
+    )
+    path.rename(tmp_path / "away")
+    (tmp_path / f"{file.NAME}.v2").rename(path)
+    file.open_to_write(path, STEPS[:-1]).close()
+    with closing(Store.open(tmp_path)) as store:  # and on again
+        assert store.load() == STATE
+        assert store.restored
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from trainwave_exporter.ledger.store import Store
+
+CALLS = {"backup", "executescript", "execute", "connect", "close", "fsync", "rename", "unlink",
+         "pwrite", "write", "flock"}
+
+def open_until(folder, left):
+    def count(frame, event, called):
+        nonlocal left
+        if event == "c_call" and called.__name__ in CALLS:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), 9)
+
+    os.dup2(2, 1)  # what is logged is not what is printed
+    sys.setprofile(count)
+    store = Store.open(folder)
+    sys.setprofile(None)
+    store.close()
+    os._exit(0)
+
+for step, folder in enumerate(sys.argv[1:], 1):
+    child = os.fork()
+    if child == 0:
+        open_until(Path(folder), step)
+    _, status = os.waitpid(child, 0)
+    print(os.waitstatus_to_exitcode(status))
+"""
+"""Opens the ledger in each folder, in a process that is killed at as many calls as it comes to."""
+STEPS_KILLED = 150
+
+
+def killed_opening(folders: list[Path]) -> int:
+    """Open each of these, killed one call later than the one before; return how many were killed.
+
+    One more was opened to the end.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, *map(str, folders)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    ends = [int(line) for line in done.stdout.split()]
+    killed = ends.count(-signal.SIGKILL)
+    assert ends == [-signal.SIGKILL] * killed + [0] * (len(folders) - killed)
+    assert killed < len(folders)
+    return killed
+
+
+def check_whole(folder: Path, number: int) -> None:
+    """Insist on a ledger that is of one version or the other, and on copies that are whole."""
+    assert version(folder / file.NAME) in {number, NEWEST}
+    copied = folder / f"{file.NAME}.v{number}"
+    if version(folder / file.NAME) == NEWEST:
+        assert copied.exists()
+    if copied.exists():
+        assert version(copied) == number
+
+
+@pytest.mark.usefixtures("untraced")
+@pytest.mark.parametrize("dump", EARLIER, ids=lambda dump: dump.stem)
+def test_killed_at_any_step_a_migration_leaves_the_old_ledger_or_the_new(
+    dump: Path, tmp_path: Path
+) -> None:
+    number, seen = int(dump.stem), set()
+    folders = [tmp_path / str(step) for step in range(1, STEPS_KILLED + 1)]
+    for folder in folders:
+        folder.mkdir()
+        restore(dump, folder)
+    killed = killed_opening(folders)
+    assert killed > 30
+    for folder in folders[: killed + 1]:
+        crashed = folder / "crashed"  # what is looked at is changed by looking
+        crashed.mkdir()
+        for part in folder.glob(f"{file.NAME}*"):
+            (crashed / part.name).write_bytes(part.read_bytes())
+        check_whole(crashed, number)
+        seen.add((version(crashed / file.NAME), len(list(folder.glob("*.v*")))))
+        with closing(Store.open(folder)) as store:
+            assert store.load() == STATE
+            assert store.jobs(["j-running", "j-over"]) == {"j-running": RUNNING, "j-over": OVER}
+            store.write(Batch(projects=[ProjectEntry("p-9", None, "goes on")]))
+        check_whole(folder, number)
+        assert names(folder) == {file.NAME, f"{file.NAME}.v{number}", "crashed"}
+    assert seen == {(number, 0), (number, 1), (NEWEST, 1)}
