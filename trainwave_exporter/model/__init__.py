@@ -62,6 +62,7 @@ from trainwave_exporter.model.money import (
     Funds,
     Idleness,
     Spend,
+    UnknownFigure,
     Waste,
 )
 from trainwave_exporter.model.things import (
@@ -118,6 +119,7 @@ __all__ = [
     "Record",
     "Spend",
     "Unit",
+    "UnknownFigure",
     "UnknownState",
     "Unreadable",
     "Waste",

@@ -9,7 +9,15 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from trainwave_exporter.model.jobs import Job
-from trainwave_exporter.model.money import BudgetStatus, Burn, Corrections, Funds, Idleness, Spend
+from trainwave_exporter.model.money import (
+    BudgetStatus,
+    Burn,
+    Corrections,
+    Funds,
+    Idleness,
+    Spend,
+    UnknownFigure,
+)
 from trainwave_exporter.model.things import AccountStatus, Organization, Project, ProjectTally
 
 Record: TypeAlias = (
@@ -24,6 +32,7 @@ Record: TypeAlias = (
     | BudgetStatus
     | Funds
     | Idleness
+    | UnknownFigure
 )
 
 

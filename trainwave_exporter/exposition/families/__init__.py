@@ -17,6 +17,7 @@ from trainwave_exporter.exposition.families.organization import organization
 from trainwave_exporter.exposition.families.project import project
 from trainwave_exporter.exposition.families.spend import spend
 from trainwave_exporter.exposition.families.tally import tally
+from trainwave_exporter.exposition.families.unknown import unknown
 from trainwave_exporter.exposition.family import Families
 
 OTHERS: tuple[Families[Any], ...] = (
@@ -29,6 +30,7 @@ OTHERS: tuple[Families[Any], ...] = (
     project,
     spend,
     tally,
+    unknown,
 )
 """All that are not of single jobs."""
 FAMILIES: tuple[Families[Any], ...] = (job, idle_job, *OTHERS)

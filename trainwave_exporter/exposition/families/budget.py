@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from trainwave_exporter.exposition.family import Families
+from trainwave_exporter.exposition.text import LabelValues
 from trainwave_exporter.model import BudgetStatus
 
 budget = Families(BudgetStatus, labels=("budget",), identity=lambda b: (b.name,))
@@ -15,22 +18,53 @@ def limit(b: BudgetStatus) -> float | None:
     return b.limit_dollars
 
 
-@budget.gauge("trainwave_budget_spent_dollars", "What was spent in the present period.")
+@budget.gauge(
+    "trainwave_budget_spent_dollars",
+    "Spend in the current period, accrued spend included; absent while it is not known exactly.",
+)
 def spent(b: BudgetStatus) -> float | None:
     return b.spent_dollars
 
 
 @budget.gauge(
+    "trainwave_budget_spent_bound_dollars",
+    "Lower and upper bound of the spend in the current period, while it is not known exactly.",
+    labels=("bound",),
+)
+def spent_bound(b: BudgetStatus) -> Mapping[LabelValues, float]:
+    return _bounds(b.spent_lower_dollars, b.spent_upper_dollars)
+
+
+@budget.gauge(
+    "trainwave_budget_accrued_dollars",
+    "Part of the spend that running jobs have accrued and that is not billed yet.",
+)
+def accrued(b: BudgetStatus) -> float | None:
+    return b.accrued_dollars
+
+
+@budget.gauge(
     "trainwave_budget_forecast_dollars",
-    "What will be spent by the end of the period, if what runs now runs on until it expires.",
+    "Spend expected by the end of the period if running jobs run on until they expire; absent "
+    "while it is not known exactly.",
 )
 def forecast(b: BudgetStatus) -> float | None:
     return b.forecast_dollars
 
 
 @budget.gauge(
+    "trainwave_budget_forecast_bound_dollars",
+    "Lower and upper bound of the expected spend, while it is not known exactly.",
+    labels=("bound",),
+)
+def forecast_bound(b: BudgetStatus) -> Mapping[LabelValues, float]:
+    return _bounds(b.forecast_lower_dollars, b.forecast_upper_dollars)
+
+
+@budget.gauge(
     "trainwave_budget_exhaustion_timestamp_seconds",
-    "When the limit was or will be reached; absent while the budget is going to last.",
+    "When the limit was or will be reached; absent while the budget is going to last, or that "
+    "is unknown.",
 )
 def exhaustion(b: BudgetStatus) -> float | None:
     return b.exhausted_at
@@ -44,3 +78,8 @@ def period_start(b: BudgetStatus) -> float | None:
 @budget.gauge("trainwave_budget_period_end_timestamp_seconds", "When the present period ends.")
 def period_end(b: BudgetStatus) -> float | None:
     return b.ends_at
+
+
+def _bounds(lower: float | None, upper: float | None) -> Mapping[LabelValues, float]:
+    bounds = {("lower",): lower, ("upper",): upper}
+    return {labels: value for labels, value in bounds.items() if value is not None}
