@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from random import Random
 
@@ -13,7 +13,7 @@ from trainwave_exporter.api import Client, RateBudget
 from trainwave_exporter.config import Account, KeySource, Settings
 from trainwave_exporter.fleet import Fleet, Observation
 from trainwave_exporter.model import FactListener, RateLimit
-from trainwave_exporter.polling import AccountPoller, Intervals, Scope
+from trainwave_exporter.polling import AccountPoller, Intervals, Scope, WantedDetails
 
 
 class Watch:
@@ -29,7 +29,7 @@ class Watch:
         shown: bool,
         fleet: Fleet,
         report: Callable[[Observation], None],
-        undescribed: Callable[[], Sequence[str]],
+        undescribed: Callable[[], WantedDetails],
         observe: FactListener,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
@@ -87,13 +87,13 @@ class Watchmaker:
         *,
         fleet: Fleet,
         report: Callable[[Observation], None],
-        undescribed: Callable[[str], Sequence[str]],
+        undescribed: Callable[[str], WantedDetails],
         observe: FactListener,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
         random: Random,
     ) -> None:
-        """``undescribed`` names an account's jobs that are history and lack details."""
+        """``undescribed`` names finished jobs of an account whose details are wanted."""
         self._fleet = fleet
         self._report = report
         self._undescribed = undescribed

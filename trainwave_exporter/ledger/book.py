@@ -6,7 +6,7 @@ written, `Book.adopt` takes it over. So a write that fails leaves the book as th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -69,6 +69,10 @@ class Book:
     def entry(self, job_id: str) -> JobEntry | None:
         """Return what is kept of a job that is watched."""
         return self._entries.get(job_id)
+
+    def live(self) -> Iterator[JobEntry]:
+        """Yield the jobs that are not over."""
+        return (entry for entry in self._entries.values() if not entry.over)
 
     def forget(self, before: int) -> None:
         """Forget jobs that nobody has told of since, but for those that still have to be counted.

@@ -6,7 +6,7 @@ of running jobs alone (burn, credit runway) needs no store, and goes on when tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -14,16 +14,16 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger import records
-from trainwave_exporter.ledger.book import PATIENCE, Book, Seen
-from trainwave_exporter.ledger.budget import Budget
+from trainwave_exporter.ledger.book import Book, Seen
 from trainwave_exporter.ledger.entry import SeriesEntry
 from trainwave_exporter.ledger.errors import StoreError, UnfitStoreError
 from trainwave_exporter.ledger.live import Live
 from trainwave_exporter.ledger.outlook import Outlook
 from trainwave_exporter.ledger.records import Showcase
-from trainwave_exporter.ledger.rules import Rules
-from trainwave_exporter.ledger.store import Balance, Batch, ProjectEntry, Store
-from trainwave_exporter.ledger.units import DAY, HOUR, dollars, microdollars, milliseconds
+from trainwave_exporter.ledger.scopes import Unmatched
+from trainwave_exporter.ledger.store import Batch, Store, Undescribed
+from trainwave_exporter.ledger.terms import Terms
+from trainwave_exporter.ledger.units import DAY, HOUR, dollars, milliseconds
 from trainwave_exporter.model import (
     AccountStatus,
     BudgetStatus,
@@ -34,12 +34,11 @@ from trainwave_exporter.model import (
     Idleness,
     Organization,
     Project,
+    UnknownFigure,
 )
 
 OUTLOOK: Final = milliseconds(10)
 """How often budgets and credit are reckoned anew."""
-UNDESCRIBED: Final = 10_000
-"""How many jobs without details are named at once, of each account."""
 TIDYING: Final = HOUR
 """How often what is too old is dropped."""
 FORGETTING: Final = 2 * DAY
@@ -74,31 +73,6 @@ class Sightings(Struct, kw_only=True):
         )
 
 
-class Watched(Struct, frozen=True, kw_only=True):
-    """Which part of what a key sees is watched."""
-
-    organization: str | None = None
-    """Only this organization, by id or rid; None: all."""
-    project: str | None = None
-    """Only this project; None: all."""
-
-    def whole(self, organization: Organization) -> bool:
-        """Whether all jobs of an organization are watched."""
-        names = (None, organization.id, organization.rid)
-        return self.project is None and self.organization in names
-
-
-class Terms(Struct, frozen=True, kw_only=True):
-    """What the operator wants of the ledger."""
-
-    rules: Rules = Rules()
-    budgets: tuple[Budget, ...] = ()
-    retention: int = 0
-    """How long detail is kept, milliseconds; 0: for ever."""
-    accounts: Mapping[str, Watched]
-    """What is watched, by the names of the accounts."""
-
-
 class Keeper:
     """The books, and what is shown of them."""
 
@@ -118,23 +92,23 @@ class Keeper:
         self._terms = terms
         self._store: Store | None = None
         self._writable = False
-        self._booked_at: int | None = None
         self._book: Book | None = None
-        self._outlook = Outlook(terms.budgets)
+        self._counted: dict[str, int] = {}
+        self._outlook = Outlook(terms, self._counted)
         self._live = Live()
         self._showcase = Showcase()
-        self._counted: dict[str, int] = {}
-        self._projects: dict[str, ProjectEntry] = {}
-        self._organizations: dict[str, Organization] = {}
-        self._undescribed: dict[str, list[str]] = {}
-        self._started_at: int | None = None
         self._reckoned_at = 0
         self._tidied_at: int | None = None
 
     @property
-    def undescribed(self) -> Mapping[str, Sequence[str]]:
-        """Jobs by account that are over, and of which only lists ever told."""
-        return self._undescribed
+    def undescribed(self) -> Mapping[str, Undescribed]:
+        """Finished jobs by account whose details are wanted."""
+        return self._outlook.undescribed
+
+    @property
+    def unmatched(self) -> tuple[Unmatched, ...]:
+        """Configured names that match nothing."""
+        return self._outlook.unmatched
 
     @property
     def size_bytes(self) -> int:
@@ -146,8 +120,9 @@ class Keeper:
         if terms == self._terms:
             return
         self._terms = terms
-        self._outlook.retune(terms.budgets)
-        self._counted = {name: at for name, at in self._counted.items() if name in terms.accounts}
+        for name in self._counted.keys() - terms.accounts.keys():
+            del self._counted[name]
+        self._outlook.retune(terms)
         if self._book is not None:
             self._book.retune(terms.accounts, terms.rules)
         self._showcase.retain(BudgetStatus, {budget.name for budget in terms.budgets})
@@ -184,14 +159,13 @@ class Keeper:
         """Go by this store from now on, which may hold more than the one before."""
         try:
             state = store.load()
+            self._outlook.begin(state, store.longest_queue(), store.billed())
         except StoreError:
             store.close()
             raise
         self.close()
         self._store = store
         self._book = Book(state, self._terms.accounts, self._terms.rules)
-        self._projects = {project.id: project for project in state.projects}
-        self._outlook.begin(state.balances)
         for series in state.series:
             self._show_series(series)
         self._show_corrections(*self._book.corrections)
@@ -208,12 +182,7 @@ class Keeper:
                 self._counted.setdefault(name, now)
             else:
                 self._counted.pop(name, None)
-        for organization in seen.organizations.values():
-            self._organizations[organization.id] = organization
-            if (balance := _balance(organization)) is not None:
-                self._outlook.balance(balance)
-        for organization_id in seen.gone:
-            self._organizations.pop(organization_id, None)
+        self._outlook.note(seen.accounts, seen.projects, seen.organizations, seen.gone)
         for job_id in seen.hidden:
             self._live.remove(job_id)
             self._showcase.hide(Idleness, job_id)
@@ -232,20 +201,14 @@ class Keeper:
         assert book is not None and store is not None  # noqa: S101, PT018 - it is open
         stored = store.jobs(book.unknown(seen.jobs))
         batch = book.plan(seen.jobs, stored, self._counted, now)
-        projects = {p.id: _project(p) for p in seen.projects.values()}
-        balances = [_balance(organization) for organization in seen.organizations.values()]
-        batch = replace(
-            batch,
-            projects=tuple(p for p in projects.values() if p != self._projects.get(p.id)),
-            balances=tuple(balance for balance in balances if balance is not None),
-        )
+        projects, balances = self._outlook.to_write(seen.projects, seen.organizations, now)
+        batch = replace(batch, projects=projects, balances=balances)
         if batch != Batch():
             store.write(batch)
+        before = {entry.id: book.entry(entry.id) or stored.get(entry.id) for entry in batch.jobs}
         book.adopt(batch, seen.jobs)
-        self._projects |= projects
         self._show_books(batch, seen.jobs, seen.hidden)
-        self._outlook.seen(batch.jobs, store)
-        self._booked_at = now
+        self._outlook.written(batch, before, book, store, now)
         self._tidy(book, store, now)
 
     def _tidy(self, book: Book, store: Store, now: int) -> None:
@@ -302,43 +265,12 @@ class Keeper:
                 self._showcase.show(burn)
         self._showcase.retain(Burn, shown)
 
-    def _look_up_undescribed(self, store: Store) -> None:
-        self._undescribed = {
-            account: store.undescribed(account, UNDESCRIBED) for account in self._terms.accounts
-        }
-
     def _show_outlook(self, now: int) -> None:
-        watched = {
-            organization.id: self._terms.accounts[organization.account].whole(organization)
-            for organization in self._organizations.values()
-            if organization.account in self._counted
-        }
-        funds = self._outlook.funds(
-            self._store, self._live, self._projects, watched, self._booked_at, now
-        )
-        shown = list(funds)
-        for fund in shown:
-            self._showcase.show(fund)
-        self._showcase.retain(Funds, {fund.key for fund in shown})
-        if self._store is None or self._book is None:
-            return
-        self._look_up_undescribed(self._store)
-        self._started_at = min(self._started_at or now, now)
-        opening = self._book.unopened
-        if opening & self._counted.keys() or (opening and now - self._started_at < PATIENCE):
-            return  # what was spent is not known as a whole yet
-        known = self._terms.accounts.keys() <= self._counted.keys()
-        runners = self._live.runners() if known else None
-        for status in self._outlook.budgets(self._store, runners, self._projects, now):
-            self._showcase.show(status)
-
-
-def _balance(organization: Organization) -> Balance | None:
-    told, at = organization.credit_balance_dollars, organization.confirmed_at
-    if told is None or at is None:
-        return None
-    return Balance(organization.id, milliseconds(at), microdollars(told))
-
-
-def _project(project: Project) -> ProjectEntry:
-    return ProjectEntry(project.id, project.organization_id, project.name)
+        """Show budgets and credit, and which figures of theirs are unknown."""
+        found = self._outlook.figures(self._store, self._book, self._live, now)
+        for record in found:
+            self._showcase.show(record)
+        for kind in (BudgetStatus, Funds, UnknownFigure):
+            if kind is not BudgetStatus or self._store is not None:
+                keys = {record.key for record in found if isinstance(record, kind)}
+                self._showcase.retain(kind, keys)

@@ -10,13 +10,14 @@ rest, in this order:
 4. details of finished jobs, and of such as are history.
 
 So that nothing starves, what is due gets every fourth turn while new readings keep coming, and
-finished jobs every fifth while there is anything else.
+finished jobs every fifth while there is anything else; those without whose details no budget is
+known get every second.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -34,6 +35,7 @@ from trainwave_exporter.model import (
     Reading,
 )
 from trainwave_exporter.polling.allocation import allocate, longest_age
+from trainwave_exporter.polling.archive import Archive
 from trainwave_exporter.polling.enquiries import Enquiries
 from trainwave_exporter.polling.movement import differs
 from trainwave_exporter.polling.pace import round_seconds
@@ -44,6 +46,8 @@ _DUE_SHARE: Final = 1 / 4
 """The part of turns that readings asked for again get while there are new ones."""
 _FINISHED_SHARE: Final = 1 / 5
 """The part of turns that finished jobs get while there is anything else."""
+_URGENT_SHARE: Final = 1 / 2
+"""The part of turns that finished jobs get without whose details no budget is known."""
 _MINUTE: Final = 60.0
 
 
@@ -81,10 +85,8 @@ class _Share:
 class Planner:
     """What is asked about the jobs of one account, one by one."""
 
-    def __init__(
-        self, *, account: str, ideals: Ideals, history: Callable[[float], str | None]
-    ) -> None:
-        """``history`` names, at a time, a job that is not shown and whose details are wanted."""
+    def __init__(self, *, account: str, ideals: Ideals, history: Archive) -> None:
+        """``history`` names finished jobs whose details are wanted, most of them not shown."""
         self._account = account
         self._ideals = ideals
         self._history = history
@@ -98,6 +100,7 @@ class Planner:
         self._enquiries = Enquiries(pause=pause, state_interval=ideals.state_interval)
         self._due_share = _Share(_DUE_SHARE)
         self._finished_share = _Share(_FINISHED_SHARE)
+        self._urgent_share = _Share(_URGENT_SHARE)
         self._asked_at: deque[float] = deque()
         self._settled: tuple[Counter[int], float] | None = None
 
@@ -156,26 +159,40 @@ class Planner:
         return chosen
 
     def _next(self, due: Iterator[Question], now: float) -> Question | None:
+        if self._urgent_share.due and (question := self._take_urgent(now)):
+            return question
         if self._finished_share.due and (question := self._take_finished(now)):
             return question
         if self._due_share.due and (question := self._take_due(due)):
             return question
         if question := self._rota.take_new() or self._rota.take_hinted():
             self._due_share.others_had_one()
-            self._finished_share.others_had_one()
+            self._others_had_one()
             return question
-        return self._take_due(due) or self._take_finished(now)
+        return self._take_due(due) or self._take_urgent(now) or self._take_finished(now)
+
+    def _others_had_one(self) -> None:
+        self._finished_share.others_had_one()
+        self._urgent_share.others_had_one()
 
     def _take_due(self, due: Iterator[Question]) -> Question | None:
         question = next(due, None)
         if question is not None:
             self._due_share.had_one()
-            self._finished_share.others_had_one()
+            self._others_had_one()
         return question
+
+    def _take_urgent(self, now: float) -> Question | None:
+        if (job_id := self._history.urgent(now)) is None:
+            return None
+        self._urgent_share.had_one()
+        return Question(job_id)
 
     def _take_finished(self, now: float) -> Question | None:
         question = self._enquiries.finished(now)
-        if question is None and (job_id := self._history(now)) is not None:
+        if question is not None:
+            self._history.asked(question.job_id, now)
+        elif (job_id := self._history.other(now)) is not None:
             question = Question(job_id)
         if question is not None:
             self._finished_share.had_one()
@@ -199,10 +216,14 @@ class Planner:
     def failed(self, question: Question, now: float) -> None:
         """Note that nothing came, so that it is not asked again at once."""
         self._of(question).failed(question, now)
+        if question.metric is None:
+            self._history.failed(question.job_id)
 
     def put_off(self, question: Question) -> None:
         """Note that it was not asked, for no fault of its own."""
         self._of(question).put_off(question)
+        if question.metric is None:
+            self._history.put_off(question.job_id)
 
     # What it comes to
 

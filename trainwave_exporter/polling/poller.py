@@ -27,7 +27,7 @@ from trainwave_exporter.model import (
     Plan,
     ReadingReplaced,
 )
-from trainwave_exporter.polling.archive import Archive
+from trainwave_exporter.polling.archive import Archive, Wanted
 from trainwave_exporter.polling.intervals import Intervals
 from trainwave_exporter.polling.lists import Lists
 from trainwave_exporter.polling.loop import SUMMARY_SECONDS, Loop, Work
@@ -72,7 +72,7 @@ class AccountPoller:
         intervals: Intervals,
         weights: Mapping[Metric, float],
         idle_threshold: float,
-        undescribed: Callable[[], Sequence[str]],
+        undescribed: Callable[[], Wanted],
         clock: Callable[[], float],
         monotonic: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -80,8 +80,8 @@ class AccountPoller:
         """``report`` hands an observation to the fleet and its listeners.
 
         ``weights`` tells how much each metric matters beside the price of its job,
-        ``idle_threshold`` the utilization below which a GPU is idle. ``undescribed`` names jobs
-        that are history and whose details nobody told yet.
+        ``idle_threshold`` the utilization below which a GPU is idle. ``undescribed`` names
+        finished jobs whose details are wanted.
         """
         self.account = account
         self._client = client
@@ -98,7 +98,7 @@ class AccountPoller:
                 weights=weights,
                 idle_threshold=idle_threshold,
             ),
-            history=Archive(undescribed).take,
+            history=Archive(undescribed, pause=intervals.readings),
         )
         self._lists = Lists(
             account=account,
