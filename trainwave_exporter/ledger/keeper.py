@@ -63,8 +63,11 @@ class Sightings(Struct, kw_only=True):
 
     def after(self, older: Sightings) -> Sightings:
         """Return these together with older ones that could not be written."""
+        jobs = dict(older.jobs)
+        for job_id, item in self.jobs.items():
+            jobs[job_id] = item.after(jobs.get(job_id))
         return Sightings(
-            jobs=older.jobs | self.jobs,
+            jobs=jobs,
             projects=older.projects | self.projects,
             organizations=older.organizations | self.organizations,
             accounts=older.accounts | self.accounts,

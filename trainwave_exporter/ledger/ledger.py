@@ -129,7 +129,7 @@ class Ledger:
         seen = self._seen
         match record:
             case Job():
-                seen.jobs[record.id] = Seen(record, shown)
+                seen.jobs[record.id] = Seen(record, shown).after(seen.jobs.get(record.id))
                 seen.hidden.discard(record.id)
             case AccountStatus():
                 seen.accounts[record.name] = record

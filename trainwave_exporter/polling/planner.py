@@ -7,11 +7,11 @@ rest, in this order:
 2. readings that were never answered, then those that are probably not true any more;
 3. readings that are due by the allocation of the budget
    (`trainwave_exporter.polling.allocation`, `trainwave_exporter.polling.rota`);
-4. details of finished jobs, and of such as are history.
+4. details of finished jobs: those that budgets need, those that are shown, and all others.
 
 So that nothing starves, what is due gets every fourth turn while new readings keep coming, and
 finished jobs every fifth while there is anything else; those without whose details no budget is
-known get every second.
+known get three of four.
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ _DUE_SHARE: Final = 1 / 4
 """The part of turns that readings asked for again get while there are new ones."""
 _FINISHED_SHARE: Final = 1 / 5
 """The part of turns that finished jobs get while there is anything else."""
-_URGENT_SHARE: Final = 1 / 2
+_URGENT_SHARE: Final = 3 / 4
 """The part of turns that finished jobs get without whose details no budget is known."""
+_ROUNDING: Final = 1e-9
 _MINUTE: Final = 60.0
 
 
@@ -73,13 +74,13 @@ class _Share:
 
     @property
     def due(self) -> bool:
-        return self._credit >= 1
+        return self._credit >= 1 - _ROUNDING
 
     def others_had_one(self) -> None:
-        self._credit = min(1.0, self._credit + self._gain)
+        self._credit = min(max(1.0, self._gain), self._credit + self._gain)
 
     def had_one(self) -> None:
-        self._credit = 0.0
+        self._credit = max(0.0, self._credit - 1)
 
 
 class Planner:
@@ -169,7 +170,7 @@ class Planner:
             self._due_share.others_had_one()
             self._others_had_one()
             return question
-        return self._take_due(due) or self._take_urgent(now) or self._take_finished(now)
+        return self._take_due(due) or self._take_finished(now)
 
     def _others_had_one(self) -> None:
         self._finished_share.others_had_one()
@@ -186,9 +187,12 @@ class Planner:
         if (job_id := self._history.urgent(now)) is None:
             return None
         self._urgent_share.had_one()
+        self._finished_share.had_one()
         return Question(job_id)
 
     def _take_finished(self, now: float) -> Question | None:
+        if question := self._take_urgent(now):
+            return question
         question = self._enquiries.finished(now)
         if question is not None:
             self._history.asked(question.job_id, now)
