@@ -338,6 +338,12 @@ class Store:
                     found[entry.id] = entry
         return found
 
+    def accounts(self) -> set[str]:
+        """Return the accounts that reported any job."""
+        with self._trouble():
+            found = self._connection.execute("SELECT DISTINCT account FROM jobs")
+            return {account for (account,) in found}
+
     def longest_queue(self) -> int | None:
         """Return the longest time from creation to start that was reported, in milliseconds."""
         with self._trouble():
