@@ -27,7 +27,7 @@ def balances(*pairs: tuple[int, int], error: int = 0) -> list[Balance]:
     ]
 
 
-def credits(found: list[Balance]) -> list[int]:
+def amounts(found: list[Balance]) -> list[int]:
     return [balance.micro for balance in found]
 
 
@@ -87,16 +87,16 @@ def test_without_two_balances_there_is_nothing_to_compare() -> None:
 @pytest.mark.parametrize("odd", [2_147_483, 0], ids=["far too much", "nothing"])
 def test_a_balance_reported_once_and_taken_back_is_no_payment_and_no_loss(odd: int) -> None:
     found = balances((100, 0), (99, 1), (odd, 2), (97, 3), (96, 4))
-    assert credits(without_outliers(found)) == [100, 99, 97, 96]
+    assert amounts(without_outliers(found)) == [100, 99, 97, 96]
     assert difference(found) == 0
 
 
 def test_a_payment_and_what_is_billed_then_are_no_outliers() -> None:
     """From 5 to 105 by a payment of 100; from 10 up by 50 and down by 60 that were billed."""
     paid = balances((10, 0), (5, 5), (105, 5), (100, 10))
-    assert credits(without_outliers(paid)) == [10, 5, 105, 100]
+    assert amounts(without_outliers(paid)) == [10, 5, 105, 100]
     burnt = balances((10, 0), (60, 0), (0, 60))
-    assert credits(without_outliers(burnt)) == [10, 60, 0]
+    assert amounts(without_outliers(burnt)) == [10, 60, 0]
 
 
 def test_a_fall_that_nothing_explains_is_not_believed_at_first_sight() -> None:
