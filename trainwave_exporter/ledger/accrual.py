@@ -17,27 +17,33 @@ AWAY: Final = HOUR // 12
 """How long a job that is not seen goes on accruing."""
 
 
+def may_accrue(entry: JobEntry) -> bool:
+    """Whether a job may owe more than its bill, now or within a short time."""
+    if entry.cost is None or not entry.cost.last.rate or entry.running_since is None:
+        return False
+    return entry.over_seen is None or entry.cost.behind > 0
+
+
 def accrued(entry: JobEntry, begin: int, now: int) -> int:
     """Return what a job has accrued since ``begin`` beyond its bill, in micro-dollars.
 
     Nothing where its price is unknown, and never more than the price explains since it started.
     """
-    meter, began = entry.cost, entry.running_since
-    if meter is None or not meter.last.rate or began is None:
+    meter = entry.cost
+    if meter is None or not meter.last.rate or entry.running_since is None:
         return 0
-    last, rate = meter.last, meter.last.rate
-    behind = meter.behind
+    last, rate, behind = meter.last, meter.last.rate, meter.behind
     if entry.over_seen is None:
         until = max(last.at, min(now, last.at + AWAY))
         behind += rate * (until - last.at) // HOUR
-    else:
-        if now - entry.over_seen > BILL_BOUND:
-            return 0
+    elif now - entry.over_seen <= BILL_BOUND:
         until = min(last.at, entry.life.finished or last.at)
         behind -= rate * (last.at - until) // HOUR
-    explained = max(0, rate * (until - began) // HOUR - (last.told - entry.cost_base))
-    if meter.behind and meter.anchor.at == entry.first_seen and last.told == meter.anchor.told:
-        unbilled = max(behind, explained)  # no bill has come since it was first seen
     else:
-        unbilled = min(behind, explained)
-    return max(0, min(unbilled, rate * (until - begin) // HOUR))
+        return 0
+    if entry.life.started is not None:
+        explained = rate * (until - entry.life.started) // HOUR - (last.told - entry.cost_base)
+        # A bill that never moved may be behind since the start; one that did, since then.
+        still = meter.behind and meter.anchor.at == entry.first_seen
+        behind = explained if still and last.told == meter.anchor.told else min(behind, explained)
+    return max(0, min(behind, rate * (until - begin) // HOUR))

@@ -124,6 +124,6 @@ def _unseen(
 
 def _share(told: int, begin: int, end: int, at: int) -> int:
     """Return which part of an amount spread evenly from ``begin`` to ``end`` lies before ``at``."""
-    if at >= end:
-        return told
-    return told * (at - begin) // (end - begin) if at > begin else 0
+    if at <= begin:
+        return 0
+    return told if at >= end else told * (at - begin) // (end - begin)

@@ -8,7 +8,7 @@ from functools import partial
 
 from msgspec import Struct
 
-from trainwave_exporter.ledger.accrual import accrued
+from trainwave_exporter.ledger.accrual import accrued, may_accrue
 from trainwave_exporter.ledger.bounds import NOTHING, Bounds, cost_before
 from trainwave_exporter.ledger.entry import JobEntry, Labels
 from trainwave_exporter.ledger.periods import Span
@@ -55,7 +55,7 @@ class PeriodSpend:
         spent = Bounds(told - before.upper, told - before.lower)
         self._of_jobs[entry.id] = payer, spent
         self._add(payer, spent, sign=1)
-        if accrued(entry, self.span.begin, self.span.end):
+        if may_accrue(entry):
             self._accruing[entry.id] = payer, entry
         else:
             self._accruing.pop(entry.id, None)
