@@ -7,7 +7,7 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 from trainwave_exporter.ledger import budget as budgets
-from trainwave_exporter.ledger.bounds import cost_before, queue_bound
+from trainwave_exporter.ledger.bounds import Bounds, cost_before, queue_bound
 from trainwave_exporter.ledger.budget import Budget, Doubts
 from trainwave_exporter.ledger.entry import JobEntry
 from trainwave_exporter.ledger.errors import StoreError
@@ -138,12 +138,17 @@ class BudgetTracker:
 
     def _reached(self, stories: Sequence[Story], begin: int, now: int, limit: int) -> int:
         """Return when so many micro-dollars had been spent for certain, by bisection."""
-        at_begin = sum(cost_before(story, begin, self._queue).upper for story in stories)
+        at_begin = [cost_before(story, begin, self._queue) for story in stories]
+
+        def spent(story: Story, before: Bounds, at: int) -> int:
+            since = cost_before(story, at, self._queue).lower - before.upper
+            return max(0, since) if before.width else since  # but corrections count
+
         low, high = begin, now
         while high - low > _PRECISION:
             middle = (low + high) // 2
-            spent = sum(cost_before(story, middle, self._queue).lower for story in stories)
-            if spent - at_begin >= limit:
+            pairs = zip(stories, at_begin, strict=True)
+            if sum(spent(story, before, middle) for story, before in pairs) >= limit:
                 high = middle
             else:
                 low = middle
