@@ -63,6 +63,11 @@ def test_bills_in_steps_make_no_difference(step: float, lag: int) -> None:
 
 def test_what_no_job_explains_is_the_difference() -> None:
     world = LedgerWorld()
+    job(world, 0.0)
+    balance(world, 1000)
+    world.tick(OUTLOOK / 1000)
+    assert difference(world) is None
+    assert world.unknown("credit_reconciliation", "o-1") == {"balances_not_settled"}
     for hour, unexplained in ((0, 0), (1, 0), (2, 10)):
         world.now = START + hour * 3600
         job(world, PRICE * hour)
@@ -70,6 +75,7 @@ def test_what_no_job_explains_is_the_difference() -> None:
         world.tick(OUTLOOK / 1000)
     world.tick(300)
     assert difference(world) == pytest.approx(10, abs=0.01)
+    assert world.unknown("credit_reconciliation") == set()
 
 
 def test_a_refund_seen_in_the_balance_before_it_is_seen_in_the_job_makes_no_difference() -> None:

@@ -104,7 +104,11 @@ def test_a_queue_longer_than_a_day_was_seen_so_older_jobs_may_straddle_a_begin()
     old = {"created_at": MIDNIGHT - 50 * HOUR, "gpu_hours": 1.0, "cost_dollars": 5.0}
     world.see(world.job("j-1", "SUCCESS", **old, **LISTED), shown=False, counted=True)
     assert world.one(BudgetStatus).spent_dollars == 0
-    queued = {"created_at": NOON - 31 * HOUR, "started_at": NOON - HOUR, "cost_dollars": 3.6}
+    queued: dict[str, Any] = {
+        "created_at": NOON - 31 * HOUR,
+        "started_at": NOON - HOUR,
+        "cost_dollars": 3.6,
+    }
     world.see(world.job("j-2", **queued))
     look(world)
     assert bounds(world) == pytest.approx((3.61, 8.61))

@@ -10,7 +10,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger import funds
-from trainwave_exporter.ledger.accrual import AWAY
 from trainwave_exporter.ledger.budget import unknown
 from trainwave_exporter.ledger.entry import Correction, JobEntry
 from trainwave_exporter.ledger.live import Runner, lasts_until
@@ -85,26 +84,29 @@ class Credit:
         self._resolve(projects)
         totals: defaultdict[str | None, int] = defaultdict(int)
         rates: defaultdict[str | None, int] = defaultdict(int)
+        unsure: set[str | None] = set()
+        """Organizations of running jobs that were not looked at of late."""
         for payer, micro in self._billed.items():
             totals[self._payers[payer]] += micro
-        unpaid = False
         for entry in live:
             meter = entry.cost
-            if meter is None:
+            if meter is None or not meter.last.rate or entry.running_since is None:
                 continue
             paying = organization_of(*_payer(entry), projects)
-            unpaid = unpaid or paying is None
-            if meter.last.rate and entry.running_since is not None and not meter.behind:
+            if paying is None:
+                return  # it may be any of them
+            if now - meter.last.at > funds.SETTLING:
+                unsure.add(paying)
+            elif not meter.behind:
                 rates[paying] += meter.last.rate
-                until = min(now, meter.last.at + AWAY)
-                totals[paying] += meter.last.rate * (until - meter.last.at) // HOUR
-        for organization_id in organizations:
-            if unpaid:
-                continue  # whose organization pays for a running job is not known
+                totals[paying] += meter.last.rate * (now - meter.last.at) // HOUR
+        for organization_id in set(organizations) - unsure:
             known = self._samples.setdefault(organization_id, deque())
-            known.append(_Billed(now, totals[organization_id], rates[organization_id]))
-            while known and not now - 3 * funds.SETTLING <= known[0].at <= now:
+            while known and not now - 3 * funds.SETTLING <= known[0].at < now:
                 known.popleft()
+            if known and known[-1].at >= now:
+                known.pop()
+            known.append(_Billed(now, totals[organization_id], rates[organization_id]))
 
     def _resolve(self, projects: Mapping[str, ProjectEntry]) -> None:
         """Look up who pays; where that is known only now, earlier balances say nothing."""
@@ -171,12 +173,9 @@ class Credit:
                 *["price_unknown"] * any(runner.overdue(now) for runner in own),
                 *["balance_unconfirmed"] * self._unconfirmed(balances, own),
             ]
-            figures = [
-                *unknown("credit_runway", organization_id, [*reasons, *further]),
-                *unknown("credit_reconciliation", organization_id, reasons),
-            ]
+            runway = unknown("credit_runway", organization_id, [*reasons, *further])
             if reasons:
-                yield None, figures
+                yield None, [*runway, *unknown("credit_reconciliation", organization_id, reasons)]
                 continue
             lasts = None if further else lasts_until(balances[-1].micro, own, now)
             own_corrections = [each for each, payer in paying if payer == organization_id]
@@ -186,7 +185,8 @@ class Credit:
                 exhausted_at=None if lasts is None else seconds(lasts),
                 difference_dollars=None if compared is None else dollars(compared),
             )
-            yield fund, figures
+            missing = ["balances_not_settled"] * (compared is None)
+            yield fund, [*runway, *unknown("credit_reconciliation", organization_id, missing)]
 
     def _paying(
         self,

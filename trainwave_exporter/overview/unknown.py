@@ -18,6 +18,7 @@ _FIGURES: Final[Mapping[str, str]] = {
 _REASONS: Final[Mapping[str, str]] = {
     "account_down": "An account cannot be read.",
     "balance_unconfirmed": "The balance fell by more than was billed; the next one decides.",
+    "balances_not_settled": "There are no two balances yet that can be compared with the bills.",
     "history_incomplete": "Lists or details of jobs that may have run in the period are missing"
     " (yet). The bounds say what is certain.",
     "ledger_catching_up": "The first complete list since the start is not read yet.",
