@@ -8,14 +8,14 @@ from typing import Final
 from trainwave_exporter.model import Appeared, Change, Changed, Departed, UnknownFigure
 from trainwave_exporter.web import UnknownOverview
 
-_FIGURES: Final[Mapping[str, str]] = {
+FIGURES: Final[Mapping[str, str]] = {
     "budget": "Spend of the budget",
     "budget_forecast": "Forecast of the budget",
     "credit_runway": "How long credit lasts",
     "credit_reconciliation": "Credit reconciliation",
     "scope": "What a setting names",
 }
-_REASONS: Final[Mapping[str, str]] = {
+REASONS: Final[Mapping[str, str]] = {
     "account_down": "An account cannot be read.",
     "balance_unconfirmed": "The balance fell by more than was billed; the next one decides.",
     "balances_not_settled": "There are no two balances yet that can be compared with the bills.",
@@ -52,10 +52,10 @@ class UnknownFigures:
         return tuple(
             UnknownOverview(
                 kind=each.figure,
-                figure=_FIGURES.get(each.figure, each.figure),
+                figure=FIGURES.get(each.figure, each.figure),
                 name=each.name,
                 reason=each.reason,
-                meaning=_REASONS.get(each.reason, ""),
+                meaning=REASONS.get(each.reason, ""),
             )
             for _, each in sorted(self._known.items())
         )
