@@ -84,16 +84,15 @@ def test_accrued_spend() -> None:
     budget = Budget(name="all", limit_dollars=1000.0, period=Period.DAY, zone=ZONE)
     world = LedgerWorld(budgets=(budget,), now=began)
     world.open()
-    started: dict[str, Any] = {"created_at": began, "started_at": began}
     billed = 0.0
+    started: dict[str, Any] = {
+        "created_at": began,
+        "started_at": began,
+        "hourly_cost_dollars": PRICE,
+    }
     for time, *amounts in table("Time | Billed"):
         while world.now <= midnight + clock(time):
             billed = PRICE * floor((world.now - began) / 3600)
-            started: dict[str, Any] = {
-                "created_at": began,
-                "started_at": began,
-                "hourly_cost_dollars": PRICE,
-            }
             world.see(world.job("j-1", cost_dollars=billed, **started))
             world.now += POLL
         world.now -= POLL
@@ -138,15 +137,14 @@ def test_credit() -> None:
     world = LedgerWorld(now=midnight)
     fee_at = midnight + clock("2:30")
     looks = {clock(time): tuple(map(dollars, told)) for time, *told in table("Time | Balance")}
-    started: dict[str, Any] = {"created_at": midnight, "started_at": midnight}
+    started: dict[str, Any] = {
+        "created_at": midnight,
+        "started_at": midnight,
+        "hourly_cost_dollars": PRICE,
+    }
     while world.now <= midnight + clock("3:00"):
         since = world.now - midnight
         billed = PRICE * floor(since / 3600)
-        started: dict[str, Any] = {
-            "created_at": midnight,
-            "started_at": midnight,
-            "hourly_cost_dollars": PRICE,
-        }
         world.see(world.job("j-1", cost_dollars=billed, **started), counted=True)
         credit = 1000 - billed - (10 if world.now >= fee_at else 0)
         if since % 300 == 0:

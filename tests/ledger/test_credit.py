@@ -110,6 +110,7 @@ def test_what_a_deleted_job_cost_while_nobody_looked_is_compared_from_the_last_b
     job(before, 0.0)
     balance(before, 1000)
     before.tick(300)
+    job(before, 3.0)
     before.keeper.close()
     away = 5 * 86_400
     world = LedgerWorld(tmp_path, now=START + away)

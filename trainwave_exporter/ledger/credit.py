@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from msgspec import Struct
@@ -123,8 +123,17 @@ class Credit:
                 known[:] = [replace(balance, billed=None) for balance in known]
                 self._unwritten += known
 
-    def settle(self, now: int) -> list[Balance]:
-        """Return the balances, not `written` yet, of which it is known now what was billed then."""
+    @property
+    def unwritten(self) -> Sequence[Balance]:
+        """Balances of which it became known what was billed then."""
+        return self._unwritten
+
+    def written(self, balances: Collection[Balance]) -> None:
+        """Note that these were written."""
+        self._unwritten = [balance for balance in self._unwritten if balance not in balances]
+
+    def settle(self, now: int) -> None:
+        """Look for balances of which it is known by now what was billed then."""
         for organization_id, known in self._balances.items():
             samples = self._samples.get(organization_id, ())
             for place, balance in enumerate(known):
@@ -138,11 +147,6 @@ class Credit:
                 if near:
                     known[place] = replace(balance, billed=(min(near), max(near)))
                     self._unwritten.append(known[place])
-        return self._unwritten
-
-    def written(self) -> None:
-        """Note that what `settle` returned was written."""
-        self._unwritten = []
 
     def funds(
         self,

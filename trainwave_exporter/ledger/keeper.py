@@ -204,9 +204,10 @@ class Keeper:
         assert book is not None and store is not None  # noqa: S101, PT018 - it is open
         stored = store.jobs(book.unknown(seen.jobs))
         batch = book.plan(seen.jobs, stored, self._counted, now)
-        projects, balances = self._outlook.to_write(seen.projects, seen.organizations, now)
+        projects, balances = self._outlook.to_write(seen.projects, seen.organizations)
         batch = replace(batch, projects=projects, balances=balances)
         if batch != Batch():
+            batch = replace(batch, balances=(*balances, *self._outlook.settled))
             store.write(batch)
         before = {entry.id: book.entry(entry.id) or stored.get(entry.id) for entry in batch.jobs}
         book.adopt(batch, seen.jobs)

@@ -104,12 +104,9 @@ class Outlook:
             self._organizations.pop(organization_id, None)
 
     def to_write(
-        self,
-        projects: Mapping[str, Project],
-        organizations: Mapping[str, Organization],
-        now: int,
+        self, projects: Mapping[str, Project], organizations: Mapping[str, Organization]
     ) -> tuple[tuple[ProjectEntry, ...], tuple[Balance, ...]]:
-        """Return which projects are new, and all balances that are to be written."""
+        """Return which projects, and all balances, that are to be written."""
         entries = [
             ProjectEntry(project.id, project.organization_id, project.name).after(
                 self._projects.get(project.id)
@@ -119,11 +116,13 @@ class Outlook:
         balances = [_balance(organization) for organization in organizations.values()]
         return (
             tuple(entry for entry in entries if entry != self._projects.get(entry.id)),
-            (
-                *(balance for balance in balances if balance is not None),
-                *self._credit.settle(now),
-            ),
+            tuple(balance for balance in balances if balance is not None),
         )
+
+    @property
+    def settled(self) -> tuple[Balance, ...]:
+        """Balances to be written once more, with whatever else there is to write."""
+        return tuple(self._credit.unwritten)
 
     def written(
         self,
@@ -140,8 +139,9 @@ class Outlook:
         self._projects |= {project.id: project for project in batch.projects}
         self._written_at = now
         self._listed |= self._counted.keys()
-        self._credit.written()
+        self._credit.written(batch.balances)
         self._credit.seen(before, batch.jobs)
+        self._credit.settle(now)
         whole = [o.id for o in self._organizations.values() if not self._doubts_of(o)]
         self._credit.sample(whole, book.live(), self._projects, now)
         self._budgets.seen(batch.jobs, store)
