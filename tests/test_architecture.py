@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sd_notify": set(),
     "simulator": set(),
     "turnstile": set(),
-    "api": {"model", "turnstile"},
+    "api": {"detached", "model", "turnstile"},
     "fleet": {"model"},
     "ledger": {"model"},
     "config": {"model"},

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from support.api_server import serving
 
 from trainwave_exporter.check import AccountReport, Report, check, render
 from trainwave_exporter.config import KeySource, Settings, key_source, load
@@ -97,6 +100,36 @@ async def test_a_failure_is_told_in_words(faults: str, problem: str) -> None:
     account = await check_one(simulator(faults=parse_faults(faults)))
     assert account.problem is not None
     assert problem in account.problem
+
+
+async def test_a_page_of_a_proxy_is_not_told_as_a_refused_key() -> None:
+    page = "<html><head><title>Blocked by policy</title></head></html>"
+
+    def refuse(_: web.Request) -> web.Response:
+        return web.Response(status=403, text=page, content_type="text/html")
+
+    async with serving(refuse) as server:
+        settings = load({"trainwave.api_url": server.url}, {}, None)
+        (account,) = (await check_with(settings, {"TRAINWAVE_API_KEY": KEY})).accounts
+    assert account.problem == (
+        "the request was refused, but probably not because of the key; look at proxies and"
+        " firewalls between here and the API: Blocked by policy (403)"
+    )
+
+
+async def test_a_check_does_not_wait_for_a_limit_that_is_far_ahead() -> None:
+    def last(_: web.Request) -> web.Response:
+        now = int(time.time())
+        headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(now + 7_000)}
+        return web.json_response({"success": True, "data": []}, headers=headers)
+
+    async with serving(last) as server:
+        settings = load({"trainwave.api_url": server.url}, {}, None)
+        (account,) = (await check_with(settings, {"TRAINWAVE_API_KEY": KEY})).accounts
+    assert account.problem == (
+        "the rate limit of the key is used up: the API says that no requests are left;"
+        " the next one goes out in 3600 s (not sent)"
+    )
 
 
 async def test_a_refused_key_fails_its_account_only(tmp_path: Path) -> None:

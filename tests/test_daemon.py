@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 import urllib.error
 import urllib.request
@@ -11,6 +12,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession, web
+from support.api_server import serving
 from support.exporter import Metrics
 
 from trainwave_exporter.config import KeySource, key_source, load
@@ -154,6 +157,88 @@ async def test_the_page_tells_of_trouble_in_words() -> None:
             assert "Account default cannot be read: " in page
             assert "Put a valid key where the account&#x27;s key comes from" in page
             assert "from the environment variable TRAINWAVE_API_KEY" in page
+
+
+async def test_a_page_of_a_proxy_is_forbidden_and_not_an_invalid_key() -> None:
+    def refuse(_: web.Request) -> web.Response:
+        page = "<html><head><title>Blocked by policy</title></head></html>"
+        return web.Response(status=403, text=page, content_type="text/html")
+
+    async with serving(refuse) as server:
+        environ = {"TRAINWAVE_API_KEY": "tw-key-1", "TRAINWAVE_API_URL": server.url}
+        async with running(environ) as daemon:
+            requests = "trainwave_exporter_api_requests_total"
+            metrics = await until(daemon, lambda m: m.all(requests, endpoint="jobs"))
+            assert set(metrics.by("outcome", requests, endpoint="jobs")) == {"forbidden"}
+            assert metrics.get("trainwave_up", account="default") == 0
+            await until(daemon, lambda _: daemon.overview().accounts[0].error)
+            _, page = await get(daemon, "/")
+    assert "Account default cannot be read: " in page
+    assert "Blocked by policy (403)" in page
+    assert "nothing says that the key is why" in page
+    assert "The API refused the key" not in page
+
+
+async def test_without_requests_left_until_far_ahead_an_account_is_down_and_says_why() -> None:
+    remaining, reset = "57", 60
+
+    async def limited(request: web.Request) -> web.StreamResponse:
+        there = f"{behind.removesuffix('/api/v1')}{request.raw_path}"
+        async with session.get(there, headers={"X-API-KEY": "demo-key"}) as answer:
+            headers = {
+                "X-RateLimit-Remaining": remaining,
+                "X-RateLimit-Reset": str(int(time.time()) + reset),
+            }
+            return web.Response(status=answer.status, body=await answer.read(), headers=headers)
+
+    async with (
+        Simulator(World(seed=1, jobs=4), rate_limit=None).serve() as behind,
+        ClientSession() as session,
+        serving(limited) as server,
+    ):
+        environ = {"TRAINWAVE_API_KEY": "demo-key", "TRAINWAVE_API_URL": server.url}
+        async with running(environ, polling__running_interval="200ms") as daemon:
+            await until(daemon, lambda m: m.get("trainwave_up", account="default") == 1)
+            await until(daemon, lambda _: not daemon.unready_reasons())
+            assert (await get(daemon, "/-/ready")) == (200, "ready\n")
+            remaining, reset = "0", 10_000
+            metrics = await until(daemon, lambda m: m.get("trainwave_up", account="default") == 0)
+            assert metrics.all("trainwave_job_info")
+            until_when = "trainwave_exporter_rate_limit_blocked_until_timestamp_seconds"
+            metrics = await until(daemon, lambda m: m.get(until_when, account="default"))
+            blocked_until = metrics.get(until_when, account="default") or 0
+            assert time.time() + 3_500 < blocked_until <= time.time() + 3_600
+            status, body = await get(daemon, "/-/ready")
+            assert status == 200
+            assert re.fullmatch(
+                r"ready\naccount default: the API says that no requests are left;"
+                r" the next one goes out in 3\d{3} s\n",
+                body,
+            )
+            _, page = await get(daemon, "/")
+            assert "Account default is rate limited for another 59 min" in page
+            assert "the API says that no requests are left" in page
+
+
+async def test_a_block_before_the_first_list_is_a_reason_to_be_unready() -> None:
+    def unavailable(_: web.Request) -> web.Response:
+        return web.Response(status=503, headers={"Retry-After": "1800"})
+
+    async with serving(unavailable) as server:
+        environ = {"TRAINWAVE_API_KEY": "tw-key-1", "TRAINWAVE_API_URL": server.url}
+        async with running(environ) as daemon:
+            await until(daemon, lambda _: len(daemon.unready_reasons()) > 1)
+            status, body = await get(daemon, "/-/ready")
+            assert status == 503
+            assert re.fullmatch(
+                r"account default: no complete sweep yet\n"
+                r"account default: the API is unavailable and asked to wait;"
+                r" the next one goes out in 1[78]\d\d s\n",
+                body,
+            )
+            assert (
+                len(server.asked) <= 4
+            )  # the lists that were under way by then, none a second time
 
 
 async def test_the_page_counts_all_jobs_and_names_the_first_of_those_that_run() -> None:

@@ -1,7 +1,8 @@
 """The command ``trainwave-exporter``, also as ``python -m trainwave_exporter``.
 
 Loading everything takes a moment. A signal that comes within it has to wait until it is known who
-it is for: to whoever serves until it is told to stop, being told is no failure.
+it is for: to whoever serves until it is told to stop, being told is no failure. SIGHUP waits until
+somebody can reload.
 """
 
 from __future__ import annotations
@@ -18,17 +19,34 @@ def run() -> int:
     """Hold signals back, load the command line, and do what it asks for."""
     _, most = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, most))  # the key is in the memory
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    signal.pthread_sigmask(signal.SIG_BLOCK, (*_ENDING, signal.SIGHUP))
+    _open_standard_streams()
     from trainwave_exporter.cli import main  # noqa: PLC0415 - this is what takes a moment
 
     return main(begin=_let_signals_through)
+
+
+def _open_standard_streams() -> None:
+    """Connect those of stdin, stdout and stderr that are closed to nothing.
+
+    What is opened next would take their numbers: a log line could end up in the ledger, and libuv
+    aborts the process when it closes a descriptor of such a number.
+    """
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            stream = open(descriptor, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
 
 
 def _let_signals_through(serves: bool) -> None:
     if serves:
         for number in _ENDING:
             signal.signal(number, _leave)  # until the event loop takes them over
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING if serves else (*_ENDING, signal.SIGHUP))
 
 
 def _leave(*_: object) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
@@ -16,7 +17,9 @@ from msgspec.structs import replace
 
 from trainwave_exporter.api import (
     Client,
+    Forbidden,
     InvalidKey,
+    NetworkSettings,
     NoAnswer,
     Page,
     RateBudget,
@@ -48,7 +51,7 @@ from trainwave_exporter.polling import (
     requests_per_minute,
     round_seconds,
 )
-from trainwave_exporter.watch import build_client
+from trainwave_exporter.watch import build_client, network_settings
 from trainwave_exporter.wiring import load_access, terms
 
 MOST_PAGES = 20
@@ -108,13 +111,19 @@ class Report(Struct, frozen=True):
         return not self.unmatched and all(account.problem is None for account in self.accounts)
 
 
-async def check(settings: Settings, keys: Mapping[str, KeySource]) -> Report:
+async def check(
+    settings: Settings, keys: Mapping[str, KeySource], environ: Mapping[str, str] = os.environ
+) -> Report:
     """Return what each account of the settings can see now. Failures are part of the report.
 
-    Raises `ConfigError` for a web configuration file of no use.
+    ``environ`` names proxies and certificates. Raises `ConfigError` for a web configuration file,
+    or an environment, of no use.
     """
     load_access(settings)
-    checks = (_check(account, keys[account.name], settings) for account in settings.accounts)
+    network = network_settings(environ)
+    checks = (
+        _check(account, keys[account.name], settings, network) for account in settings.accounts
+    )
     accounts = tuple(await asyncio.gather(*checks))
     if not all(account.sight.whole for account in accounts):
         return Report(accounts)  # what no key was seen to see may be there
@@ -160,14 +169,16 @@ def _names(*sights: Sight) -> Names:
     return Names(matching=matching, hints=hints)
 
 
-async def _check(account: Account, key: KeySource, settings: Settings) -> AccountReport:
+async def _check(
+    account: Account, key: KeySource, settings: Settings, network: NetworkSettings
+) -> AccountReport:
     facts: list[Fact] = []
     budget = RateBudget(
         share=account.rate_limit_share,
         initial_limit=account.initial_rate_limit,
         random=Random(),  # noqa: S311 - spreads retries, guards nothing
     )
-    client = build_client(account, key, settings, budget, facts.append)
+    client = build_client(account, key, settings, network, budget, facts.append)
     report = AccountReport(name=account.name, api_url=account.api_url)
     try:
         return await _ask(report, account, settings, client, budget, facts)
@@ -249,6 +260,11 @@ def _in_words(error: TrainwaveError) -> str:
     match error:
         case InvalidKey():
             return f"the API refused the key: {error}"
+        case Forbidden():
+            return (
+                "the request was refused, but probably not because of the key; look at proxies and"
+                f" firewalls between here and the API: {error}"
+            )
         case RateLimited():
             return f"the rate limit of the key is used up: {error}"
         case NoAnswer():

@@ -20,7 +20,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from random import Random
 
@@ -42,7 +42,7 @@ from trainwave_exporter.overview import Standing
 from trainwave_exporter.polling import Loop, Schedule, Work
 from trainwave_exporter.reloading import Configuration, Reloader
 from trainwave_exporter.sd_notify import Notifier
-from trainwave_exporter.watch import Watch, Watchmaker, place
+from trainwave_exporter.watch import Watch, Watchmaker, network_settings, place
 from trainwave_exporter.web import (
     ListenError,
     Overview,
@@ -83,13 +83,15 @@ class Daemon:
         monotonic: Callable[[], float] = time.monotonic,
         random: Random | None = None,
         configuration: Configuration | None = None,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
         """``keys``: the source of each account's key, by the account's name.
 
-        ``configuration`` is where `reload` finds them as they are by then.
+        ``configuration`` is where `reload` finds them as they are by then. ``environ`` names
+        proxies and certificates.
 
         Raises `ValueError` for a pattern of metric names that matches none, and `ConfigError` for
-        a web configuration file of no use.
+        a web configuration file, or an environment, of no use.
         """
         self._settings = settings
         self._clock = clock
@@ -114,12 +116,6 @@ class Daemon:
             telemetry=self.telemetry,
         )
         names = [account.name for account in settings.accounts]
-        self._fleet = Fleet(
-            accounts=names,
-            policy=policy(settings),
-            observe=self._observe,
-            now=self._started_at,
-        )
         folder = ledger_folder(settings)
         self._ledger = Ledger(
             open_store=partial(Store.open, folder),
@@ -130,7 +126,15 @@ class Daemon:
             clock=clock,
             monotonic=monotonic,
         )
+        self._fleet = Fleet(
+            accounts=names,
+            policy=policy(settings),
+            observe=self._observe,
+            now=self._started_at,
+            known_run=self._ledger.known_run,
+        )
         self._watchmaker = Watchmaker(
+            network=network_settings(environ),
             fleet=self._fleet,
             report=self._report,
             undescribed=self._ledger.undescribed,
@@ -152,6 +156,7 @@ class Daemon:
             answer=lambda: self.exposition.answer,
             telemetry_path=settings.web.telemetry_path,
             unready_reasons=self.unready_reasons,
+            remarks=self.blocked_accounts,
             overview=self.overview,
             scraped=self.telemetry.scraped,
             access=load_access(
@@ -169,7 +174,8 @@ class Daemon:
         loop.set_default_executor(DetachedExecutor())
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        loop.add_signal_handler(signal.SIGHUP, self._reloader.begin)
+        loop.add_signal_handler(signal.SIGHUP, self._begin_reload)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # held back until now
         self._config_loaded(True)
         try:
             await self._ledger.open()
@@ -178,9 +184,13 @@ class Daemon:
         self._show(self._fleet.introduce())
         self.exposition.publish()
         try:
-            await self._listen()
+            listening = await self._unless_stopped(self._listen())
         except ListenError as error:
             raise StartError(str(error)) from error
+        if not listening:
+            await self.web.stop()
+            await self._ledger.close()
+            return
         self.listening.set()
         log.info(
             "started",
@@ -224,9 +234,28 @@ class Daemon:
             raise StartError("systemd passed no socket; is it started by a .socket unit?")
         return await self.web.start(sockets=sockets)
 
+    async def _unless_stopped(self, work: Coroutine[None, None, None]) -> bool:
+        """Do some work, or give it up as soon as `stop` is called. Return whether it was done."""
+        doing = asyncio.create_task(work)
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            doing.cancel()  # has no effect on what is done
+        try:
+            await doing
+        except asyncio.CancelledError:
+            return False
+        return True
+
     def stop(self) -> None:
         """Have `run` come to its end. May be called more than once."""
         self._stopping.set()
+
+    def _begin_reload(self) -> None:
+        if not self._stopping.is_set():
+            self._reloader.begin()
 
     async def reload(self) -> None:
         """Go by the settings as they are by now; what is known is kept.
@@ -308,6 +337,8 @@ class Daemon:
             for watch in self._watches
             if not watch.shown
         ]
+        if waiting:  # a block is why, as often as not
+            waiting += self.blocked_accounts()
         stopped = [
             f"loop {loop.name} of account {loop.account}: stopped"
             if loop.account
@@ -316,6 +347,18 @@ class Daemon:
             if loop.stopped
         ]
         return waiting + stopped
+
+    def blocked_accounts(self) -> list[str]:
+        """Return for which accounts nothing is sent at present, and why, in words.
+
+        That is no reason to be unready: what is known can be scraped, ``trainwave_up`` says the
+        rest, and an orchestrator would hide both.
+        """
+        return [
+            f"account {watch.account.name}: {watch.budget.blocked().message}"
+            for watch in self._watches
+            if watch.budget.blocked_for
+        ]
 
     def _lives(self) -> bool:
         return not any(loop.stopped for loop in self._loops)

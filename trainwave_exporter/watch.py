@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from random import Random
 
+import structlog
 from msgspec.structs import asdict
 
-from trainwave_exporter.api import Client, RateBudget
-from trainwave_exporter.config import Account, KeySource, Settings
+from trainwave_exporter.api import Client, NetworkSettings, NetworkSettingsError, RateBudget
+from trainwave_exporter.config import Account, ConfigError, KeySource, Settings
 from trainwave_exporter.fleet import Fleet, Observation
 from trainwave_exporter.model import FactListener, RateLimit
 from trainwave_exporter.polling import AccountPoller, Intervals, Scope, WantedDetails
+
+log = structlog.get_logger()
 
 
 class Watch:
@@ -25,6 +28,7 @@ class Watch:
         key: KeySource,
         settings: Settings,
         *,
+        network: NetworkSettings,
         budget: RateBudget,
         shown: bool,
         fleet: Fleet,
@@ -42,7 +46,7 @@ class Watch:
         """Whether a complete sweep can be scraped."""
         self.budget = budget
         self.client = build_client(
-            account, key, settings, budget, observe, clock, monotonic, random
+            account, key, settings, network, budget, observe, clock, monotonic, random
         )
         polling = settings.polling
         self.poller = AccountPoller(
@@ -64,7 +68,6 @@ class Watch:
                 readings=polling.readings_interval,
             ),
             weights=settings.weights.by_metric,
-            idle_threshold=settings.waste.idle_threshold,
             undescribed=undescribed,
             clock=clock,
             monotonic=monotonic,
@@ -85,6 +88,7 @@ class Watchmaker:
     def __init__(
         self,
         *,
+        network: NetworkSettings,
         fleet: Fleet,
         report: Callable[[Observation], None],
         undescribed: Callable[[str], WantedDetails],
@@ -94,6 +98,7 @@ class Watchmaker:
         random: Random,
     ) -> None:
         """``undescribed`` names finished jobs of an account whose details are wanted."""
+        self._network = network
         self._fleet = fleet
         self._report = report
         self._undescribed = undescribed
@@ -107,7 +112,8 @@ class Watchmaker:
     ) -> Watch:
         """Return what watches an account from now on: what did so ``before``, if it suits.
 
-        If it does not, its budget goes on, unless the account's jobs are elsewhere now.
+        If it does not, its budget goes on, unless the account's jobs are elsewhere now. Raises
+        `ConfigError` for a proxy of the environment that cannot be used.
         """
         if before is not None and place(before.account) != place(account):
             before = None
@@ -117,6 +123,7 @@ class Watchmaker:
             account,
             key,
             settings,
+            network=self._network,
             budget=self._budget(account) if before is None else before.budget,
             shown=before is not None and before.shown,
             fleet=self._fleet,
@@ -145,32 +152,57 @@ def place(account: Account) -> tuple[object, ...]:
 
 def _recipe(account: Account, settings: Settings) -> tuple[object, ...]:
     """Return what a watch is made by."""
-    waste = settings.waste.idle_threshold
-    return account, settings.polling, settings.readings, settings.weights, waste
+    return account, settings.polling, settings.readings, settings.weights
+
+
+def network_settings(environ: Mapping[str, str]) -> NetworkSettings:
+    """Return what the environment says about the way to the API; log what of it is left out.
+
+    Raises `ConfigError` for certificates that cannot be used.
+    """
+    try:
+        network = NetworkSettings(environ)
+    except NetworkSettingsError as error:
+        raise ConfigError(None, None, str(error)) from None
+    if network.unusable_no_proxy:
+        log.warning(
+            "no_proxy_entries_ignored",
+            variable=network.no_proxy_variable,
+            entries=",".join(network.unusable_no_proxy),
+        )
+    return network
 
 
 def build_client(
     account: Account,
     key: KeySource,
     settings: Settings,
+    network: NetworkSettings,
     budget: RateBudget,
     observe: FactListener,
     clock: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
     random: Random | None = None,
 ) -> Client:
-    """Return the API client of an account, as the settings want it."""
-    return Client(
-        account=account.name,
-        base_url=account.api_url,
-        key=key,
-        budget=budget,
-        observe=observe,
-        clock=clock,
-        monotonic=monotonic,
-        random=random or Random(),  # noqa: S311 - spreads retries, guards nothing
-        cost_unit=account.cost_unit,
-        units=settings.readings.units,
-        inline_units=settings.readings.listed_units,
-        timeout=account.timeout,
-    )
+    """Return the API client of an account, as the settings want it.
+
+    Raises `ConfigError` for a proxy of the environment that cannot be used.
+    """
+    try:
+        return Client(
+            account=account.name,
+            base_url=account.api_url,
+            key=key,
+            budget=budget,
+            observe=observe,
+            clock=clock,
+            monotonic=monotonic,
+            random=random or Random(),  # noqa: S311 - spreads retries, guards nothing
+            cost_unit=account.cost_unit,
+            units=settings.readings.units,
+            inline_units=settings.readings.listed_units,
+            timeout=account.timeout,
+            network=network,
+        )
+    except NetworkSettingsError as error:
+        raise ConfigError(None, None, str(error)) from None

@@ -18,6 +18,7 @@ from trainwave_exporter.api import (
     BadRequest,
     Client,
     Dialect,
+    Forbidden,
     InvalidKey,
     NewJob,
     NotFound,
@@ -371,6 +372,117 @@ async def test_after_a_429_nobody_sends_until_the_api_allows_it(
         await fake_time.advance(3)
         assert (await waiting).size == 1
         assert budget.snapshot(fake_time.now).allowance == 40
+
+
+def paced(fake_time: FakeTime) -> RateBudget:
+    return RateBudget(
+        random=Random(1),
+        clock=fake_time.clock,
+        monotonic=fake_time.monotonic,
+        sleep=fake_time.sleep,
+    )
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+async def test_the_retry_after_of_a_failure_is_obeyed_as_that_of_a_429(
+    make_client: MakeClient, fake_time: FakeTime, status: int
+) -> None:
+    budget = paced(fake_time)
+    failed = web.Response(status=status, text="Maintenance.", headers={"Retry-After": "1800"})
+    async with serving(answers(failed, BARE_PAGE)) as server:
+        client = make_client(server.url, budget=budget, clock=fake_time.clock)
+        with capture_logs() as logged, pytest.raises(ServerError) as refused:
+            await client.list_jobs()
+        assert refused.value.retry_after == 1_800
+        assert len(server.asked) == 1  # no second and third try
+        assert [line for line in logged if line["event"] == "api_requests_blocked"] == [
+            {
+                "event": "api_requests_blocked",
+                "log_level": "warning",
+                "account": "research",
+                "seconds": 1_800,
+                "reason": "unavailable",
+            }
+        ]
+        await fake_time.advance(1_739)
+        with pytest.raises(RateLimited, match=r"unavailable and asked to wait; .* in 61 s"):
+            await client.list_jobs()
+        assert len(server.asked) == 1
+        await fake_time.advance(1)
+        waiting = asyncio.create_task(client.list_jobs())
+        await fake_time.advance(62)
+        assert (await waiting).size == 1
+
+
+async def test_a_short_retry_after_of_a_failure_is_waited_out_within_the_request(
+    make_client: MakeClient, fake_time: FakeTime
+) -> None:
+    failed = web.Response(status=503, headers={"Retry-After": "5"})
+    respond, asked_once = answers(failed, BARE_PAGE), asyncio.Event()
+
+    def answer(request: web.Request) -> web.Response:
+        asked_once.set()
+        return respond(request)
+
+    async with serving(answer) as server:
+        client = make_client(server.url, budget=paced(fake_time), clock=fake_time.clock)
+        with capture_logs() as logged:
+            waiting = asyncio.create_task(client.list_jobs())
+            await asked_once.wait()
+            await fake_time.advance(4.9)
+            assert len(server.asked) == 1
+            await fake_time.advance(2)
+            assert (await waiting).size == 1
+    assert [line["event"] for line in logged if "block" in line["event"]] == []
+
+
+@pytest.mark.parametrize("header", ["0", "-5", "soon", "Thu, 21 Mar 2024 08:59:00 GMT"])
+async def test_a_failure_that_does_not_say_when_to_come_back_is_tried_again_as_any_other(
+    make_client: MakeClient, fake_time: FakeTime, header: str
+) -> None:
+    failed = web.Response(
+        status=503, headers={"Retry-After": header, "Date": "Thu, 21 Mar 2024 09:00:00 GMT"}
+    )
+    async with serving(answers(failed, BARE_PAGE)) as server:
+        budget = paced(fake_time)
+        client = make_client(server.url, budget=budget, clock=fake_time.clock)
+        assert (await client.list_jobs()).size == 1
+        assert budget.blocked_seconds == 0
+
+
+async def test_no_requests_left_for_long_is_logged_once_and_fails_who_asks(
+    make_client: MakeClient, fake_time: FakeTime, facts: list[Fact]
+) -> None:
+    budget = paced(fake_time)
+    respond = answers(
+        BARE_JOB,
+        X_RateLimit_Remaining="0",
+        X_RateLimit_Reset=str(int(fake_time.now) + 7_200),
+        Date="Thu, 21 Mar 2024 09:00:00 GMT",
+    )
+    async with serving(respond) as server:
+        client = make_client(server.url, budget=budget, clock=fake_time.clock)
+        with capture_logs() as logged:
+            assert (await client.get_job("j-1")).id == "j-1"
+            for _ in range(3):
+                with pytest.raises(RateLimited, match="no requests are left"):
+                    await client.get_job("j-1")
+        assert len(server.asked) == 1
+    told = [line for line in logged if line["event"] == "api_requests_blocked"]
+    assert [(line["seconds"], line["reason"]) for line in told] == [(3_600, "used_up")]
+    assert exchanges(facts) == [("job", "ok")]  # what was not sent is not counted
+
+
+async def test_a_page_of_a_proxy_is_not_taken_for_a_refused_key(
+    make_client: MakeClient, facts: list[Fact]
+) -> None:
+    page = web.Response(
+        status=403, text="<html><title>Access denied</title></html>", content_type="text/html"
+    )
+    async with serving(answers(page)) as server:
+        with pytest.raises(Forbidden, match=r"^Access denied \(403\)$"):
+            await make_client(server.url).list_jobs()
+    assert exchanges(facts) == [("jobs", "forbidden")]
 
 
 async def test_after_a_success_a_429_is_waited_out_as_if_it_were_the_first(

@@ -110,6 +110,90 @@ def test_the_codes_of_the_documentation_count_whatever_the_status(
     assert type(refusal(body, status)) is kind
 
 
+PAGE = b"<!DOCTYPE html>\n<html><head><title>403 Forbidden &amp; logged</title></head></html>"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (PAGE, "text/html"),
+        (PAGE, ""),  # a proxy that does not say what it sends
+        (b"\xef\xbb\xbf\r\n <html>", "text/plain"),
+        (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "application/xml"),
+        (b"Blocked by policy", "text/html; charset=utf-8"),
+    ],
+)
+def test_markup_is_of_something_in_front_of_the_api_and_says_nothing_of_the_key(
+    status: int, body: bytes, content_type: str
+) -> None:
+    refused = refusal(body, status, content_type=content_type)
+    assert type(refused) is errors.Forbidden
+    assert (refused.status, refused.code) == (status, None)
+    assert "<" not in refused.message
+
+
+def test_a_page_is_told_by_its_title_and_without_one_by_its_status() -> None:
+    assert str(refusal(PAGE, 403)) == "403 Forbidden & logged (403)"
+    assert str(refusal(b"<html><body>no</body></html>", 403)) == "Forbidden (403)"
+    assert str(refusal(b"<html><title>Bad\ngateway</title>", 502)) == "Bad\ngateway (502)"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "content_type", "kind"),
+    [
+        # As the deployed dialect says it: JSON without a code, or plain text.
+        (403, {"detail": "Invalid token."}, "application/json", errors.InvalidKey),
+        (401, {"detail": "Invalid token."}, "application/json", errors.InvalidKey),
+        (403, {"detail": "Invalid token."}, "text/html", errors.InvalidKey),
+        (403, b"Invalid token", "text/plain", errors.InvalidKey),
+        # With a code, a 403 is what the code says; a 401 is always about who asks.
+        (403, {"error": {"code": "invalid_api_key"}}, "application/json", errors.InvalidKey),
+        (403, {"code": "authentication_failed"}, "application/json", errors.InvalidKey),
+        (403, {"error": {"code": "permission_denied"}}, "application/json", errors.Forbidden),
+        (401, {"error": {"code": "token_expired"}}, "application/json", errors.InvalidKey),
+        # Without a body, nothing says that it was the API.
+        (403, b"", "", errors.Forbidden),
+        (401, b"", "", errors.InvalidKey),
+        # Of a body that did not come in time the headers are known.
+        (403, b"", "application/json", errors.InvalidKey),
+        # Proxies and networks that want credentials of their own.
+        (407, b"", "", errors.Forbidden),
+        (511, PAGE, "text/html", errors.Forbidden),
+        # Other refusals are what they were, also as a page.
+        (404, PAGE, "text/html", errors.NotFound),
+        (429, PAGE, "text/html", errors.RateLimited),
+        (502, PAGE, "text/html", errors.ServerError),
+        (400, PAGE, "text/html", errors.BadRequest),
+    ],
+)
+def test_a_refusal_is_of_the_key_only_where_it_says_so(
+    status: int, body: Any, content_type: str, kind: type[Refused]
+) -> None:
+    assert type(refusal(body, status, content_type=content_type)) is kind
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "seconds"),
+    [
+        (503, "120", 120),
+        (500, "5", 5),
+        (502, "Thu, 01 Jan 1970 00:01:00 GMT", 60),  # answers here arrive at 0
+        (503, "Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        (503, "0", 0),
+        (503, "-5", None),
+        (503, "soon", None),
+        (503, "", None),
+    ],
+)
+def test_a_failure_of_the_api_tells_when_to_come_back(
+    status: int, header: str, seconds: float | None
+) -> None:
+    failed = refusal(b"", status, retry_after=header)
+    assert isinstance(failed, errors.ServerError)
+    assert failed.retry_after == seconds
+
+
 def test_success_is_checked_even_on_a_200(fixture: Callable[[str], Any]) -> None:
     refused = refusal(fixture("documented_error"), 200)
     assert isinstance(refused, errors.BadRequest)

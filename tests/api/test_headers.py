@@ -48,6 +48,21 @@ def test_a_date_without_zone_is_utc() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "reset"),
+    [
+        ("1711011660", NOW + 60),
+        ("1711011660.5", NOW + 60.5),
+        ("1711011660000", NOW + 60),
+        ("1711011660500", NOW + 60.5),
+        ("99999999999", 99_999_999_999),  # the year 5138, but seconds all the same
+        ("60", 60),
+    ],
+)
+def test_a_reset_in_milliseconds_is_read_as_such(text: str, reset: float) -> None:
+    assert rate_headers({"X-RateLimit-Reset": text}, NOW).reset == reset
+
+
+@pytest.mark.parametrize(
     ("headers", "seconds"),
     [
         ({}, None),

@@ -26,6 +26,7 @@ OUTCOMES = {
     "too_large",
     "redirect",
     "invalid_key",
+    "forbidden",
     "rate_limited",
     "not_found",
     "bad_request",
@@ -42,7 +43,9 @@ json_values = st.recursive(
     max_leaves=15,
 )
 bodies = st.binary(max_size=60) | json_values.map(lambda value: json.dumps(value).encode())
-statuses = st.sampled_from([200, 201, 204, 301, 302, 304, 400, 401, 404, 429, 500, 503, 599])
+statuses = st.sampled_from(
+    [200, 201, 204, 301, 302, 304, 400, 401, 403, 404, 407, 429, 500, 503, 599]
+)
 headers = st.dictionaries(
     st.sampled_from(["location", "retry-after", "date", "x-ratelimit-limit",
                      "x-ratelimit-remaining", "x-ratelimit-reset", "content-encoding"]),

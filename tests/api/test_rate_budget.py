@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from email.utils import formatdate
 from itertools import pairwise
 from random import Random
 
@@ -11,7 +12,8 @@ import pytest
 from support.fake_time import FakeTime, settle
 from support.sender import Sender
 
-from trainwave_exporter.api import Priority, RateBudget
+from trainwave_exporter.api import Priority, RateBudget, RateLimited
+from trainwave_exporter.api.gates import BlockReason
 from trainwave_exporter.api.headers import rate_headers
 
 RUNNING, DIRECTORY, SWEEP, READINGS = Priority
@@ -229,6 +231,120 @@ async def test_what_can_wait_leaves_the_lists_their_part_of_what_the_server_has_
     assert sender.sent_with(READINGS) == 6
 
 
+class SlidingKey:
+    """An API that gives each request back a minute after it came, whoever sent it."""
+
+    def __init__(
+        self, sender: Sender, reset: Callable[[float], object], *, way: float = 0.0
+    ) -> None:
+        """``way``: seconds that a request takes to the API, and its answer back."""
+        self.sender = sender
+        self.sent = 0
+        self.least = 100
+        """The least that it ever had left after a request of the exporter, leaving out what others
+        sent that no answer could show before that request was let go."""
+        self._reset = reset
+        self._way = way
+        self._came: list[float] = []
+        self._others = self._known = 0
+
+    def want(self, priority: Priority, times: int = 1) -> None:
+        self.sender.tasks += [asyncio.create_task(self._send(priority)) for _ in range(times)]
+
+    async def _send(self, priority: Priority) -> None:
+        time, budget = self.sender.time, self.sender.budget
+        await budget.acquire(priority)
+        self.sent += 1
+        known = self._known
+        await time.sleep(self._way)
+        remaining, reset = self.arrive(), self._reset(time.now)
+        others = self._others
+        self.least = min(self.least, remaining + others - known)
+        await time.sleep(self._way)
+        self._known = others
+        self.sender.learn(Limit=100, Remaining=remaining, Reset=reset)
+        budget.release()
+
+    def arrive(self) -> int:
+        """Count one request; return how many are left then."""
+        now = self.sender.time.now
+        self._came = [came for came in self._came if came > now - 60] + [now]
+        return 100 - len(self._came)
+
+    async def others_send(self, seconds: int, *, every: int) -> None:
+        """Let time pass in which others send a request every so many seconds."""
+        for _ in range(seconds // every):
+            self.arrive()
+            self._others += 1
+            await self.sender.time.advance(every)
+
+
+@pytest.mark.parametrize(
+    "reset",
+    [lambda at: int(at) + 60, lambda _: 60, lambda _: ""],
+    ids=["a_minute_ahead", "in_seconds", "none"],
+)
+@pytest.mark.parametrize("way", [0.0, 0.2])
+async def test_what_a_sliding_window_gives_back_is_used(
+    sender: Sender, reset: Callable[[float], object], way: float
+) -> None:
+    """Of 80 allowed at least 75 go out in each minute, and the people's 20 stay untouched."""
+    api = SlidingKey(sender, reset, way=way)
+    sender.budget.reserve("running", 4)
+    api.want(READINGS, 1_000)
+    by_minute = []
+    for _ in range(10):
+        before = api.sent
+        for _ in range(2):
+            api.want(RUNNING)
+            await sender.time.advance(30)
+        by_minute.append(api.sent - before)
+    assert min(by_minute) >= 75
+    assert api.least >= 20
+
+
+async def test_in_a_sliding_window_what_others_use_is_theirs(sender: Sender) -> None:
+    """Others make 12 requests a minute: 68 are ours, as 20 are to be left whatever they do."""
+    api = SlidingKey(sender, lambda at: int(at) + 60)
+    api.want(READINGS, 1_000)
+    await api.others_send(120, every=5)
+    before = api.sent
+    await api.others_send(600, every=5)
+    assert 64 <= (api.sent - before) / 10 <= 68
+    assert api.least >= 20
+
+
+async def test_when_others_use_up_a_sliding_window_nothing_is_sent_for_a_minute(
+    sender: Sender,
+) -> None:
+    for second in range(10):
+        sender.learn(Remaining=50 - 4 * second, Reset=sender.time.now + 60)
+        await sender.time.advance(1)
+    sender.want(RUNNING, 2)
+    await sender.time.advance(58.9)  # the last answer came a second before
+    assert sender.sent == []
+    await sender.time.advance(0.2)
+    assert len(sender.sent) == 2
+
+
+async def test_a_window_that_stands_still_again_gives_nothing_back_before_its_end(
+    sender: Sender,
+) -> None:
+    start = sender.time.now
+    for _ in range(10):
+        sender.learn(Remaining=90, Reset=sender.time.now + 60)
+        await sender.time.advance(1)
+    await sender.time.advance(60)
+    sender.want(RUNNING, 10)
+    await settle()
+    sender.learn(Remaining=20, Reset=start + 130)
+    sender.want(RUNNING)
+    await sender.time.advance(59)
+    assert len(sender.sent) == 10
+    await sender.time.advance(2)
+    assert len(sender.sent) == 11
+
+
 async def test_answers_that_overtake_each_other_do_not_raise_what_is_left(sender: Sender) -> None:
     sender.want(RUNNING, 2, hold=True)
     await settle()
@@ -307,6 +423,161 @@ async def test_after_a_429_nothing_is_sent_until_the_api_allows_it(sender: Sende
     await sender.time.advance(1)
     assert len(sender.sent) == 1
     assert sender.budget.snapshot(sender.time.now).blocked_until == 0
+
+
+@pytest.mark.parametrize(
+    ("ahead", "blocked"),
+    [
+        (121, 121),
+        (1_800, 1_800),
+        (3_600, 3_600),
+        (86_400, 3_600),  # at most an hour, then one probe
+        (10**10, 3_600),
+        (120, 0),  # within the window's reach, where the window itself holds back
+        (60, 0),
+        (-1, 0),
+        (-86_400, 0),
+    ],
+)
+async def test_without_requests_left_until_far_ahead_it_is_blocked(
+    sender: Sender, ahead: int, blocked: int
+) -> None:
+    start = int(sender.time.now)
+    sender.learn(Remaining=0, Reset=start + ahead)
+    snapshot = sender.budget.snapshot(start)
+    assert snapshot.blocked_until == (start + blocked if blocked else 0)
+    assert snapshot.blocked_reason == ("used_up" if blocked else None)
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Remaining": 1}, {"Remaining": -1}, {"Remaining": "none"}, {}], ids=str
+)
+async def test_a_reset_far_ahead_alone_is_no_block(
+    sender: Sender, headers: dict[str, object]
+) -> None:
+    sender.learn(**headers, Reset=int(sender.time.now) + 3_000)
+    assert sender.budget.snapshot(sender.time.now).blocked_until == 0
+
+
+async def test_no_requests_left_without_a_reset_is_no_block(sender: Sender) -> None:
+    sender.learn(Remaining=0)
+    assert sender.budget.snapshot(sender.time.now).blocked_until == 0
+
+
+async def test_a_reset_in_milliseconds_blocks_for_as_long_as_one_in_seconds(
+    sender: Sender,
+) -> None:
+    start = int(sender.time.now)
+    sender.learn(Remaining=0, Reset=1_000 * (start + 600))
+    assert sender.budget.snapshot(start).blocked_until == start + 600
+
+
+async def test_the_time_to_a_reset_is_that_of_the_clock_of_the_api(sender: Sender) -> None:
+    now = int(sender.time.now)
+    told = {  # its clock is an hour ahead: 30 s are left
+        "Date": formatdate(now + 3_600, usegmt=True),
+        "X-RateLimit-Remaining": "0",
+        "X-RateLimit-Reset": str(now + 3_630),
+    }
+    sender.budget.learn(rate_headers(told, now), now)
+    assert sender.budget.snapshot(now).blocked_until == 0
+
+
+async def test_after_an_hour_without_requests_left_one_probe_goes_out_and_decides(
+    sender: Sender,
+) -> None:
+    sender.learn(Remaining=0, Reset=int(sender.time.now) + 86_400)
+    sender.budget.succeed()  # the answer that said so was a good one
+    sender.want(RUNNING, 5, hold=True)
+    await sender.time.advance(3_599)
+    assert sender.sent == []
+    await sender.time.advance(120)
+    assert len(sender.sent) == 1
+    sender.learn(Remaining=0, Reset=int(sender.time.now) + 80_000)
+    sender.budget.succeed()
+    sender.budget.release()
+    await sender.time.advance(3_590)
+    assert len(sender.sent) == 1
+    await sender.time.advance(20)
+    assert len(sender.sent) == 2
+    sender.learn(Remaining=90, Reset=int(sender.time.now) + 60)
+    sender.budget.succeed()
+    sender.budget.release()
+    await sender.time.advance(10)
+    assert len(sender.sent) == 5
+
+
+async def test_who_does_not_wait_for_a_long_block_fails_when_it_begins_and_the_others_wait(
+    fake_time: FakeTime,
+) -> None:
+    budget = RateBudget(
+        random=Random(1),
+        max_in_flight=1,
+        clock=fake_time.clock,
+        monotonic=fake_time.monotonic,
+        sleep=fake_time.sleep,
+    )
+    await budget.acquire(RUNNING)
+    hasty = [asyncio.create_task(budget.acquire(priority, 60)) for priority in Priority]
+    given_up = asyncio.create_task(budget.acquire(RUNNING, 60))
+    patient = asyncio.create_task(budget.acquire(READINGS))
+    await settle()
+    budget.back_off(60)
+    await settle()
+    assert not any(task.done() for task in hasty)
+    given_up.cancel()
+    budget.back_off(61, BlockReason.USED_UP)
+    for task in hasty:
+        with pytest.raises(RateLimited, match="no requests are left; the next one goes out in 61"):
+            await task
+    with pytest.raises(RateLimited):
+        await budget.acquire(RUNNING, 60)
+    budget.release()
+    await fake_time.advance(1)
+    assert given_up.cancelled()
+    assert not patient.done()
+    still = asyncio.create_task(budget.acquire(RUNNING, 60))
+    await fake_time.advance(65)
+    await still
+    budget.release()
+    budget.succeed()
+    await fake_time.advance(5)
+    await patient
+
+
+async def test_who_is_turned_away_and_cancelled_at_once_takes_nothing_back(
+    fake_time: FakeTime,
+) -> None:
+    budget = RateBudget(
+        random=Random(1), max_in_flight=1, clock=fake_time.clock, monotonic=fake_time.monotonic
+    )
+    await budget.acquire(RUNNING)
+    waiting = asyncio.create_task(budget.acquire(RUNNING, 60))
+    await settle()
+    budget.back_off(61)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert budget.snapshot(fake_time.now).used == 1
+
+
+@pytest.mark.parametrize(
+    ("orders", "reason"),
+    [
+        ([(30, BlockReason.UNAVAILABLE)], "unavailable"),
+        ([(30, BlockReason.UNAVAILABLE), (20, BlockReason.USED_UP)], "unavailable"),
+        ([(30, BlockReason.UNAVAILABLE), (40, BlockReason.USED_UP)], "used_up"),
+        ([(30, BlockReason.USED_UP), (None, BlockReason.RATE_LIMITED)], "used_up"),
+    ],
+)
+async def test_the_reason_of_a_block_is_that_of_its_longest_order(
+    sender: Sender, orders: list[tuple[float | None, BlockReason]], reason: str
+) -> None:
+    for seconds, why in orders:
+        sender.budget.back_off(seconds, why)
+    assert sender.budget.snapshot(sender.time.now).blocked_reason == reason
+    await sender.time.advance(41)
+    assert sender.budget.snapshot(sender.time.now).blocked_reason is None
 
 
 async def test_those_who_waited_out_a_429_do_not_all_go_at_once(sender: Sender) -> None:

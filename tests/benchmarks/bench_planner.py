@@ -1,7 +1,8 @@
-"""A simulated day: how far what is shown is from what is true, and how soon idle GPUs are told.
+"""How soon idle GPUs are seen, and how far what is shown is from what is true.
 
-Run by ``make bench``; ``PLANNER_HOURS`` makes the day shorter. A hundred running jobs, 80 requests
-a minute of a limit of 100, in both dialects; peers and rules of the game are in `planner_day`.
+Run by ``make bench``. Two sections: `idle_delays`, in front of an API whose readings stand still
+until they change at once; and a simulated day of a hundred running jobs at 80 requests a minute of
+a limit of 100, whose peers and rules are in `planner_day` (``PLANNER_HOURS`` makes it shorter).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import statistics
 from typing import Final
 
 import structlog
+from idle_delays import MEDIAN, P95, Case, Delays, measure
 from planner_day import INTERVAL, SCORE_SECONDS, WARM_UP, Day, live
 from results import Goal, Table, chart, publish
 
@@ -33,10 +35,64 @@ the age is that of GPU utilization; the delay is the median time from all GPUs o
 until a reading made since says so."""
 
 
+_IDLE_RULES: Final = """\
+60 running jobs of 1 to 8 GPUs at $0.50 to $36 an hour, a limit of 100 requests a minute, all
+defaults. The API is one of the benchmark's own: readings stand still until a job goes idle; then
+its GPU utilization falls to nothing at once, in every other run its other readings with it. Seconds
+from then until the exporter shows it, to the full second, while everything is read for the first
+time (first five minutes) and afterwards; of a fixed and of a sliding window of the limit, whose
+`X-RateLimit-Reset` is always a minute ahead; and of a first start beside 2,000 finished jobs."""
+
+
 def main() -> None:
-    """Let the day pass in both dialects, and tell how it went."""
+    """Measure both sections in both dialects, and publish them."""
     logging.disable()
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    _publish_idle_delays()
+    _publish_day()
+
+
+def _publish_idle_delays() -> None:
+    measured = asyncio.run(measure())
+    rows = [
+        [
+            f"{case.dialect}, {case.phase}, {case.window} window{', long history' * case.history}",
+            f"{len(delays.seconds)}",
+            f"{delays.median:.0f}",
+            f"{delays.p95:.0f}",
+            f"{max(delays.seconds)}",
+            f"{delays.per_minute:.1f}",
+        ]
+        for case, delays in measured.items()
+    ]
+    headings = ["", "idle jobs", "median, s", "p95, s", "longest, s", "requests a minute"]
+    goals = [goal for case, delays in measured.items() for goal in _idle_goals(case, delays)]
+    publish(
+        "planner_idle",
+        "How soon an idle GPU is seen",
+        _IDLE_RULES,
+        Table(headings, rows),
+        goals=goals,
+    )
+
+
+def _idle_goals(case: Case, delays: Delays) -> list[Goal]:
+    what = f"{case.dialect}, {case.phase}"
+    if case.history:
+        what += ", long history"
+    if case.window == "sliding":
+        what += ", sliding window"
+    goals = [
+        Goal(f"idle GPU seen after, median, {what}", delays.median, at_most=MEDIAN, unit=" s"),
+        Goal(f"idle GPU seen after, p95, {what}", delays.p95, at_most=P95, unit=" s"),
+    ]
+    if case.window == "sliding" and case.phase == "first five minutes":  # when there is most to ask
+        sent = f"requests a minute of 80 allowed, {what}"
+        goals.append(Goal(sent, delays.per_minute, at_least=75))
+    return goals
+
+
+def _publish_day() -> None:
     parts: list[str | Table] = [_RULES]
     goals: list[Goal] = []
     for dialect in Dialect:

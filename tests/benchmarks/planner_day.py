@@ -166,7 +166,6 @@ class Exporter:
                 readings=polling.readings_interval,
             ),
             weights=settings.weights.by_metric,
-            idle_threshold=settings.waste.idle_threshold,
             undescribed=Undescribed,
             clock=self._time.clock,
             monotonic=self._time.monotonic,

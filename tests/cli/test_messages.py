@@ -26,6 +26,10 @@ BAD = Path(__file__).parents[1] / "config" / "bad"
 KEY = {"TRAINWAVE_API_KEY": "tw-messages-1"}
 ELSEWHERE = "trainwave: {api_key_env: ELSEWHERE}\n"
 TWO = "accounts: [{name: one, api_key_env: ONE}, {name: two, api_key_env: TWO}]\n"
+NOT_A_PROXY = (
+    "not the address of a proxy, which is http[s]://[user:password@]host[:port];"
+    " in user and password write # as %23, / as %2F, ? as %3F, @ as %40, : as %3A, % as %25"
+)
 
 
 class Start(NamedTuple):
@@ -98,6 +102,31 @@ STARTS = {
         ("--web.config.file=@/web.yml",),
         files={"web.yml": "[]"},
     ),
+    "certificates that are missing": Start(
+        "SSL_CERT_FILE: @/none.pem cannot be read: no such file or directory;"
+        " set it to a file of certificates of trusted authorities, or unset it",
+        environ={**KEY, "SSL_CERT_FILE": "@/none.pem"},
+    ),
+    "certificates that are missing, in a check": Start(
+        "SSL_CERT_FILE: @/none.pem cannot be read: no such file or directory;"
+        " set it to a file of certificates of trusted authorities, or unset it",
+        ("check",),
+        {**KEY, "SSL_CERT_FILE": "@/none.pem"},
+    ),
+    "password of a proxy that is not encoded": Start(
+        f"HTTPS_PROXY: {NOT_A_PROXY}",
+        environ={**KEY, "HTTPS_PROXY": "http://user:s3cr#t@proxy.test:3128"},
+    ),
+    "password of a proxy that is not encoded, in a check": Start(
+        f"https_proxy: {NOT_A_PROXY}",
+        ("check",),
+        {**KEY, "https_proxy": "http://user:s3cr#t@proxy.test:3128"},
+    ),
+    "proxy of another kind": Start(
+        "ALL_PROXY: socks5 proxies are not supported;"
+        " set it to http[s]://[user:password@]host[:port]",
+        environ={**KEY, "ALL_PROXY": "socks5://proxy.test:1080"},
+    ),
     "demo with a file": Start(
         "--config.file: a demo takes no file; give it flags instead",
         ("--config.file=@/exporter.yml", "demo"),
@@ -127,7 +156,8 @@ def refuse(start: Start, folder: Path) -> None:
         (folder / name).touch(0o600)
         (folder / name).write_text(text)
     arguments = [argument.replace("@", str(folder)) for argument in start.arguments]
-    assert main(arguments, start.environ) == 2
+    environ = {name: text.replace("@/", f"{folder}/") for name, text in start.environ.items()}
+    assert main(arguments, environ) == 2
 
 
 def restart() -> None:

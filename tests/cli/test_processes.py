@@ -177,6 +177,34 @@ def test_check_fails_for_a_key_that_is_refused(
     assert "wrong-key" not in out + err
 
 
+IPV6_NETWORKS = "10.0.0.0/8,fd00::/8,[::1],::1,[::1,.svc,127.0.0.1"
+
+
+def test_networks_of_ipv6_among_the_exceptions_of_a_proxy_are_read_and_what_is_none_is_told(
+    start: Start, api_url: str
+) -> None:
+    """Each request would fail at the proxy, of which there is none."""
+    proxy = {"HTTP_PROXY": "http://127.0.0.1:9", "no_proxy": IPV6_NETWORKS, "NO_PROXY": "a..b"}
+    url = f"--trainwave.api-url={api_url}"
+    check = start(url, "check", TRAINWAVE_API_KEY="demo-key", **proxy)
+    out, err = check.communicate(timeout=30)
+    assert check.returncode == 0, err
+    assert "dialect        deployed\n" in out
+    told = r"level=warning event=no_proxy_entries_ignored variable=no_proxy entries=\[::1\n"
+    assert len(re.findall(told, err)) == 1
+    serving = start(HERE, url, TRAINWAVE_API_KEY="demo-key", **proxy)
+    assert line_of(serving, r"event=(no_proxy_entries_ignored) .*entries=\[::1$", errors=True)
+    address = line_of(serving, LISTENING, errors=True)
+    wait_for(lambda: "trainwave_job_info{" in body_of(f"http://{address}/metrics"), "a job")
+
+
+def test_a_demo_takes_no_proxy_of_the_environment(start: Start) -> None:
+    bad = {"HTTP_PROXY": "http://127.0.0.1:9", "SSL_CERT_FILE": "/none"}
+    process = start("demo", HERE, "--jobs=3", **bad)
+    metrics = line_of(process, r"Metrics: +(\S+)")
+    wait_for(lambda: "trainwave_job_info{" in body_of(metrics), "a job")
+
+
 def test_one_key_behind_two_references_is_one_account_too_many(
     start: Start, tmp_path: Path
 ) -> None:

@@ -28,7 +28,15 @@ from trainwave_exporter.ledger.entry import (
     Totals,
 )
 from trainwave_exporter.ledger.file import NAME
-from trainwave_exporter.ledger.store import Balance, Batch, Point, ProjectEntry, State, Store
+from trainwave_exporter.ledger.store import (
+    Balance,
+    Batch,
+    Dropped,
+    Point,
+    ProjectEntry,
+    State,
+    Store,
+)
 
 DAY = 86_400_000
 NOW = 20_000 * DAY
@@ -84,7 +92,12 @@ def numbered(number: int) -> Batch:
     return Batch(
         jobs=jobs,
         points=[Point(entry.id, meter, shown) for entry in jobs for meter in Meter],
-        dropped=[(entry.id, meter, NOW) for entry in jobs for meter in Meter if number % KEPT == 0],
+        dropped=[
+            Dropped(entry.id, meter, 0, NOW)
+            for entry in jobs
+            for meter in Meter
+            if number % KEPT == 0
+        ],
         series=[SeriesEntry(labels=LABELS, totals=Totals(cost=number * JOBS), opened_at=0)],
         corrections=(number, number * 2),
         opened=[("research", number)],
@@ -102,6 +115,7 @@ def state_after(number: int) -> State:
         series=tuple(batch.series),
         live=tuple(batch.jobs),
         corrections=batch.corrections,
+        dearest=3_600_000,
         opened=dict(batch.opened),
         projects=(ProjectEntry("p-1", None, f"project {number}", earlier),),
         balances=tuple(batch.balances),

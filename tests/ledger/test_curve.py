@@ -119,9 +119,11 @@ def test_a_correction_within_a_cent_and_a_second_is_none() -> None:
     most = TOLERANCE + second
     assert watched((0, DOLLAR), (60, DOLLAR + hour + most), rate=rate).corrections == []
     assert watched((0, DOLLAR), (60, DOLLAR + hour - most), rate=rate).corrections == []
-    more = watched((0, DOLLAR), (60, DOLLAR + hour + most + 1), rate=rate)
+    told = DOLLAR + hour + most + 1
+    more = watched((0, DOLLAR), (60, told), (120, told + hour), rate=rate)
     assert more.corrections == [most + 1]
-    less = watched((0, DOLLAR), (60, DOLLAR + hour - most - 1), rate=rate)
+    told = DOLLAR + hour - most - 1
+    less = watched((0, DOLLAR), (60, told), (120, told + hour), rate=rate)
     assert less.corrections == [-most - 1]
 
 
@@ -295,6 +297,7 @@ def test_lumps_of_any_length_are_no_corrections(length: int) -> None:
 def test_what_stood_still_and_is_billed_again_is_behind_no_more() -> None:
     pause = [(n, billed(130)) for n in range(30, 600, 30)]
     meter = watched((0, billed(100)), *pause, (600, billed(160)), (630, billed(290)))
+    meter.see(after(660), billed(320), PRICE)
     assert meter.corrections == [billed(100)]
 
 
@@ -311,8 +314,11 @@ def test_the_first_cost_told_may_be_a_lump() -> None:
 
 
 def test_what_a_lump_has_beyond_the_time_gone_by_was_corrected() -> None:
+    """In the hour since it was billed last it can have cost as much as sixty minutes."""
     meter = watched((0, billed(60)), (30, billed(60)), (50, billed(60)), (60, billed(300)))
-    assert meter.corrections == [billed(230)]
+    meter.see(after(61), billed(301), PRICE)
+    assert meter.corrections == [billed(180)]
+    assert shown(meter, 30, 60, 61) == [90, 120, 301]
 
 
 def test_what_is_billed_late_after_a_pause_is_no_correction() -> None:
@@ -405,6 +411,7 @@ def test_what_a_job_that_lives_again_costs_beyond_its_price_was_corrected() -> N
     meter = finished()
     meter.see(after(120), billed(170), PRICE)
     meter.see(after(150), billed(230), PRICE)
+    meter.see(after(180), billed(260), PRICE)
     assert meter.corrections == [billed(30)]
 
 
@@ -477,15 +484,16 @@ def test_a_price_told_once_explains_what_lies_beside(early: int | None, late: in
     meter = WatchedMeter()
     meter.see(NOON, billed(100), early)
     meter.see(after(30), billed(190), late)
+    meter.see(after(60), billed(220), late)
     assert meter.corrections == [billed(60)]
-    assert shown(meter, 15, 30, 31) == [115, 130, 190]
+    assert shown(meter, 15, 30, 31) == [115, 130, 191]
 
 
 # --- growth and clocks ------------------------------------------------------------------------
 
 
 def test_within_a_quarter_the_last_sighting_before_it_ends_is_kept() -> None:
-    meter = watched((0, billed(100)), *[(n, billed(100 + n * n)) for n in range(1, 20)])
+    meter = watched((0, billed(1000)), *[(n, billed(1000 - n * n)) for n in range(1, 20)])
     assert kept(meter) == [0, 14, 15]
 
 

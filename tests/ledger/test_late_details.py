@@ -56,6 +56,8 @@ def test_details_that_tell_the_same_cost_do_not_make_a_correction_pass_for_a_lat
     world.see(world.job(cost_dollars=3.6))
     world.now += HOUR
     world.see(world.job(cost_dollars=9.0))
+    world.now += 60
+    world.see(world.job(cost_dollars=9.06))
     assert world.corrections() == pytest.approx((1.8, 0))
 
 

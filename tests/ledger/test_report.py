@@ -210,7 +210,8 @@ def stories(draw: st.DrawFn) -> Story:
         seen = draw(st.lists(sightings, max_size=5, unique_by=lambda s: s.at))
         for sighting in sorted(seen, key=lambda s: s.at):
             step = curve.begin(sighting) if now is None else curve.extend(now, sighting)
-            kept += [] if step.kept is None else [step.kept]
+            kept = [s for s in kept if step.dropped is None or s.at < step.dropped]
+            kept += step.kept
             now = step.curve
         return tuple(kept), now
 

@@ -47,6 +47,8 @@ from trainwave_exporter.ledger.store import (
     Balance,
     Batch,
     ClosedRun,
+    Dropped,
+    EarlierRun,
     Idled,
     Point,
     ProjectEntry,
@@ -100,7 +102,7 @@ def kept(store: Store, job_id: str = "j-1") -> list[int]:
 
 
 def test_a_new_ledger_holds_nothing(store: Store) -> None:
-    assert store.load() == State((), (), (0, 0), {}, (), ())
+    assert store.load() == State((), (), (0, 0), 0, {}, (), ())
     assert store.pruned_before is None
     assert store.jobs(["j-1"]) == {}
     assert store.story("j-1") is None
@@ -188,13 +190,13 @@ def test_kept_sightings_can_be_dropped_from_a_time_on_and_another_take_their_pla
 ) -> None:
     store.write(seen("j-1", sighting(NOW, 1), sighting(NOW + 1, 2), sighting(NOW + 2, 3)))
     other = sighting(NOW + 1, 5)
-    dropped = [("j-1", Meter.COST, NOW + 1)]
+    dropped = [Dropped("j-1", Meter.COST, 0, NOW + 1)]
     store.write(Batch(points=[Point("j-1", Meter.COST, other)], dropped=dropped))
     corrected = sighting(NOW, 4)
     store.write(
         Batch(
             points=[Point("j-1", Meter.COST, corrected)],
-            dropped=[("j-1", Meter.GPU, NOW), ("j-2", Meter.COST, NOW + 1)],
+            dropped=[Dropped("j-1", Meter.GPU, 0, NOW), Dropped("j-2", Meter.COST, 0, NOW + 1)],
         )
     )
     story = store.story("j-1")
@@ -296,10 +298,12 @@ def told(draw: st.DrawFn) -> Batch:
         for at in at
     ]
     step = curve.begin(told[0])
-    points = {step.kept.at: step.kept} if step.kept else {}
+    points = {sighting.at: sighting for sighting in step.kept}
     for new in told[1:]:
         step = curve.extend(step.curve, new)
-        points |= {step.kept.at: step.kept} if step.kept else {}
+        if step.dropped is not None:
+            points = {at: sighting for at, sighting in points.items() if at < step.dropped}
+        points |= {sighting.at: sighting for sighting in step.kept}
     times = st.none() | st.integers(0, 200 * MINUTE * 5)
     life = Life(draw(times), draw(times), draw(times))
     entry = job(first_seen=told[0].at, last_seen=told[-1].at, life=life, cost=step.curve)
@@ -428,6 +432,10 @@ def test_what_is_kept_of_a_job_besides_its_meters_is_read_as_it_was_written() ->
     store.write(
         Batch(
             jobs=[job("j-1", run=1, cost_base=7, gpu_base=8, state="RUNNING"), job("j-2")],
+            points=[
+                Point("j-1", Meter.COST, sighting(NOW, 1), 0),
+                Point("j-1", Meter.COST, sighting(NOW, 2), 1),
+            ],
             runs=[ClosedRun("j-1", run)],
             idled=[Idled("j-1", first), Idled("j-1", second), Idled("j-2", second)],
             used=[
@@ -442,7 +450,8 @@ def test_what_is_kept_of_a_job_besides_its_meters_is_read_as_it_was_written() ->
     story = store.story("j-1")
     assert story is not None
     assert (story.entry.run, story.entry.cost_base, story.entry.gpu_base) == (1, 7, 8)
-    assert story.runs == (run,)
+    assert story.earlier == (EarlierRun(run, (sighting(NOW, 1),), ()),)
+    assert story.cost == (sighting(NOW, 2),)
     assert store.idle_intervals("j-1") == [longer, second]
     assert store.utilization("j-1") == [UtilizationBucket(0, 15, 9)]
     assert store.utilization("j-2") == []

@@ -67,6 +67,7 @@ STATE = State(
     ),
     live=(RUNNING,),
     corrections=(19, 20),
+    dearest=2_500_000,
     opened={"research": AT, "production": AT + 1},
     projects=(ProjectEntry("p-1", "o-1", "first"), ProjectEntry("p-2", None, None)),
     balances=(Balance("o-1", AT, 21), Balance("o-1", AT + 1, -22)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from random import Random
 
@@ -19,7 +19,10 @@ from trainwave_exporter.model import (
     Departure,
     Job,
     Metric,
+    Point,
     Project,
+    Quantity,
+    Reading,
     Readings,
 )
 from trainwave_exporter.polling.allocation import longest_age
@@ -31,10 +34,13 @@ RATE = 60.0
 WEIGHTS = dict.fromkeys(Metric, 1.0) | {Metric.GPU_UTILIZATION: 32.0}
 
 
-def new_planner(*jobs: Job, urgent: Sequence[str] = (), others: Sequence[str] = ()) -> Planner:
-    ideals = Ideals(
-        readings_interval=60.0, state_interval=30.0, weights=WEIGHTS, idle_threshold=0.05
-    )
+def new_planner(
+    *jobs: Job,
+    urgent: Sequence[str] = (),
+    others: Sequence[str] = (),
+    weights: Mapping[Metric, float] = WEIGHTS,
+) -> Planner:
+    ideals = Ideals(readings_interval=60.0, state_interval=30.0, weights=weights)
     wanted = Wanted(urgent, others)
     planner = Planner(account="a", ideals=ideals, history=Archive(lambda: wanted, pause=60.0))
     planner.apply([Appeared(each) for each in jobs], NOW)
@@ -42,13 +48,12 @@ def new_planner(*jobs: Job, urgent: Sequence[str] = (), others: Sequence[str] = 
     return planner
 
 
-def answer(planner: Planner, *questions: Question, now: float, value: float = 0.5) -> None:
+def answer(planner: Planner, *questions: Question, now: float) -> None:
     for question in questions:
         if question.metric is None:
             planner.details_answered(question, "RUNNING")
         else:
-            came = reading(value, at=now)
-            planner.reading_answered(question, None, came, now)
+            planner.reading_answered(question, now)
 
 
 def read_once(*jobs: Job) -> Planner:
@@ -72,19 +77,58 @@ def test_no_more_is_asked_than_there_are_slots_nor_what_is_under_way() -> None:
     assert planner.choose(4, NOW + 900, RATE) == []
 
 
-def test_new_readings_come_before_others_but_leave_them_every_fourth_turn() -> None:
+def one_by_one(planner: Planner, turns: int, now: float = NOW) -> list[Question]:
+    return [question for _ in range(turns) for question in planner.choose(1, now, RATE)]
+
+
+def is_gpu(question: Question) -> bool:
+    return question.metric is Metric.GPU_UTILIZATION
+
+
+def test_gpu_utilization_comes_first_and_leaves_the_rest_every_fourth_turn() -> None:
+    planner = new_planner(*(job(f"j-{n:02}") for n in range(30)))
+    asked = one_by_one(planner, 40)
+    assert [is_gpu(question) for question in asked] == [True, True, True, False] * 10
+
+
+def test_a_gpu_that_is_due_comes_before_first_readings_of_anything_else() -> None:
+    """The 10 new jobs' GPUs and the 6 known ones fill three of four turns: 12 + 4 of 16 + 5."""
+    known = [job(f"j-{n}") for n in range(6)]
+    planner = read_once(*known)
+    planner.apply([Appeared(job(f"j-new-{n}")) for n in range(10)], NOW + 600)
+    asked = one_by_one(planner, 22, NOW + 600)
+    due = {Question(each.id, Metric.GPU_UTILIZATION) for each in known}
+    assert due <= set(asked)
+    assert sum(is_gpu(question) for question in asked) == 16
+
+
+def test_turns_that_the_rest_had_while_no_gpu_was_due_count_against_its_part() -> None:
+    """Of 10 jobs all GPUs are due again after 50 turns of the rest: they go without a break."""
+    planner = new_planner(*(job(f"j-{n}") for n in range(10)))
+    answer(planner, *one_by_one(planner, 60), now=NOW)
+    assert all(is_gpu(question) for question in one_by_one(planner, 10, NOW + 600))
+
+
+def test_known_readings_keep_every_fourth_of_the_turns_that_new_ones_would_take() -> None:
     planner = read_once(job("j-0"), job("j-1"))
     planner.apply([Appeared(job(f"j-new-{n}")) for n in range(10)], NOW + 600)
-    asked = [planner.choose(1, NOW + 600, RATE)[0].job_id for _ in range(40)]
-    assert sum(job_id in {"j-0", "j-1"} for job_id in asked) == 10
+    asked = [each for each in one_by_one(planner, 72, NOW + 600) if not is_gpu(each)]
+    assert sum(question.job_id in {"j-0", "j-1"} for question in asked[4:24]) == 5
 
 
-def test_finished_jobs_get_every_fifth_turn_and_what_nobody_else_wants() -> None:
+def test_finished_jobs_get_two_of_five_turns_of_the_rest_and_what_nobody_else_wants() -> None:
     finished = [job(f"j-over-{n}", "SUCCESS", name=None) for n in range(30)]
     planner = new_planner(*(job(f"j-{n}") for n in range(10)), *finished)
-    asked = [planner.choose(1, NOW, RATE)[0] for _ in range(50)]
-    assert sum(question.metric is None for question in asked) == 10
+    rest = [each for each in one_by_one(planner, 50) if not is_gpu(each)]
+    assert sum(question.metric is None for question in rest[:25]) == 10
     assert len(planner.choose(1000, NOW, RATE)) == 40
+
+
+def test_details_of_live_jobs_leave_gpu_utilization_every_other_turn() -> None:
+    planner = new_planner(*(job(f"j-{n:02}", name=None) for n in range(20)))
+    asked = one_by_one(planner, 20)
+    assert sum(question.metric is None for question in asked) == 10
+    assert sum(is_gpu(question) for question in asked) == 8  # the rest keeps its part
 
 
 def test_history_comes_after_what_is_shown() -> None:
@@ -143,6 +187,19 @@ def test_a_list_that_contradicts_the_devices_has_them_asked_again_at_once() -> N
     assert planner.choose(5, NOW + 30, RATE) == []
     planner.compare(known, told, NOW + 30)
     assert planner.choose(5, NOW + 30, RATE) == [Question("j-1", Metric.GPU_UTILIZATION)]
+
+
+@pytest.mark.parametrize(
+    ("listed", "asked"), [((0.8,), 0), ((0.71,), 0), ((0.69,), 1), ((0.91,), 1), ((), 0)]
+)
+def test_one_number_contradicts_the_devices_if_it_is_far_from_their_mean(
+    listed: tuple[float, ...], asked: int
+) -> None:
+    known = job(gpus=2.0, readings=Readings(gpu_utilization=reading(1.0, 0.6)))
+    planner = read_once(known)
+    whole = Reading.of(Quantity.RATIO, map(Point, listed), NOW + 30)
+    planner.compare(known, job(readings=Readings(gpu_utilization=whole)), NOW + 30)
+    assert len(planner.choose(5, NOW + 30, RATE)) == asked
 
 
 def test_one_number_for_one_device_replaces_it_and_contradicts_nothing() -> None:
@@ -219,10 +276,12 @@ def run(planner: Planner, begin: float, *, seconds: int) -> float:
 @settings(deadline=None, max_examples=25)
 @given(
     prices=st.lists(st.none() | st.floats(0, 1000), min_size=1, max_size=25),
+    finishing=st.floats(0, 1),
+    gpu_weight=st.floats(0.001, 10_000),
     seed=st.integers(0, 1000),
 )
-def test_nothing_starves_whatever_the_prices_and_however_readings_move(
-    prices: list[float | None], seed: int
+def test_nothing_starves_whatever_the_prices_and_weights(
+    prices: list[float | None], finishing: float, gpu_weight: float, seed: int
 ) -> None:
     """No reading gets older than the bound, while jobs finish and others come in their place."""
     random = Random(seed)
@@ -230,7 +289,7 @@ def test_nothing_starves_whatever_the_prices_and_however_readings_move(
         job(f"j-{n}", hourly_cost_dollars=price, name="x" if price is not None else None)
         for n, price in enumerate(prices)
     ]
-    planner = new_planner(*jobs)
+    planner = new_planner(*jobs, weights=WEIGHTS | {Metric.GPU_UTILIZATION: gpu_weight})
     ages: dict[Question, float] = {}
     bound = longest_age(6 * len(jobs), RATE, 60.0)
     seen: dict[Question, float] = {
@@ -239,13 +298,13 @@ def test_nothing_starves_whatever_the_prices_and_however_readings_move(
     now = NOW
     for second in range(int(2.5 * bound)):
         now = NOW + second
-        if random.random() < 0.2:  # somebody wants to know what a finished job was
+        if random.random() < finishing:  # somebody wants to know what a finished job was
             planner.apply([Appeared(job(f"j-over-{second}", "SUCCESS", name=None))], now)
         for question in planner.choose(1, now, RATE):
             if question.metric is not None:
                 ages[question] = max(ages.get(question, 0.0), now - seen[question])
                 seen[question] = now
-            answer(planner, question, now=now, value=random.random())
+            answer(planner, question, now=now)
     assert set(seen) == set(ages)
     assert max(ages.values()) <= bound
     assert max(now - since for since in seen.values()) <= bound

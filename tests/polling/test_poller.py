@@ -575,6 +575,32 @@ async def test_a_long_block_is_told_at_once_excuses_the_loops_and_ends_by_itself
     assert it.error("running") is None
 
 
+@pytest.mark.parametrize("loop", ["running", "sweep"])
+async def test_a_walk_that_is_blocked_between_two_pages_fails_at_once_instead_of_waiting(
+    api: Api, watch: Watches, loop: str
+) -> None:
+    api.add("j-1")
+    api.add("j-2")
+    it = watch()
+    await it.run("running", "sweep")
+    assert it.fleet.status("a").up
+    asked = api.asked["jobs"]
+    it.shift += 700
+    api.page_cap = 1
+    api.headers = {
+        "X-RateLimit-Remaining": "0",
+        "X-RateLimit-Reset": str(int(it.clock()) + 10_000),
+    }
+    async with asyncio.timeout(10):
+        await it.run(loop)
+    assert api.asked["jobs"] == asked + 1
+    assert not it.fleet.status("a").up
+    assert it.error(loop) == (
+        "the API says that no requests are left; the next one goes out in 3600 s (not sent)"
+    )
+    assert it.states() == {"j-1": "RUNNING", "j-2": "RUNNING"}
+
+
 async def test_a_loop_that_is_dead_is_told_although_there_was_a_block(watch: Watches) -> None:
     it = watch()
     await it.run("running", "sweep", "directory", "readings")
@@ -701,14 +727,14 @@ async def test_history_without_details_is_asked_for_once_and_is_not_shown(
 async def test_history_gets_a_share_even_where_there_is_nothing_to_spare(
     api: Api, watch: Watches
 ) -> None:
-    for number in range(9):
+    for number in range(30):
         api.add(f"j-{number}")
-    it = watch(limit=30)
+    it = watch(limit=100)
     it.undescribed = [f"j-old-{number}" for number in range(9)]
     await it.run("running")
     await it.run("readings")
+    assert api.asked["metrics"] == 15  # 12 of GPU utilization, 3 of the rest
     assert api.asked["job"] == 1
-    assert api.asked["metrics"] > 1
 
 
 async def test_stopping_gives_up_what_is_under_way(api: Api, watch: Watches) -> None:

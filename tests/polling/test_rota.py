@@ -16,16 +16,16 @@ from trainwave_exporter.model import (
     Metric,
     Readings,
 )
-from trainwave_exporter.polling.allocation import Allocation, allocate
+from trainwave_exporter.polling.allocation import Allocation
 from trainwave_exporter.polling.question import LONGEST_PAUSE_SECONDS, Question
-from trainwave_exporter.polling.rota import Rota
+from trainwave_exporter.polling.rota import Lane, Rota
 
 EVEN = dict.fromkeys(Metric, 1.0)
 
 
 def new_rota(*jobs: Job, now: float = NOW, **weights: float) -> Rota:
     by_metric = EVEN | {Metric(name): weight for name, weight in weights.items()}
-    rota = Rota(ideal=60.0, pause=60.0, weights=by_metric, idle_threshold=0.05)
+    rota = Rota(ideal=60.0, pause=60.0, weights=by_metric)
     for each in jobs:
         rota.seat(each, now)
     return rota
@@ -35,15 +35,25 @@ def taken(rota: Rota, now: float) -> list[Question]:
     """Take all turns there are at a moment, and leave them under way."""
     rota.look(now)
     questions = []
-    while question := rota.take_new() or rota.take_hinted() or next(rota.due(now), None):
+    while question := next_turn(rota, now):
         questions.append(question)
     return questions
 
 
-def answer(rota: Rota, *questions: Question, now: float, value: float = 0.5) -> None:
+def next_turn(rota: Rota, now: float) -> Question | None:
+    """Return one turn: GPU utilization first, and of each lane first what was never read."""
+    return (
+        rota.take_hinted()
+        or rota.take_new(Lane.GPUS)
+        or next(rota.due(Lane.GPUS, now), None)
+        or rota.take_new(Lane.OTHERS)
+        or next(rota.due(Lane.OTHERS, now), None)
+    )
+
+
+def answer(rota: Rota, *questions: Question, now: float) -> None:
     for question in questions:
-        assert question.metric is not None
-        rota.answered(question, None, reading(value, at=now), now)
+        rota.answered(question, now)
 
 
 def test_all_six_readings_of_a_running_job_are_wanted_once() -> None:
@@ -53,15 +63,14 @@ def test_all_six_readings_of_a_running_job_are_wanted_once() -> None:
     assert rota.readings == 6
 
 
-def test_of_new_readings_those_of_the_newest_jobs_go_first_and_of_these_gpu_utilization() -> None:
+def test_in_each_lane_the_newest_jobs_go_first() -> None:
     rota = new_rota(job("j-2"), job("j-1"))
     rota.seat(job("j-9"), NOW + 300)
     order = taken(rota, NOW + 300)
-    assert [question.job_id for question in order[:6]] == ["j-9"] * 6
-    assert [question.job_id for question in order[6:8]] == ["j-1", "j-2"]
-    assert [question.job_id for question in order[8:]] == ["j-1"] * 5 + ["j-2"] * 5
-    gpus = [n for n, question in enumerate(order) if question.metric is Metric.GPU_UTILIZATION]
-    assert gpus == [0, 6, 7]
+    gpus, others = order[:3], order[3:]
+    assert [question.job_id for question in gpus] == ["j-9", "j-1", "j-2"]
+    assert {question.metric for question in gpus} == {Metric.GPU_UTILIZATION}
+    assert [question.job_id for question in others] == ["j-9"] * 5 + ["j-1"] * 5 + ["j-2"] * 5
 
 
 def test_nothing_is_held_of_jobs_that_left_before_their_turn_came() -> None:
@@ -109,7 +118,7 @@ def test_within_a_tick_questions_go_in_the_order_of_places() -> None:
 def test_where_requests_are_scarce_a_longer_pass_keeps_the_order_of_places() -> None:
     rota = new_rota(*(job(f"j-{n}") for n in range(5)))
     questions = [question for question in taken(rota, NOW) if question.metric is Metric.CPU]
-    rota.allocation = allocate(rota.ranks, 0.01, 60.0)
+    rota.allocation = Allocation(ideal=60.0, price=1e9, ceiling=1600.0)  # passes of 100 s
     for second, question in enumerate(reversed(questions)):
         answer(rota, question, now=NOW + second)
     later = taken(rota, NOW + 1e5)
@@ -123,8 +132,9 @@ def test_the_most_overdue_goes_first_measured_in_its_own_interval() -> None:
     answer(rota, cheap, now=NOW)
     answer(rota, dear, now=NOW + 100)
     rank = min(+rota.counts[Metric.CPU])
-    rota.allocation = Allocation(60.0, 400 * 2.0 ** (rank / 2), 1e9)  # 400 s, and 60 s
-    assert taken(rota, NOW + 600)[0] == dear
+    price = 400 * 2.0 ** (rank / 2)  # 400 s, and 60 s
+    rota.allocation = Allocation(ideal=60.0, price=price, ceiling=1e9, gpu_ceiling=1e9)
+    assert next(rota.due(Lane.OTHERS, NOW + 600)) == dear
 
 
 def test_dear_jobs_and_weighty_metrics_rank_higher() -> None:
@@ -133,34 +143,18 @@ def test_dear_jobs_and_weighty_metrics_rank_higher() -> None:
     assert rank[Metric.CPU] == rank[Metric.DISK] + 6
     dear = new_rota(job(hourly_cost_dollars=4.0))
     unpriced = new_rota(job(hourly_cost_dollars=None))
-    assert next(iter(dear.ranks)) == rank[Metric.DISK] + 2
-    assert next(iter(unpriced.ranks)) == next(iter(new_rota(job(hourly_cost_dollars=0.1)).ranks))
+    cheap = new_rota(job(hourly_cost_dollars=0.1))
+    assert next(iter(dear.counts[Metric.DISK])) == rank[Metric.DISK] + 2
+    assert unpriced.counts == cheap.counts
 
 
-def test_what_moves_ranks_higher_and_so_do_readings_of_its_kind() -> None:
-    rota = new_rota(job(), job("j-2"), job("j-3"))
-    cpu = [question for question in taken(rota, NOW) if question.metric is Metric.CPU]
-    answer(rota, *cpu, now=NOW)
-    still = next(iter(rota.counts[Metric.CPU]))
-    moving, other, _ = cpu
-    low, high = reading(0.0), reading(1.0)
-    assert rota.answered(moving, low, high, NOW + 60) == 60
-    assert +rota.counts[Metric.CPU] != {still: 3}
-    moved = max(+rota.counts[Metric.CPU])
-    assert moved > still
-    rota.answered(other, low, low, NOW + 60)
-    assert still <= sorted((+rota.counts[Metric.CPU]).elements())[1] <= moved
-    assert rota.readings == 18
-
-
-def test_a_gpu_near_the_threshold_of_idleness_ranks_higher() -> None:
-    rota = new_rota(job(), job("j-2"))
-    questions = [q for q in taken(rota, NOW) if q.metric is Metric.GPU_UTILIZATION]
-    busy, idle = questions
-    answer(rota, busy, now=NOW, value=0.9)
-    answer(rota, idle, now=NOW, value=0.09)
-    ranks = sorted(+rota.counts[Metric.GPU_UTILIZATION])
-    assert ranks[1] == ranks[0] + 2
+def test_a_price_that_changed_counts_from_the_next_answer_on() -> None:
+    rota = new_rota(job(hourly_cost_dollars=1.0))
+    answer(rota, *taken(rota, NOW), now=NOW)
+    (before,) = +rota.counts[Metric.CPU]
+    rota.seat(job(hourly_cost_dollars=16.0), NOW + 30)
+    answer(rota, *taken(rota, NOW + 60), now=NOW + 60)
+    assert +rota.counts[Metric.CPU] == {before + 4: 1}
 
 
 def test_what_the_list_brings_is_not_asked_for_and_not_counted() -> None:
@@ -183,36 +177,25 @@ def test_what_the_list_brings_no_more_is_asked_for_when_it_is_old() -> None:
     assert rota.readings == 6
 
 
-def test_a_hint_makes_a_reading_wanted_at_once_but_not_twice() -> None:
+def test_a_hint_makes_a_gpu_utilization_wanted_at_once_but_not_twice() -> None:
     rota = new_rota(job())
     question = Question("j-1", Metric.GPU_UTILIZATION)
-    rota.hint(question, NOW)
+    rota.hint("j-1", NOW)
     assert rota.take_hinted() is None  # it is wanted for the first time
     answer(rota, *taken(rota, NOW), now=NOW)
-    rota.hint(question, NOW + 30)
-    rota.hint(question, NOW + 31)
+    rota.hint("j-1", NOW + 30)
+    rota.hint("j-1", NOW + 31)
     assert taken(rota, NOW + 31) == [question]
-    rota.hint(question, NOW + 32)
+    rota.hint("j-1", NOW + 32)
     assert taken(rota, NOW + 32) == []  # it is under way
-    rota.hint(Question("j-unknown", Metric.CPU), NOW)
-    rota.hint(Question("j-1"), NOW)
+    rota.hint("j-unknown", NOW)
     assert taken(rota, NOW + 33) == []
-
-
-def test_a_jump_of_another_reading_is_a_hint_at_what_the_gpus_do() -> None:
-    rota = new_rota(job(), job("j-2"))
-    answer(rota, *taken(rota, NOW), now=NOW)
-    cpu = Question("j-1", Metric.CPU)
-    rota.answered(cpu, reading(0.5), reading(0.1), NOW + 40)
-    assert taken(rota, NOW + 40) == []
-    rota.answered(cpu, reading(0.7), reading(0.1), NOW + 41)
-    assert taken(rota, NOW + 41) == [Question("j-1", Metric.GPU_UTILIZATION)]
 
 
 def test_what_was_asked_a_moment_ago_is_not_wanted_again_for_a_hint() -> None:
     rota = new_rota(job())
     answer(rota, *taken(rota, NOW), now=NOW)
-    rota.hint(Question("j-1", Metric.GPU_UTILIZATION), NOW + 29)
+    rota.hint("j-1", NOW + 29)
     assert taken(rota, NOW + 29) == []
 
 
@@ -316,10 +299,7 @@ class Churn(RuleBasedStateMachine):
     @rule()
     def is_asked_for(self) -> None:
         self.rota.look(self.now)
-        question = (
-            self.rota.take_new() or self.rota.take_hinted() or next(self.rota.due(self.now), None)
-        )
-        if question:
+        if question := next_turn(self.rota, self.now):
             self.under_way.append(question)
 
     @rule(place=places)
@@ -337,9 +317,9 @@ class Churn(RuleBasedStateMachine):
         if self.under_way:
             self.rota.put_off(self.under_way.pop(place % len(self.under_way)))
 
-    @rule(job_id=jobs, metric=st.sampled_from(Metric))
-    def is_contradicted(self, job_id: str, metric: Metric) -> None:
-        self.rota.hint(Question(job_id, metric), self.now)
+    @rule(job_id=jobs)
+    def is_contradicted(self, job_id: str) -> None:
+        self.rota.hint(job_id, self.now)
 
     @invariant()
     def nothing_is_counted_twice(self) -> None:

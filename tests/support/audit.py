@@ -210,10 +210,19 @@ class Audit:
         noticed = next(look.at for look in after if look.sure)
         if not before or before[-1].cost == 0:
             return job.entry.timeline[0][0], noticed  # it was in the bill that was first seen
+        if before[-1].over and self._like_a_late_bill(amount):
+            return job.entry.timeline[0][0], noticed
         ended_untold = after[0].over and not self.detailed
         if not before[-1].over and (ended_untold or not self._plain(job, amount)):
             return before[-1].at, noticed
         return after[0].at, noticed
+
+    def _like_a_late_bill(self, amount: int) -> bool:
+        """Whether a correction after the end cannot be told from the rest of the bill.
+
+        Where no end is reported, nobody knows how much the time since the last look came to.
+        """
+        return amount > 0 and not self.detailed
 
     def _plain(self, job: Watched, amount: int) -> bool:
         """Whether a correction is more than a cent, rounding, and a second of running."""
@@ -236,7 +245,8 @@ class Audit:
                 ]
                 whole = sum(amounts)
                 alike = before.over == after.over and before.cost != after.cost
-                if before.cost > 0 and alike and self._plain(job, whole):
+                late = after.over and self._like_a_late_bill(whole)
+                if before.cost > 0 and alike and not late and self._plain(job, whole):
                     direction = "up" if whole > 0 else "down"
                     bounds[direction] = bounds[direction].plus(abs(whole), 0)
             for _, amount in job.entry.corrections:

@@ -220,7 +220,6 @@ class FirstStart:
                 readings=polling.readings_interval,
             ),
             weights=settings.weights.by_metric,
-            idle_threshold=settings.waste.idle_threshold,
             undescribed=partial(self._ledger.undescribed, "a"),
             clock=time.clock,
             monotonic=time.monotonic,

@@ -28,6 +28,7 @@ from trainwave_exporter.model import (
     Record,
     Spend,
     UnknownFigure,
+    Waste,
 )
 
 START = 1_700_000_000.0
@@ -151,6 +152,11 @@ class LedgerWorld:
         """Return the cost counter of one set of labels."""
         found = self.spend(gpu_type, owner)
         return None if found is None else found.cost_dollars
+
+    def wasted(self, reason: str, gpu_type: str = "H100") -> float:
+        """Return the waste counter of one set of labels, by reason."""
+        found = self.spend(gpu_type)
+        return 0.0 if found is None else found.waste_dollars[Waste(reason)]
 
     def burn(self) -> dict[str, float]:
         """Return what is burnt, by GPU type."""

@@ -46,6 +46,7 @@ OUTCOMES = frozenset(
         "too_large",
         "redirect",
         "invalid_key",
+        "forbidden",
         "rate_limited",
         "not_found",
         "bad_request",

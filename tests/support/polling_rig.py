@@ -45,6 +45,8 @@ class Api:
         self.offset_ignored = False
         self.hide_once: set[str] = set()
         self.failing: dict[str, int] = {}
+        self.headers: dict[str, str] = {}
+        """Of every good answer."""
         self.hold: asyncio.Event | None = None
         self.url = ""
 
@@ -134,7 +136,7 @@ class Api:
         return self._data(self.readings.get((name, job_id), {"value": 50.0}))
 
     def _data(self, data: Any) -> web.Response:
-        return web.json_response({"success": True, "data": data})
+        return web.json_response({"success": True, "data": data}, headers=self.headers)
 
     def _refusal(self, endpoint: str) -> web.Response | None:
         status = self.failing.get(endpoint)
@@ -198,7 +200,6 @@ class Watch:
             scope=Scope(**options),
             intervals=Intervals(running=30, sweep=600, directory=300, readings=60),
             weights=dict.fromkeys(Metric, 1.0) | {Metric.GPU_UTILIZATION: 16.0},
-            idle_threshold=0.05,
             undescribed=lambda: Wanted(urgent=self.urgent, others=self.undescribed),
             clock=self.clock,
             monotonic=self.clock,

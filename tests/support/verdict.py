@@ -124,7 +124,7 @@ def check_chargeback(ledger: Path, audit: Audit) -> None:
         for day, seconds in ran.items() if audit.detailed else ():
             found = hours[labels, day]
             assert found == pytest.approx(seconds / 3600, abs=10 * FIGURE * len(jobs)), (day, jobs)
-    assert not costs
+    assert not costs, costs
 
 
 def _chargeback(ledger: Path) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trainwave_exporter.ledger import curve
-from trainwave_exporter.ledger.curve import Step, value_at
+from trainwave_exporter.ledger.curve import Origin, Step, value_at
 from trainwave_exporter.ledger.entry import Curve, Life, Sighting
 
 NOON = 1_711_022_400_000
@@ -18,17 +18,30 @@ class WatchedMeter:
         self.curve: Curve | None = None
         self.kept: list[Sighting] = []
         self.corrections: list[int] = []
+        self.first_seen: int | None = None
 
     def see(self, at: int, told: int, rate: int | None, *, over: bool = False) -> None:
         new = Sighting(at, told, rate, over)
-        step: Step = curve.begin(new) if self.curve is None else curve.extend(self.curve, new)
+        origin = Origin(
+            self.first_seen or at, self.life.created, self.life.started, self.life.finished
+        )
+        self.first_seen = self.first_seen or at
+        step: Step = (
+            curve.begin(new, origin)
+            if self.curve is None
+            else curve.extend(self.curve, new, origin)
+        )
         self.curve = step.curve
         if step.dropped is not None:
             self.kept = [sighting for sighting in self.kept if sighting.at < step.dropped]
-        if step.kept is not None:
-            self.kept.append(step.kept)
-        if step.correction:
-            self.corrections.append(step.correction)
+        self.kept.extend(step.kept)
+        self.corrections.extend(step.corrections)
+
+    @property
+    def unexplained(self) -> list[int]:
+        """The corrections, and what may turn out to be one."""
+        assert self.curve is not None
+        return self.corrections + ([self.curve.pending] if self.curve.pending else [])
 
     @property
     def last(self) -> Sighting:

@@ -255,7 +255,7 @@ def test_the_verdict_comes_first_and_says_that_all_is_well() -> None:
 def test_the_verdict_tells_what_is_wrong_most_important_first() -> None:
     down = replace(RESEARCH, name="a", up=False, error="the API refused the key")
     young = replace(RESEARCH, name="b", up=False, confirmed_at=None)
-    blocked = replace(RESEARCH, name="c", blocked_until=NOW + 30)
+    blocked = replace(RESEARCH, name="c", blocked_until=NOW + 30, blocked_reason="rate_limited")
     loops = (
         replace(SWEEP, account="a", last_succeeded=False, error="told by the account already"),
         replace(SWEEP, account="c", last_succeeded=False, error="half a list"),
@@ -265,9 +265,23 @@ def test_the_verdict_tells_what_is_wrong_most_important_first() -> None:
         "Account a cannot be read for 1 min: the API refused the key",
         "Loop ledger has stopped: restart the exporter",
         "Loop sweep of account c failed: half a list",
-        "Account c may not ask for another 30 s: its rate limit is used up",
+        "Account c is rate limited for another 30 s: the API refused a request",
         "Account b waits for its first complete list of jobs",
     ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "line"),
+    [
+        ("used_up", "is rate limited for another 58 min: the API says that no requests are left"),
+        ("unavailable", "waits for another 58 min: the API is unavailable and asked to wait"),
+    ],
+)
+def test_the_verdict_says_why_an_account_is_blocked_and_for_how_long(
+    reason: str, line: str
+) -> None:
+    blocked = replace(RESEARCH, blocked_until=NOW + 3_500, blocked_reason=reason)
+    assert verdict(blocked) == [f"Account research {line}"]
 
 
 def test_a_refused_reload_is_told_until_one_succeeds() -> None:

@@ -10,6 +10,7 @@ from trainwave_exporter.api.errors import (
     BadRequest,
     BodyTooLarge,
     ConnectionFailed,
+    Forbidden,
     InvalidKey,
     NoAnswer,
     NotFound,
@@ -23,6 +24,7 @@ from trainwave_exporter.api.errors import (
     UnexpectedShape,
     UnusableAnswer,
 )
+from trainwave_exporter.api.network import NetworkSettings, NetworkSettingsError
 from trainwave_exporter.api.new_job import NewJob
 from trainwave_exporter.api.paging import Collected, Page, collect, pages
 from trainwave_exporter.api.rate_budget import BudgetSnapshot, Priority, RateBudget
@@ -38,7 +40,10 @@ __all__ = [
     "Collected",
     "ConnectionFailed",
     "Dialect",
+    "Forbidden",
     "InvalidKey",
+    "NetworkSettings",
+    "NetworkSettingsError",
     "NewJob",
     "NoAnswer",
     "NotFound",

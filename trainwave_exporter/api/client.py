@@ -3,14 +3,16 @@
 Each request waits for its turn in the budget, goes over the wire, teaches the budget what its
 answer's headers tell, and is told to the listener as one `Exchange`. Lists are tried again after
 a passing failure; single jobs and readings are not, as the planner will ask again by itself, and a
-429 never is: the budget blocks, and whoever asked learns of it.
+429 never is: the budget blocks, and whoever asked learns of it. The ``Retry-After`` of a 5xx does
+the same.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from random import Random
 from typing import Final, TypeVar
 from urllib.parse import quote
@@ -32,13 +34,15 @@ from trainwave_exporter.api.errors import (
     TrainwaveError,
     UnexpectedShape,
 )
+from trainwave_exporter.api.gates import BlockReason
 from trainwave_exporter.api.headers import rate_headers
+from trainwave_exporter.api.network import NetworkSettings
 from trainwave_exporter.api.new_job import NewJob, request_body
 from trainwave_exporter.api.origin import base_of, redirect_target
 from trainwave_exporter.api.paging import Page, read_page
 from trainwave_exporter.api.rate_budget import Priority, RateBudget
 from trainwave_exporter.api.readings import DEFAULT_INLINE_UNITS, DEFAULT_UNITS, read_reading
-from trainwave_exporter.api.wire import Answer, Call, Wire
+from trainwave_exporter.api.wire import Answer, Call, Wire, new_transport
 from trainwave_exporter.model import (
     ClockSkew,
     CostUnit,
@@ -60,6 +64,10 @@ R = TypeVar("R", Job, Project, Organization)
 _PASSING = (Timeout, ConnectionFailed, ServerError, NotJson, UnexpectedShape)
 _RETRIES: Final = 2
 _FIRST_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 5.0
+"""Seconds of a block after which a list is still tried again."""
+_LONGEST_BLOCK: Final = 60.0
+"""Seconds of a block that a request waits for. Who waits longer in silence looks well."""
 _MOST_HOPS: Final = 2
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
@@ -72,9 +80,12 @@ class Client:
     ``key`` returns the present key and is asked before each request; ``budget`` must be this
     key's own; ``observe`` is told every `Fact`. ``units`` say how the numbers of the metric
     endpoints are to be read, ``inline_units`` those within jobs. ``timeout`` (seconds) is for a
-    whole exchange, the wait for its turn not included. ``transport`` stands in for the network.
+    whole exchange, the wait for its turn not included; none waits for over a minute of a block.
+    ``network`` is the way to the API; None: as the environment has it. ``transport`` stands in for
+    all of that.
 
-    Every method raises errors of the tree in `trainwave_exporter.api.errors`, and nothing else.
+    Every method raises errors of the tree in `trainwave_exporter.api.errors`, and nothing else. The
+    constructor raises `NetworkSettingsError` for an environment that is of no use.
     """
 
     def __init__(
@@ -94,6 +105,7 @@ class Client:
         inline_units: Mapping[Metric, Unit] = DEFAULT_INLINE_UNITS,
         timeout: float = 10.0,
         max_body_bytes: int = 32 * 1024 * 1024,
+        network: NetworkSettings | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._account = account
@@ -113,7 +125,7 @@ class Client:
             timeout=timeout,
             max_body_bytes=max_body_bytes,
             clock=clock,
-            transport=transport,
+            transport=transport or new_transport(network or NetworkSettings(), self._base),
         )
         self._dialect: Dialect | None = None
         self._dialects_met: set[Dialect] = set()
@@ -229,6 +241,8 @@ class Client:
             try:
                 return await self._request(endpoint, call, priority, read)
             except _PASSING:
+                if self._budget.blocked_for > _LONGEST_PAUSE:
+                    raise
                 await self._sleep(self._random.uniform(0, _FIRST_PAUSE * 2**attempt))
         return await self._request(endpoint, call, priority, read)
 
@@ -257,7 +271,7 @@ class Client:
         self, endpoint: str, call: Call, priority: Priority, read: Callable[[Answer], T]
     ) -> T | Call:
         """Send one request and read its answer; return the call to make instead if it moved."""
-        await self._budget.acquire(priority)
+        await self._budget.acquire(priority, _LONGEST_BLOCK)
         started = self._monotonic()
         outcome: str | None = None
         try:
@@ -271,7 +285,11 @@ class Client:
         except TrainwaveError as error:
             outcome = error.outcome
             if isinstance(error, RateLimited):
-                self._budget.back_off(error.retry_after)
+                with self._noting_block():
+                    self._budget.back_off(error.retry_after)
+            elif isinstance(error, ServerError) and error.retry_after:
+                with self._noting_block():
+                    self._budget.back_off(error.retry_after, BlockReason.UNAVAILABLE)
             # Where it was raised, local variables hold the answer as it came.
             raise error.with_traceback(None) from None
         else:
@@ -284,9 +302,24 @@ class Client:
     def _hear(self, headers: httpx.Headers, now: float) -> None:
         """Take in what any answer's headers tell."""
         told = rate_headers(headers, now)
-        self._budget.learn(told, now)
+        with self._noting_block():
+            self._budget.learn(told, now)
         if told.skew is not None:
             self._observe(ClockSkew(self._account, told.skew))
+
+    @contextmanager
+    def _noting_block(self) -> Iterator[None]:
+        """Log a long block when it begins: until it ends, nothing else is heard of the API."""
+        before = self._budget.blocked_for
+        yield
+        seconds = self._budget.blocked_for
+        if before == 0 and seconds > _LONGEST_BLOCK:
+            log.warning(
+                "api_requests_blocked",
+                account=self._account,
+                seconds=round(seconds),
+                reason=self._budget.snapshot(self._clock()).blocked_reason,
+            )
 
     def _moved(self, call: Call, answer: Answer) -> Call:
         if call.method != "GET":

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from trainwave_exporter.api.errors import (
     BadRequest,
+    Forbidden,
     InvalidKey,
     NotFound,
     NotJson,
@@ -27,6 +30,16 @@ from trainwave_exporter.api.wire import Answer
 
 Tidy = Callable[[str], str]
 """Makes text of the API fit for a message."""
+
+_KEY_CODES: Final = frozenset(
+    {"invalid_api_key", "authentication_failed", "not_authenticated", "unauthorized"}
+)
+"""Codes of a 403 that are about the key: the vendor's, and those that its framework has for it."""
+
+_GATEWAY_STATUSES: Final = frozenset({407, 511})
+"""A proxy, or the network itself, wants credentials."""
+
+_TITLE = re.compile(rb"<title[^>]*>(.{,500}?)</title", re.IGNORECASE | re.DOTALL)
 
 
 class Dialect(StrEnum):
@@ -90,22 +103,61 @@ def _parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is Any
 
 
 def _refusal(answer: Answer, tidy: Tidy) -> Refused:
-    code, message = _told(answer.body)
+    code, message = _told(answer)
     code = tidy(code) if code else None
     message = tidy(message) or _phrase(answer.status)
     status = answer.status
     if status == 429 or code == "rate_limit_exceeded":
         seconds = retry_after(answer.headers, answer.received_at)
         return RateLimited(status, code, message, seconds)
-    if status in {401, 403} or code == "invalid_api_key":
+    if code == "invalid_api_key":
         return InvalidKey(status, code, message)
+    if status in _GATEWAY_STATUSES:
+        return Forbidden(status, code, message)
+    if status in {401, 403}:
+        return (InvalidKey if _is_about_key(answer, code) else Forbidden)(status, code, message)
     if status == 404:
         return NotFound(status, code, message)
-    return (ServerError if status >= 500 else BadRequest)(status, code, message)
+    if status >= 500:
+        seconds = retry_after(answer.headers, answer.received_at)
+        return ServerError(status, code, message, seconds)
+    return BadRequest(status, code, message)
 
 
-def _told(body: bytes) -> tuple[str | None, str]:
-    """Return the code and the sentence of an error body of either dialect, JSON or text."""
+def _is_about_key(answer: Answer, code: str | None) -> bool:
+    """Whether a 401 or 403 says that the key is refused.
+
+    The API says so in JSON or in plain text. Markup is of something in front of it, and so is a 403
+    without a body. A 403 with a code says by it what it is about.
+    """
+    if _is_markup(answer):
+        return False
+    if answer.status == 401:
+        return True
+    if code is not None:
+        return code in _KEY_CODES
+    # Of a body that did not come in time, the type is known all the same.
+    return answer.body.strip() != b"" or "json" in answer.headers.get("content-type", "")
+
+
+def _is_markup(answer: Answer) -> bool:
+    """Whether a body is HTML or XML."""
+    start = answer.body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if start in {b"<", b"{", b"["}:
+        return start == b"<"
+    kind = answer.headers.get("content-type", "").partition(";")[0]
+    return "html" in kind or "xml" in kind
+
+
+def _told(answer: Answer) -> tuple[str | None, str]:
+    """Return the code and the sentence of an error body of either dialect, JSON or text.
+
+    Of a page of HTML, that is its title.
+    """
+    body = answer.body
+    if _is_markup(answer):
+        title = _TITLE.search(body)
+        return None, html.unescape(title[1].decode("utf-8", "replace")) if title else ""
     try:
         payload = _parse(body)
     except NotJson:

@@ -11,6 +11,7 @@
     │   └── RedirectRefused     to another origin, or in circles; the key was not sent there
     └── Refused                 the API said no (or the exporter, before asking, about a bad key)
         ├── InvalidKey          401, 403, or code ``invalid_api_key``
+        ├── Forbidden           401, 403 and the like that say nothing of the key, as of a proxy
         ├── RateLimited         429, or code ``rate_limit_exceeded``
         ├── NotFound            404
         ├── BadRequest          any other 4xx, and ``success: false`` on a 2xx
@@ -102,6 +103,16 @@ class InvalidKey(Refused):
     outcome = "invalid_key"
 
 
+class Forbidden(Refused):
+    """The request was refused, but nothing says that the key is why.
+
+    So does a proxy, firewall or gateway in front of the API, and the API with a code of its own for
+    something else than the key.
+    """
+
+    outcome = "forbidden"
+
+
 class RateLimited(Refused):
     """Too many requests."""
 
@@ -112,7 +123,7 @@ class RateLimited(Refused):
     ) -> None:
         super().__init__(status, code, message)
         self.retry_after = retry_after
-        """Seconds from now, if the API told."""
+        """Seconds to send nothing for, by ``Retry-After``; None where there was none."""
 
 
 class NotFound(Refused):
@@ -131,3 +142,10 @@ class ServerError(Refused):
     """The API failed."""
 
     outcome = "server_error"
+
+    def __init__(
+        self, status: int | None, code: str | None, message: str, retry_after: float | None = None
+    ) -> None:
+        super().__init__(status, code, message)
+        self.retry_after = retry_after
+        """Seconds to send nothing for, by ``Retry-After``; None where there was none."""

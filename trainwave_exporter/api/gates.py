@@ -3,7 +3,8 @@
 * `SlidingWindow`: our allowance within any minute;
 * `ServerWindow`: what the API says is left for all users of the key, less the people's part;
 * `Pace`: an even spread of what can wait (sweeps and readings);
-* `Block`: silence after a 429, then a single probe, and a careful start after it.
+* `Block`: silence after a 429, for a ``Retry-After``, or when nothing is left for long; then a
+  single probe, and a careful start after it.
 
 A gate answers two questions: how many requests it would let through at once (`room`), and when it
 will let the next one through (`opens`, Unix seconds, meant for when there is no room). ``low``
@@ -18,6 +19,8 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
+from enum import StrEnum
+from itertools import takewhile
 from random import Random
 from typing import Final, Protocol
 
@@ -36,8 +39,22 @@ LONGEST_WAIT: Final = 300.0
 LONGEST_ORDER: Final = 3600.0
 """Seconds that ``Retry-After`` is obeyed at most: no header may silence the exporter for ever."""
 
+FAR_RESET: Final = 120.0
+"""Seconds until ``X-RateLimit-Reset`` beyond which a window without requests left is a block."""
+
 HIGHEST_LIMIT: Final = 100_000
 """Requests a minute; a larger limit is taken for this one, as no exporter needs it."""
+
+
+class BlockReason(StrEnum):
+    """Why nothing is sent."""
+
+    RATE_LIMITED = "rate_limited"
+    """The API refused a request as one too many."""
+    UNAVAILABLE = "unavailable"
+    """The API failed, and said when to come back."""
+    USED_UP = "used_up"
+    """The API said that no request is left until its window ends, and that is far ahead."""
 
 
 class Gate(Protocol):
@@ -103,6 +120,11 @@ class SlidingWindow:
         """Return how many requests count at ``now``."""
         return len(_pruned(self._all, now))
 
+    def counted_by_api(self, now: float) -> int:
+        """Return how many of them are so new that a sliding window of the API counts them."""
+        log = _pruned(self._all, now)
+        return len(log) - sum(1 for _ in takewhile(lambda sent: sent <= now - WINDOW, log))
+
     def spend(self, now: float, *, low: bool) -> None:
         """Count one request."""
         for log in (self._all, self._low) if low else (self._all,):
@@ -114,16 +136,19 @@ class SlidingWindow:
             if log:
                 log.pop()
 
-    def room(self, now: float, *, low: bool) -> float:
-        """Return what the minute's allowance leaves."""
+    def room(self, now: float, *, low: bool, reduction: int = 0) -> float:
+        """Return what is left of the minute's allowance, less a ``reduction``."""
         room = self._terms.allowance - len(_pruned(self._all, now))
-        return min(room, self._terms.patient - len(_pruned(self._low, now))) if low else room
-
-    def opens(self, now: float, *, low: bool) -> float:
-        """Return when enough of the minute's requests are a minute old."""
-        opens = _frees(_pruned(self._all, now), self._terms.allowance, now)
         if low:
-            opens = max(opens, _frees(_pruned(self._low, now), self._terms.patient, now))
+            room = min(room, self._terms.patient - len(_pruned(self._low, now)))
+        return room - reduction
+
+    def opens(self, now: float, *, low: bool, reduction: int = 0) -> float:
+        """Return when enough of the minute's requests are a minute old."""
+        opens = _frees(_pruned(self._all, now), self._terms.allowance - reduction, now)
+        if low:
+            patient = self._terms.patient - reduction
+            opens = max(opens, _frees(_pruned(self._low, now), patient, now))
         return opens
 
 
@@ -139,7 +164,9 @@ def _pruned(log: deque[float], now: float) -> deque[float]:
 
 
 def _frees(log: deque[float], most: int, now: float) -> float:
-    """Return when fewer than ``most`` will count."""
+    """Return when fewer than ``most`` will count; `math.inf` (never) where it is below one."""
+    if most < 1:
+        return math.inf
     return log[len(log) - most] + SPAN if len(log) >= most else now
 
 
@@ -149,13 +176,24 @@ class ServerWindow:
     Answers overtake each other, so within one window (known by its ``Reset``) the lowest figure
     counts; requests on their way count as spent. When the window is over, nothing is known, and
     nothing is held back, until the next answer.
+
+    A window whose ``Reset`` moves on before the window is over is a sliding one: the API frees each
+    request a minute after it came, not all of them at once. There the newest figure counts. What is
+    left and what the exporter itself used in the last minute are together what others leave for it,
+    and in that it has a sliding window of its own.
     """
 
     _SAME = 5.0
-    """Seconds by which the ``Reset`` of one and the same window may go back."""
+    """Seconds by which the ``Reset`` of one and the same window may go back or forth."""
 
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, terms: Terms, window: SlidingWindow) -> None:
         self._terms = terms
+        self._window = window
+        self._first_reset = 0.0
+        """The first ``Reset`` of the present window."""
+        self._sliding = False
+        self._reduction = 0
+        """By how much others' use lowers the allowance, in a sliding window."""
         self._reset = 0.0
         self._ends = 0.0
         self._left = 0.0
@@ -168,14 +206,21 @@ class ServerWindow:
         ends = now + WINDOW if told.reset is None else told.reset - (told.skew or 0.0)
         if now - WINDOW <= ends <= now:
             return  # told about a window that is over by now
-        if not now < ends <= now + LONGEST_WAIT:
-            ends = now + WINDOW
-        reset = told.reset if told.reset is not None else ends
+        reset = told.reset
+        if reset is None or not now < ends <= now + LONGEST_WAIT:
+            ends = reset = now + WINDOW
         known = self._known(now)
         if known and reset < self._reset - self._SAME:
             return  # overtaken by an answer from a later window
         remaining = min(int(told.remaining), self._terms.limit)
         left = remaining - outstanding
+        if not known or self._ends - now < self._SAME:
+            self._first_reset, self._sliding = reset, False
+        elif reset > self._first_reset + self._SAME:
+            self._sliding = True
+        if self._sliding:
+            ours = left + self._window.counted_by_api(now) - self._terms.people
+            self._reduction = max(0, self._terms.allowance - ours)
         if known and reset <= self._reset:
             self._left = min(self._left, left)
             self._told = min(self._told, remaining)
@@ -198,6 +243,8 @@ class ServerWindow:
         """Return what the API leaves beyond the people's part."""
         if not self._known(now):
             return math.inf
+        if self._sliding:
+            return self._window.room(now, low=low, reduction=self._reduction)
         room = self._left - self._terms.people
         if low:
             # What is urgent will need its part of what is left until the window ends.
@@ -206,6 +253,8 @@ class ServerWindow:
 
     def opens(self, now: float, *, low: bool) -> float:
         """Return when the API's window ends; or sooner, when what is urgent needs less of it."""
+        if self._sliding:
+            return min(self._ends, self._window.opens(now, low=low, reduction=self._reduction))
         spare = self._left - self._terms.people - 1
         if low and spare >= 0 and self._terms.reserved:
             return max(now, self._ends - WINDOW * spare / self._terms.reserved)
@@ -219,7 +268,8 @@ class Pace:
     """What can wait goes out evenly, after a first burst of a quarter of its minute.
 
     Time spent idle saves up for another burst; time spent at the end of the minute's allowance
-    does not, or every minute would begin with one.
+    does not, or every minute would begin with one: there only a second's worth is kept, as callers
+    look once a second.
     """
 
     def __init__(self, terms: Terms, window: SlidingWindow) -> None:
@@ -263,14 +313,14 @@ class Pace:
     def _fill(self, now: float) -> None:
         saved = min(self._tokens, self._burst)
         grown = saved + max(0.0, now - self._filled_at) * self._rate
-        most = self._burst if self._filling else 1.0
+        most = self._burst if self._filling else 1.0 + self._rate
         self._tokens = max(saved, min(grown, most))
         self._filled_at = now
         self._filling = self._window.room(now, low=True) >= 1
 
 
 class Block:
-    """Nothing until a 429's time is over; then one at a time, at an even pace for a minute.
+    """Nothing until its time is over; then one at a time, at an even pace for a minute.
 
     The first one after it is a probe: while it is under way nothing else is (`on_trial`), and so on
     until the API serves one. All goes by the monotonic clock, which nobody sets.
@@ -288,8 +338,11 @@ class Block:
         self._until = -math.inf
         self._next_slot = -math.inf
         self._seconds = 0.0
+        self._reason = BlockReason.RATE_LIMITED
 
-    def begin(self, retry_after: float | None) -> None:
+    def begin(
+        self, retry_after: float | None, reason: BlockReason = BlockReason.RATE_LIMITED
+    ) -> None:
         """Block for as long as the API says, else for twice as long (at most) as last time."""
         now = self._monotonic()
         ordered = retry_after is not None and 0 < retry_after < math.inf
@@ -305,7 +358,8 @@ class Block:
             longest = min(self._FIRST_WAIT * 2**doublings, LONGEST_WAIT)
             slot = until = now + self._random.uniform(0, longest)
         self._seconds += max(0.0, until - max(now, self._until))
-        self._until = max(self._until, until)
+        if until > self._until:
+            self._until, self._reason = until, reason
         self._next_slot = max(self._next_slot, slot)
         self._probed = False
 
@@ -323,6 +377,11 @@ class Block:
     def left(self) -> float:
         """Seconds until the block ends; 0 when there is none."""
         return max(0.0, self._until - self._monotonic())
+
+    @property
+    def reason(self) -> BlockReason | None:
+        """Why there is a block; None when there is none."""
+        return self._reason if self.left else None
 
     @property
     def seconds(self) -> float:

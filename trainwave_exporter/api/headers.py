@@ -11,10 +11,14 @@ from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from typing import Final
 
 from msgspec import Struct
 
 _NUMBER = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*", re.ASCII)
+
+_MILLISECONDS_FROM: Final = 1e11
+"""As seconds, this would be in the year 5138; as milliseconds, it was in 1973."""
 
 
 class RateHeaders(Struct, frozen=True):
@@ -34,7 +38,7 @@ def rate_headers(headers: Mapping[str, str], now: float) -> RateHeaders:
     return RateHeaders(
         limit=_number(told.get("x-ratelimit-limit")),
         remaining=_number(told.get("x-ratelimit-remaining")),
-        reset=_number(told.get("x-ratelimit-reset")),
+        reset=_unix_seconds(_number(told.get("x-ratelimit-reset"))),
         skew=None if date is None else date - now,
     )
 
@@ -60,6 +64,11 @@ def _lowered(headers: Mapping[str, str]) -> Mapping[str, str]:
 def _number(text: str | None) -> float | None:
     match = _NUMBER.fullmatch(text) if text else None
     return float(match[1]) if match else None
+
+
+def _unix_seconds(number: float | None) -> float | None:
+    """Return a time that may be told in milliseconds, as JavaScript counts."""
+    return number / 1000 if number is not None and number >= _MILLISECONDS_FROM else number
 
 
 @lru_cache(maxsize=64)  # all answers of a second tell the same

@@ -18,13 +18,30 @@ from random import Random
 
 from msgspec import Struct
 
-from trainwave_exporter.api.gates import Block, Gate, Pace, ServerWindow, SlidingWindow, Terms
+from trainwave_exporter.api.errors import RateLimited
+from trainwave_exporter.api.gates import (
+    FAR_RESET,
+    Block,
+    BlockReason,
+    Gate,
+    Pace,
+    ServerWindow,
+    SlidingWindow,
+    Terms,
+)
 from trainwave_exporter.api.headers import RateHeaders
 
 _SHORTEST_SLEEP = 0.001
 _USUAL_SECONDS = 0.2
 """Exchanges for so many seconds of the allowance may be under way, or `_LEAST_IN_FLIGHT`."""
 _LEAST_IN_FLIGHT = 16
+
+
+_BLOCKED = {
+    BlockReason.RATE_LIMITED: "the API refused a request",
+    BlockReason.UNAVAILABLE: "the API is unavailable and asked to wait",
+    BlockReason.USED_UP: "the API says that no requests are left",
+}
 
 
 class Priority(IntEnum):
@@ -49,6 +66,7 @@ class BudgetSnapshot(Struct, frozen=True, kw_only=True):
     remaining: int | None
     used: int
     blocked_until: float
+    blocked_reason: BlockReason | None
 
 
 class RateBudget:
@@ -73,7 +91,7 @@ class RateBudget:
     ) -> None:
         self._terms = Terms(share=share, limit=initial_limit)
         self._window = SlidingWindow(self._terms)
-        self._server = ServerWindow(self._terms)
+        self._server = ServerWindow(self._terms, self._window)
         self._pace = Pace(self._terms, self._window)
         self._block = Block(self._terms, random, monotonic)
         self._gates: tuple[Gate, ...] = (self._block, self._window, self._server, self._pace)
@@ -82,29 +100,33 @@ class RateBudget:
         self._clock = clock
         self._monotonic = monotonic
         self._sleep = sleep
-        self._waiting: dict[Priority, dict[asyncio.Future[None], None]] = {p: {} for p in Priority}
+        self._waiting: dict[Priority, dict[asyncio.Future[None], float]] = {p: {} for p in Priority}
+        """Those who wait, and the longest block that each waits for."""
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at = math.inf
 
-    async def acquire(self, priority: Priority) -> None:
+    async def acquire(self, priority: Priority, longest_block: float = math.inf) -> None:
         """Wait for a turn to send one request, which counts as sent from then on.
 
-        Each turn must be given back by `release` once the exchange is over.
+        Each turn must be given back by `release` once the exchange is over. Raises `RateLimited`
+        as soon as there is a block that lasts longer than ``longest_block`` seconds.
         """
+        if self._block.left > longest_block:
+            raise self.blocked()
         if not self._anyone_waits and self._room:
             now = self._clock()
             if not self._closed(priority, now):
                 self._spend(priority, now)
                 return
         turn = asyncio.get_running_loop().create_future()
-        self._waiting[priority][turn] = None
+        self._waiting[priority][turn] = longest_block
         self._serve()
         try:
             await turn
         except asyncio.CancelledError:
             if turn.cancelled():
                 self._waiting[priority].pop(turn, None)
-            else:
+            elif turn.exception() is None:
                 self._take_back(priority)
             self._serve()
             raise
@@ -135,11 +157,25 @@ class RateBudget:
         """Learn from what an answer (any answer) to a request not yet released tells."""
         self._terms.learn(told.limit)
         self._server.learn(told, max(0, self._in_flight - 1), now)
+        if told.remaining == 0 and told.reset is not None:
+            seconds = told.reset - (told.skew or 0.0) - now
+            if seconds > FAR_RESET:
+                self.back_off(seconds, BlockReason.USED_UP)
         self._serve()
 
-    def back_off(self, retry_after: float | None) -> None:
+    def back_off(
+        self, retry_after: float | None, reason: BlockReason = BlockReason.RATE_LIMITED
+    ) -> None:
         """Send nothing for so many seconds; ``None``: for a random time that grows each time."""
-        self._block.begin(retry_after)
+        self._block.begin(retry_after, reason)
+        self._turn_away()
+
+    def blocked(self) -> RateLimited:
+        """Return the error of whoever cannot wait for the end of the present block."""
+        reason = _BLOCKED[self._block.reason or BlockReason.RATE_LIMITED]
+        seconds = self._block.left
+        message = f"{reason}; the next one goes out in {seconds:.0f} s"
+        return RateLimited(None, None, message, seconds)
 
     def succeed(self) -> None:
         """Note that the API served a request not yet released.
@@ -155,7 +191,7 @@ class RateBudget:
 
     @property
     def blocked_for(self) -> float:
-        """Seconds until something may be sent again after a 429; 0 when it may now."""
+        """Seconds until something may be sent again after a block; 0 when it may now."""
         return self._block.left
 
     @property
@@ -171,6 +207,7 @@ class RateBudget:
             remaining=self._server.remaining(now),
             used=self._window.used(now),
             blocked_until=now + self._block.left if self._block.left else 0.0,
+            blocked_reason=self._block.reason,
         )
 
     @property
@@ -207,6 +244,14 @@ class RateBudget:
                 self._spend(priority, now)
                 turn.set_result(None)
         self._clear_alarm()
+
+    def _turn_away(self) -> None:
+        """Have those fail who do not wait for as long as the block lasts."""
+        for turns in self._waiting.values():
+            for turn in [turn for turn, longest in turns.items() if longest < self._block.left]:
+                del turns[turn]
+                if not turn.cancelled():
+                    turn.set_exception(self.blocked())
 
     def _spend(self, priority: Priority, now: float) -> None:
         self._in_flight += 1

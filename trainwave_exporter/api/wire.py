@@ -1,9 +1,9 @@
 """One exchange over HTTP: a call goes out with the key, an answer comes back within bounds.
 
-httpx is the interface and httpx-aiohttp the transport (a sixth of httpcore's cost at many requests
-at once). Proxies (``HTTPS_PROXY``) and certificates (``SSL_CERT_FILE``) come from the environment,
-as httpx reads them. Nothing here knows what answers mean, nor retries, nor follows redirects, nor
-keeps a cookie. What a server says is as it was need not be sent again
+Requests and answers are httpx's, the transport is httpx-aiohttp's (a sixth of httpcore's cost at
+many requests at once). Proxies and certificates come from the environment
+(`trainwave_exporter.api.network`). Nothing here knows what answers mean, nor retries, nor follows
+redirects, nor keeps a cookie. What a server says is as it was need not be sent again
 (`trainwave_exporter.api.validators`).
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Callable, Mapping
-from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
@@ -29,6 +28,8 @@ from trainwave_exporter.api.errors import (
     Timeout,
     TrainwaveError,
 )
+from trainwave_exporter.api.network import NetworkSettings
+from trainwave_exporter.api.resolver import DetachedResolver
 from trainwave_exporter.api.validators import Validators
 from trainwave_exporter.turnstile import Turnstile
 
@@ -49,7 +50,14 @@ _A_TURN = 4
 
 _NOT_MODIFIED = 304
 
-_HEADERS = {"Accept": "application/json", "User-Agent": f"trainwave-exporter/{__version__}"}
+_KEEPALIVE_SECONDS = 5.0
+"""How long a connection that is not used stays open."""
+
+_HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip",
+    "User-Agent": f"trainwave-exporter/{__version__}",
+}
 
 
 class Call(Struct, frozen=True, kw_only=True):
@@ -91,7 +99,7 @@ class Wire:
         timeout: float,
         max_body_bytes: int,
         clock: Callable[[], float],
-        transport: httpx.AsyncBaseTransport | None,
+        transport: httpx.AsyncBaseTransport,
     ) -> None:
         self._credential = credential
         self._timeout = timeout
@@ -104,7 +112,8 @@ class Wire:
             pool=_CONNECT_SHARE * timeout,  # from the name to TLS
             read=_SILENCE_SHARE * timeout,
         ).as_dict()
-        self._http = _Http(headers=_HEADERS, transport=transport)
+        self._headers = httpx.Headers(_HEADERS)
+        self._transport = transport
 
     async def send(self, call: Call, heard: Callable[[httpx.Headers, float], None]) -> Answer:
         """Send one call and return its answer, whatever its status.
@@ -128,12 +137,12 @@ class Wire:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._http.aclose()
+        await self._transport.aclose()
 
     async def _exchange(self, call: Call, heard: Callable[[httpx.Headers, float], None]) -> Answer:
         # Put together here: httpx would take the URL apart and put it together several times.
         asked_for = f"{call.url}?{urlencode(call.query)}" if call.query else call.url
-        headers = self._http.headers.copy()
+        headers = self._headers.copy()
         self._credential.authorize(headers)
         if call.body is not None:
             headers["Content-Type"] = "application/json"
@@ -148,7 +157,7 @@ class Wire:
             extensions={"timeout": self._phases},
         )
         request.read()
-        response = await self._http.send(request)
+        response = await self._transport.handle_async_request(request)
         try:
             received_at = self._clock()
             await self._turnstile.wait()
@@ -182,6 +191,9 @@ class Wire:
 
     def _failure(self, error: Exception) -> TrainwaveError:
         cause = error.__cause__ or error
+        if isinstance(cause, aiohttp.ClientHttpProxyError):
+            answer = self._credential.tidy(f"{cause.status} {cause.message}")
+            return ConnectionFailed(f"the proxy refused to connect to the API: {answer}")
         if isinstance(cause, aiohttp.ConnectionTimeoutError):
             return Timeout(f"no connection within {_CONNECT_SHARE * self._timeout:g} s")
         if isinstance(cause, aiohttp.SocketTimeoutError):
@@ -191,52 +203,23 @@ class Wire:
         return ConnectionFailed(self._credential.tidy(f"{type(cause).__name__}: {cause}"))
 
 
-class _Transport(AiohttpTransport):
-    """Does without the jar of cookies that a session of aiohttp has besides that of httpx."""
+def new_transport(network: NetworkSettings, address: str) -> httpx.AsyncBaseTransport:
+    """Return the transport to a URL, through a proxy where the environment names one for it.
 
-    def get_client(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                ssl=self.ssl_context,
-                limit=0,  # no bound
-                keepalive_timeout=self.limits.keepalive_expiry,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
-
-
-class _Http(httpx.AsyncClient):
-    """Goes through `_Transport`, also to the proxies of the environment.
-
-    The makers of transports are where httpx has its own put theirs in.
+    Raises `NetworkSettingsError` if it names one that cannot be used.
     """
+    context = network.ssl_context
 
-    async def send(self, request: httpx.Request, **_: object) -> httpx.Response:
-        """Send a request, for an answer whose body was not read yet.
+    def new_session() -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            ssl=context,
+            limit=0,  # no bound
+            keepalive_timeout=_KEEPALIVE_SECONDS,
+            resolver=DetachedResolver(),
+        )
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
-        Of logins, redirects and cookies, which httpx looks for in each, there are none here; to
-        look took a quarter of the CPU that a request takes before and after the transport.
-        """
-        return await self._transport_for_url(request.url).handle_async_request(request)
-
-    def _init_transport(
-        self,
-        *_: Any,  # noqa: ANN401 - as httpx has it
-        transport: httpx.AsyncBaseTransport | None = None,
-        **settings: Any,  # noqa: ANN401 - as httpx has it
-    ) -> httpx.AsyncBaseTransport:
-        return transport or _Transport(**settings)
-
-    def _init_proxy_transport(
-        self,
-        proxy: httpx.Proxy,
-        *_: Any,  # noqa: ANN401 - as httpx has it
-        **settings: Any,  # noqa: ANN401 - as httpx has it
-    ) -> httpx.AsyncBaseTransport:
-        if proxy.auth is not None:  # aiohttp makes Proxy-Authorization of it, where it belongs
-            login = {"Authorization": aiohttp.encode_basic_auth(*proxy.auth)}
-            proxy = httpx.Proxy(proxy.url, headers={**proxy.headers, **login})
-        return _Transport(proxy=proxy, **settings)
+    return AiohttpTransport(verify=context, proxy=network.proxy_for(address), client=new_session)
 
 
 async def _read(response: httpx.Response, most: int) -> tuple[bytes, bool]:

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -89,16 +89,15 @@ def serve(options: Options, environ: Mapping[str, str]) -> int:
     configuration.adopt(settings)
 
     async def run() -> None:
-        await Daemon(settings, keys, configuration=configuration).run()
+        await Daemon(settings, keys, configuration=configuration, environ=environ).run()
 
-    event_loop.run(run())
-    return 0
+    return _serve(run())
 
 
 def check(options: Options, environ: Mapping[str, str]) -> int:
     """Try every account's key, and print what it can see."""
     settings = _settings(options, environ)
-    report = event_loop.run(trial.check(settings, _keys(settings, environ)))
+    report = event_loop.run(trial.check(settings, _keys(settings, environ), environ))
     sys.stdout.write(trial.render(report))
     return 0 if report.succeeded else 1
 
@@ -147,12 +146,12 @@ def simulate(options: Options, _environ: Mapping[str, str]) -> int:
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # it has nothing to reload
         async with _simulation(options) as url:
             _tell(f"Simulated Trainwave: {url}", f"API key:             {options.key}")
             await stopping.wait()
 
-    event_loop.run(run())
-    return 0
+    return _serve(run())
 
 
 def demo(options: Options, _environ: Mapping[str, str]) -> int:
@@ -167,14 +166,32 @@ def demo(options: Options, _environ: Mapping[str, str]) -> int:
     async def run() -> None:
         async with _simulation(options) as url:
             settings = _checked(load({**flags, "trainwave.api_url": url}, {}, None))
-            daemon = Daemon(settings, _keys(settings, {"TRAINWAVE_API_KEY": options.key}))
+            keys = _keys(settings, {"TRAINWAVE_API_KEY": options.key})
+            daemon = Daemon(settings, keys, environ={})
             telling = asyncio.create_task(_tell_where(daemon, settings, url))
             try:
                 await daemon.run()
             finally:
                 telling.cancel()
 
+    return _serve(run())
+
+
+def _serve(server: Coroutine[None, None, None]) -> int:
+    """Run what serves until a signal ends it. A second signal does not make a failure of that.
+
+    The event loop leaves signals to their defaults when it closes, and the end of the process takes
+    a moment more.
+    """
+    ending = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+    async def run() -> None:
+        await server
+        signal.pthread_sigmask(signal.SIG_BLOCK, ending)
+
     event_loop.run(run())
+    for number in ending:
+        signal.signal(number, signal.SIG_IGN)
     return 0
 
 

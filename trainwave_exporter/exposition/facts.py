@@ -94,7 +94,8 @@ def rate_limits(own: Instruments) -> Callable[[RateLimit], None]:
     )
     blocked_until = own.gauge(
         "rate_limit_blocked_until_timestamp_seconds",
-        "Until when nothing is sent after the API refused a request; 0 when free.",
+        "When requests to the API resume after it refused one, was unavailable or had none left;"
+        " 0 when they are not blocked.",
         "account",
     )
 

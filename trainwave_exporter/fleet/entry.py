@@ -40,6 +40,10 @@ class Entry:
     started_seen: float | None = None
     finished_seen: float | None = None
     """When it was seen to start and to finish, for want of its own times."""
+    price: float | None = None
+    """The first price known of its present run, dollars an hour."""
+    billed_since: float | None = None
+    """Since when it runs by its bill at that price."""
     leaves_at: float | None = None
     received_at: dict[Metric, float] = field(default_factory=dict)
     """When each reading came, by our clock."""

@@ -18,7 +18,7 @@ the time comes with every call. The rules it keeps:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -54,6 +54,7 @@ from trainwave_exporter.model import (
     Departure,
     FactListener,
     Job,
+    KnownRun,
     Organization,
     Project,
     ProjectTally,
@@ -61,13 +62,25 @@ from trainwave_exporter.model import (
 )
 
 
+def _unknown(_: str) -> None:
+    return None
+
+
 class Fleet:
     """What is known now of the jobs, projects, organizations and accounts."""
 
     def __init__(
-        self, *, accounts: Sequence[str], policy: Policy, observe: FactListener, now: float
+        self,
+        *,
+        accounts: Sequence[str],
+        policy: Policy,
+        observe: FactListener,
+        now: float,
+        known_run: Callable[[str], KnownRun | None] = _unknown,
     ) -> None:
+        """``known_run``: what was known of a job's present run before the start."""
         self._policy = policy
+        self._known_run = known_run
         self._entries: dict[str, Entry] = {}
         self._projects: Directory[Project] = Directory(accounts, now)
         self._organizations: Directory[Organization] = Directory(accounts, now)
@@ -233,6 +246,8 @@ class Fleet:
         merged = self._with_money(entry, merged, told, now)
         if merged.state != known.state:
             self._witness.transition(entry, known, merged, now)
+        if known.finished and not merged.finished:  # another run begins
+            entry.price = entry.billed_since = None
         yield from self._update(entry, self._complete(entry, merged, now))
         self._follow_up(entry, now)
 
@@ -243,6 +258,9 @@ class Fleet:
     def _admit(self, told: Job, now: float) -> Iterator[Change]:
         entry = Entry(replace(told, readings=NO_READINGS), admitted_at=now)
         self._witness.admitted(entry)
+        known = self._known_run(told.id) if told.running else None
+        if known is not None:
+            entry.price, entry.billed_since = known.price, known.since
         self._entries[told.id] = entry
         job = replace(told, readings=self._readings(entry, told, told.readings, now))
         job = self._with_money(entry, job, told, now)
@@ -280,7 +298,7 @@ class Fleet:
     def _complete(self, entry: Entry, job: Job, now: float) -> Job:
         """Add what can be derived: GPU hours, and the project's name."""
         if entry.gpu_hours_told_at is None:
-            started = job.started_at or entry.started_seen
+            started = _start(entry, job, now)
             finished = job.finished_at or entry.finished_seen
             hours = lifecycle.gpu_hours(job, now, started, finished)
             job = replace(job, gpu_hours=hours)
@@ -376,6 +394,25 @@ def _with_gpu_hours(job: Job, now: float) -> Job:
         return job
     hours = lifecycle.gpu_hours(job, now, job.started_at, job.finished_at)
     return replace(job, gpu_hours=hours)
+
+
+def _start(entry: Entry, job: Job, now: float) -> float | None:
+    """Return since when a job runs; None: its bill at its price says how long it has run.
+
+    Once the price changes, cost over price does not say that any more; so what it said is kept.
+    """
+    started = job.started_at or entry.started_seen
+    if started is not None:
+        return started
+    price, hours = job.hourly_cost_dollars, lifecycle.billed_hours(job)
+    if entry.price is None:
+        entry.price = price
+    if price != entry.price:
+        return entry.billed_since
+    if hours is not None and job.running:
+        since = max(now - 3600 * hours, job.created_at or 0.0)
+        entry.billed_since = min(since, entry.billed_since or since)
+    return None
 
 
 def _counted_as(job: Job) -> tuple[str, str, str]:

@@ -32,7 +32,8 @@ def merge_jobs(known: Job, told: Job) -> Job:
         confirmed_at=told.confirmed_at,
     )
     if known.finished and told.finished_at is None and _revived(known, told):
-        merged = replace(merged, finished_at=None)
+        # Another run begins: the times of the last one are not its own.
+        merged = replace(merged, started_at=told.started_at, finished_at=None)
     return merged
 
 

@@ -41,9 +41,7 @@ def accrued(entry: JobEntry, begin: int, now: int) -> int:
         behind -= rate * (last.at - until) // HOUR
     else:
         return 0
-    if entry.life.started is not None:
-        explained = rate * (until - entry.life.started) // HOUR - (last.told - entry.cost_base)
-        # A bill that never moved may be behind since the start; one that did, since then.
-        still = meter.behind and meter.anchor.at == entry.first_seen
-        behind = explained if still and last.told == meter.anchor.told else min(behind, explained)
+    started = entry.life.started
+    if started is not None and started > entry.run_since:
+        behind = min(behind, rate * (until - started) // HOUR - last.told)
     return max(0, min(behind, rate * (until - begin) // HOUR))

@@ -16,7 +16,7 @@ from trainwave_exporter.ledger.entry import JobEntry, Labels, SeriesEntry, Total
 from trainwave_exporter.ledger.observe import abandoned, observe
 from trainwave_exporter.ledger.rules import Rules
 from trainwave_exporter.ledger.store import Batch, State
-from trainwave_exporter.ledger.units import milliseconds
+from trainwave_exporter.ledger.units import microdollars, milliseconds
 from trainwave_exporter.model import Job
 
 PATIENCE: Final = milliseconds(900)
@@ -64,6 +64,8 @@ class Book:
         self._uncounted = {entry.id for entry in state.live if entry.series is None}
         self.series = {entry.labels: entry for entry in state.series}
         self.corrections = state.corrections
+        self.dearest = state.dearest
+        """The highest price ever seen of a job, micro-dollars an hour; 0: none was."""
         self._opened = dict(state.opened)
         self._hidden = {
             labels: self.unopened
@@ -121,14 +123,20 @@ class Book:
         ``stored``: what the store knows of the `unknown` among them. ``counted``: the accounts all
         of whose jobs are listed, and since when. Times are milliseconds.
         """
+        dearest = max([self.dearest, *(_price(item.job) for item in seen.values())])
         outcomes = [
-            observe(self._entries.get(job_id) or stored.get(job_id), item.job, self._rules)
+            observe(
+                self._entries.get(job_id) or stored.get(job_id),
+                item.job,
+                self._rules,
+                dearest or None,
+            )
             for job_id, item in seen.items()
         ]
+        corrected = [correction for outcome in outcomes for correction in outcome.corrections]
         up, down = self.corrections
-        for outcome in outcomes:
-            up += max(0, outcome.correction)
-            down += max(0, -outcome.correction)
+        up += sum(max(0, correction.micro) for correction in corrected)
+        down += sum(max(0, -correction.micro) for correction in corrected)
         count = _Count(self.series)
         jobs: dict[str, JobEntry] = {}
         entries = [self._entries[job_id] for job_id in self._uncounted - seen.keys()]
@@ -151,6 +159,8 @@ class Book:
             dropped=tuple(drop for outcome in outcomes for drop in outcome.dropped),
             series=self._opened_series(count.series, jobs, opened, now),
             corrections=(up, down) if (up, down) != self.corrections else None,
+            corrected=corrected,
+            runs=[outcome.closed for outcome in outcomes if outcome.closed is not None],
             opened=tuple(opened.items()),
         )
 
@@ -179,6 +189,7 @@ class Book:
                 self._opening.discard(series.labels)
         self._interrupted.clear()
         self.corrections = batch.corrections or self.corrections
+        self.dearest = max([self.dearest, *(_price(item.job) for item in seen.values())])
         self._opened.update(batch.opened)
 
     def _whole(
@@ -229,6 +240,10 @@ class Book:
                     history = labels in self._hidden or not awaited.isdisjoint(opened)
                     series[labels] = replace(entry, opened_at=0 if history else now)
         return tuple(entry for labels, entry in series.items() if entry != self.series.get(labels))
+
+
+def _price(job: Job) -> int:
+    return microdollars(job.hourly_cost_dollars or 0.0)
 
 
 def _tellers(entries: Iterable[JobEntry]) -> dict[Labels, frozenset[str]]:

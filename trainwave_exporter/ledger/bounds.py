@@ -17,7 +17,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from trainwave_exporter.ledger.curve import value_at
+from trainwave_exporter.ledger import meters
 from trainwave_exporter.ledger.entry import Curve, Life, Sighting
 from trainwave_exporter.ledger.store import Story
 from trainwave_exporter.ledger.units import DAY, HOUR
@@ -57,28 +57,31 @@ def cost_before(story: Story, at: int, queue: int) -> Bounds:
 
     ``queue``: the longest plausible queue, milliseconds.
     """
-    return _before(story.cost, story.entry.cost, story, at, queue)
+    unseen = _before_first(story, story.cost, story.entry.cost, at, queue)
+    return unseen or _exactly(meters.cost_before(story, at))
 
 
 def gpu_before(story: Story, at: int, queue: int) -> Bounds:
     """Return likewise its GPU milliseconds."""
-    return _before(story.gpu, story.entry.gpu, story, at, queue)
+    unseen = _before_first(story, story.gpu, story.entry.gpu, at, queue)
+    return unseen or _exactly(meters.gpu_before(story, at))
 
 
-def _before(
-    kept: Sequence[Sighting], meter: Curve | None, story: Story, at: int, queue: int
-) -> Bounds:
-    if meter is None:
-        return NOTHING
-    life = story.entry.life
-    first = kept[0] if kept else meter.last
-    rate = first.rate or meter.last.rate or 0
-    if at <= first.at and not story.runs:
-        bounds = _unseen(first, life, rate, at, queue, _longest_run(story))
-        if bounds is not None:
-            return bounds
-    value = value_at(kept, meter.last, life, at)
+def _exactly(value: int) -> Bounds:
     return Bounds(value, value)
+
+
+def _before_first(
+    story: Story, kept: Sequence[Sighting], meter: Curve | None, at: int, queue: int
+) -> Bounds | None:
+    """Return the bounds before a meter was first seen; None where what it showed is known."""
+    if meter is None or story.entry.run:
+        return None
+    first = kept[0] if kept else meter.last
+    if at > first.at:
+        return None
+    rate = first.rate or meter.last.rate or 0
+    return _unseen(first, story.entry.life, rate, at, queue, _longest_run(story))
 
 
 def _longest_run(story: Story) -> int:

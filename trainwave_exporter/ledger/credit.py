@@ -13,6 +13,7 @@ from trainwave_exporter.ledger import funds
 from trainwave_exporter.ledger.budget import unknown
 from trainwave_exporter.ledger.entry import Correction, JobEntry
 from trainwave_exporter.ledger.live import Runner, lasts_until
+from trainwave_exporter.ledger.meters import cost_so_far
 from trainwave_exporter.ledger.organization import organization_of
 from trainwave_exporter.ledger.store import Balance, ProjectEntry, Store
 from trainwave_exporter.ledger.units import HOUR, dollars, seconds
@@ -70,8 +71,8 @@ class Credit:
         for entry in entries:
             known = before.get(entry.id)
             if known is not None:
-                self._billed[_payer(known)] -= _told(known)
-            self._billed[_payer(entry)] += _told(entry)
+                self._billed[_payer(known)] -= cost_so_far(known)
+            self._billed[_payer(entry)] += cost_so_far(entry)
 
     def sample(
         self,
@@ -215,7 +216,3 @@ class Credit:
 
 def _payer(entry: JobEntry) -> _Payer:
     return entry.organization_id, entry.labels.project_id
-
-
-def _told(entry: JobEntry) -> int:
-    return 0 if entry.cost is None else entry.cost.last.told

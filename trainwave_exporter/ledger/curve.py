@@ -1,25 +1,30 @@
-"""The story of one meter of one job: which sightings are worth keeping, and what it showed between.
+"""One meter of one job: which sightings are worth keeping, and what it showed between them.
 
 The price draws a line: a meter that is billed rises by its rate. Sightings on one line say nothing
-that its two ends do not; kept are the corners, where billing began or ended, or the meter was
-corrected. `value_at` draws the lines again. Both read two sightings in a row by the same rules:
+that its two ends do not; kept are the corners, where billing began or ended, the price changed, or
+the meter was corrected. `value_at` draws the lines again. Both read two sightings in a row by the
+same rules:
 
 - What lies on the line within `TOLERANCE` and a second's worth of the rate is explained by it.
-- A rise by more was billed at the full rate, and corrected when it was next seen; but where the
-  meter had fallen behind, it was told in a lump.
-- A rise by less, or a fall, was billed at the full rate and corrected likewise; but where the
-  meter had not been billed before (it was zero, stood still, or the job was over) billing began in
-  between, and where the job is over then, billing ended in between.
-- When the job was over before, every change is a correction, but for a bill that is settled within
-  `FINISH_GRACE`: it counts as if it had been told in full when the end was first seen.
-- Where no rate was ever told, every rise of a job that is not over is spent evenly.
+- Where the two sightings have two rates, one change between them explains every rise in between,
+  and says when the price changed.
+- A rise by more makes up for time in which the meter stood still (a bill that comes in steps, or at
+  the end), also for time before the job was first seen running (`Origin`). Whatever is beyond that
+  contradicts the price. It waits for `PRICE_PATIENCE`: if the price turns out to have changed, that
+  explains it; else it was a correction, made when it was seen.
+- A rise by less contradicts the price likewise; but where the meter had not been billed before (it
+  was zero, stood still, or the job was over) billing began in between, at the job's start where
+  that is known, and where the job is over then, billing ended in between. A fall is a correction.
+- When the job was over before, a rise that its price and its run explain is a late bill, and counts
+  as if it had been reported when the end was first seen; every other change is a correction.
+- Where no rate was ever reported, every rise of a job that is not over is spent evenly.
 
 Of the sightings within one quarter of an hour (UTC) no more than three are kept, whatever the API
-tells: the first, the first that was not zero, and the last (and one for each time that the clock
-was set back). All midnights and changes of the clock
-of all time zones lie between two quarters, so this moves nothing from one day to another.
+reports: the first, the first that was not zero, and the last (and one for each time that the clock
+was set back). All midnights and changes of the clock of all time zones lie between two quarters, so
+this moves nothing from one day to another.
 
-Pure functions; whole numbers throughout, so that the parts of a story add up to all of it.
+Pure functions; whole numbers throughout, so that the parts of a meter add up to all of it.
 """
 
 from __future__ import annotations
@@ -38,7 +43,10 @@ from trainwave_exporter.ledger.units import HOUR
 TOLERANCE: Final = 10_000
 """By how much a rise may miss the rate: a cent (costs are told in whole ones), 10 GPU seconds."""
 FINISH_GRACE: Final = 120_000
-"""Milliseconds after which the bill of a job that was seen finished has to be complete."""
+"""Milliseconds after which the bill of a job that was seen finished has to be complete, where
+neither its price nor its begin says what the bill may come to."""
+PRICE_PATIENCE: Final = HOUR // 4
+"""Milliseconds that growth which contradicts the price waits for the price to be read anew."""
 
 _LATENCY: Final = 1000
 """Milliseconds by which an answer may be older than it seems."""
@@ -49,34 +57,48 @@ class Step(Struct, frozen=True):
     """What one more sighting does."""
 
     curve: Curve
-    kept: Sighting | None = None
-    """One more sighting to be kept, the new anchor; None: there is none."""
+    kept: tuple[Sighting, ...] = ()
+    """Sightings to be kept besides those that are; the last is the anchor."""
     dropped: int | None = None
-    """From when on kept sightings are not to be kept any more; None: all stay."""
-    correction: int = 0
+    """From when on sightings kept before are not to be kept any more; None: all stay."""
+    corrections: tuple[int, ...] = ()
     """By how much the meter changed otherwise than by its rate; negative when downwards."""
 
 
-def begin(new: Sighting) -> Step:
-    """Return what the first sighting does."""
-    return Step(Curve(new, new), kept=new)
+class Origin(Struct, frozen=True):
+    """When a run may have been billed, as far as that is known; milliseconds."""
+
+    first_seen: int | None = None
+    created: int | None = None
+    started: int | None = None
+    finished: int | None = None
 
 
-def extend(curve: Curve, new: Sighting) -> Step:
-    """Return what one more sighting does to a story; it follows the one before it in any case."""
+NOWHERE: Final = Origin()
+
+
+def begin(new: Sighting, origin: Origin = NOWHERE) -> Step:
+    """Return what the first sighting of a run does."""
+    backdated = _in_arrears(new, new.rate, origin)
+    if backdated is None:
+        return Step(Curve(new, new), kept=(new,))
+    return Step(_behind(backdated, new), kept=(backdated,))
+
+
+def extend(curve: Curve, new: Sighting, origin: Origin = NOWHERE) -> Step:
+    """Return what one more sighting does to a meter; it follows the one before it in any case."""
     anchor, last = curve.anchor, curve.last
     if new.at < last.at - _LATENCY and not (last.over and new.over and new.told == last.told):
         return _set_back(curve, new)
     if new.at <= last.at:
         new = replace(new, at=last.at + 1)
     if last.over and new.over:
-        return _after_end(curve, new)
-    correction, behind = _unexplained(curve, new)
-    late = correction == 0 and _one_lump(anchor, last, new)
-    if late or new.told == last.told == anchor.told or _one_line(anchor, new):
-        return Step(Curve(anchor, new, behind), correction=correction)
-    step = _corner(curve, new, correction)
-    return replace(step, curve=replace(step.curve, behind=behind))
+        return _after_end(curve, new, origin)
+    based = _based_anew(curve, new, origin)
+    if based is None:
+        return _grown(curve, new, origin)
+    step = _grown(based, new, origin)
+    return replace(step, kept=(based.anchor, *step.kept), dropped=min(anchor.at, based.anchor.at))
 
 
 def value_at(kept: Sequence[Sighting], last: Sighting, life: Life, at: int) -> int:
@@ -102,44 +124,188 @@ def value_at(kept: Sequence[Sighting], last: Sighting, life: Life, at: int) -> i
 def _set_back(curve: Curve, new: Sighting) -> Step:
     """Return what a sighting does that was made, by the clock, before the last.
 
-    The clock was set back. What was told before counts as told just now: the hour that is lived
-    twice is told once, and what is told from now on is compared with now.
+    The clock was set back. What was reported before counts as reported just now: the hour that is
+    lived twice counts once, and what is reported from now on is compared with now.
     """
     anchor, last = curve.anchor, curve.last
     moved = replace(last, at=new.at - 1)
     if moved.at <= anchor.at:
-        # The anchor goes, and with it what it explains. A price would claim what was never told.
+        # The anchor goes, and with it what it explains. A price would claim what was never billed.
         moved = replace(moved, rate=0)
     rise = new.told - last.told
     correction = rise if last.over and new.over else min(rise, 0)
-    return Step(Curve(moved, new), kept=moved, dropped=moved.at, correction=correction)
+    return Step(
+        Curve(moved, new),
+        kept=(moved,),
+        dropped=moved.at,
+        corrections=_nonzero(curve.pending, correction),
+    )
 
 
-def _after_end(curve: Curve, new: Sighting) -> Step:
-    """Return what a sighting does to a job that was over before."""
+def _based_anew(curve: Curve, new: Sighting, origin: Origin) -> Curve | None:
+    """Return the curve from an earlier or a higher begin, where bills come late; else None.
+
+    That is only so of a job that ran when it was first seen, and has not been billed since then.
+    """
     anchor, last = curve.anchor, curve.last
+    if _starts(anchor, origin):
+        # It was taken to be in arrears. If it is billed by the minute, billing began late instead.
+        prompt = new.told > last.told and not _exceeds(
+            new.told - last.told, max(_rates(last, new) or (0,)), new.at - last.at
+        )
+        return Curve(last, last) if prompt and last.at == origin.first_seen else None
+    if anchor.at != origin.first_seen or last.told != anchor.told or anchor.over:
+        return None
+    rise, time = new.told - anchor.told, new.at - anchor.at
+    rates = _rates(last, new)
+    if rates is None:
+        return None
+    lump = _exceeds(new.told - last.told, rates[1], new.at - last.at)
+    if origin.started is not None:
+        backdated = _in_arrears(last, rates[1], origin) if lump or rise == 0 else None
+        return None if backdated is None else _behind(backdated, replace(last, rate=rates[1]))
+    if origin.created is None or not _exceeds(rise, rates[1], time):
+        return None
+    if anchor.told > 0 and not _stood_still(anchor, last):
+        return None
+    owed = anchor.told + rise - rates[1] * time // HOUR
+    if _exceeds(owed, rates[1], anchor.at - origin.created):
+        return None
+    first = replace(anchor, told=owed, rate=rates[1])
+    return Curve(first, replace(last, told=owed, rate=rates[1]))
+
+
+def _in_arrears(first: Sighting, rate: int | None, origin: Origin) -> Sighting | None:
+    """Return what a meter showed at its start, if its first sighting was behind its price; or None.
+
+    Only bills that come late explain that.
+    """
+    started = origin.started
+    if rate is None or first.over or started is None or started >= first.at:
+        return None
+    if not _falls_short(first.told, rate, first.at - started):
+        return None
+    return Sighting(started, 0, rate, over=False)
+
+
+def _behind(begin: Sighting, last: Sighting) -> Curve:
+    rate = begin.rate or 0
+    return Curve(begin, last, behind=rate * (last.at - begin.at) // HOUR - last.told)
+
+
+def _starts(anchor: Sighting, origin: Origin) -> bool:
+    """Return whether an anchor is the start of a run whose bills were behind when first seen."""
+    return anchor.told == 0 and anchor.at == origin.started != origin.first_seen
+
+
+def _grown(curve: Curve, new: Sighting, origin: Origin) -> Step:
+    """Return what a sighting does to a job that was not over before, or is not now."""
+    anchor, last = curve.anchor, curve.last
+    if curve.pending:
+        repriced = _repriced(curve, new)
+        if repriced is not None:
+            curve = repriced
+        elif new.told == last.told and not new.over and new.at - last.at <= PRICE_PATIENCE:
+            return Step(curve)
+    unexplained, behind = _unexplained(curve, new)
+    if unexplained and _one_change(anchor, new):
+        return Step(Curve(anchor, new))
+    if unexplained and new.told > last.told and _may_wait(curve, new, unexplained):
+        # Bills in steps, and prices that are read late, are explained from the anchor on.
+        step = Step(Curve(anchor, new)) if curve.behind or curve.pending else _corner(curve, new)
+        pending = curve.pending + unexplained
+        return replace(step, curve=replace(step.curve, behind=behind, pending=pending))
+    corrections = _nonzero(curve.pending, unexplained)
+    late = not corrections and _one_lump(anchor, last, new)
+    still = new.told == last.told and (
+        last.told == anchor.told
+        or (
+            _starts(anchor, origin)
+            and _falls_short(last.told, anchor.rate or 0, last.at - anchor.at)
+        )
+    )
+    if late or still or _one_line(anchor, new):
+        return Step(Curve(anchor, new, behind), corrections=corrections)
+    step = _corner(curve, new)
+    return replace(step, curve=replace(step.curve, behind=behind), corrections=corrections)
+
+
+def _repriced(curve: Curve, new: Sighting) -> Curve | None:
+    """Return the curve with a new price for what contradicted the old one, if that explains it."""
+    if new.rate is None or new.rate == curve.last.rate:
+        return None
+    last = replace(curve.last, rate=new.rate)
+    return Curve(curve.anchor, last, curve.behind) if _one_change(curve.anchor, last) else None
+
+
+def _may_wait(curve: Curve, new: Sighting, unexplained: int) -> bool:
+    """Return whether growth that contradicts the price may be waiting for another price."""
+    if _rates(curve.last, new) is None:
+        return False
+    if not curve.pending:
+        return True
+    same = (curve.pending > 0) == (unexplained > 0)
+    return same and new.at - curve.anchor.at <= HOUR + PRICE_PATIENCE
+
+
+def _after_end(curve: Curve, new: Sighting, origin: Origin) -> Step:
+    """Return what a sighting does to a job that was over before."""
+    pending = curve.pending
+    if pending:
+        repriced = _repriced(curve, new)
+        if repriced is None and (
+            new.told == curve.last.told and new.at - curve.last.at <= PRICE_PATIENCE
+        ):
+            return Step(curve)
+        curve = repriced or replace(curve, pending=0)
+        pending = 0 if repriced else pending
+    last = curve.last
     rise = new.told - last.told
     if rise == 0:
-        return Step(curve if new.rate is None else Curve(anchor, replace(last, rate=new.rate)))
+        same = new.rate in {None, last.rate}
+        stays = curve if same else replace(curve, last=replace(last, rate=new.rate))
+        return Step(stays, corrections=_nonzero(pending))
+    if rise > 0 and not pending:
+        settled = _settled(curve, new, origin)
+        if settled is not None:
+            return settled
+    return replace(_corner(curve, new), corrections=_nonzero(pending, rise))
+
+
+def _settled(curve: Curve, new: Sighting, origin: Origin) -> Step | None:
+    """Return what the late bill of a job that was over before does; None: it is no such bill."""
+    anchor, last = curve.anchor, curve.last
     rates = _rates(anchor, new)
-    first_over = anchor if anchor.over else last
-    if (
-        rise > 0
-        and rates is not None
-        and new.at - first_over.at <= FINISH_GRACE
-        and not _exceeds(new.told - anchor.told, rates[1], new.at - anchor.at)
-    ):
-        return Step(Curve(anchor, new if anchor.over else replace(new, at=last.at)))
-    return _corner(curve, new, rise)
+    if rates is None:
+        return None
+    first_over = anchor.at if anchor.over else last.at
+    in_grace = new.at - first_over <= FINISH_GRACE
+    if not anchor.over:
+        end = new.at if in_grace else min(last.at, origin.finished or last.at)
+        if _exceeds(new.told - anchor.told, rates[1], end - anchor.at):
+            return None
+        return Step(Curve(anchor, replace(new, at=last.at)))
+    begun = origin.started or origin.created
+    end = min(anchor.at, origin.finished or anchor.at)
+    if begun is not None and not _exceeds(new.told, rates[1], end - begun):
+        first = replace(new, at=anchor.at)
+        return Step(Curve(first, first), kept=(first,), dropped=anchor.at)
+    if not in_grace or _exceeds(new.told - anchor.told, rates[1], new.at - anchor.at):
+        return None
+    return Step(Curve(anchor, new))
 
 
-def _corner(curve: Curve, new: Sighting, correction: int) -> Step:
-    """Return the step that keeps the last sighting, unless its quarter has been told enough of."""
+def _corner(curve: Curve, new: Sighting) -> Step:
+    """Return the step that keeps the last sighting, unless its quarter has enough of them."""
     anchor, last = curve.anchor, curve.last
     began = anchor.told == 0 < last.told
     if last.at == anchor.at or (anchor.at // _QUARTER == new.at // _QUARTER and not began):
-        return Step(Curve(anchor, new), correction=correction)
-    return Step(Curve(last, new), kept=last, correction=correction)
+        return Step(Curve(anchor, new))
+    return Step(Curve(last, new), kept=(last,))
+
+
+def _nonzero(*amounts: int) -> tuple[int, ...]:
+    return tuple(amount for amount in amounts if amount)
 
 
 def _one_line(anchor: Sighting, new: Sighting) -> bool:
@@ -172,10 +338,10 @@ def _one_lump(anchor: Sighting, last: Sighting, new: Sighting) -> bool:
 
 
 def _unexplained(curve: Curve, new: Sighting) -> tuple[int, int]:
-    """Return the correction that a sighting tells of, and how far it is behind its rate then.
+    """Return the change that nothing explains, and how far the meter is behind its rate then.
 
-    That is what neither the rate nor a begin or an end of billing explains, nor a lump that makes
-    up for time in which the meter stood still.
+    What explains a change is the rate, a begin or an end of billing, or a lump that makes up for
+    time in which the meter stood still.
     """
     last = curve.last
     rates = _rates(last, new)
@@ -186,15 +352,29 @@ def _unexplained(curve: Curve, new: Sighting) -> tuple[int, int]:
     if rise == 0:  # but two answers of one instant do not show that it stands still
         return 0, curve.behind + (low * time // HOUR if time > _LATENCY else 0)
     if _exceeds(rise, high, time):
-        excess = rise - high * time // HOUR
-        if curve.behind and not _exceeds(excess - curve.behind, high, time):
-            return 0, max(0, curve.behind - excess)
-        return excess, 0
+        excess = rise - high * time // HOUR - curve.behind
+        return (
+            (excess, 0)
+            if curve.behind == 0 or _exceeds(excess, high, time)
+            else (
+                0,
+                max(0, -excess),
+            )
+        )
     if not _falls_short(rise, low, time):
         return 0, 0
     if new.over or not _billed(curve.anchor, last):
         return min(rise, 0), 0
     return rise - low * time // HOUR, 0
+
+
+def _one_change(before: Sighting, after: Sighting) -> bool:
+    """Return whether one change between two known prices explains what lies between."""
+    rates = _rates(before, after)
+    if rates is None or rates[0] == rates[1]:
+        return False
+    rise, time = after.told - before.told, after.at - before.at
+    return not _exceeds(rise, rates[1], time) and not _falls_short(rise, rates[0], time)
 
 
 def _before_first(first: Sighting, life: Life, at: int) -> int:
@@ -235,12 +415,30 @@ def _between(before: Sighting, after: Sighting, life: Life, at: int, *, billed: 
     line = before.told + low * passed // HOUR
     if rise * HOUR < low * time:
         if not billed:
-            return max(before.told, after.told + low * (passed - time) // HOUR)
+            return before.told + _begun_between(max(rise, 0), low, before.at, end, life, passed)
         if after.over and end == after.at:
             return min(line, max(before.told, after.told))
     if _falls_short(rise, low, time):
         return line
-    return before.told + rise * passed // time
+    if before.rate is None or after.rate is None or low == high or rise < 0:
+        return before.told + rise * passed // time
+    # The price changed once, at the moment at which both prices together come to the rise.
+    changed = (rise * HOUR - after.rate * time) // (before.rate - after.rate)
+    then = max(0, passed - min(max(changed, 0), time))
+    return before.told + min(rise, (before.rate * (passed - then) + after.rate * then) // HOUR)
+
+
+def _begun_between(rise: int, rate: int, begin: int, end: int, life: Life, passed: int) -> int:
+    """Return how much of a rise was billed after so much time, where billing began in between.
+
+    A job is billed from its start, however late its bills are. Where the start is not known, or
+    does not explain the rise, billing ends with the end and began as long before as it explains.
+    """
+    started = life.started
+    known = started is not None and begin <= started < end
+    if started is not None and known and rate * (end - started) // HOUR >= rise:
+        return min(rise, rate * max(0, begin + passed - started) // HOUR)
+    return max(0, rise - rate * (end - begin - passed) // HOUR)
 
 
 def _rates(before: Sighting, after: Sighting) -> tuple[int, int] | None:

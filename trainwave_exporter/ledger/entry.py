@@ -38,6 +38,14 @@ class Sighting(Struct, frozen=True, gc=False):
     """The job was finished then."""
 
 
+class Suspect(Struct, frozen=True, gc=False):
+    """What a meter was reported to show, and no price explains."""
+
+    at: int
+    """Milliseconds since 1970."""
+    told: int
+
+
 class Curve(Struct, frozen=True, gc=False):
     """The end of a meter's story: the last sighting worth keeping, and the last of all.
 
@@ -48,6 +56,8 @@ class Curve(Struct, frozen=True, gc=False):
     last: Sighting
     behind: int = 0
     """By how much the last was behind what the rate explains, because the meter stood still."""
+    pending: int = 0
+    """Growth that contradicts the rate: a correction, unless the rate turns out to have changed."""
 
 
 class Life(Struct, frozen=True, gc=False):
@@ -65,7 +75,7 @@ class Run(Struct, frozen=True, gc=False):
     """Counted from 0."""
     life: Life
     until: int
-    """When the next run was first seen: this run's sightings lie before it."""
+    """When the next run was first seen, milliseconds since 1970."""
 
 
 class IdleInterval(Struct, frozen=True, gc=False):
@@ -196,14 +206,23 @@ class JobEntry(Struct, frozen=True, kw_only=True):
     """As last reported; empty in ledgers of version 2 and before."""
     run: int = 0
     """Which run of its id this is, counted from 0."""
+    run_seen: int | None = None
+    """When this run was first seen; None: when the job was, as it is the first."""
+    run_since: int = 0
+    """When the run before it was last seen; 0: there was none."""
     cost_base: int = 0
-    """What its earlier runs cost, micro-dollars: added to the cost reported for this run."""
+    """What its earlier runs cost, micro-dollars; sightings are of the present run alone."""
     gpu_base: int = 0
     """Likewise GPU milliseconds."""
-    suspect_cost: int | None = None
-    """A cost too high to be believed at first sight, micro-dollars; it waits for a second one."""
-    suspect_gpu: int | None = None
+    cost_offset: int = 0
+    """What the API still includes of earlier runs in the cost that it reports; 0 where that began
+    anew with the run."""
+    gpu_offset: int = 0
     """Likewise GPU milliseconds."""
+    suspect_cost: Suspect | None = None
+    """A cost too high to be believed at first sight; it waits for a second one."""
+    suspect_gpu: Suspect | None = None
+    """Likewise GPU time."""
     peaks: Peaks = Peaks()
 
     @property

@@ -11,6 +11,7 @@ from msgspec import Struct
 from trainwave_exporter.ledger.accrual import accrued, may_accrue
 from trainwave_exporter.ledger.bounds import NOTHING, Bounds, cost_before
 from trainwave_exporter.ledger.entry import JobEntry, Labels
+from trainwave_exporter.ledger.meters import cost_so_far
 from trainwave_exporter.ledger.periods import Span
 from trainwave_exporter.ledger.store import Story
 from trainwave_exporter.ledger.units import HOUR
@@ -47,7 +48,7 @@ class PeriodSpend:
         """Take over what has become of a job; its story is asked for only where it is needed."""
         if entry.cost is None:
             return
-        told, before = entry.cost.last.told, self._spent_before(entry, entry.cost.last.at, story)
+        told, before = cost_so_far(entry), self._spent_before(entry, entry.cost.last.at, story)
         known = self._of_jobs.get(entry.id)
         if known is not None:
             self._add(*known, sign=-1)
@@ -73,8 +74,10 @@ class PeriodSpend:
             return NOTHING
         assert entry.cost is not None  # noqa: S101 - it was looked at
         meter, gpus = entry.cost, None if entry.gpu is None else entry.gpu.last.rate
-        late = meter.last.told if meter.behind else None  # what is billed late may move the past
-        knowledge = (entry.life, meter.last.rate, gpus, seen_at < begin, late)
+        # What is billed late, or waits for an explanation, may move the past.
+        late = meter.last.told if meter.behind or meter.pending else None
+        reported = (entry.life, entry.run, meter.last.rate, gpus)
+        knowledge = (reported, meter.anchor.at, seen_at < begin, late)
         cached = self._before.get(entry.id)
         if cached is not None and cached[0] == knowledge:
             return cached[1]

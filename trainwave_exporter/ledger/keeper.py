@@ -23,7 +23,7 @@ from trainwave_exporter.ledger.records import Showcase
 from trainwave_exporter.ledger.scopes import Unmatched
 from trainwave_exporter.ledger.store import Batch, Store, Undescribed
 from trainwave_exporter.ledger.terms import Terms
-from trainwave_exporter.ledger.units import DAY, HOUR, dollars, milliseconds
+from trainwave_exporter.ledger.units import DAY, HOUR, dollars, milliseconds, seconds
 from trainwave_exporter.model import (
     AccountStatus,
     BudgetStatus,
@@ -32,6 +32,7 @@ from trainwave_exporter.model import (
     Corrections,
     Funds,
     Idleness,
+    KnownRun,
     Organization,
     Project,
     UnknownFigure,
@@ -112,6 +113,14 @@ class Keeper:
     def unmatched(self) -> tuple[Unmatched, ...]:
         """Configured names that match nothing."""
         return self._outlook.unmatched
+
+    def known_run(self, job_id: str) -> KnownRun | None:
+        """Return what is stored of the present run of a job that is not over."""
+        entry = None if self._book is None else self._book.entry(job_id)
+        if entry is None or entry.over or entry.running_since is None:
+            return None
+        rate = None if entry.cost is None else entry.cost.last.rate
+        return KnownRun(seconds(entry.running_since), None if rate is None else dollars(rate))
 
     @property
     def size_bytes(self) -> int:

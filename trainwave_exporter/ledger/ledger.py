@@ -33,6 +33,7 @@ from trainwave_exporter.model import (
     Departure,
     FactListener,
     Job,
+    KnownRun,
     LedgerRun,
     Organization,
     Project,
@@ -151,6 +152,10 @@ class Ledger:
     def undescribed(self, account: str) -> Undescribed:
         """Return finished jobs of an account whose details are wanted."""
         return self._keeper.undescribed.get(account, _NOTHING_WANTED)
+
+    def known_run(self, job_id: str) -> KnownRun | None:
+        """Return what is stored of the present run of a job that is not over."""
+        return self._keeper.known_run(job_id)
 
     async def run(self) -> None:
         """Have what was noted written down, and publish what follows. One call at a time.

@@ -8,9 +8,10 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trainwave_exporter.ledger import curve, waste
-from trainwave_exporter.ledger.curve import FINISH_GRACE
+from trainwave_exporter.ledger import curve, runs, waste
+from trainwave_exporter.ledger.curve import FINISH_GRACE, Origin
 from trainwave_exporter.ledger.entry import (
+    Correction,
     Curve,
     JobEntry,
     Judgement,
@@ -18,10 +19,12 @@ from trainwave_exporter.ledger.entry import (
     Life,
     Meter,
     Sighting,
+    Suspect,
     Totals,
 )
+from trainwave_exporter.ledger.plausible import confirmed, plausible
 from trainwave_exporter.ledger.rules import Rules
-from trainwave_exporter.ledger.store import Point
+from trainwave_exporter.ledger.store import ClosedRun, Dropped, Point
 from trainwave_exporter.ledger.units import DAY, HOUR, gpu_milliseconds, microdollars, milliseconds
 from trainwave_exporter.model import Job, JobState
 
@@ -37,29 +40,58 @@ class Observed(Struct, frozen=True):
     entry: JobEntry
     points: tuple[Point, ...] = ()
     """Sightings to be kept besides the last."""
-    dropped: tuple[tuple[str, Meter, int], ...] = ()
-    """From when on kept sightings are not to be kept any more: job, meter, time."""
-    correction: int = 0
-    """Micro-dollars by which the cost changed otherwise than by time going by."""
+    dropped: tuple[Dropped, ...] = ()
+    """Sightings not to be kept any more."""
+    corrections: tuple[Correction, ...] = ()
+    closed: ClosedRun | None = None
+    """The run that ended as another began."""
 
 
-def observe(known: JobEntry | None, job: Job, rules: Rules) -> Observed:
-    """Return what is kept of a job after the API told of it; ``known`` is what was kept before."""
+def observe(known: JobEntry | None, job: Job, rules: Rules, dearest: int | None = None) -> Observed:
+    """Return what is kept of a job after the API reported it; ``known`` is what was kept before.
+
+    ``dearest``: the highest price of any job seen, micro-dollars an hour, for want of its own.
+    """
     at = milliseconds(job.confirmed_at)
+    closed = None
+    if known is not None and runs.is_another(known, job, _life(job)):
+        closed = runs.close(abandoned(known), at)
+        known = closed.entry
     entry = _described(known, job, at)
-    cost = _read(entry.cost, job, at, _rounded(job.cost_dollars, microdollars), _price(job))
-    gpu = _read(entry.gpu, job, at, _rounded(job.gpu_hours, gpu_milliseconds), _gpu_rate(job))
-    entry = replace(entry, cost=cost.curve, gpu=gpu.curve)
+    origin = _origin(entry)
+    cost = _read(
+        Meter.COST,
+        _Known(entry.cost, entry.cost_offset, entry.suspect_cost),
+        _Report(at, _rounded(job.cost_dollars, microdollars), _price(job), job.finished),
+        origin,
+        dearest,
+    )
+    gpu = _read(
+        Meter.GPU,
+        _Known(entry.gpu, entry.gpu_offset, entry.suspect_gpu),
+        _Report(at, _rounded(job.gpu_hours, gpu_milliseconds), _gpu_rate(job), job.finished),
+        origin,
+        None,
+    )
+    entry = replace(
+        entry,
+        cost=cost.known.curve,
+        gpu=gpu.known.curve,
+        cost_offset=cost.known.offset,
+        gpu_offset=gpu.known.offset,
+        suspect_cost=cost.known.suspect,
+        suspect_gpu=gpu.known.suspect,
+    )
     totals = replace(
         entry.totals,
-        cost=max(entry.totals.cost, _told(cost.curve)),
-        gpu=max(entry.totals.gpu, _told(gpu.curve)),
+        cost=max(entry.totals.cost, entry.cost_base + _told(entry.cost)),
+        gpu=max(entry.totals.gpu, entry.gpu_base + _told(entry.gpu)),
     )
     rise = totals.cost - entry.totals.cost
     totals, judgement = _judged(entry, job, totals, rules)
     totals = waste.wasted(
         totals,
-        idle=_idle_money(totals.idle - entry.totals.idle, cost.curve, gpu.curve),
+        idle=_idle_money(totals.idle - entry.totals.idle, entry.cost, entry.gpu),
         launching=_launching_money(known, entry, job, rise, rules),
         after_finish=_late_money(known, rise, at),
     )
@@ -68,12 +100,23 @@ def observe(known: JobEntry | None, job: Job, rules: Rules) -> Observed:
         entry = replace(entry, last_seen=max(known.last_seen, at // DAY * DAY))
     elif entry.last_seen < at:
         entry = replace(entry, last_seen=at)
-    steps = ((Meter.COST, cost), (Meter.GPU, gpu))
+    steps = ((Meter.COST, cost.step), (Meter.GPU, gpu.step))
+    kept = tuple(
+        Point(job.id, meter, sighting, entry.run)
+        for meter, step in steps
+        if step is not None
+        for sighting in step.kept
+    )
     return Observed(
         entry,
-        points=tuple(Point(job.id, m, step.kept) for m, step in steps if step.kept is not None),
-        dropped=tuple((job.id, m, step.dropped) for m, step in steps if step.dropped is not None),
-        correction=cost.correction,
+        points=(closed.points if closed is not None else ()) + kept,
+        dropped=tuple(
+            Dropped(job.id, meter, entry.run, step.dropped)
+            for meter, step in steps
+            if step is not None and step.dropped is not None
+        ),
+        corrections=_corrections(job.id, known, cost.step, at),
+        closed=None if closed is None else closed.run,
     )
 
 
@@ -90,13 +133,17 @@ def abandoned(entry: JobEntry) -> JobEntry:
     return replace(entry, totals=waste.given_up(totals), judgement=Judgement())
 
 
-def _described(known: JobEntry | None, job: Job, at: int) -> JobEntry:
-    """Return the entry with what the API tells of the job, all but meters and verdicts."""
-    told = Life(
+def _life(job: Job) -> Life:
+    return Life(
         created=_rounded(job.created_at, milliseconds),
         started=_rounded(job.started_at, milliseconds),
         finished=_rounded(job.finished_at, milliseconds),
     )
+
+
+def _described(known: JobEntry | None, job: Job, at: int) -> JobEntry:
+    """Return the entry with what the API reports of the job, all but meters and verdicts."""
+    told = _life(job)
     told = replace(told, finished=_finished(known, job, told))
     if known is None:
         return JobEntry(
@@ -109,15 +156,18 @@ def _described(known: JobEntry | None, job: Job, at: int) -> JobEntry:
             first_seen=at,
             last_seen=at,
             over_seen=at if job.finished else None,
-            running_since=(told.started or told.created or at) if job.running else told.started,
+            running_since=told.started or (_began(job, at) if job.running else None),
+            state=job.state,
         )
     over_seen = (known.over_seen or at) if job.finished else None
     running_since = told.started or known.running_since or (at if job.running else None)
+    if job.running and running_since == known.first_seen and not _priced(known):
+        running_since = _began(job, at)
     return replace(
         known,
-        # Of what is over, two keys that tell of it need not take turns.
+        # Of what is over, two keys that report it need not take turns.
         account=known.account if known.over and job.finished else job.account,
-        # A job that is not shown is told by lists alone, which leave out what its details told.
+        # A job that is not shown is reported by lists alone, which leave out what its details say.
         labels=Labels(
             job.project_id or known.labels.project_id,
             job.owner or known.labels.owner,
@@ -132,7 +182,32 @@ def _described(known: JobEntry | None, job: Job, at: int) -> JobEntry:
         ),
         over_seen=over_seen,
         running_since=running_since,
+        state=job.state,
     )
+
+
+def _began(job: Job, at: int) -> int:
+    """Return since when a job runs that was first seen running and whose start is not reported.
+
+    Its bill says how long it has run at least.
+    """
+    price, cost = _price(job), _rounded(job.cost_dollars, microdollars)
+    if not price or cost is None:
+        return at
+    return max(_rounded(job.created_at, milliseconds) or 0, at - cost * HOUR // price)
+
+
+def _priced(known: JobEntry) -> bool:
+    return known.cost is not None and known.cost.last.rate is not None
+
+
+def _origin(entry: JobEntry) -> Origin:
+    """Return since when the present run may have been billed."""
+    life = entry.life
+    if entry.run_seen is None:
+        return Origin(entry.first_seen, life.created, life.started, life.finished)
+    own = life.started if life.started is not None and life.started > entry.run_since else None
+    return Origin(entry.run_seen, None, own, life.finished)
 
 
 def _finished(known: JobEntry | None, job: Job, told: Life) -> int | None:
@@ -142,28 +217,72 @@ def _finished(known: JobEntry | None, job: Job, told: Life) -> int | None:
     return known.life.finished
 
 
-class _Read(Struct, frozen=True):
-    """A meter after a sighting."""
+class _Known(Struct, frozen=True):
+    """What is kept of a meter."""
 
     curve: Curve | None
-    kept: Sighting | None = None
-    dropped: int | None = None
-    correction: int = 0
+    offset: int
+    """What the API's own meter includes of earlier runs."""
+    suspect: Suspect | None
+    """A report too high to be believed, which waits for a second one."""
 
 
-def _read(known: Curve | None, job: Job, at: int, told: int | None, rate: int | None) -> _Read:
+class _Report(Struct, frozen=True):
+    """What the API reports of a meter."""
+
+    at: int
+    told: int | None
+    rate: int | None
+    over: bool
+
+
+class _Read(Struct, frozen=True):
+    """A meter after a report, and what that did to what is kept."""
+
+    known: _Known
+    step: curve.Step | None = None
+
+
+def _read(
+    meter: Meter, known: _Known, report: _Report, origin: Origin, dearest: int | None
+) -> _Read:
+    told, rate, before = report.told, report.rate, known.curve
     if told is None:
         return _Read(known)
-    last = None if known is None else known.last
-    if last is not None:
+    if before is None and told < known.offset:
+        known = replace(known, offset=0)  # the API's own meter began anew with the run
+    told = max(0, told - known.offset)
+    if before is not None:
+        last = before.last
         rate = last.rate if rate is None else rate
-        if last.over and job.finished and (last.told, last.rate) == (told, rate):
-            return _Read(known)  # history that stands still
-        if last.at == at and last.told == told and last.rate == rate:
+        same = (last.told, last.rate) == (told, rate)
+        if same and not before.pending and last.over and report.over:
+            return _Read(replace(known, suspect=None))  # history that stands still
+        if same and last.at == report.at:
             return _Read(known)  # another part of the job changed
-    sighting = Sighting(at, told, rate, job.finished)
-    step = curve.begin(sighting) if known is None else curve.extend(known, sighting)
-    return _Read(step.curve, step.kept, step.dropped, step.correction)
+    sighting = Sighting(report.at, told, rate, report.over)
+    if not plausible(meter, before, sighting, origin, dearest) and not (
+        known.suspect is not None and confirmed(meter, known.suspect, sighting, dearest)
+    ):
+        return _Read(replace(known, suspect=Suspect(report.at, told)))
+    step = (
+        curve.begin(sighting, origin) if before is None else curve.extend(before, sighting, origin)
+    )
+    return _Read(_Known(step.curve, known.offset, None), step)
+
+
+def _corrections(
+    job_id: str, known: JobEntry | None, step: curve.Step | None, at: int
+) -> tuple[Correction, ...]:
+    """Return the corrections of a job's cost that a step shows, with the time they were seen."""
+    if step is None or not step.corrections or known is None or known.cost is None:
+        return ()
+    amounts, before = list(step.corrections), known.cost
+    found = []
+    if before.pending and amounts[0] == before.pending:
+        found.append(Correction(job_id, before.last.at, before.anchor.at, amounts.pop(0)))
+    found.extend(Correction(job_id, at, before.last.at, amount) for amount in amounts)
+    return tuple(found)
 
 
 def _judged(entry: JobEntry, job: Job, totals: Totals, rules: Rules) -> tuple[Totals, Judgement]:

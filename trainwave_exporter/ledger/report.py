@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 from msgspec.structs import replace
 
+from trainwave_exporter.ledger import meters
 from trainwave_exporter.ledger.bounds import (
     SHORTEST_QUEUE_BOUND,
     Bounds,
@@ -26,8 +27,7 @@ from trainwave_exporter.ledger.bounds import (
     gpu_before,
     queue_bound,
 )
-from trainwave_exporter.ledger.curve import value_at
-from trainwave_exporter.ledger.entry import Curve, JobEntry, Sighting
+from trainwave_exporter.ledger.entry import JobEntry
 from trainwave_exporter.ledger.errors import StoreError
 from trainwave_exporter.ledger.organization import organization_of
 from trainwave_exporter.ledger.periods import Span, days
@@ -186,7 +186,7 @@ def _uncertain(story: Story, begin: Bounds, end: Bounds) -> int:
     """Return by how much a job's cost between two instants may be wrong."""
     if not begin.width and not end.width:
         return 0
-    total = 0 if story.entry.cost is None else story.entry.cost.last.told
+    total = meters.cost_so_far(story.entry)
     return min(total, end.upper - begin.lower) - max(0, end.lower - begin.upper)
 
 
@@ -200,12 +200,6 @@ def _earliest(entry: JobEntry) -> int | None:
 
 def _values(story: Story, at: int, queue: int) -> tuple[int, int, Bounds]:
     """Return a job's cost and GPU time just before an instant, and the bounds of the cost."""
-
-    def value(kept: Sequence[Sighting], curve: Curve | None, bounds: Bounds) -> int:
-        if curve is None:
-            return 0
-        return bounds.nearest(value_at(kept, curve.last, story.entry.life, at))
-
-    entry, cost = story.entry, cost_before(story, at, queue)
-    gpu = value(story.gpu, entry.gpu, gpu_before(story, at, queue))
-    return value(story.cost, entry.cost, cost), gpu, cost
+    cost = cost_before(story, at, queue)
+    gpu = gpu_before(story, at, queue).nearest(meters.gpu_before(story, at))
+    return cost.nearest(meters.cost_before(story, at)), gpu, cost

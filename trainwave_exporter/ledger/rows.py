@@ -18,6 +18,7 @@ from trainwave_exporter.ledger.entry import (
     Run,
     SeriesEntry,
     Sighting,
+    Suspect,
     Totals,
     UtilizationBucket,
 )
@@ -53,9 +54,11 @@ JOB: Final = (
     *(f"cost_anchor_{column}" for column in SIGHTING),
     *(f"cost_last_{column}" for column in SIGHTING),
     "cost_behind",
+    "cost_pending",
     *(f"gpu_anchor_{column}" for column in SIGHTING),
     *(f"gpu_last_{column}" for column in SIGHTING),
     "gpu_behind",
+    "gpu_pending",
     *_TOTALS,
     "read_at",
     "idle_millionths",
@@ -67,9 +70,15 @@ JOB: Final = (
     *(f"series_{column}" for column in _LABELS),
     "state",
     "run",
+    "run_seen",
+    "run_since",
     "cost_base",
     "gpu_base",
+    "cost_offset",
+    "gpu_offset",
+    "suspect_cost_at",
     "suspect_cost",
+    "suspect_gpu_at",
     "suspect_gpu",
     "peak_memory",
     "memory_limit",
@@ -81,7 +90,7 @@ JOB: Final = (
 Row = Sequence[Any]
 """Values as SQLite takes and gives them: whole numbers, texts and None."""
 
-_NO_CURVE = (*(None,) * (2 * len(SIGHTING)), 0)
+_NO_CURVE = (*(None,) * (2 * len(SIGHTING)), 0, 0)
 _NO_LABELS = (None,) * len(_LABELS)
 
 
@@ -108,10 +117,14 @@ def job_row(entry: JobEntry) -> Row:
         *(_NO_LABELS if entry.series is None else _labels_row(entry.series)),
         entry.state,
         entry.run,
+        entry.run_seen,
+        entry.run_since,
         entry.cost_base,
         entry.gpu_base,
-        entry.suspect_cost,
-        entry.suspect_gpu,
+        entry.cost_offset,
+        entry.gpu_offset,
+        *_suspect_row(entry.suspect_cost),
+        *_suspect_row(entry.suspect_gpu),
         *astuple(entry.peaks),
     )
 
@@ -129,18 +142,22 @@ def job_entry(row: Row) -> JobEntry:
         last_seen=row[11],
         over_seen=row[12],
         running_since=row[13],
-        cost=_curve(row[14:23]),
-        gpu=_curve(row[23:32]),
-        totals=Totals(*row[32:40]),
-        judgement=Judgement(*row[40:47]),
-        series=None if row[47] is None else Labels(*row[47:50]),
-        state=row[50],
-        run=row[51],
-        cost_base=row[52],
-        gpu_base=row[53],
-        suspect_cost=row[54],
-        suspect_gpu=row[55],
-        peaks=Peaks(*row[56:60]),
+        cost=_curve(row[14:24]),
+        gpu=_curve(row[24:34]),
+        totals=Totals(*row[34:42]),
+        judgement=Judgement(*row[42:49]),
+        series=None if row[49] is None else Labels(*row[49:52]),
+        state=row[52],
+        run=row[53],
+        run_seen=row[54],
+        run_since=row[55],
+        cost_base=row[56],
+        gpu_base=row[57],
+        cost_offset=row[58],
+        gpu_offset=row[59],
+        suspect_cost=_suspect(row[60:62]),
+        suspect_gpu=_suspect(row[62:64]),
+        peaks=Peaks(*row[64:68]),
     )
 
 
@@ -184,13 +201,26 @@ def utilization_bucket(row: Row) -> UtilizationBucket:
 def _curve_row(curve: Curve | None) -> Row:
     if curve is None:
         return _NO_CURVE
-    return (*sighting_row(curve.anchor), *sighting_row(curve.last), curve.behind)
+    return (
+        *sighting_row(curve.anchor),
+        *sighting_row(curve.last),
+        curve.behind,
+        curve.pending,
+    )
 
 
 def _curve(row: Row) -> Curve | None:
     if row[0] is None:
         return None
-    return Curve(sighting(row[:4]), sighting(row[4:8]), row[8])
+    return Curve(sighting(row[:4]), sighting(row[4:8]), row[8], row[9])
+
+
+def _suspect_row(suspect: Suspect | None) -> Row:
+    return (None, None) if suspect is None else (suspect.at, suspect.told)
+
+
+def _suspect(row: Row) -> Suspect | None:
+    return None if row[0] is None else Suspect(*row)
 
 
 def _labels_row(labels: Labels) -> Row:

@@ -114,9 +114,17 @@ STEPS: Final = (
     ALTER TABLE jobs ADD COLUMN unpriced_idle INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE jobs ADD COLUMN state TEXT NOT NULL DEFAULT '';
     ALTER TABLE jobs ADD COLUMN run INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN run_seen INTEGER;
+    ALTER TABLE jobs ADD COLUMN run_since INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE jobs ADD COLUMN cost_base INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE jobs ADD COLUMN gpu_base INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN cost_offset INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN gpu_offset INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN cost_pending INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN gpu_pending INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN suspect_cost_at INTEGER;
     ALTER TABLE jobs ADD COLUMN suspect_cost INTEGER;
+    ALTER TABLE jobs ADD COLUMN suspect_gpu_at INTEGER;
     ALTER TABLE jobs ADD COLUMN suspect_gpu INTEGER;
     ALTER TABLE jobs ADD COLUMN peak_memory INTEGER;
     ALTER TABLE jobs ADD COLUMN memory_limit INTEGER;
@@ -131,6 +139,19 @@ STEPS: Final = (
         until INTEGER NOT NULL,
         PRIMARY KEY (job, number)
     ) WITHOUT ROWID;
+    CREATE TABLE points_by_run (
+        job INTEGER NOT NULL REFERENCES jobs (key) ON DELETE CASCADE,
+        meter INTEGER NOT NULL CHECK (meter IN (0, 1)),
+        run INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        told INTEGER NOT NULL,
+        rate INTEGER,
+        over INTEGER NOT NULL,
+        PRIMARY KEY (job, meter, run, at)
+    ) WITHOUT ROWID;
+    INSERT INTO points_by_run SELECT job, meter, 0, at, told, rate, over FROM points;
+    DROP TABLE points;
+    ALTER TABLE points_by_run RENAME TO points;
     CREATE TABLE idle_intervals (
         job INTEGER NOT NULL REFERENCES jobs (key) ON DELETE CASCADE,
         begin INTEGER NOT NULL,

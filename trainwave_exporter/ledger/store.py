@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 from weakref import finalize
@@ -49,6 +50,7 @@ class Point(Struct, frozen=True):
     job_id: str
     meter: Meter
     sighting: Sighting
+    run: int = 0
 
 
 class ProjectEntry(Struct, frozen=True):
@@ -105,13 +107,22 @@ class Used(Struct, frozen=True):
     bucket: UtilizationBucket
 
 
+class Dropped(Struct, frozen=True):
+    """The kept sightings of a meter of a job's run from a time on."""
+
+    job_id: str
+    meter: Meter
+    run: int
+    at: int
+
+
 class Batch(Struct, frozen=True):
     """What is written at once: all of it or nothing."""
 
     jobs: Sequence[JobEntry] = ()
     points: Sequence[Point] = ()
-    dropped: Sequence[tuple[str, Meter, int]] = ()
-    """From when on kept sightings of a job's meter are dropped, before ``points`` are added."""
+    dropped: Sequence[Dropped] = ()
+    """Sightings that are dropped before ``points`` are added."""
     series: Sequence[SeriesEntry] = ()
     corrections: tuple[int, int] | None = None
     """By how many micro-dollars costs were corrected in all, upwards and downwards."""
@@ -151,10 +162,20 @@ class State(Struct, frozen=True):
     live: tuple[JobEntry, ...]
     """Jobs that are not over, or not counted yet."""
     corrections: tuple[int, int]
+    dearest: int
+    """The highest price stored of a job, micro-dollars an hour; 0: none is."""
     opened: dict[str, int]
     projects: tuple[ProjectEntry, ...]
     balances: tuple[Balance, ...]
     """In order of time."""
+
+
+class EarlierRun(Struct, frozen=True):
+    """A run of a job before its present one, with all sightings that are kept of its meters."""
+
+    run: Run
+    cost: tuple[Sighting, ...]
+    gpu: tuple[Sighting, ...]
 
 
 class Story(Struct, frozen=True):
@@ -162,9 +183,9 @@ class Story(Struct, frozen=True):
 
     entry: JobEntry
     cost: tuple[Sighting, ...]
+    """Those of its present run."""
     gpu: tuple[Sighting, ...]
-    runs: tuple[Run, ...] = ()
-    """Earlier runs, in order of time."""
+    earlier: tuple[EarlierRun, ...] = ()
 
 
 def _upsert(table: str, columns: Sequence[str], keys: Collection[str]) -> str:
@@ -192,11 +213,12 @@ _DROP_BALANCES: Final = """
     )"""
 """But for the last before that: from there credit is compared after an absence."""
 _DROP_POINT: Final = (
-    "DELETE FROM points WHERE job = (SELECT key FROM jobs WHERE id = ?) AND meter = ? AND at >= ?"
+    "DELETE FROM points WHERE job = (SELECT key FROM jobs WHERE id = ?)"
+    " AND meter = ? AND run = ? AND at >= ?"
 )
 _PUT_POINT: Final = (
-    "INSERT OR REPLACE INTO points (meter, at, told, rate, over, job)"
-    " VALUES (?, ?, ?, ?, ?, (SELECT key FROM jobs WHERE id = ?))"
+    "INSERT OR REPLACE INTO points (meter, run, at, told, rate, over, job)"
+    " VALUES (?, ?, ?, ?, ?, ?, (SELECT key FROM jobs WHERE id = ?))"
 )
 _PUT_RUN: Final = """
     INSERT OR REPLACE INTO runs (number, created, started, finished, until, job)
@@ -215,7 +237,7 @@ _PUT_CORRECTION: Final = """
 _DROP_OLD_POINTS: Final = """
     DELETE FROM points WHERE at < :before AND EXISTS (
         SELECT * FROM points AS later
-        WHERE later.job = points.job AND later.meter = points.meter
+        WHERE later.job = points.job AND later.meter = points.meter AND later.run = points.run
             AND later.at > points.at AND later.at < :before
         LIMIT 1 OFFSET 1
     )"""
@@ -316,6 +338,7 @@ class Store:
                     for row in select(f"{_JOBS} WHERE over_seen IS NULL OR series_owner IS NULL")
                 ),
                 corrections=(up, down),
+                dearest=self._number("SELECT ifnull(max(cost_last_rate), 0) FROM jobs"),
                 opened=dict(select("SELECT name, opened FROM accounts")),
                 projects=tuple(
                     ProjectEntry(key, organization_id, name, frozenset(names[key]) - {name})
@@ -358,7 +381,8 @@ class Store:
             return {
                 (organization_id, project_id): micro
                 for organization_id, project_id, micro in self._connection.execute(
-                    "SELECT organization_id, project_id, sum(ifnull(cost_last_told, 0)) FROM jobs"
+                    "SELECT organization_id, project_id,"
+                    " sum(cost_base + ifnull(cost_last_told, 0)) FROM jobs"
                     " GROUP BY organization_id, project_id"
                 )
             }
@@ -394,24 +418,39 @@ class Store:
     def _stories(self, condition: str, values: Sequence[Any]) -> Iterator[Story]:
         with self._trouble():
             for key, *row in self._connection.execute(f"{_JOBS} {condition}", values):
-                kept: tuple[list[Sighting], list[Sighting]] = ([], [])
-                for meter, *sighting in self._connection.execute(
-                    "SELECT meter, at, told, rate, over FROM points WHERE job = ?"
-                    " ORDER BY meter, at",
-                    (key,),
-                ):
-                    kept[meter].append(rows.sighting(sighting))
                 entry = rows.job_entry(row)
-                runs = self._runs(key) if entry.run else ()
-                yield Story(entry, tuple(kept[Meter.COST]), tuple(kept[Meter.GPU]), runs)
+                kept = self._kept(key)
+                yield Story(
+                    entry,
+                    kept[entry.run, Meter.COST],
+                    kept[entry.run, Meter.GPU],
+                    self._earlier(key, kept) if entry.run else (),
+                )
 
-    def _runs(self, key: int) -> tuple[Run, ...]:
-        found = self._connection.execute(
+    def _kept(self, key: int) -> defaultdict[tuple[int, int], tuple[Sighting, ...]]:
+        """Return the kept sightings of a job by run and meter, in order of time."""
+        found: defaultdict[tuple[int, int], tuple[Sighting, ...]] = defaultdict(tuple)
+        select = self._connection.execute(
+            "SELECT run, meter, at, told, rate, over FROM points WHERE job = ?"
+            " ORDER BY meter, run, at",
+            (key,),
+        )
+        for place, group in groupby(select, key=itemgetter(0, 1)):
+            found[place] = tuple(rows.sighting(row[2:]) for row in group)
+        return found
+
+    def _earlier(
+        self, key: int, kept: Mapping[tuple[int, int], tuple[Sighting, ...]]
+    ) -> tuple[EarlierRun, ...]:
+        select = self._connection.execute(
             "SELECT number, created, started, finished, until FROM runs WHERE job = ?"
             " ORDER BY number",
             (key,),
         )
-        return tuple(map(rows.run, found))
+        return tuple(
+            EarlierRun(run, kept[run.number, Meter.COST], kept[run.number, Meter.GPU])
+            for run in map(rows.run, select)
+        )
 
     def idle_intervals(self, job_id: str) -> list[IdleInterval]:
         """Return when a job's GPUs were idle, in order of time."""
@@ -450,7 +489,7 @@ class Store:
         with self._transaction() as connection:
             many = connection.executemany
             many(_PUT_JOB, map(rows.job_row, batch.jobs))
-            many(_DROP_POINT, batch.dropped)
+            many(_DROP_POINT, map(astuple, batch.dropped))
             many(_PUT_POINT, map(_point_row, batch.points))
             many(_PUT_RUN, map(_run_row, batch.runs))
             many(_PUT_IDLE, [(*astuple(i.interval), i.job_id) for i in batch.idled])
@@ -534,7 +573,7 @@ class Store:
 
 
 def _point_row(point: Point) -> rows.Row:
-    return (point.meter, *rows.sighting_row(point.sighting), point.job_id)
+    return (point.meter, point.run, *rows.sighting_row(point.sighting), point.job_id)
 
 
 def _run_row(closed: ClosedRun) -> rows.Row:

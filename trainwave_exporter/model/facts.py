@@ -34,7 +34,9 @@ class RateLimit(Struct, frozen=True, kw_only=True):
     used: int
     """Requests the exporter sent in the last minute."""
     blocked_until: float
-    """Unix seconds until which nothing is sent, after a 429; 0 when free."""
+    """Unix seconds until which nothing is sent, as the API wants it so; 0 when free."""
+    blocked_reason: str | None = None
+    """``rate_limited``, ``unavailable`` or ``used_up``; None when free."""
 
 
 class LoopBegan(Struct, frozen=True):

@@ -167,6 +167,15 @@ _GET: Final = {metric: attrgetter(metric.value) for metric in _METRICS}
 NO_READINGS: Final = Readings()
 
 
+class KnownRun(Struct, frozen=True):
+    """What is known of a job's present run since before the exporter's start."""
+
+    since: float
+    """When it began, Unix seconds."""
+    price: float | None
+    """What an hour cost at first, US dollars."""
+
+
 class Job(Struct, frozen=True, kw_only=True, gc=False):
     """One job, as far as it is known: one answer's part from the API client, all from the fleet."""
 

@@ -47,6 +47,11 @@ ADVICE: Mapping[str, Advice] = {
         "The API refused the key.",
         "Put a valid key where the account's key comes from; a file is read again by itself.",
     ),
+    "forbidden": Advice(
+        "The request was refused, and nothing says that the key is why.",
+        "Look at the proxy, firewall or gateway between here and the API, and ask whoever runs it"
+        " to let the API's address through; the key is probably good.",
+    ),
     "rate_limited": Advice(
         "More was asked than the key's rate limit allows.",
         "See who else uses the key, lower the exporter's share, or ask for a higher limit.",

@@ -89,6 +89,7 @@ class Standing:
             limit=budget.limit,
             remaining=budget.remaining,
             blocked_until=budget.blocked_until,
+            blocked_reason=budget.blocked_reason or "",
             deferred=plan.deferred,
             readings_age=plan.expected_age_seconds,
             readings_age_doubled=plan.expected_age_doubled_seconds,

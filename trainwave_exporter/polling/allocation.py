@@ -1,83 +1,118 @@
-"""How a budget is spread over readings, so that what is shown differs least from what is true.
+"""How a budget of requests is divided among the readings of running jobs. Pure arithmetic.
 
-Between two answers a reading drifts away from the truth in proportion to its age, to its rate of
-change, and it matters by its weight. The sum of these errors is least when each is asked for at a
-frequency proportional to the square root of weight times rate, within bounds (the freshness
-problem of web crawlers; Cho and Garcia-Molina, 2003). Readings of like importance share a rank, so
-that a fleet of any size is a few dozen numbers here. Pure arithmetic.
+A reading drifts away from the truth with its age, and the error matters by the reading's
+importance: the weight of its metric times the hourly price of its job. The weighted error is least
+when each reading is requested at a frequency proportional to the square root of its importance
+(the freshness problem of web crawlers; Cho and Garcia-Molina, 2003). Bounds keep this fair: no
+reading waits longer than a few rounds, and GPU utilization, on which an idle verdict depends, no
+longer than `GPU_SECONDS` as long as the budget can give that. How much a reading moved before
+plays no part: a GPU that was busy for hours goes idle at once. Readings of like importance share a
+rank, so that a fleet of any size is a few dozen numbers here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from functools import cache
 from math import log2
-from typing import Final
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 
+from trainwave_exporter.model import Metric
+
 CEILING: Final = 4.0
 """No reading waits longer than so many rounds, where a round is all readings once."""
+GPU_SECONDS: Final = 75.0
+"""No GPU utilization waits longer than this, as long as all can be read so often within
+`GPU_SHARE` of the budget."""
+GPU_SHARE: Final = 0.75
+"""The part of the requests for readings that GPU utilization may take while others are due."""
 SPARED: Final = 0.6
 """The part of its requests that the planner has for readings in the worst case: state and details
 of jobs may take the rest."""
 _HIGHEST_RANK: Final = 60
 _BISECTIONS: Final = 40
 
+Counts: TypeAlias = Mapping[Metric, Mapping[int, int]]
+"""How many readings there are, by metric and rank."""
+
 
 def rank_of(importance: float) -> int:
-    """Return the rank of a weight times a rate; two ranks are a factor of four."""
+    """Return the rank of an importance; from one rank to the next it doubles."""
     if importance <= 0:
         return -_HIGHEST_RANK
     return max(-_HIGHEST_RANK, min(_HIGHEST_RANK, round(log2(importance))))
 
 
-class Allocation(Struct, frozen=True):
-    """How often readings of each rank are asked for."""
+class Allocation(Struct, frozen=True, kw_only=True):
+    """How often readings are requested. All figures are seconds."""
 
     ideal: float
-    """Seconds; no reading is asked for more often."""
-    price: float
-    """Seconds that a reading of rank 0 would wait without bounds; 0: there is enough for all."""
-    ceiling: float
-    """Seconds; no reading is asked for less often."""
+    """No reading is requested more often."""
+    price: float = 0.0
+    """What a reading of rank 0 would wait without bounds; 0: there is enough for all."""
+    ceiling: float = 0.0
+    """No reading is requested less often."""
+    gpu_ceiling: float = 0.0
+    """The same of GPU utilization."""
 
     @property
     def ample(self) -> bool:
         """Whether every reading has the ideal interval."""
         return self.price == 0.0
 
-    def interval(self, rank: int) -> float:
-        """Return the seconds from one question for a reading to the next."""
-        return min(self.ceiling, max(self.ideal, self.price / _root(rank)))
+    def interval(self, metric: Metric, rank: int) -> float:
+        """Return the seconds from one request for a reading to the next."""
+        ceiling = self.gpu_ceiling if metric is Metric.GPU_UTILIZATION else self.ceiling
+        return max(self.ideal, min(ceiling, self.price / _root(rank)))
 
-    def per_second(self, counts: Mapping[int, int]) -> float:
-        """Return the requests a second that this takes; ``counts``: readings by rank."""
-        return sum(number / self.interval(rank) for rank, number in counts.items())
+    def per_second(self, counts: Counts) -> float:
+        """Return the requests a second that this takes."""
+        return sum(number / interval for number, interval in self._intervals(counts))
 
-    def expected_age(self, counts: Mapping[int, int]) -> float:
-        """Return the mean age in seconds of readings so asked for: half their interval."""
-        number = sum(counts.values())
-        total = sum(self.interval(rank) * number for rank, number in counts.items())
-        return total / number / 2 if number else 0.0
+    def expected_age(self, counts: Counts) -> float:
+        """Return the mean age of readings so requested: half their interval."""
+        intervals = self._intervals(counts)
+        number = sum(number for number, _ in intervals)
+        return sum(number * each for number, each in intervals) / number / 2 if number else 0.0
+
+    def _intervals(self, counts: Counts) -> list[tuple[int, float]]:
+        return [
+            (number, self.interval(metric, rank))
+            for metric, ranks in counts.items()
+            for rank, number in ranks.items()
+        ]
 
 
-def allocate(counts: Mapping[int, int], per_second: float, ideal: float) -> Allocation:
-    """Return the best allocation of so many requests a second to readings, counted by rank."""
-    number = sum(counts.values())
+def allocate(counts: Counts, per_second: float, ideal: float) -> Allocation:
+    """Return the best allocation of so many requests a second."""
+    number = sum(sum(ranks.values()) for ranks in counts.values())
     fair = number / per_second
     if fair <= ideal:
-        return Allocation(ideal, 0.0, ideal)
+        return Allocation(ideal=ideal)
+    gpus = sum(counts.get(Metric.GPU_UTILIZATION, {}).values())
     ceiling = CEILING * fair
-    low, high = _prices(counts, ideal), _prices(counts, ceiling)
-    least, most = min(low), max(high)
+    gpu_ceiling = max(ideal, min(ceiling, _gpu_ceiling(gpus / (GPU_SHARE * per_second))))
+    bounded: Counter[tuple[float, float]] = Counter()
+    for metric, ranks in counts.items():
+        bound = gpu_ceiling if metric is Metric.GPU_UTILIZATION else ceiling
+        for rank, readings in ranks.items():
+            bounded[_root(rank), bound] += readings
+    groups = [(root, bound, readings) for (root, bound), readings in bounded.items()]
+    least = ideal * min(root for root, _ in bounded)
+    most = ceiling * max(root for root, _ in bounded)
     for _ in range(_BISECTIONS):
-        middle = (least * most) ** 0.5
-        if Allocation(ideal, middle, ceiling).per_second(counts) > per_second:
-            least = middle
+        price = (least * most) ** 0.5
+        spent = sum(
+            readings / max(ideal, min(bound, price / root)) for root, bound, readings in groups
+        )
+        if spent > per_second:
+            least = price
         else:
-            most = middle
-    return Allocation(ideal, most, ceiling)
+            most = price
+    return Allocation(ideal=ideal, price=most, ceiling=ceiling, gpu_ceiling=gpu_ceiling)
 
 
 def longest_age(readings: int, requests_per_minute: float, ideal: float) -> float:
@@ -92,9 +127,13 @@ def longest_age(readings: int, requests_per_minute: float, ideal: float) -> floa
     return max(ideal, ceiling * round_seconds) + round_seconds
 
 
-def _prices(counts: Iterable[int], interval: float) -> list[float]:
-    """Return the prices at which each rank would have this interval."""
-    return [interval * _root(rank) for rank in counts]
+def _gpu_ceiling(fair: float) -> float:
+    """Return how long a GPU utilization may wait where, all alike, each would wait ``fair``.
+
+    As long as that is less than `GPU_SECONDS`, nobody waits longer. The scarcer requests are beyond
+    that, the more may those of cheap jobs wait so that dear ones do not.
+    """
+    return max(GPU_SECONDS, fair * min(CEILING, fair / GPU_SECONDS))
 
 
 @cache

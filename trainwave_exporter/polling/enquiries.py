@@ -5,6 +5,8 @@
 * What the list does not bring of a live job (name, hardware, price, start) is asked for once per
   state; the missing details of a finished one, without which nobody knows what its money was spent
   on, once.
+* Where a running job's cost grows at another rate than its price, the price is read again
+  (`trainwave_exporter.polling.price_check`).
 * Jobs that wait to run or are being wound up are never named by the running list: nothing else
   confirms their state, so they are asked for as often as a share of the budget allows.
 
@@ -18,6 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from trainwave_exporter.model import Job
+from trainwave_exporter.polling.price_check import PriceCheck
 from trainwave_exporter.polling.question import Question, pause_seconds, resting
 
 _UNLISTED_SHARE: Final = 0.25
@@ -51,6 +54,9 @@ class Enquiries:
         self._alive: set[str] = set()
         self._asked: dict[str, _Asked] = {}
         self._live: dict[str, None] = {}
+        self._prices = PriceCheck()
+        self._doubted: dict[str, None] = {}
+        """Running jobs whose price has to be read again."""
         self._finished: dict[str, None] = {}
         self._unlisted: dict[str, None] = {}
         self._listed_since = 0.0
@@ -62,12 +68,24 @@ class Enquiries:
             self._alive.discard(job.id)
         else:
             self._alive.add(job.id)
+        if self._prices.doubts(job):
+            self._doubted.setdefault(job.id)
+        else:
+            self._doubted.pop(job.id, None)
         self._sort(job)
 
     def gone(self, job_id: str) -> None:
         """Forget a job that left."""
         self._alive.discard(job_id)
-        for memory in (self._jobs, self._asked, self._live, self._finished, self._unlisted):
+        self._prices.forget(job_id)
+        for memory in (
+            self._jobs,
+            self._asked,
+            self._live,
+            self._doubted,
+            self._finished,
+            self._unlisted,
+        ):
             memory.pop(job_id, None)
 
     def listed(self, since: float, named: AbstractSet[str], now: float) -> None:
@@ -95,12 +113,17 @@ class Enquiries:
         undetailed = [
             self._jobs[job_id] for job_id in self._live if self._may_be_asked(job_id, now)
         ]
+        doubted = [
+            self._jobs[job_id] for job_id in self._doubted if self._may_be_asked(job_id, now)
+        ]
         overdue = [
             job
             for job in unlisted
             if not job.running and not now - patience < job.confirmed_at <= now
         ]
-        wanted = [sorted(jobs, key=_dearest_first) for jobs in (missing, undetailed, overdue)]
+        wanted = [
+            sorted(jobs, key=_dearest_first) for jobs in (missing, undetailed, doubted, overdue)
+        ]
         return list(dict.fromkeys(Question(job.id) for jobs in wanted for job in jobs))
 
     def finished(self, now: float) -> Question | None:
@@ -119,6 +142,9 @@ class Enquiries:
         job = self._jobs.get(question.job_id)
         if job is not None:
             self._asked[job.id] = _Asked(answered_in_state=state)
+            if job.id in self._doubted:
+                del self._doubted[job.id]
+                self._prices.confirmed(job)
             self._sort(job)
 
     def failed(self, question: Question, now: float) -> None:

@@ -14,7 +14,6 @@ from trainwave_exporter.api import (
     Client,
     Priority,
     RateBudget,
-    RateLimited,
     collect,
 )
 from trainwave_exporter.fleet import (
@@ -121,8 +120,7 @@ class Lists:
         seconds = self._budget.blocked_for
         if seconds > self._intervals.running:
             self._report(SweepFailed(self._account))
-            message = f"the API refused a request; the next one goes out in {seconds:.0f} s"
-            raise RateLimited(None, None, message, seconds)
+            raise self._budget.blocked()
 
     async def _look_for_missing(self, listed: Sweep, step: Callable[[], None]) -> None:
         """Ask for everything where that is cheaper than asking for each job that went missing."""

@@ -4,14 +4,15 @@ The lists of jobs bring state and cost by themselves, and some readings; what is
 rest, in this order:
 
 1. jobs that went missing and details of live jobs (`trainwave_exporter.polling.enquiries`);
-2. readings that were never answered, then those that are probably not true any more;
-3. readings that are due by the allocation of the budget
-   (`trainwave_exporter.polling.allocation`, `trainwave_exporter.polling.rota`);
+2. GPU utilization, by which idle jobs are found: what a list contradicts, what was never read, what
+   is due by the allocation of the budget (`trainwave_exporter.polling.allocation`,
+   `trainwave_exporter.polling.rota`);
+3. all other readings: what was never read, then what is due;
 4. details of finished jobs: those that budgets need, those that are shown, and all others.
 
-So that nothing starves, what is due gets every fourth turn while new readings keep coming, and
-finished jobs every fifth while there is anything else; those without whose details no budget is
-known get three of four.
+So that nothing starves, the later ones have a fixed part of the turns (`_READING_TURNS` and
+those after it). Details that budgets need have one before all others (`_URGENT_TURNS`): they are
+wanted after a first start on a long history, and then not any more.
 """
 
 from __future__ import annotations
@@ -32,24 +33,32 @@ from trainwave_exporter.model import (
     Metric,
     Plan,
     PlannedAge,
-    Reading,
 )
-from trainwave_exporter.polling.allocation import allocate, longest_age
+from trainwave_exporter.polling.allocation import GPU_SHARE, allocate, longest_age
 from trainwave_exporter.polling.archive import Archive
 from trainwave_exporter.polling.enquiries import Enquiries
-from trainwave_exporter.polling.movement import differs
 from trainwave_exporter.polling.pace import round_seconds
 from trainwave_exporter.polling.question import Question
-from trainwave_exporter.polling.rota import Rota
+from trainwave_exporter.polling.rota import Lane, Rota
 
-_DUE_SHARE: Final = 1 / 4
-"""The part of turns that readings asked for again get while there are new ones."""
-_FINISHED_SHARE: Final = 1 / 5
-"""The part of turns that finished jobs get while there is anything else."""
-_URGENT_SHARE: Final = 3 / 4
-"""The part of turns that finished jobs get without whose details no budget is known."""
-_ROUNDING: Final = 1e-9
+_URGENT_TURNS: Final = 3 / 4
+"""The part of all turns that finished jobs get without whose details no budget is known."""
+_READING_TURNS: Final = 1 / 2
+"""The part of all turns that is left for GPU utilization while details of live jobs are wanted."""
+_REST_TURNS: Final = 1 - GPU_SHARE
+"""The part of those turns that all the rest gets while GPU utilization is due."""
+_DUE_TURNS: Final = 1 / 4
+"""The part of the turns of other readings that known ones get while there are new ones."""
+_FINISHED_TURNS: Final = 2 / 5
+"""The part of the turns of the rest that finished jobs get while there are other readings to ask
+for."""
+_REMEMBERED: Final = 16
+"""So many turns that the rest had while no GPU utilization was due count against its part."""
+_CONTRADICTION: Final = 0.1
+"""How far a list's one number may be from the mean of the devices before they are read again."""
 _MINUTE: Final = 60.0
+_SLIVER: Final = 1e-9
+"""What adding up thirds may leave short of a whole."""
 
 
 class Ideals(Struct, frozen=True, kw_only=True):
@@ -61,26 +70,26 @@ class Ideals(Struct, frozen=True, kw_only=True):
     """Seconds after which the state of a live job is to be confirmed."""
     weights: Mapping[Metric, float]
     """How much each metric matters beside the price of its job."""
-    idle_threshold: float
-    """Utilization below which a GPU is idle, 0 to 1."""
 
 
 class _Share:
     """Gives someone a fixed part of the turns while others would take them all."""
 
-    def __init__(self, part: float) -> None:
+    def __init__(self, part: float, *, remembered: int = 0) -> None:
+        """``remembered``: turns beyond that part which count against later ones."""
         self._gain = part / (1 - part)
+        self._least = -float(remembered)
         self._credit = 0.0
 
     @property
     def due(self) -> bool:
-        return self._credit >= 1 - _ROUNDING
+        return self._credit >= 1 - _SLIVER
 
     def others_had_one(self) -> None:
-        self._credit = min(max(1.0, self._gain), self._credit + self._gain)
+        self._credit = min(1.0, self._credit) + self._gain
 
     def had_one(self) -> None:
-        self._credit = max(0.0, self._credit - 1)
+        self._credit = max(self._least, self._credit - 1)
 
 
 class Planner:
@@ -92,18 +101,17 @@ class Planner:
         self._ideals = ideals
         self._history = history
         pause = ideals.readings_interval
-        self._rota = Rota(
-            ideal=ideals.readings_interval,
-            pause=pause,
-            weights=ideals.weights,
-            idle_threshold=ideals.idle_threshold,
-        )
+        self._rota = Rota(ideal=ideals.readings_interval, pause=pause, weights=ideals.weights)
         self._enquiries = Enquiries(pause=pause, state_interval=ideals.state_interval)
-        self._due_share = _Share(_DUE_SHARE)
-        self._finished_share = _Share(_FINISHED_SHARE)
-        self._urgent_share = _Share(_URGENT_SHARE)
+        self._urgent_turns = _Share(_URGENT_TURNS)
+        self._reading_turns = _Share(_READING_TURNS)
+        self._rest_turns = _Share(_REST_TURNS, remembered=_REMEMBERED)
+        self._due_turns = _Share(_DUE_TURNS)
+        self._finished_turns = _Share(_FINISHED_TURNS)
         self._asked_at: deque[float] = deque()
-        self._settled: tuple[Counter[int], float] | None = None
+        self._settled: tuple[dict[Metric, Counter[int]], float] | None = None
+        self._doubled = self._rota.allocation
+        """What would be, were the budget twice as large."""
 
     # What happens to jobs
 
@@ -131,11 +139,13 @@ class Planner:
         return self._enquiries.unnamed(named)
 
     def compare(self, known: Job, told: Job, now: float) -> None:
-        """Look whether a list contradicts the readings of devices that it cannot replace."""
-        for metric, reading in told.readings.items():
-            before = known.readings.get(metric)
-            if before is not None and len(before.points) > 1 and differs(before, reading):
-                self._rota.hint(Question(known.id, metric), now)
+        """Look whether a list contradicts the readings of GPUs that it cannot replace."""
+        before, after = known.readings.gpu_utilization, told.readings.gpu_utilization
+        if before is None or after is None or len(before.points) <= 1:
+            return
+        devices, whole = before.mean, after.mean
+        if devices is not None and whole is not None and abs(devices - whole) > _CONTRADICTION:
+            self._rota.hint(known.id, now)
 
     # What to ask
 
@@ -147,10 +157,13 @@ class Planner:
         self._rota.look(now)
         self._settle(requests_per_minute)
         live = iter(self._enquiries.live(now, requests_per_minute))
-        due = self._rota.due(now)
+        gpus, others = self._rota.due(Lane.GPUS, now), self._rota.due(Lane.OTHERS, now)
         chosen: list[Question] = []
         for _ in range(slots):
-            question = next(live, None) or self._next(due, now)
+            question = self._take_urgent(now) if self._urgent_turns.due else None
+            if question is None:
+                question = self._next(live, gpus, others, now)
+                self._urgent_turns.others_had_one()
             if question is None:
                 break
             if question.metric is None:
@@ -159,47 +172,61 @@ class Planner:
         self._asked_at.extend([now] * len(chosen))
         return chosen
 
-    def _next(self, due: Iterator[Question], now: float) -> Question | None:
-        if self._urgent_share.due and (question := self._take_urgent(now)):
+    def _next(
+        self,
+        live: Iterator[Question],
+        gpus: Iterator[Question],
+        others: Iterator[Question],
+        now: float,
+    ) -> Question | None:
+        if not self._reading_turns.due and (question := next(live, None)):
+            self._reading_turns.others_had_one()
             return question
-        if self._finished_share.due and (question := self._take_finished(now)):
+        question = self._take_rest(others, now) if self._rest_turns.due else None
+        if question := question or self._take_gpu(gpus):
+            self._reading_turns.had_one()
             return question
-        if self._due_share.due and (question := self._take_due(due)):
-            return question
-        if question := self._rota.take_new() or self._rota.take_hinted():
-            self._due_share.others_had_one()
-            self._others_had_one()
-            return question
-        return self._take_due(due) or self._take_finished(now)
+        return next(live, None) or self._take_rest(others, now)
 
-    def _others_had_one(self) -> None:
-        self._finished_share.others_had_one()
-        self._urgent_share.others_had_one()
-
-    def _take_due(self, due: Iterator[Question]) -> Question | None:
-        question = next(due, None)
+    def _take_gpu(self, due: Iterator[Question]) -> Question | None:
+        question = self._rota.take_hinted() or self._rota.take_new(Lane.GPUS) or next(due, None)
         if question is not None:
-            self._due_share.had_one()
-            self._others_had_one()
+            self._rest_turns.others_had_one()
+        return question
+
+    def _take_rest(self, due: Iterator[Question], now: float) -> Question | None:
+        question = self._take_finished(now) if self._finished_turns.due else None
+        question = question or self._take_other(due) or self._take_finished(now)
+        if question is not None:
+            self._rest_turns.had_one()
+        return question
+
+    def _take_other(self, due: Iterator[Question]) -> Question | None:
+        question = next(due, None) if self._due_turns.due else None
+        if question is not None:
+            self._due_turns.had_one()
+        elif question := self._rota.take_new(Lane.OTHERS):
+            self._due_turns.others_had_one()
+        else:
+            question = next(due, None)
+        if question is not None:
+            self._finished_turns.others_had_one()
         return question
 
     def _take_urgent(self, now: float) -> Question | None:
         if (job_id := self._history.urgent(now)) is None:
             return None
-        self._urgent_share.had_one()
-        self._finished_share.had_one()
+        self._urgent_turns.had_one()
         return Question(job_id)
 
     def _take_finished(self, now: float) -> Question | None:
-        if question := self._take_urgent(now):
-            return question
-        question = self._enquiries.finished(now)
+        question = self._take_urgent(now) or self._enquiries.finished(now)
         if question is not None:
             self._history.asked(question.job_id, now)
         elif (job_id := self._history.other(now)) is not None:
             question = Question(job_id)
         if question is not None:
-            self._finished_share.had_one()
+            self._finished_turns.had_one()
         return question
 
     # How it went
@@ -208,14 +235,12 @@ class Planner:
         """Note that a job's details came, while it was in ``state``."""
         self._enquiries.answered(question, state)
 
-    def reading_answered(
-        self, question: Question, before: Reading | None, after: Reading, asked_at: float
-    ) -> float | None:
-        """Note that a reading came, and which was known before.
+    def reading_answered(self, question: Question, asked_at: float) -> float | None:
+        """Note that a reading came.
 
         Return how old, in seconds, the answer before it had become when this one was asked for.
         """
-        return self._rota.answered(question, before, after, asked_at)
+        return self._rota.answered(question, asked_at)
 
     def failed(self, question: Question, now: float) -> None:
         """Note that nothing came, so that it is not asked again at once."""
@@ -240,9 +265,8 @@ class Planner:
         """Return what the plan comes to at this budget, and what twice the limit would bring."""
         self._settle(requests_per_minute)
         ideal, readings = self._ideals.readings_interval, self.readings
-        ranks, present = self._rota.ranks, self._rota.allocation
-        doubled = allocate(ranks, 2 * _per_second(requests_per_minute), ideal)
-        planned = _MINUTE * present.per_second(ranks)
+        counts, present, doubled = self._rota.counts, self._rota.allocation, self._doubled
+        planned = _MINUTE * present.per_second(counts)
         return Plan(
             account=self._account,
             planned=planned,
@@ -252,22 +276,22 @@ class Planner:
             round_seconds=round_seconds(readings, requests_per_minute, ideal),
             longest_age_seconds=longest_age(readings, requests_per_minute, ideal),
             ages={
-                metric: PlannedAge(present.expected_age(counts), doubled.expected_age(counts))
-                for metric, counts in self._rota.counts.items()
-                if counts.total()
+                metric: PlannedAge(present.expected_age(of_it), doubled.expected_age(of_it))
+                for metric, ranks in counts.items()
+                if ranks.total() and (of_it := {metric: ranks})
             },
-            expected_age_seconds=present.expected_age(ranks),
-            expected_age_doubled_seconds=doubled.expected_age(ranks),
+            expected_age_seconds=present.expected_age(counts),
+            expected_age_doubled_seconds=doubled.expected_age(counts),
         )
 
     def _settle(self, requests_per_minute: float) -> None:
         """Allocate the budget anew, if readings or budget are not what they were."""
-        ranks = self._rota.ranks
-        if self._settled != (ranks, requests_per_minute):
-            self._settled = (ranks, requests_per_minute)
-            self._rota.allocation = allocate(
-                ranks, _per_second(requests_per_minute), self._ideals.readings_interval
-            )
+        counts = {metric: +ranks for metric, ranks in self._rota.counts.items()}
+        if self._settled != (counts, requests_per_minute):
+            self._settled = (counts, requests_per_minute)
+            ideal, per_second = self._ideals.readings_interval, _per_second(requests_per_minute)
+            self._rota.allocation = allocate(counts, per_second, ideal)
+            self._doubled = allocate(counts, 2 * per_second, ideal)
 
     def _used(self, now: float) -> int:
         while self._asked_at and not 0 <= now - self._asked_at[0] < _MINUTE:

@@ -71,7 +71,6 @@ class AccountPoller:
         scope: Scope,
         intervals: Intervals,
         weights: Mapping[Metric, float],
-        idle_threshold: float,
         undescribed: Callable[[], Wanted],
         clock: Callable[[], float],
         monotonic: Callable[[], float],
@@ -79,9 +78,8 @@ class AccountPoller:
     ) -> None:
         """``report`` hands an observation to the fleet and its listeners.
 
-        ``weights`` tells how much each metric matters beside the price of its job,
-        ``idle_threshold`` the utilization below which a GPU is idle. ``undescribed`` names
-        finished jobs whose details are wanted.
+        ``weights`` are how much each metric matters beside the price of its job. ``undescribed``
+        names finished jobs whose details are wanted.
         """
         self.account = account
         self._client = client
@@ -96,7 +94,6 @@ class AccountPoller:
                 readings_interval=intervals.readings,
                 state_interval=intervals.running,
                 weights=weights,
-                idle_threshold=idle_threshold,
             ),
             history=Archive(undescribed, pause=intervals.readings),
         )
@@ -260,10 +257,8 @@ class AccountPoller:
         if reading is None:
             self._planner.failed(question, self._clock())
             return
-        known = self._fleet.job(question.job_id)
-        before = None if known is None else known.readings.get(metric)
         self._report(ReadingSeen(self.account, question.job_id, metric, reading))
-        age = self._planner.reading_answered(question, before, reading, asked_at)
+        age = self._planner.reading_answered(question, asked_at)
         if age is not None:
             self._observe(ReadingReplaced(account=self.account, metric=metric, age=age))
 

@@ -26,7 +26,9 @@ class AccountOverview(Struct, frozen=True, kw_only=True):
     remaining: int | None = None
     """What the API said is left of them, for all who use the key."""
     blocked_until: float = 0.0
-    """Until when nothing is sent, after the API said that it was too much."""
+    """Until when nothing is sent, as the API wants it so."""
+    blocked_reason: str = ""
+    """``rate_limited``, ``unavailable`` or ``used_up``; empty when it is not blocked."""
     deferred: float = 0.0
     """Requests a minute that the ideal interval would take beyond what there are."""
     readings_age: float = 0.0

@@ -47,7 +47,8 @@ class WebServer:
     """Serves an exposition and pages about it.
 
     ``answer`` returns what a scrape is answered with now; ``unready_reasons`` why the exporter is
-    not ready, one text per reason; ``overview`` what the landing page tells; ``scraped`` is told of
+    not ready, one text per reason; ``remarks`` what else there is to say of readiness, likewise;
+    ``overview`` what the landing page tells; ``scraped`` is told of
     every scrape, with the seconds it took. ``reload`` loads the configuration again, and returns
     what is wrong with it, if anything is. A client that takes more than ``send_timeout`` seconds
     to fetch a body is dropped: it would pin an old one in memory. ``access`` says who may come in,
@@ -60,6 +61,7 @@ class WebServer:
         answer: Callable[[], Answer],
         telemetry_path: str,
         unready_reasons: Callable[[], Sequence[str]],
+        remarks: Callable[[], Sequence[str]] = tuple,
         overview: Callable[[], Overview],
         scraped: Callable[[Format, float], None],
         clock: Callable[[], float] = time.monotonic,
@@ -69,6 +71,7 @@ class WebServer:
     ) -> None:
         self._answer = answer
         self._unready_reasons = unready_reasons
+        self._remarks = remarks
         self._overview = overview
         self._scraped = scraped
         self._clock = clock
@@ -112,17 +115,17 @@ class WebServer:
             self._watching = asyncio.create_task(self._access.watch(), name="web-config")
 
     async def _listen(self, address: str, context: ssl.SSLContext | None) -> None:
-        site: web.BaseSite
         try:
             if address.startswith("unix:"):
                 file = UnixSocket(address.removeprefix("unix:"))
                 self._socket_files.append(file)
-                site = web.SockSite(self._runner, file.socket, ssl_context=context)
-            else:
-                host, _, port = address.rpartition(":")
-                host = host.removeprefix("[").removesuffix("]")
-                site = web.TCPSite(self._runner, host or None, int(port), ssl_context=context)
-            await site.start()
+                await web.SockSite(self._runner, file.socket, ssl_context=context).start()
+                return
+            host, _, port = address.rpartition(":")
+            host = host.removeprefix("[").removesuffix("]")
+            for numeric in await _numeric(host) if host else [None]:
+                site = web.TCPSite(self._runner, numeric, int(port), ssl_context=context)
+                await site.start()
         except (OSError, UnicodeError) as error:  # the latter for a host no resolver would take
             raise ListenError(f"cannot listen on {address}: {_reason(error)}") from error
 
@@ -218,7 +221,7 @@ class WebServer:
         reasons = self._unready_reasons()
         if reasons:
             return web.Response(status=503, text="".join(f"{reason}\n" for reason in reasons))
-        return web.Response(text="ready\n")
+        return web.Response(text="".join(f"{line}\n" for line in ("ready", *self._remarks())))
 
 
 async def _send(
@@ -244,6 +247,21 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
 def _header(request: web.Request, name: str) -> str | None:
     """Return a list header that may be spread over several lines."""
     return ",".join(request.headers.getall(name, ())) or None
+
+
+async def _numeric(host: str) -> list[str | None]:
+    """Return the addresses of a host, looked up in the event loop's default executor.
+
+    uvloop would look it up in a thread that holds up the end of the process. Raises `OSError` or
+    `UnicodeError` for a host without addresses.
+    """
+
+    def look_up() -> list[str | None]:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        numeric = (socket.getnameinfo(each[4], socket.NI_NUMERICHOST)[0] for each in found)
+        return list(dict.fromkeys(numeric))
+
+    return await asyncio.get_running_loop().run_in_executor(None, look_up)
 
 
 def _reason(error: OSError | UnicodeError) -> str:

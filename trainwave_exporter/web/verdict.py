@@ -41,11 +41,7 @@ def problems(overview: Overview) -> list[str]:
         *_refused(overview),
         *(f"{_of(loop)} has stopped: restart the exporter" for loop in stopped),
         *(f"{_of(loop)} failed: {loop.error or 'no reason given'}" for loop in failing),
-        *(
-            f"Account {account.name} may not ask for another"
-            f" {span(account.blocked_until - overview.now)}: its rate limit is used up"
-            for account in blocked
-        ),
+        *(_blocked(account, overview.now) for account in blocked),
         *(f"{unknown.name} matches nothing: correct the setting" for unknown in unmatched),
         *(_recurring(trouble, overview.now) for trouble in lately),
     ]
@@ -86,6 +82,19 @@ def _down(account: AccountOverview, now: float) -> str:
     lasting = "" if account.confirmed_at is None else f" for {span(now - account.confirmed_at)}"
     reason = f": {account.error}" if account.error else ""
     return f"Account {account.name} cannot be read{lasting}{reason}"
+
+
+_BLOCKED = {
+    "used_up": "is rate limited for another {}: the API says that no requests are left",
+    "unavailable": "waits for another {}: the API is unavailable and asked to wait",
+}
+
+
+def _blocked(account: AccountOverview, now: float) -> str:
+    words = _BLOCKED.get(
+        account.blocked_reason, "is rate limited for another {}: the API refused a request"
+    )
+    return f"Account {account.name} {words.format(span(account.blocked_until - now))}"
 
 
 def _refused(overview: Overview) -> list[str]:

@@ -1,0 +1,459 @@
+"""Bills that come late, prices that change, ids that come back: values worked out by hand."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.ledger_world import LedgerWorld
+
+from trainwave_exporter.ledger import Store
+from trainwave_exporter.ledger.meters import cost_before, gpu_before
+from trainwave_exporter.ledger.units import dollars, gpu_hours, milliseconds
+from trainwave_exporter.model import KnownRun
+
+MIDNIGHT = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
+"""Where October ends."""
+MINUTE = 60.0
+HOUR = 3600.0
+
+
+def cost(folder: Path, at: float, job_id: str = "j-1") -> float:
+    """Return the dollars that a job had cost by then, as far as is known now."""
+    with closing(Store.open_for_reading(folder)) as store:
+        story = store.story(job_id)
+    assert story is not None
+    return dollars(cost_before(story, milliseconds(at)))
+
+
+def gpu(folder: Path, at: float, job_id: str = "j-1") -> float:
+    """Return the GPU hours that a job had used by then."""
+    with closing(Store.open_for_reading(folder)) as store:
+        story = store.story(job_id)
+    assert story is not None
+    return gpu_hours(gpu_before(story, milliseconds(at)))
+
+
+def world_at(folder: Path, at: float) -> LedgerWorld:
+    return LedgerWorld(folder, now=at)
+
+
+# --- bills that come late ---------------------------------------------------------------------
+
+
+def test_a_job_first_seen_running_whose_bill_comes_at_the_end_is_spread_over_all_its_run(
+    tmp_path: Path,
+) -> None:
+    """$36 an hour, started 23:00, ended 01:30: $90, of which $36 are October's.
+
+    The exporter starts at 00:30; until the end the API reports a cost of zero.
+    """
+    started = MIDNIGHT - HOUR
+    world = world_at(tmp_path, MIDNIGHT + HOUR / 2)
+    described: dict[str, Any] = {
+        "hourly_cost_dollars": 36.0,
+        "started_at": started,
+        "created_at": started - 60,
+    }
+    world.open(world.job(cost_dollars=0.0, **described))
+    for _ in range(59):
+        world.now += MINUTE
+        world.see(world.job(cost_dollars=0.0, **described))
+    world.now += MINUTE
+    world.see(world.job(state="SUCCESS", cost_dollars=90.0, finished_at=world.now, **described))
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(36, abs=0.01)
+    assert cost(tmp_path, MIDNIGHT + HOUR) == pytest.approx(72, abs=0.01)
+    assert cost(tmp_path, world.now + 1) == 90
+    assert world.corrections() == (0, 0)
+
+
+def test_the_same_where_price_and_start_are_learned_a_minute_later(tmp_path: Path) -> None:
+    started = MIDNIGHT - HOUR
+    world = world_at(tmp_path, MIDNIGHT + HOUR / 2)
+    world.open(world.job(cost_dollars=0.0, hourly_cost_dollars=None, created_at=started - 60))
+    described: dict[str, Any] = {
+        "hourly_cost_dollars": 36.0,
+        "started_at": started,
+        "created_at": started - 60,
+    }
+    for _ in range(59):
+        world.now += MINUTE
+        world.see(world.job(cost_dollars=0.0, **described))
+    world.now += MINUTE
+    world.see(world.job(state="SUCCESS", cost_dollars=90.0, finished_at=world.now, **described))
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(36, abs=0.01)
+    assert world.corrections() == (0, 0)
+
+
+def test_without_a_start_the_bill_says_since_when_it_ran(tmp_path: Path) -> None:
+    """The deployed dialect: $90 at $36 an hour are two and a half hours, ended at 01:30."""
+    world = world_at(tmp_path, MIDNIGHT + HOUR / 2)
+    described: dict[str, Any] = {"hourly_cost_dollars": 36.0, "created_at": MIDNIGHT - 2 * HOUR}
+    world.open(world.job(cost_dollars=0.0, **described))
+    for _ in range(59):
+        world.now += MINUTE
+        world.see(world.job(cost_dollars=0.0, **described))
+    world.now += MINUTE
+    world.see(world.job(state="SUCCESS", cost_dollars=90.0, **described))
+    world.see(world.job(state="SUCCESS", cost_dollars=90.0, **described))
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(36, abs=0.01)
+    assert world.corrections() == (0, 0)
+
+
+@pytest.mark.parametrize("step", [10, 60])
+def test_bills_in_steps_are_spread_from_the_start_that_nobody_saw(
+    tmp_path: Path, step: int
+) -> None:
+    """Started 22:50 at $36 an hour, billed in steps, seen from 00:30 on: $42 are October's."""
+    started = MIDNIGHT - 70 * MINUTE
+    world = world_at(tmp_path, MIDNIGHT + HOUR / 2)
+    described: dict[str, Any] = {
+        "hourly_cost_dollars": 36.0,
+        "started_at": started,
+        "created_at": started - 60,
+    }
+
+    def billed() -> float:
+        minutes = (world.now - started) / MINUTE
+        return 0.6 * (minutes // step * step)
+
+    world.open(world.job(cost_dollars=billed(), **described))
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(min(42, billed()), abs=0.01)
+    for _ in range(120):
+        world.now += MINUTE
+        world.see(world.job(cost_dollars=billed(), **described))
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(42, abs=0.01)
+    assert world.corrections() == (0, 0)
+
+
+def test_a_bill_hours_after_the_end_counts_for_the_time_that_was_run(tmp_path: Path) -> None:
+    """Ran from 22:00 to 23:00 at $12 an hour; the bill comes at 03:00 the next month."""
+    started = MIDNIGHT - 2 * HOUR
+    world = world_at(tmp_path, started)
+    described: dict[str, Any] = {"hourly_cost_dollars": 12.0, "created_at": started}
+    world.open(world.job(state="LAUNCHING", cost_dollars=0.0, **described))
+    described["started_at"] = started
+    for _ in range(60):
+        world.now += MINUTE
+        world.see(world.job(cost_dollars=0.0, **described))
+    over: dict[str, Any] = {"state": "SUCCESS", "finished_at": started + HOUR, **described}
+    world.now += MINUTE
+    world.see(world.job(cost_dollars=0.0, **over))
+    world.now = MIDNIGHT + 3 * HOUR
+    world.see(world.job(cost_dollars=12.0, **over))
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(12, abs=0.01)
+    assert cost(tmp_path, started + HOUR / 2) == pytest.approx(6, abs=0.11)
+    assert world.corrections() == (0, 0)
+
+
+def test_a_job_first_seen_finished_may_be_billed_later(tmp_path: Path) -> None:
+    ended = MIDNIGHT - HOUR
+    world = world_at(tmp_path, MIDNIGHT + HOUR)
+    over: dict[str, Any] = {
+        "state": "SUCCESS",
+        "hourly_cost_dollars": 12.0,
+        "created_at": ended - 3 * HOUR,
+        "started_at": ended - 2 * HOUR,
+        "finished_at": ended,
+    }
+    world.open(world.job(cost_dollars=0.0, **over))
+    world.now += 2 * HOUR
+    world.see(world.job(cost_dollars=24.0, **over))
+    assert cost(tmp_path, MIDNIGHT) == 24
+    assert cost(tmp_path, ended - HOUR) == pytest.approx(12)
+    assert world.corrections() == (0, 0)
+
+
+# --- prices that change -----------------------------------------------------------------------
+
+
+def test_a_price_that_is_read_late_explains_what_contradicted_the_old_one(tmp_path: Path) -> None:
+    """$36 an hour until 23:58, then $72; the new price is read at 00:03. October: $34.8 + $2.4."""
+    world = world_at(tmp_path, MIDNIGHT - HOUR)
+    began, changed = world.now, MIDNIGHT - 2 * MINUTE
+
+    def billed() -> float:
+        return (36 * (min(world.now, changed) - began) + 72 * max(0, world.now - changed)) / HOUR
+
+    world.open(world.job(cost_dollars=0.0, hourly_cost_dollars=36.0, started_at=began))
+    while world.now < MIDNIGHT + 30 * MINUTE:
+        world.now += MINUTE
+        price = 36.0 if world.now < MIDNIGHT + 3 * MINUTE else 72.0
+        world.see(world.job(cost_dollars=billed(), hourly_cost_dollars=price, started_at=began))
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(37.2, abs=0.05)
+    assert cost(tmp_path, world.now + 1) == pytest.approx(73.2)
+    assert world.corrections() == (0, 0)
+
+
+def test_one_change_of_price_within_an_outage_is_solved(tmp_path: Path) -> None:
+    """Away from 20:00 to 04:00; $36 an hour became $72 at 22:00: $72 + $144 until midnight."""
+    world = world_at(tmp_path, MIDNIGHT - 4 * HOUR)
+    started = world.now - HOUR
+    world.open(world.job(cost_dollars=36.0, hourly_cost_dollars=36.0, started_at=started))
+    world.keeper.close()
+    after = world_at(tmp_path, MIDNIGHT + 4 * HOUR)
+    after.open(after.job(cost_dollars=36 + 72 + 432, hourly_cost_dollars=72.0, started_at=started))
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(36 + 72 + 144, abs=0.01)
+    assert after.corrections() == (0, 0)
+
+
+def test_a_price_that_fell_is_no_correction_either(tmp_path: Path) -> None:
+    world = world_at(tmp_path, MIDNIGHT)
+    began, changed = world.now, MIDNIGHT + 30 * MINUTE
+
+    def billed() -> float:
+        return (72 * (min(world.now, changed) - began) + 36 * max(0, world.now - changed)) / HOUR
+
+    world.open(world.job(cost_dollars=0.0, hourly_cost_dollars=72.0, started_at=began))
+    while world.now < MIDNIGHT + HOUR:
+        world.now += MINUTE
+        price = 72.0 if world.now < changed + 4 * MINUTE else 36.0
+        world.see(world.job(cost_dollars=billed(), hourly_cost_dollars=price, started_at=began))
+    assert world.corrections() == (0, 0)
+    assert cost(tmp_path, world.now + 1) == pytest.approx(54)
+
+
+def test_hourly_bills_at_a_price_that_is_read_late(tmp_path: Path) -> None:
+    """$36 in the first hour, $72 in the second, billed on the hour; the price is read at 02:01."""
+    world = world_at(tmp_path, MIDNIGHT)
+    world.open(world.job(cost_dollars=0.0, hourly_cost_dollars=36.0, started_at=MIDNIGHT))
+    for minute in range(1, 181):
+        world.now += MINUTE
+        billed = {0: 0.0, 1: 36.0, 2: 108.0, 3: 180.0}[minute // 60]
+        price = 36.0 if minute < 121 else 72.0
+        world.see(world.job(cost_dollars=billed, hourly_cost_dollars=price, started_at=MIDNIGHT))
+    assert world.corrections() == (0, 0)
+    # The price is read a minute after the bill, and explains it from then on: $1.20 at $72 an hour.
+    assert cost(tmp_path, MIDNIGHT + 1.5 * HOUR) == pytest.approx(72, abs=1.21)
+
+
+def test_growth_that_no_price_explains_is_a_correction_all_the_same(tmp_path: Path) -> None:
+    world = world_at(tmp_path, MIDNIGHT)
+    world.open(world.job(cost_dollars=10.0, hourly_cost_dollars=36.0))
+    world.now += MINUTE
+    world.see(world.job(cost_dollars=11.6, hourly_cost_dollars=36.0))
+    assert world.corrections() == (0, 0)  # it may be another price
+    seen = world.now
+    world.now += MINUTE
+    world.see(world.job(cost_dollars=12.2, hourly_cost_dollars=36.0))
+    assert world.corrections() == pytest.approx((1.0, 0))
+    with closing(Store.open_for_reading(tmp_path)) as store:
+        (correction,) = store.corrections(0, milliseconds(world.now))
+    assert (correction.job_id, correction.micro) == ("j-1", 1_000_000)
+    assert correction.at == milliseconds(seen)
+    assert correction.since == milliseconds(seen - MINUTE)
+
+
+# --- ids that come back -----------------------------------------------------------------------
+
+
+def test_a_job_that_failed_and_runs_again_is_not_billed_after_its_finish(tmp_path: Path) -> None:
+    """$36 an hour; failed at 21:00 at $36; away until it had run anew for 95 minutes, at 23:35."""
+    world = world_at(tmp_path, MIDNIGHT - 4 * HOUR)
+    started = world.now
+    first: dict[str, Any] = {
+        "hourly_cost_dollars": 36.0,
+        "created_at": started,
+        "started_at": started,
+    }
+    world.open(world.job(cost_dollars=0.0, **first))
+    world.now += HOUR
+    world.see(world.job(state="FAILED", cost_dollars=36.0, finished_at=world.now, **first))
+    world.keeper.close()
+    again = MIDNIGHT - 2 * HOUR
+    after = world_at(tmp_path, again + 95 * MINUTE)
+    second: dict[str, Any] = {**first, "started_at": again}
+    after.open(after.job(cost_dollars=36.0 + 57.0, **second))
+    after.now += MINUTE
+    after.see(after.job(cost_dollars=36.0 + 57.6, **second))
+    assert after.wasted("billed_after_finish") == 0
+    assert after.corrections() == (0, 0)
+    assert cost(tmp_path, started + HOUR / 2) == pytest.approx(18)
+    assert cost(tmp_path, again) == pytest.approx(36)
+    assert cost(tmp_path, again + HOUR) == pytest.approx(72, abs=0.01)
+    assert after.cost() == pytest.approx(93.6)
+
+
+@pytest.mark.parametrize("state", ["FAILED", "RUNNING"])
+def test_a_run_whose_cost_begins_anew_adds_up(tmp_path: Path, state: str) -> None:
+    """$36 for the first run, $18 for the first half hour of the second: $54."""
+    world = world_at(tmp_path, MIDNIGHT - 4 * HOUR)
+    started = world.now
+    first: dict[str, Any] = {
+        "hourly_cost_dollars": 36.0,
+        "created_at": started,
+        "started_at": started,
+    }
+    world.open(world.job(cost_dollars=0.0, gpu_hours=0.0, **first))
+    world.now += HOUR
+    ended: dict[str, Any] = {"finished_at": world.now} if state == "FAILED" else {}
+    world.see(world.job(state=state, cost_dollars=36.0, gpu_hours=1.0, **first, **ended))
+    again = world.now + HOUR
+    second: dict[str, Any] = {**first, "started_at": again}
+    world.now = again + HOUR / 2
+    world.see(world.job(cost_dollars=18.0, gpu_hours=0.5, **second))
+    assert world.cost() == pytest.approx(54)
+    assert world.corrections() == (0, 0)
+    assert cost(tmp_path, started + HOUR / 2) == pytest.approx(18)
+    assert cost(tmp_path, again) == pytest.approx(36)
+    assert cost(tmp_path, again + HOUR / 4) == pytest.approx(45)
+    assert gpu(tmp_path, again) == pytest.approx(1)
+    assert gpu(tmp_path, again + HOUR / 4) == pytest.approx(1.25)
+    assert world.wasted("billed_after_finish") == 0
+
+
+def test_a_run_that_was_over_before_anyone_looked_adds_up_too(tmp_path: Path) -> None:
+    world = world_at(tmp_path, MIDNIGHT - 4 * HOUR)
+    started = world.now
+    first: dict[str, Any] = {
+        "hourly_cost_dollars": 36.0,
+        "created_at": started,
+        "started_at": started,
+    }
+    world.open(world.job(cost_dollars=0.0, **first))
+    world.now += HOUR
+    world.see(world.job(state="FAILED", cost_dollars=36.0, finished_at=world.now, **first))
+    again = world.now + HOUR
+    second: dict[str, Any] = {**first, "started_at": again, "finished_at": again + HOUR / 2}
+    world.now = again + 2 * HOUR
+    world.see(world.job(state="SUCCESS", cost_dollars=18.0, **second))
+    assert world.cost() == pytest.approx(54)
+    assert cost(tmp_path, again + HOUR / 4) == pytest.approx(45)
+    assert world.wasted("billed_after_finish") == 0
+
+
+def test_a_third_run_goes_on_where_the_bill_of_the_second_began_anew(tmp_path: Path) -> None:
+    """$36, then anew $18, then $18 and $9 more: $63."""
+    world = world_at(tmp_path, MIDNIGHT - 9 * HOUR)
+    price: dict[str, Any] = {"hourly_cost_dollars": 36.0, "created_at": world.now}
+    world.open(world.job(cost_dollars=0.0, started_at=world.now, **price))
+    for reported, hours in ((36.0, 1.0), (18.0, 0.5), (27.0, 0.25)):
+        started = world.now
+        world.now += hours * HOUR
+        ended: dict[str, Any] = {"started_at": started, "finished_at": world.now}
+        world.see(world.job(state="FAILED", cost_dollars=reported, **ended, **price))
+        world.now += HOUR
+    assert world.cost() == pytest.approx(63)
+    assert world.corrections() == (0, 0)
+
+
+def test_a_job_taken_for_finished_by_mistake_goes_on_in_the_same_run(tmp_path: Path) -> None:
+    world = world_at(tmp_path, MIDNIGHT - 4 * HOUR)
+    run: dict[str, Any] = {
+        "hourly_cost_dollars": 36.0,
+        "created_at": world.now,
+        "started_at": world.now,
+    }
+    world.open(world.job(cost_dollars=0.0, **run))
+    for minute, state in ((1, "RUNNING"), (2, "SUCCESS"), (3, "RUNNING"), (4, "RUNNING")):
+        world.now += MINUTE
+        world.see(world.job(state=state, cost_dollars=0.6 * minute, **run))
+    with closing(Store.open_for_reading(tmp_path)) as store:
+        assert store.jobs(["j-1"])["j-1"].run == 0
+    assert world.cost() == pytest.approx(2.4)
+    assert world.corrections() == (0, 0)
+
+
+# --- amounts that nobody can owe --------------------------------------------------------------
+
+
+def test_one_absurd_amount_freezes_nothing(tmp_path: Path) -> None:
+    world = world_at(tmp_path, MIDNIGHT)
+    world.open(world.job(cost_dollars=10.0, created_at=MIDNIGHT - 3 * HOUR))
+    for reported in (2_147_483.0, 10.5, 10.56):
+        world.now += MINUTE
+        world.see(world.job(cost_dollars=reported, created_at=MIDNIGHT - 3 * HOUR))
+    assert world.cost() == pytest.approx(10.56)
+    assert cost(tmp_path, world.now + 1) == pytest.approx(10.56)
+
+
+def test_two_absurd_amounts_that_do_not_agree_freeze_nothing_either(tmp_path: Path) -> None:
+    world = world_at(tmp_path, MIDNIGHT)
+    world.open(world.job(cost_dollars=10.0))
+    for reported in (5_000.0, 2_147_483.0, 10.5, 10.56):
+        world.now += MINUTE
+        world.see(world.job(cost_dollars=reported))
+    assert world.cost() == pytest.approx(10.56)
+
+
+def test_what_is_reported_twice_is_believed(tmp_path: Path) -> None:
+    world = world_at(tmp_path, MIDNIGHT)
+    world.open(world.job(cost_dollars=10.0))
+    world.now += MINUTE
+    world.see(world.job(cost_dollars=500.0))
+    assert world.cost() == 10
+    world.now += MINUTE
+    world.see(world.job(cost_dollars=500.06))
+    assert world.cost() == pytest.approx(500.06)
+
+
+def test_twice_the_price_and_a_dollar_need_no_second_report() -> None:
+    """$3.60 an hour, an hour later: up to 2 × 3.60 + 1 = $8.20 more."""
+    for rise, seen in ((8.2, 18.2), (8.21, 10.0)):
+        world = LedgerWorld(now=MIDNIGHT)
+        world.open(world.job(cost_dollars=10.0))
+        world.now += HOUR
+        world.see(world.job(cost_dollars=10.0 + rise))
+        assert world.cost() == pytest.approx(seen)
+
+
+def test_without_a_price_of_its_own_the_dearest_of_any_job_counts(tmp_path: Path) -> None:
+    """Another job costs $36 an hour: up to $73 more within an hour."""
+    world = LedgerWorld(tmp_path, now=MIDNIGHT)
+    dear = world.job("j-2", hourly_cost_dollars=36.0, cost_dollars=1.0)
+    world.open(world.job(cost_dollars=10.0, hourly_cost_dollars=None, gpu_type="A100"), dear)
+    world.keeper.close()
+    for rise, seen in ((74.0, 10.0), (72.0, 82.0)):
+        world = LedgerWorld(tmp_path, now=MIDNIGHT + HOUR)
+        world.open()
+        world.see(world.job(cost_dollars=10.0 + rise, hourly_cost_dollars=None, gpu_type="A100"))
+        assert world.cost(gpu_type="A100") == pytest.approx(seen)
+        world.keeper.close()
+
+
+def test_an_absurd_first_report_waits_for_a_second(tmp_path: Path) -> None:
+    """Created an hour ago at $3.60: no more than 2 × (3.60 + 1) dollars are believed at once."""
+    world = world_at(tmp_path, MIDNIGHT)
+    world.open()
+    for reported in (2_147_483.0, 3.0, 3.06):
+        world.see(world.job(cost_dollars=reported, created_at=MIDNIGHT - HOUR))
+        world.now += MINUTE
+    world.tick(300)
+    assert world.cost() == pytest.approx(3.06)
+
+
+def test_absurd_gpu_hours_wait_likewise(tmp_path: Path) -> None:
+    world = world_at(tmp_path, MIDNIGHT)
+    world.open(world.job(gpu_hours=1.0, cost_dollars=1.0))
+    for reported in (1e6, 1.0, 1.02):
+        world.now += MINUTE
+        world.see(world.job(gpu_hours=reported, cost_dollars=1.0))
+    assert gpu(tmp_path, world.now + 1) == pytest.approx(1.02)
+
+
+def test_since_when_a_job_runs_is_read_off_its_bill_and_outlives_the_exporter(
+    tmp_path: Path,
+) -> None:
+    """$72 at $36 an hour are two hours; the price of $72 that it has later says nothing."""
+    world = world_at(tmp_path, MIDNIGHT)
+    world.open(world.job(cost_dollars=72.0, hourly_cost_dollars=36.0, created_at=MIDNIGHT - 9e4))
+    world.keeper.close()
+    after = world_at(tmp_path, MIDNIGHT + HOUR)
+    after.open()
+    assert after.keeper.known_run("j-1") == KnownRun(MIDNIGHT - 2 * HOUR, 36.0)
+    after.see(after.job(cost_dollars=144.0, hourly_cost_dollars=72.0))
+    known = after.keeper.known_run("j-1")
+    assert known is not None
+    assert known.since == MIDNIGHT - 2 * HOUR
+    after.see(after.job(state="SUCCESS", cost_dollars=144.0, hourly_cost_dollars=72.0))
+    assert after.keeper.known_run("j-1") is None
+
+
+def test_a_price_that_is_learned_later_says_since_when_a_job_runs(tmp_path: Path) -> None:
+    world = world_at(tmp_path, MIDNIGHT)
+    world.open(world.job(cost_dollars=72.0, hourly_cost_dollars=None))
+    world.see(world.job(cost_dollars=72.0, hourly_cost_dollars=36.0))
+    assert world.keeper.known_run("j-1") == KnownRun(MIDNIGHT - 2 * HOUR, 36.0)

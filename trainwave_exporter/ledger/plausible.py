@@ -1,0 +1,52 @@
+"""Amounts that nobody can owe: what no price explains waits for a second sighting.
+
+An amount may be wrong in one answer (a unit mistaken, a field mixed up) and right in the next.
+Counters cannot fall, so one such answer would stay in them for ever. A pure function.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from trainwave_exporter.ledger.curve import Origin
+from trainwave_exporter.ledger.entry import Curve, Meter, Sighting, Suspect
+from trainwave_exporter.ledger.units import HOUR, MICRO
+
+_GENEROUS: Final = 2
+"""By how much a meter may outrun its dearest price."""
+_SLACK: Final = {Meter.COST: MICRO, Meter.GPU: HOUR}
+"""A dollar, or a GPU hour."""
+
+
+def plausible(
+    meter: Meter, known: Curve | None, new: Sighting, origin: Origin, dearest: int | None
+) -> bool:
+    """Return whether a meter may show this, by the dearest price known of the job.
+
+    ``dearest``: that of any job, where this one has none. A bill may come late, for all the time
+    since the job began; where neither a price nor a begin is known there is nothing to judge by.
+    """
+    rates = [new.rate]
+    if known is not None:
+        rates += [known.anchor.rate, known.last.rate]
+    rate = max((rate for rate in rates if rate), default=0) or dearest
+    if not rate:
+        return True
+    slack = _SLACK[meter]
+    begun = origin.started or origin.created
+    since_begun = None if begun is None else rate * max(0, new.at - begun) // HOUR + slack
+    if known is None:
+        return since_begun is None or new.told <= _GENEROUS * since_begun
+    return new.told <= max(
+        known.last.told + _growth(meter, rate, new.at - known.last.at), since_begun or 0
+    )
+
+
+def confirmed(meter: Meter, suspect: Suspect, new: Sighting, dearest: int | None) -> bool:
+    """Return whether a second report bears out the first, which was too high to be believed."""
+    most = suspect.told + _growth(meter, new.rate or dearest or 0, new.at - suspect.at)
+    return suspect.told <= new.told <= most
+
+
+def _growth(meter: Meter, rate: int, time: int) -> int:
+    return _GENEROUS * rate * max(0, time) // HOUR + _SLACK[meter]

@@ -1,0 +1,93 @@
+"""Which running jobs' prices have to be read again, as their cost grows at another rate.
+
+Lists report what a job costs, and not always at which price; a price that was read once is wrong
+after it changed, and with it burn, forecasts and the value of idle time. The growth of the cost
+shows that. Bills that come in steps are compared from step to step, so that standing still says
+nothing. A price that is confirmed is not doubted again for a while, each time for longer.
+
+Times are Unix seconds, money is US dollars.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from trainwave_exporter.model import Job
+
+_SHORTEST: Final = 45.0
+"""Seconds between two reports that can be compared: costs are rounded to cents."""
+_LONGEST: Final = 600.0
+"""Seconds after which growth is compared from a later moment on, so that a change soon counts."""
+_TOLERATED: Final = 0.02
+"""By which part growth may miss the price, and by how many dollars besides."""
+_LATENCY: Final = 2.0
+"""Seconds by which an answer may be older than it seems."""
+_FIRST_PAUSE: Final = 600.0
+_LONGEST_PAUSE: Final = 6 * 3600.0
+
+
+@dataclass(slots=True)
+class _Growth:
+    """How a job's cost grows, since a moment from which on it can be compared."""
+
+    price: float
+    since: float
+    cost: float
+    still_at: float | None = None
+    """When the cost was last reported to be the same: bills come in steps."""
+    pause: float = _FIRST_PAUSE
+    trusted_until: float = 0.0
+    """Until when the price is not doubted, as it was just confirmed."""
+
+
+class PriceCheck:
+    """Compares the growth of running jobs' costs with their prices."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, _Growth] = {}
+
+    def doubts(self, job: Job) -> bool:
+        """Take in what is known of a job now, and return whether its price has to be read again."""
+        cost, price, now = job.cost_dollars, job.hourly_cost_dollars, job.confirmed_at
+        if not job.running or cost is None or price is None:
+            self.forget(job.id)
+            return False
+        known = self._jobs.get(job.id)
+        if known is None or known.price != price or cost < known.cost or now < known.since:
+            self._jobs[job.id] = _Growth(price, now, cost)
+            return False
+        if cost == known.cost:
+            known.still_at = now
+            return False
+        if now - known.since < _SHORTEST:
+            return False
+        # A step came at any time between two reports, and so did the one before it.
+        slack = 0.0 if known.still_at is None else 2 * (now - known.still_at)
+        growth, expected = cost - known.cost, price * (now - known.since) / 3600
+        tolerated = _TOLERATED * (1 + max(growth, expected)) + price * (slack + _LATENCY) / 3600
+        if abs(growth - expected) <= tolerated:
+            if now - known.since >= _LONGEST:
+                self._jobs[job.id] = _Growth(
+                    price, now, cost, pause=known.pause, trusted_until=known.trusted_until
+                )
+            return False
+        return now >= known.trusted_until
+
+    def confirmed(self, job: Job) -> None:
+        """Note that the job's details were read, and its price is what it is known to be."""
+        known = self._jobs.get(job.id)
+        if known is None or job.cost_dollars is None:
+            return
+        now = job.confirmed_at
+        self._jobs[job.id] = _Growth(
+            known.price,
+            now,
+            job.cost_dollars,
+            pause=min(2 * known.pause, _LONGEST_PAUSE),
+            trusted_until=now + known.pause,
+        )
+
+    def forget(self, job_id: str) -> None:
+        """Forget a job, known or not."""
+        self._jobs.pop(job_id, None)
