@@ -193,6 +193,17 @@ def test_what_was_not_written_for_minutes_is_not_known(tmp_path: Path) -> None:
     assert world.unknown("budget") == set()
 
 
+def test_a_period_of_which_the_detail_was_dropped_is_not_known() -> None:
+    world = new_world(budget(), budget(name="month", period=Period.MONTH))
+    world.open(world.job(created_at=NOON - HOUR, cost_dollars=3.6))
+    store = world.keeper._store
+    assert store is not None
+    store.prune(round(MIDNIGHT * 1000))
+    look(world)
+    assert world.unknown("budget", "all") == set()
+    assert world.unknown("budget", "month") == {"history_incomplete"}
+
+
 def seen_by(world: LedgerWorld, **accounts: str) -> None:
     """Have accounts report a project each."""
     world.directory(

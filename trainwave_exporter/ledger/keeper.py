@@ -26,16 +26,14 @@ from trainwave_exporter.ledger.terms import Terms
 from trainwave_exporter.ledger.units import DAY, HOUR, dollars, milliseconds, seconds
 from trainwave_exporter.model import (
     AccountStatus,
-    BudgetStatus,
     Burn,
     Change,
     Corrections,
-    Funds,
     Idleness,
     KnownRun,
     Organization,
     Project,
-    UnknownFigure,
+    Record,
 )
 
 OUTLOOK: Final = milliseconds(10)
@@ -101,6 +99,8 @@ class Keeper:
         self._outlook = Outlook(terms, self._counted)
         self._live = Live()
         self._showcase = Showcase()
+        self._figures: set[tuple[type[Record], str]] = set()
+        """The records of budgets and credit that are shown."""
         self._reckoned_at = 0
         self._tidied_at: int | None = None
 
@@ -137,7 +137,6 @@ class Keeper:
         self._outlook.retune(terms)
         if self._book is not None:
             self._book.retune(terms.accounts, terms.rules)
-        self._showcase.retain(BudgetStatus, {budget.name for budget in terms.budgets})
         self._reckoned_at = 0
 
     def open(self) -> None:
@@ -283,7 +282,7 @@ class Keeper:
         found = self._outlook.figures(self._store, self._book, self._live, now)
         for record in found:
             self._showcase.show(record)
-        for kind in (BudgetStatus, Funds, UnknownFigure):
-            if kind is not BudgetStatus or self._store is not None:
-                keys = {record.key for record in found if isinstance(record, kind)}
-                self._showcase.retain(kind, keys)
+        shown: set[tuple[type[Record], str]] = {(type(record), record.key) for record in found}
+        for kind, key in self._figures - shown:
+            self._showcase.hide(kind, key)
+        self._figures = shown

@@ -198,6 +198,7 @@ class Outlook:
             for each in unmatched
         ]
         runners, opening = live.runners(), book.unopened
+        detailed_since = store.pruned_before or 0
         for budget in self._terms.budgets:
             accounts = self._accounts_of(budget)
             if ready and (covers_nothing(budget, names) or not lost.isdisjoint(accounts)):
@@ -205,6 +206,8 @@ class Outlook:
                 found.append(figure)
                 continue
             reasons = [*self._unread(accounts, opening), *self._unwritten(accounts, now)]
+            if self._budgets.begin_of(budget, now) < detailed_since:
+                reasons.append("history_incomplete")
             doubts = Doubts(reasons)
             status, unknown = self._budgets.status(
                 budget, store, runners, self._projects, doubts, now

@@ -65,6 +65,10 @@ class BudgetTracker:
             self._spends.clear()  # to be read anew as a whole
             raise
 
+    def begin_of(self, budget: Budget, now: int) -> int:
+        """Return when the current period of a budget began, milliseconds."""
+        return span_of(budget.period, budget.zone, now).begin
+
     def wanted(self, now: int) -> Wanted:
         """Return what the details of finished jobs are wanted for: all periods, and this month."""
         spans = {b.name: span_of(b.period, b.zone, now) for b in self._budgets}
