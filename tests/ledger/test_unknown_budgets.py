@@ -11,7 +11,7 @@ import pytest
 from ledger.store_rig import locked
 from support.ledger_world import LedgerWorld
 
-from trainwave_exporter.ledger import Budget, Period, StoreError, Watched
+from trainwave_exporter.ledger import Budget, Period, StoreError, Terms, Watched
 from trainwave_exporter.ledger.keeper import OUTLOOK, Sightings
 from trainwave_exporter.ledger.store import Undescribed
 from trainwave_exporter.model import AccountStatus, BudgetStatus, Project
@@ -202,6 +202,28 @@ def test_a_period_of_which_the_detail_was_dropped_is_not_known() -> None:
     look(world)
     assert world.unknown("budget", "all") == set()
     assert world.unknown("budget", "month") == {"history_incomplete"}
+
+
+def test_what_is_seen_while_the_ledger_can_only_be_read_is_not_known(tmp_path: Path) -> None:
+    before = new_world(folder=tmp_path)
+    before.open(before.job(created_at=NOON - HOUR, cost_dollars=3.6))
+    before.keeper.close()
+    world = LedgerWorld(tmp_path, budgets=(budget(),), now=NOON + HOUR)
+    with locked(tmp_path), pytest.raises(StoreError, match="it can be read only"):
+        world.open(world.job(created_at=NOON - HOUR, cost_dollars=7.2))
+    assert bounds(world) == (3.6, None)
+    assert world.unknown("budget") == {"ledger_catching_up"}
+
+
+def test_other_budgets_take_the_place_of_those_that_are_dropped() -> None:
+    world = new_world(budget(name="old"))
+    world.open(world.job(created_at=NOON - HOUR, cost_dollars=3.6))
+    terms = Terms(budgets=(budget(name="new", limit_dollars=2.0),), accounts={"a": Watched()})
+    world.keeper.retune(terms)
+    world.tick(1)
+    shown = world.one(BudgetStatus)
+    assert (shown.name, shown.spent_dollars) == ("new", pytest.approx(3.6, abs=0.01))
+    assert shown.exhausted_at == pytest.approx(NOON - HOUR + 2000, abs=60)
 
 
 def seen_by(world: LedgerWorld, **accounts: str) -> None:
