@@ -12,7 +12,6 @@ from trainwave_exporter.ledger.funds import (
     falls,
     is_suspect,
     kept,
-    settled,
     without_outliers,
 )
 from trainwave_exporter.ledger.store import Balance
@@ -44,12 +43,43 @@ def test_balances_of_a_day_are_kept_and_the_last_one_before_that_can_be_compared
     assert kept(known, newest) == [known[1], known[3], newest]
 
 
-def test_a_balance_between_the_two_sightings_of_a_correction_is_not_settled() -> None:
-    known = balances(*[(9, 0)] * 5)
-    correction = Correction("j-1", at=3 * HOUR, since=1 * HOUR, micro=-20)
-    assert settled(known, [correction]) == [known[0], known[1], known[4]]
-    unbilled = Balance("o-1", 9 * HOUR, 1)
-    assert settled([*known, unbilled], []) == known
+@pytest.mark.parametrize(
+    ("since", "seen", "expected"),
+    [
+        (-2, -1, (0, 0)),
+        (-2, 1, (-20, 0)),
+        (1, 3, (0, 0)),
+        (-2, 9, (0, 20)),
+        (1, 9, (0, 20)),
+        (5, 9, (0, 0)),
+        (-2, 0, (0, 0)),
+        (4, 9, (0, 0)),
+    ],
+    ids=[
+        "before both",
+        "perhaps in the first already",
+        "between both",
+        "perhaps between both",
+        "perhaps in the last already",
+        "after both",
+        "seen with the first",
+        "not before the last",
+    ],
+)
+def test_a_refund_may_be_in_a_balance_that_lies_between_its_sightings(
+    since: int, seen: int, expected: tuple[int, int]
+) -> None:
+    """20 are taken back at some hour between; the balances are of the hours 0 and 4.
+
+    What is billed includes it from the hour on at which it is seen.
+    """
+    billed = [50 - 20 * (seen <= hour) for hour in (0, 4)]
+    fall = billed[1] - billed[0]
+    first = Balance("o-1", 0, 100, (billed[0], billed[0]))
+    last = Balance("o-1", 4 * HOUR, 100 - fall, (billed[1], billed[1]))
+    refund = Correction("j-1", at=seen * HOUR, since=since * HOUR, micro=-20)
+    found = compared(first, last, [refund])
+    assert (found.lower, found.upper) == expected
 
 
 def test_a_rise_ends_a_stretch_because_money_was_paid_in() -> None:
@@ -81,6 +111,7 @@ def test_a_difference_beyond_the_error_is_what_it_is_at_the_least() -> None:
 
 def test_without_two_balances_there_is_nothing_to_compare() -> None:
     assert difference(balances((5, 0))) is None
+    assert difference([*balances((5, 0)), Balance("o-1", HOUR, 4)]) is None
     assert difference([]) is None
 
 

@@ -222,7 +222,8 @@ def test_other_budgets_take_the_place_of_those_that_are_dropped() -> None:
     world.keeper.retune(terms)
     world.tick(1)
     shown = world.one(BudgetStatus)
-    assert (shown.name, shown.spent_dollars) == ("new", pytest.approx(3.6, abs=0.01))
+    assert shown.name == "new"
+    assert shown.spent_dollars == pytest.approx(3.6, abs=0.01)
     assert shown.exhausted_at == pytest.approx(NOON - HOUR + 2000, abs=60)
 
 

@@ -184,7 +184,7 @@ class Credit:
                 continue
             lasts = None if further else lasts_until(balances[-1].micro, own, now)
             own_corrections = [each for each, payer in paying if payer == organization_id]
-            compared = funds.difference(funds.settled(balances, own_corrections))
+            compared = funds.difference(balances, own_corrections)
             fund = Funds(
                 organization_id=organization_id,
                 exhausted_at=None if lasts is None else seconds(lasts),

@@ -32,41 +32,47 @@ def kept(balances: Sequence[Balance], newest: Balance) -> list[Balance]:
     return [*outside[-1:], *inside, newest]
 
 
-def settled(balances: Iterable[Balance], corrections: Iterable[Correction]) -> list[Balance]:
-    """Return the balances at which both sides are known to include the same.
+def difference(balances: Iterable[Balance], corrections: Sequence[Correction] = ()) -> int | None:
+    """Return by how many micro-dollars the credit fell at the least beyond what was billed.
 
-    A correction was made at an unknown time since its job was last seen; whether a balance of that
-    time includes it cannot be told.
+    ``balances``: those of one organization, in order of time; ``corrections``: those of its jobs.
+    None while there is nothing to compare.
     """
-    unsettled = [(correction.since, correction.at) for correction in corrections]
-    return [
-        balance
-        for balance in balances
-        if balance.billed is not None
-        and not any(since < balance.at <= at for since, at in unsettled)
+    settled = [balance for balance in balances if balance.billed is not None]
+    stretches = [
+        compared(*stretch, corrections) for stretch in falls(without_outliers(settled, corrections))
     ]
+    if not stretches:
+        return None
+    return Bounds(sum(s.lower for s in stretches), sum(s.upper for s in stretches)).nearest(0)
 
 
-def without_outliers(balances: Sequence[Balance]) -> list[Balance]:
+def without_outliers(
+    balances: Sequence[Balance], corrections: Sequence[Correction] = ()
+) -> list[Balance]:
     """Return settled balances without those that were reported once and taken back.
 
     Such a one lies above or below both its neighbours, and these fit each other better.
     """
     found = list(balances[:1])
     for balance, after in pairwise(balances[1:]):
-        if not _is_outlier(found[-1], balance, after):
+        if not _is_outlier(found[-1], balance, after, corrections):
             found.append(balance)
     return found + list(balances[1:][-1:])
 
 
-def _is_outlier(before: Balance, balance: Balance, after: Balance) -> bool:
+def _is_outlier(
+    before: Balance, balance: Balance, after: Balance, corrections: Sequence[Correction]
+) -> bool:
+    def distance(first: Balance, last: Balance) -> int:
+        return abs(compared(first, last, corrections).nearest(0))
+
     if before.micro < balance.micro:
-        extreme = after.micro <= before.micro
-        odd = _distance(compared(balance, after))
+        extreme, odd = after.micro <= before.micro, distance(balance, after)
     else:
         extreme = balance.micro < before.micro and balance.micro < after.micro
-        odd = _distance(compared(before, balance))
-    return extreme and _distance(compared(before, after)) < odd
+        odd = distance(before, balance)
+    return extreme and distance(before, after) < odd
 
 
 def falls(balances: Sequence[Balance]) -> Iterator[tuple[Balance, Balance]]:
@@ -86,24 +92,27 @@ def falls(balances: Sequence[Balance]) -> Iterator[tuple[Balance, Balance]]:
         yield first, balances[-1]
 
 
-def compared(first: Balance, last: Balance) -> Bounds:
-    """Return within which bounds the credit fell beyond what was billed between two balances."""
+def compared(first: Balance, last: Balance, corrections: Iterable[Correction] = ()) -> Bounds:
+    """Return within which bounds the credit fell beyond what was billed between two balances.
+
+    A correction was made at an unknown time since its job was last seen; a balance of that time
+    includes it or not. What is seen at the very moment of a balance is in both.
+    """
     assert first.billed is not None and last.billed is not None  # noqa: S101, PT018 - settled
     fall = first.micro - last.micro
-    return Bounds(
-        fall - (last.billed[1] - first.billed[0]), fall - (last.billed[0] - first.billed[1])
-    )
+    lower = fall - (last.billed[1] - first.billed[0])
+    upper = fall - (last.billed[0] - first.billed[1])
+    for correction in corrections:
+        in_first, in_last = (_is_doubtful(correction, each) for each in (first, last))
+        if in_first or in_last:
+            # Seen after the last, it may be in the last already; seen before, in the first.
+            more = -correction.micro if in_last else correction.micro
+            lower, upper = lower + min(0, more), upper + max(0, more)
+    return Bounds(lower, upper)
 
 
-def difference(balances: Sequence[Balance]) -> int | None:
-    """Return by how many micro-dollars the credit fell at the least beyond what was billed.
-
-    ``balances`` are `settled`. None while there is nothing to compare.
-    """
-    stretches = [compared(*stretch) for stretch in falls(without_outliers(balances))]
-    if not stretches:
-        return None
-    return Bounds(sum(s.lower for s in stretches), sum(s.upper for s in stretches)).nearest(0)
+def _is_doubtful(correction: Correction, balance: Balance) -> bool:
+    return correction.since < balance.at < correction.at
 
 
 def is_suspect(before: Balance, balance: Balance, burn: int, billed: int) -> bool:
@@ -115,7 +124,3 @@ def is_suspect(before: Balance, balance: Balance, burn: int, billed: int) -> boo
         return False
     explained = 2 * burn * (balance.at - before.at) // HOUR + MICRO
     return before.micro - balance.micro > explained + max(0, billed - before.billed[0])
-
-
-def _distance(bounds: Bounds) -> int:
-    return abs(bounds.nearest(0))
