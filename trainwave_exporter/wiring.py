@@ -27,6 +27,8 @@ def policy(settings: Settings) -> Policy:
         directory_staleness=fleet.staleness + 2 * settings.polling.directory_interval,
         listed_at_least_every=2 * settings.polling.sweep_interval,
         vanish_after_sweeps=fleet.vanish_after_sweeps,
+        idle_threshold=settings.waste.idle_threshold,
+        reading_gap=settings.waste.reading_gap,
     )
 
 

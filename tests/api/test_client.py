@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from random import Random
 from typing import Any
 
@@ -223,6 +225,33 @@ async def test_readings_use_the_units_of_the_operator_and_the_defaults_for_the_r
     assert memory is not None
     assert gpu_memory is not None
     assert (memory.points, gpu_memory.points) == ((Point(1e6),), (Point(1e9),))
+
+
+@pytest.mark.parametrize(
+    ("ahead", "age"),
+    [
+        (3600, 90),
+        (-3600, 90),
+        (3, 87),  # no more than an answer may be on its way: the clocks are taken for the same
+    ],
+)
+async def test_timestamps_are_read_by_the_clock_that_the_date_header_shows(
+    make_client: MakeClient, ahead: int, age: int
+) -> None:
+    """A point that the API took 90 s ago, by its own clock."""
+    date = datetime(2026, 11, 30, 12, tzinfo=UTC)
+    ours = date.timestamp() - ahead
+    point = {"timestamp": date.timestamp() - 90, "value": 40}
+    metrics = {"gpu_utilization": point}
+    page = {"success": True, "data": {"results": [BARE_JOB | {"metrics": metrics}]}}
+    told = answers(point, page, Date=format_datetime(date, usegmt=True))
+    async with serving(told) as server:
+        client = make_client(server.url, clock=lambda: ours)
+        reading = await client.get_metric("j-1", Metric.GPU_UTILIZATION)
+        listed = (await client.list_jobs()).items[0].readings.gpu_utilization
+    assert reading is not None
+    assert listed is not None
+    assert (ours - reading.at, ours - listed.at) == (age, age)
 
 
 async def test_a_metric_that_cannot_be_read_is_told_by_reason(

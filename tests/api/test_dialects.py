@@ -449,3 +449,41 @@ def test_no_damage_makes_a_job_that_makes_no_sense(
     for words in (job.id, job.state, job.name, job.owner, job.gpu_type, job.project_id, job.rid):
         (words or "").encode()
     assert "@" not in (job.owner or "")
+
+
+@pytest.mark.parametrize("sentinel", [-1, -1.0, "-1", 2**31 - 1, 2**64 - 1, "N/A", "NaN"])
+@pytest.mark.parametrize(
+    ("name", "field", "subject", "reason"),
+    [
+        ("gpus", "gpus", "job", "bad_gpus"),
+        ("gpu_hours", "gpu_hours", "job", "bad_gpu_hours"),
+        ("total_cost", "cost_dollars", "cost", "bad_total_cost"),
+        ("cost_per_hour", "hourly_cost_dollars", "cost", "bad_cost_per_hour"),
+        ("memory_gb", "memory_limit_bytes", "job", "bad_memory_gb"),
+        ("gpu_memory_mb", "gpu_memory_limit_bytes", "job", "bad_gpu_memory_mb"),
+        ("cpu_cores", "cpu_cores", "job", "bad_cpu_cores"),
+    ],
+)
+def test_a_sentinel_is_no_value_and_is_counted(
+    name: str, field: str, subject: str, reason: str, sentinel: Any
+) -> None:
+    job, notes = read_with_notes(JOB | STRING_PROJECT | {name: sentinel})
+    assert job is not None
+    assert getattr(job, field) is None
+    assert notes == [Unreadable(account="research", subject=subject, reason=reason)]
+
+
+@pytest.mark.parametrize(
+    ("name", "subject"), [("gpu_utilization", "gpu_utilization"), ("memory_usage", "memory")]
+)
+@pytest.mark.parametrize(
+    ("sentinel", "reason"),
+    [(-1, "out_of_range"), ("N/A", "not_a_number"), ([-1, -1], "out_of_range")],
+)
+def test_a_sentinel_among_the_metrics_of_a_job_is_no_reading_and_is_counted(
+    name: str, subject: str, sentinel: Any, reason: str
+) -> None:
+    job, notes = read_with_notes(JOB | STRING_PROJECT | {"metrics": {name: sentinel}})
+    assert job is not None
+    assert job.readings == NO_READINGS
+    assert notes == [Unreadable(account="research", subject=subject, reason=reason)]

@@ -16,6 +16,7 @@ from trainwave_exporter.api.fields import (
     amount,
     balance,
     gigabytes,
+    gpu_count,
     identifier,
     megabytes,
     moment,
@@ -75,6 +76,21 @@ def test_what_is_no_finite_number_is_not_read_as_one(told: Any) -> None:
 def test_negative_and_absurd_amounts_are_unreadable(told: Any) -> None:
     with pytest.raises(Misread):
         amount(told)
+
+
+@pytest.mark.parametrize("bits", [31, 32, 63, 64])
+def test_the_largest_number_of_a_machine_is_no_amount(bits: int) -> None:
+    for convert in (amount, balance, size, megabytes, gigabytes):
+        with pytest.raises(Misread, match="out_of_range"):
+            convert(2**bits - 1)
+    assert amount(2**31 - 2) == 2**31 - 2
+
+
+@pytest.mark.parametrize("value", [-1, 10_001, 65_535, 1e14, True, "many"])
+def test_no_job_has_so_many_gpus(value: Any) -> None:
+    with pytest.raises(Misread):
+        gpu_count(value)
+    assert [gpu_count(n) for n in (0, 0.5, 8, "8", 10_000)] == [0, 0.5, 8, 8, 10_000]
 
 
 def test_only_a_balance_may_be_below_zero() -> None:

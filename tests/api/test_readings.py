@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainwave_exporter.api.readings import DEFAULT_UNITS, Found, read_reading
-from trainwave_exporter.model import Metric, Point, Quantity, Unit
+from trainwave_exporter.model import Metric, Point, Quantity, Reading, Unit
 
 NOW = 1_711_011_700.0
 TS = 1_711_011_600
@@ -201,7 +201,17 @@ def test_a_time_in_the_future_is_taken_for_the_time_of_receipt() -> None:
             "unknown_shape",
         ),
         (-1, "out_of_range"),
+        (-1.0, "out_of_range"),
+        ("-1", "out_of_range"),
         (1e19, "out_of_range"),
+        (2**31 - 1, "out_of_range"),
+        (2**32 - 1, "out_of_range"),
+        (2**63 - 1, "out_of_range"),
+        (2**64 - 1, "out_of_range"),
+        ("N/A", "not_a_number"),
+        ("NaN", "not_a_number"),
+        ([-1, -1], "out_of_range"),
+        ({"rx": -1, "tx": -1}, "out_of_range"),
         (list(range(2_000)), "too_many_points"),
     ],
 )
@@ -251,10 +261,48 @@ def test_units_turn_into_base_units(
 
 
 @pytest.mark.parametrize(
-    ("unit", "told"), [(Unit.PERCENT, 350), (Unit.RATIO, 95.2), (Unit.RATIO, -1)]
+    ("unit", "told"),
+    [
+        *[(Unit.PERCENT, told) for told in (-1, -0.51, 100.51, 101, 255, 350, 65_535)],
+        *[(Unit.RATIO, told) for told in (-1, -0.0051, 1.0051, 1.01, 95.2)],
+        *[(unit, -1) for unit in Unit],
+        *[(unit, -0.01) for unit in Unit if unit not in {Unit.PERCENT, Unit.RATIO}],
+    ],
 )
-def test_a_ratio_beyond_rounding_is_out_of_range(unit: Unit, told: float) -> None:
+def test_what_is_farther_than_half_a_percent_from_a_range_is_out_of_it(
+    unit: Unit, told: float
+) -> None:
     assert found(told, unit=unit) == Found(None, ("out_of_range",))
+    assert found([told, None], unit=unit) == Found(None, ("out_of_range",))
+
+
+@pytest.mark.parametrize(
+    ("unit", "told", "ratio"),
+    [
+        (Unit.PERCENT, -0.5, 0),
+        (Unit.PERCENT, 100.5, 1),
+        (Unit.RATIO, -0.005, 0),
+        (Unit.RATIO, 1.005, 1),
+    ],
+)
+def test_what_is_within_half_a_percent_of_a_range_is_rounded(
+    unit: Unit, told: float, ratio: float
+) -> None:
+    assert found(told, unit=unit) == Found(Reading(Quantity.RATIO, ratio, NOW), ())
+
+
+def test_a_device_with_a_sentinel_is_unknown_and_not_idle() -> None:
+    result = found({"0": 93, "1": -1, "2": 255, "3": None}, Unit.PERCENT)
+    assert result.problems == ("out_of_range",)
+    assert result.reading is not None
+    assert result.reading.points == (Point(0.93, "0"),)
+
+
+@pytest.mark.parametrize("skew", [-7200.0, 7200.0])
+def test_timestamps_of_a_clock_that_is_wrong_are_set_right(skew: float) -> None:
+    reading = read_reading([NOW + skew - 60, 5], Unit.BYTES, NOW, skew).reading
+    assert reading is not None
+    assert reading.at == NOW - 60
 
 
 def test_every_unit_and_every_metric_is_provided_for() -> None:

@@ -35,6 +35,7 @@ CONTRACT = {
     "trainwave_job_expires_timestamp_seconds": (GAUGE, JOB, "seconds"),
     "trainwave_job_readings_timestamp_seconds": (GAUGE, f"{JOB} metric", "seconds"),
     "trainwave_job_idle_since_timestamp_seconds": (GAUGE, JOB, "seconds"),
+    "trainwave_job_waste_dollars": (GAUGE, f"{JOB} reason", "dollars"),
     "trainwave_job_idle_gpu_hours": (GAUGE, JOB, "hours"),
     "trainwave_jobs": (GAUGE, "project_id state", ""),
     "trainwave_job_state_transitions_total": (COUNTER, "project_id from_state to_state", ""),

@@ -193,9 +193,22 @@ FLEET: tuple[Record, ...] = (
     Funds(organization_id="o-new", exhausted_at=None, difference_dollars=None),
     UnknownFigure(figure="budget", name="spare", reason="history_incomplete"),
     UnknownFigure(figure="scope", name="budgets[x].projects: y", reason="scope_matches_nothing"),
-    Idleness(job_id="j-train", idle_since=None, gpu_hours=1.5),
+    Idleness(
+        job_id="j-train",
+        idle_since=None,
+        gpu_hours=1.5,
+        waste_dollars={Waste.STUCK_LAUNCHING: 2.25, Waste.GPU_IDLE: 6.0},
+    ),
     Idleness(job_id="j-odd", idle_since=NOON - 1_800, gpu_hours=0.5),
-    *[Idleness(job_id=job.id, idle_since=None, gpu_hours=0.125) for job in FINISHED],
+    *[
+        Idleness(
+            job_id=job.id,
+            idle_since=None,
+            gpu_hours=0.125,
+            waste_dollars={Waste.BILLED_AFTER_FINISH: 0.5, Waste.GPU_IDLE: 0.25},
+        )
+        for job in FINISHED
+    ],
 )
 FACTS: tuple[Fact, ...] = (
     Exchange(account="vision", endpoint="jobs", outcome="ok", seconds=0.2),

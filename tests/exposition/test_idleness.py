@@ -18,10 +18,11 @@ from support.metrics import (
     series_of,
 )
 
-from trainwave_exporter.model import Change, Idleness, Job
+from trainwave_exporter.model import Change, Idleness, Job, Waste
 
 SINCE = "trainwave_job_idle_since_timestamp_seconds"
 HOURS = "trainwave_job_idle_gpu_hours"
+WASTE = "trainwave_job_waste_dollars"
 IDLE = "trainwave_job_idle_"
 
 
@@ -105,6 +106,42 @@ def test_a_job_that_changes_its_project_takes_its_idleness_along() -> None:
     exposition.apply(appeared(make_job(), idleness()))
     exposition.apply(changed(make_job(), make_job(project_id="p-2")))
     assert series_of(exposition, HOURS) == {f'{HOURS}{{project_id="p-2",job_id="j-1"}}': "0.5"}
+
+
+def test_waste_is_told_by_reason_and_only_where_there_is_any() -> None:
+    exposition = make_exposition()
+    wasteful = Idleness(
+        job_id="j-1",
+        idle_since=None,
+        gpu_hours=None,
+        waste_dollars={Waste.STUCK_LAUNCHING: 9.0, Waste.GPU_IDLE: 11.4},
+    )
+    exposition.apply(appeared(make_job(), wasteful))
+    assert series_of(exposition, WASTE) == {
+        f'{WASTE}{{{IDENTITY},reason="stuck_launching"}}': "9",
+        f'{WASTE}{{{IDENTITY},reason="gpu_idle"}}': "11.4",
+    }
+    assert series_of(exposition, HOURS) == {}
+
+
+def test_the_waste_of_jobs_without_a_place_is_summed_up_by_reason() -> None:
+    exposition = make_exposition(max_jobs=1)
+    jobs = [make_job(id=f"j-{n}") for n in range(1, 4)]
+    wasteful = [
+        Idleness(
+            job_id=job.id,
+            idle_since=None,
+            gpu_hours=1.0,
+            waste_dollars={Waste.GPU_IDLE: 2.5, Waste.BILLED_AFTER_FINISH: 0.5},
+        )
+        for job in jobs
+    ]
+    exposition.apply(appeared(*jobs, *wasteful))
+    other = f'{WASTE}{{project_id="p-1",job_id="other",reason='
+    folded = {
+        key: value for key, value in series_of(exposition, WASTE).items() if key.startswith(other)
+    }
+    assert folded == {f'{other}"gpu_idle"}}': "5", f'{other}"billed_after_finish"}}': "1"}
 
 
 def test_idleness_alone_does_not_count_as_a_job() -> None:
@@ -200,7 +237,7 @@ def test_whatever_happens_idle_gpu_hours_are_those_of_the_jobs_shown(
         assert since == {}
         for project in ("p-1", "p-2"):
             folded = [
-                idle[job.id].gpu_hours
+                idle[job.id].gpu_hours or 0.0
                 for job in known.values()
                 if job.project_id == project and job.id in idle.keys() - placed
             ]

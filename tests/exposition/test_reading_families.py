@@ -64,6 +64,18 @@ class TestAReadingInRatios:
         assert series_of_reading(name, reading, **known) == {}
 
 
+@pytest.mark.parametrize("quantity", Quantity)
+@pytest.mark.parametrize("name", METRICS)
+def test_a_reading_without_a_value_shows_its_time_alone(name: str, quantity: Quantity) -> None:
+    reading = Reading(quantity, (), 1234.0)
+    known = {"gpus": 2.0, "memory_limit_bytes": GIB, "gpu_memory_limit_bytes": GIB}
+    assert series_of_reading(name, reading, **known) == {}
+    job = make_job(readings=Readings(**{METRICS[name]: reading}))
+    times = "trainwave_job_readings_timestamp_seconds"
+    series = f'{times}{{{IDENTITY},metric="{METRICS[name]}"}}'
+    assert series_of_record(job, times)[series] == "1234"
+
+
 def test_utilization_in_bytes_makes_no_sense_and_gives_no_series() -> None:
     reading = make_reading(BYTES, Point(1.0))
     assert series_of_reading("cpu_utilization_ratio", reading) == {}

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec.structs import replace
-from support.fleet_world import World
+from support.fleet_world import START, World
 
 from trainwave_exporter.fleet import JobMissing, JobsSeen, SweepEnded
 from trainwave_exporter.fleet.memory import MEMORY_SECONDS
@@ -34,6 +34,7 @@ from trainwave_exporter.model import (
     ProjectTally,
     Quantity,
     Readings,
+    Unreadable,
 )
 
 # Jobs come, change and go
@@ -548,6 +549,10 @@ def test_projects_lend_their_names_to_jobs_before_and_after(world: World) -> Non
 # Readings
 
 
+def unreadable(metric: Metric, reason: str) -> Unreadable:
+    return Unreadable(account="a", subject=metric.value, reason=reason)
+
+
 def test_a_reading_belongs_to_its_job(world: World) -> None:
     world.see(world.job())
     world.read("j-1", 0.5)
@@ -585,11 +590,45 @@ def test_a_reading_is_dropped_when_it_was_not_confirmed_for_too_long(world: Worl
     assert [metric for metric, _ in world.shown().readings.items()] == [Metric.CPU]
 
 
-def test_an_api_clock_that_lags_does_not_cost_a_reading(world: World) -> None:
+@pytest.mark.parametrize("metric", Metric)
+def test_a_reading_that_was_too_old_when_it_came_shows_its_time_and_no_value(
+    world: World, metric: Metric
+) -> None:
+    """A point that is served again and again, hours after it was taken."""
     world.see(world.job())
-    world.read("j-1", 0.5, at=world.now - 7200)
-    world.tick(10)
-    assert world.points() == (Point(0.5),)
+    taken = world.now - 7200
+    for _ in range(3):
+        world.read("j-1", 0.5, at=taken, metric=metric)
+        world.tick(60)
+        reading = world.shown().readings.get(metric)
+        assert reading is not None
+        assert (reading.points, reading.at) == ((), taken)
+    assert world.facts.count(unreadable(metric, "stale")) == 3
+    world.read("j-1", 0.5, metric=metric)
+    current = world.shown().readings.get(metric)
+    assert current is not None
+    assert current.points == (Point(0.5),)
+
+
+def test_a_reading_turns_stale_when_the_same_point_is_served_for_too_long(world: World) -> None:
+    """With devices, too: nothing to say replaces what was said of each of them."""
+    world.see(world.job(gpus=2.0))
+    taken = world.now
+    for age in (0, 150, 300):
+        world.now = taken + age
+        world.read("j-1", Point(0.0, "0"), Point(0.0, "1"), at=taken)
+        assert len(world.points()) == 2
+    world.now = taken + 301
+    world.read("j-1", Point(0.0, "0"), Point(0.0, "1"), at=taken)
+    assert world.points() == ()
+
+
+def test_a_stale_answer_of_the_endpoint_does_not_replace_what_a_list_says_now(
+    world: World,
+) -> None:
+    world.see(world.job(readings=Readings(gpu_utilization=world.reading(0.9))))
+    world.read("j-1", 0.0, at=world.now - 7200)
+    assert world.points() == (Point(0.9),)
 
 
 def test_an_api_clock_that_is_ahead_does_not_freeze_a_reading(world: World) -> None:
@@ -598,6 +637,70 @@ def test_an_api_clock_that_is_ahead_does_not_freeze_a_reading(world: World) -> N
     world.now += 301
     world.read("j-1", 0.9, at=world.now)
     assert world.points() == (Point(0.9),)
+
+
+@pytest.mark.parametrize(("listed", "measured"), [(0.0, 0.9), (0.9, 0.0)])
+def test_a_list_and_an_endpoint_that_contradict_each_other_again_and_again_are_not_believed(
+    world: World, listed: float, measured: float
+) -> None:
+    """A list every 30 s, the endpoint every 60 s: from the second list on nothing is shown."""
+    shown = []
+    for second in range(0, 300, 30):
+        reading = world.reading(listed)
+        world.see(world.job(gpus=8.0, readings=Readings(gpu_utilization=reading)))
+        world.now += 5
+        if second % 60 == 30:
+            world.read("j-1", measured)
+        shown.append(world.points())
+        world.now += 25
+    assert shown == [(Point(listed),)] * 2 + [()] * 8
+    confirmed = world.shown().readings.gpu_utilization
+    assert confirmed is not None
+    assert confirmed.at == START + 275  # when the endpoint was last read
+    contradicting = unreadable(Metric.GPU_UTILIZATION, "contradicting")
+    # Counted since the endpoint repeated it at 95 s: 6 lists and 4 answers of the endpoint.
+    assert world.facts.count(contradicting) == 10
+
+
+def test_a_change_is_shown_as_soon_as_the_other_source_confirms_it(world: World) -> None:
+    def list_says(value: float) -> tuple[Point, ...]:
+        world.now += 30
+        reading = Readings(gpu_utilization=world.reading(value))
+        world.see(world.job(gpus=8.0, readings=reading))
+        return world.points()
+
+    assert list_says(0.9) == (Point(0.9),)
+    world.read("j-1", 0.9)
+    assert list_says(0.0) == (Point(0.9),)
+    assert list_says(0.0) == (Point(0.9),)
+    world.now += 1
+    world.read("j-1", 0.0)
+    assert world.points() == (Point(0.0),)
+    assert list_says(0.0) == (Point(0.0),)
+    assert not any(isinstance(fact, Unreadable) for fact in world.facts)
+
+
+def test_where_the_endpoint_is_not_read_any_more_the_list_alone_counts(world: World) -> None:
+    world.see(world.job(gpus=8.0))
+    world.read("j-1", 0.9)
+    shown = []
+    for _ in range(11):
+        world.now += 30
+        reading = Readings(gpu_utilization=world.reading(0.0))
+        world.see(world.job(gpus=8.0, readings=reading))
+        shown.append(world.points())
+    assert shown == [(Point(0.9),)] * 10 + [(Point(0.0),)]
+
+
+def test_a_job_that_is_over_takes_its_contradictions_along(world: World) -> None:
+    world.see(world.job(readings=Readings(gpu_utilization=world.reading(0.0))))
+    world.now += 1
+    world.read("j-1", 0.9)
+    world.see(world.job(state="ERROR"))
+    world.see(world.job())
+    world.now += 30
+    world.see(world.job(readings=Readings(gpu_utilization=world.reading(0.0))))
+    assert world.points() == (Point(0.0),)
 
 
 def test_readings_of_another_account_are_not_mixed_in(worlds: Callable[..., World]) -> None:

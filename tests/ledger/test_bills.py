@@ -445,9 +445,8 @@ def test_since_when_a_job_runs_is_read_off_its_bill_and_outlives_the_exporter(
     after.open()
     assert after.keeper.known_run("j-1") == KnownRun(MIDNIGHT - 2 * HOUR, 36.0)
     after.see(after.job(cost_dollars=144.0, hourly_cost_dollars=72.0))
-    known = after.keeper.known_run("j-1")
-    assert known is not None
-    assert known.since == MIDNIGHT - 2 * HOUR
+    # With the price of then, so that the fleet knows that it changed.
+    assert after.keeper.known_run("j-1") == KnownRun(MIDNIGHT - 2 * HOUR, 36.0)
     after.see(after.job(state="SUCCESS", cost_dollars=144.0, hourly_cost_dollars=72.0))
     assert after.keeper.known_run("j-1") is None
 

@@ -32,6 +32,7 @@ from trainwave_exporter.ledger import (
 from trainwave_exporter.ledger.book import Seen
 from trainwave_exporter.ledger.ledger import LAST_WORD_SECONDS, RETRY_SECONDS, SUMMARY_SECONDS
 from trainwave_exporter.model import (
+    NO_READINGS,
     AccountStatus,
     Appeared,
     Bygone,
@@ -131,6 +132,10 @@ async def test_much_is_published_in_parts_and_others_have_their_turn_in_between(
     [
         ({"readings": Readings(cpu=Reading(Quantity.RATIO, 0.7, START + 5))}, 0),
         ({"readings": Readings(gpu_utilization=Reading(Quantity.RATIO, 0.7, START + 5))}, 1),
+        ({"readings": Readings(memory=Reading(Quantity.BYTES, 9e9, START + 5))}, 1),
+        ({"readings": Readings(memory=Reading(Quantity.BYTES, 7e9, START + 5))}, 0),
+        ({"readings": Readings(gpu_memory=Reading(Quantity.BYTES, 1.0, START + 5))}, 1),
+        ({"readings": NO_READINGS}, 0),
         ({"cost_dollars": 2.5}, 1),
         ({"confirmed_at": START + 5}, 1),
         ({"state": "SUCCESS"}, 1),
@@ -142,7 +147,8 @@ async def test_only_what_says_something_of_money_or_gpu_time_is_looked_at(
 ) -> None:
     desk = Desk()
     await desk.ledger.open()
-    before = job(cost_dollars=2.0)
+    memory = Reading(Quantity.BYTES, 8e9, START)
+    before = job(cost_dollars=2.0, readings=Readings(memory=memory))
     desk.see(COUNTED, before)
     await desk.ledger.run()
     runs = len(desk.runs)

@@ -80,7 +80,20 @@ jobs = st.builds(
     cost=curves,
     gpu=curves,
     totals=totals,
-    judgement=st.builds(Judgement, maybe, numbers, maybe, numbers, numbers),
+    judgement=st.builds(
+        Judgement,
+        maybe,
+        numbers,
+        maybe,
+        *[numbers] * 4,
+        st.sampled_from(["", '{"0":0}']),
+        maybe,
+        numbers,
+        numbers,
+        maybe,
+        maybe,
+        st.none() | st.builds(IdleInterval, *[numbers] * 4),
+    ),
     series=st.none() | labels,
 )
 

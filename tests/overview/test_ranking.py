@@ -20,6 +20,7 @@ from trainwave_exporter.model import (
     Departure,
     Idleness,
     Job,
+    Waste,
 )
 from trainwave_exporter.overview.ranking import Ranking, wasted_dollars
 
@@ -29,7 +30,9 @@ def running(job_id: str, price: float | None = 1.0) -> Job:
 
 
 def idle(job_id: str, gpu_hours: float, since: float | None = 1000.0) -> Idleness:
-    return Idleness(job_id=job_id, idle_since=since, gpu_hours=gpu_hours)
+    """Return how idle a job is whose GPU hours cost a dollar each."""
+    waste = {Waste.GPU_IDLE: gpu_hours}
+    return Idleness(job_id=job_id, idle_since=since, gpu_hours=gpu_hours, waste_dollars=waste)
 
 
 def ranking(changes: Iterable[Change]) -> Ranking:
@@ -107,11 +110,18 @@ def test_a_job_that_another_account_tells_of_is_counted_there() -> None:
     assert (made.running[before.account], made.running["other"]) == (0, 1)
 
 
-def test_waste_is_the_idle_hours_at_the_price_of_a_gpu() -> None:
-    assert wasted_dollars(running("a", 8.0), idle("a", 3.0)) == 12.0
-    assert wasted_dollars(running("a", None), idle("a", 3.0)) is None
-    assert wasted_dollars(replace(running("a"), gpus=0.0), idle("a", 3.0)) is None
-    assert wasted_dollars(running("a"), None) is None
+def test_waste_is_what_the_ledger_says_that_idle_gpus_cost() -> None:
+    assert wasted_dollars(idle("a", 3.0)) == 3.0
+    assert wasted_dollars(Idleness(job_id="a", idle_since=None, gpu_hours=3.0)) is None
+    assert wasted_dollars(None) is None
+
+
+def test_a_job_that_wasted_nothing_idle_stands_by_its_price() -> None:
+    stuck = Idleness(
+        job_id="a", idle_since=None, gpu_hours=None, waste_dollars={Waste.STUCK_LAUNCHING: 50.0}
+    )
+    made = ranking([Appeared(running("a", 1.0)), Appeared(running("b", 2.0)), Appeared(stuck)])
+    assert ids(made) == ["b", "a"]
 
 
 @given(
@@ -160,8 +170,8 @@ def test_the_order_is_that_of_a_fresh_ranking_after_any_history(
 
 def _weight(found: Job, idleness: Idleness | None) -> tuple[bool, bool, float]:
     idle_now = idleness is not None and idleness.idle_since is not None
-    was_idle = idleness is not None and idleness.gpu_hours > 0
-    wasted = wasted_dollars(found, idleness) or 0.0
+    was_idle = idleness is not None and bool(idleness.gpu_hours)
+    wasted = wasted_dollars(idleness) or 0.0
     price = found.hourly_cost_dollars or 0.0
     return idle_now, idle_now or was_idle, wasted if idle_now or was_idle else price
 

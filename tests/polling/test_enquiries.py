@@ -96,7 +96,7 @@ def test_finished_jobs_are_asked_for_once_the_one_that_waits_longest_first() -> 
     asked = []
     while question := enquiries.finished(NOW):
         asked.append(question.job_id)
-        enquiries.begin(question)
+        enquiries.begin(question, NOW)
         enquiries.answered(question, "SUCCESS")
     assert asked == ["j-2", "j-1"]
 
@@ -125,7 +125,7 @@ def test_nothing_is_asked_twice_at_the_same_time() -> None:
     questions = [*enquiries.live(NOW, 80.0), *filter(None, [enquiries.finished(NOW)])]
     assert {question.job_id for question in questions} == {"j-1", "j-2", "j-3", "j-4"}
     for question in questions:
-        enquiries.begin(question)
+        enquiries.begin(question, NOW)
     assert wanted(enquiries) == []
     assert enquiries.finished(NOW) is None
     for question in questions:
@@ -138,7 +138,7 @@ def test_what_failed_rests_for_longer_and_longer() -> None:
     (question,) = enquiries.live(NOW, 80.0)
     now = NOW
     for pause in (60.0, 120.0, 240.0, 480.0, LONGEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS):
-        enquiries.begin(question)
+        enquiries.begin(question, NOW)
         enquiries.failed(question, now)
         assert wanted(enquiries, now + pause - 1) == []
         now += pause
@@ -149,7 +149,7 @@ def test_what_left_is_forgotten() -> None:
     enquiries = new_enquiries(job(name=None), job("j-2", confirmed_at=NOW - 40))
     (missing, new) = enquiries.live(NOW, 80.0)
     for question in (missing, new):
-        enquiries.begin(question)
+        enquiries.begin(question, NOW)
         enquiries.gone(question.job_id)
         enquiries.failed(question, NOW)
         enquiries.answered(question, "RUNNING")

@@ -46,6 +46,15 @@ def test_half_the_growth_is_doubted_within_a_minute() -> None:
     assert followed(10, 10.6, 11.2, 11.5) == [False, False, False, True]
 
 
+def test_readings_that_come_between_two_reports_do_not_pass_for_a_bill_in_steps() -> None:
+    """They bring the job as it was last reported."""
+    check = PriceCheck()
+    for minute, cost in enumerate((10.0, 10.6, 11.2)):
+        for _ in range(3):
+            assert not doubts(check, minute, cost)
+    assert doubts(check, 3, 12.4)
+
+
 def test_reports_every_thirty_seconds_are_compared_over_a_minute() -> None:
     assert followed(10, 10.6, 11.2, every=0.5) == [False, False, True]
 
@@ -91,7 +100,7 @@ def test_another_price_is_believed_from_the_moment_it_is_reported() -> None:
 
 
 def test_a_price_that_is_confirmed_is_left_alone_for_longer_each_time() -> None:
-    """Billed by something that is not the price; asked for after 10, 20, 40, … minutes."""
+    """Billed by something that is not the price; asked for after 2, 4, 8, 16, 32, 60, … minutes."""
     check = PriceCheck()
     asked = []
     for minute in range(1000):
@@ -101,8 +110,20 @@ def test_a_price_that_is_confirmed_is_left_alone_for_longer_each_time() -> None:
             at = NOW + minute * MINUTE
             check.confirmed(job(cost_dollars=cost, hourly_cost_dollars=PRICE, confirmed_at=at))
     gaps = [b - a for a, b in pairwise(asked)]
-    assert gaps[:4] == [10, 20, 40, 80]
-    assert max(gaps) <= 360
+    assert gaps[:7] == [2, 4, 8, 16, 32, 60, 60]
+
+
+def test_a_contradiction_that_ended_delays_no_later_one() -> None:
+    """Three wrong looks are confirmed, then the price is right for an hour, then it doubles."""
+    check = PriceCheck()
+    cost, asked = 10.0, []
+    for minute in range(200):
+        cost += 1.2 if minute < 35 or minute >= 100 else 0.6
+        if doubts(check, minute, cost):
+            asked.append(minute)
+            at = NOW + minute * MINUTE
+            check.confirmed(job(cost_dollars=cost, hourly_cost_dollars=PRICE, confirmed_at=at))
+    assert next(minute for minute in asked if minute >= 100) <= 102
 
 
 def test_a_doubted_price_is_asked_for_once_and_its_answer_settles_it() -> None:
@@ -122,10 +143,29 @@ def test_a_doubted_price_is_asked_for_once_and_its_answer_settles_it() -> None:
     see(2, 11.8)
     question = Question("j-1")
     assert wanted(2) == [question]
-    enquiries.begin(question)
+    enquiries.begin(question, NOW + 2 * MINUTE)
     assert wanted(2) == []
     enquiries.answered(question, "RUNNING")
     see(3, 13.0)
     assert wanted(3) == []
     enquiries.gone("j-1")
     assert wanted(20) == []
+
+
+def test_prices_take_no_more_than_a_tenth_of_the_requests() -> None:
+    """Of 80 a minute, eight: one every seven and a half seconds, the dearest first."""
+    enquiries = Enquiries(pause=60.0, state_interval=30.0)
+    prices = {"j-1": 30.0, "j-2": 60.0}
+    for minutes in (0, 1):
+        at = NOW + minutes * MINUTE
+        for job_id, price in prices.items():
+            cost = 10 + 3 * minutes
+            enquiries.seen(
+                job(job_id, cost_dollars=cost, hourly_cost_dollars=price, confirmed_at=at)
+            )
+        enquiries.listed(at, set(prices), at)
+    now = NOW + MINUTE
+    assert enquiries.live(now, 80.0) == [Question("j-2")]
+    enquiries.begin(Question("j-2"), now)
+    assert enquiries.live(now + 7.4, 80.0) == []
+    assert enquiries.live(now + 7.5, 80.0) == [Question("j-1")]

@@ -23,7 +23,6 @@ Json = Any
 Query = dict[str, str]
 Dialect = Literal["documented", "deployed"]
 LIMIT = 1000  # requests per key and minute
-SAMPLED_AT = 1711627200  # 2024-03-28T12:00:00Z, the newest point of every metric that has a time
 ERRORS = {
     400: {"code": "invalid_request", "message": "The request makes no sense"},
     401: {"code": "invalid_api_key", "message": "The provided API key is invalid or expired"},
@@ -205,12 +204,12 @@ class Documented:
 
     def sample(self, metric: str, values: Mapping[str, float]) -> Json:
         # Choice: units are those of the job's own metrics, percent and gigabytes; I/O is in bytes
-        total = values.get("", 0.0)
+        total, at = values.get("", 0.0), int(time.time()) // 60 * 60  # a point every minute
         shapes: dict[str, Json] = {
             "cpu": _in(0.01, total),
             "gpu_utilization": {device: _in(0.01, ratio) for device, ratio in values.items()},
-            "memory": {"timestamp": _iso(SAMPLED_AT), "value": _in(1e9, total)},
-            "gpu_memory": [[SAMPLED_AT - 60, 0.25], [SAMPLED_AT, _in(1e9, total)]],
+            "memory": {"timestamp": _iso(at), "value": _in(1e9, total)},
+            "gpu_memory": [[at - 60, 0.25], [at, _in(1e9, total)]],
         }
         return shapes.get(metric, values)
 

@@ -69,6 +69,8 @@ _LONGEST_PAUSE: Final = 5.0
 _LONGEST_BLOCK: Final = 60.0
 """Seconds of a block that a request waits for. Who waits longer in silence looks well."""
 _MOST_HOPS: Final = 2
+_SKEW_NOISE: Final = 5.0
+"""Seconds by which the API's clock may seem to differ because an answer was on its way."""
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 log = structlog.get_logger()
@@ -127,6 +129,7 @@ class Client:
             clock=clock,
             transport=transport or new_transport(network or NetworkSettings(), self._base),
         )
+        self._skew = 0.0
         self._dialect: Dialect | None = None
         self._dialects_met: set[Dialect] = set()
 
@@ -206,7 +209,8 @@ class Client:
 
         def read(answer: Answer) -> Reading | None:
             data = open_answer(answer, self._credential.tidy).data
-            found = read_reading(data, self._units[metric], answer.received_at)
+            unit = self._units[metric]
+            found = read_reading(data, unit, answer.received_at, self._skew)
             for problem in found.problems:
                 self._observe(
                     Unreadable(account=self._account, subject=metric.value, reason=problem)
@@ -305,6 +309,9 @@ class Client:
         with self._noting_block():
             self._budget.learn(told, now)
         if told.skew is not None:
+            # `Date` is in whole seconds: what is closer than that must not move timestamps about.
+            if abs(told.skew - self._skew) > _SKEW_NOISE:
+                self._skew = told.skew
             self._observe(ClockSkew(self._account, told.skew))
 
     @contextmanager
@@ -334,6 +341,7 @@ class Client:
             received_at=answer.received_at,
             cost_unit=self._cost_unit,
             inline_units=self._inline_units,
+            skew=self._skew,
         )
 
     def _recognize(self, dialect: Dialect) -> None:

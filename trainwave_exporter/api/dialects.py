@@ -21,6 +21,7 @@ from trainwave_exporter.api.fields import (
     balance,
     first,
     gigabytes,
+    gpu_count,
     identifier,
     megabytes,
     moment,
@@ -62,6 +63,8 @@ class Context(Struct, frozen=True, kw_only=True):
     received_at: float
     cost_unit: CostUnit
     inline_units: Mapping[Metric, Unit]
+    skew: float = 0.0
+    """Seconds that the API's clock is ahead of ours."""
 
 
 def read_job(raw: object, context: Context, notes: list[Fact]) -> Job | None:
@@ -93,7 +96,7 @@ def read_job(raw: object, context: Context, notes: list[Fact]) -> Job | None:
         owner=fields.get("owner", _username),
         # What is allocated (the offer) goes before what was asked for (the configuration).
         gpu_type=first(word, (fields, "gpu_type"), (offer, "gpu_type"), (config, "gpu_type")),
-        gpus=first(amount, (fields, "gpus"), (offer, "gpus"), (config, "gpus")),
+        gpus=first(gpu_count, (fields, "gpus"), (offer, "gpus"), (config, "gpus")),
         cpu_cores=first(size, (fields, "cpu_cores"), (offer, "cpus"), (config, "cpus")),
         memory_limit_bytes=fields.get("memory_gb", gigabytes)
         or first(megabytes, (offer, "memory_mb"), (config, "memory_mb")),
@@ -222,7 +225,7 @@ def _inline_readings(metrics: Fields, context: Context) -> Readings:
         value = metrics.raw.get(name)
         if value is not None:
             unit = context.inline_units[metric]
-            found = read_reading(value, unit, context.received_at)
+            found = read_reading(value, unit, context.received_at, context.skew)
             for problem in found.problems:
                 metrics.about(metric.value).complain(problem)
             if found.reading:

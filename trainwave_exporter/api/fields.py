@@ -21,6 +21,11 @@ T = TypeVar("T")
 ABSURD = 1e15
 """No amount, size or count of a job comes near it."""
 
+MOST_GPUS = 10_000
+"""No job has more GPUs; 65,535 is how some services report "unknown"."""
+
+_SENTINELS = frozenset(float(2**bits - 1) for bits in (31, 32, 63, 64))
+"""The largest numbers that integers of a machine hold: how some services report "unknown"."""
 _DECIMAL = re.compile(r"\s*[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,3})?\s*", re.ASCII)
 _EARLIEST, _LATEST = 1_000_000_000.0, 4_102_444_800.0  # 2001-09-09 and 2100-01-01
 _NOT_SEGMENTS = frozenset({".", ".."})
@@ -84,9 +89,16 @@ def number(value: object) -> float:
     return told
 
 
+def reported(value: float) -> float:
+    """Return a number unless it stands for "unknown"."""
+    if value in _SENTINELS:
+        raise Misread("out_of_range")
+    return value
+
+
 def balance(value: object) -> float:
     """Return an amount that may be below zero."""
-    told = number(value)
+    told = reported(number(value))
     if abs(told) >= ABSURD:
         raise Misread("out_of_range")
     return told
@@ -96,6 +108,14 @@ def amount(value: object) -> float:
     """Return an amount, count or size."""
     told = balance(value)
     if told < 0:
+        raise Misread("out_of_range")
+    return told
+
+
+def gpu_count(value: object) -> float:
+    """Return how many GPUs a job has."""
+    told = amount(value)
+    if told > MOST_GPUS:
         raise Misread("out_of_range")
     return told
 

@@ -16,8 +16,11 @@ depth of combination:
 * ``{"rx": …, "tx": …}`` and ``{"read": …, "write": …}``: by direction.
 
 ``null`` in a list or object is a value that is not there. A device whose value is no number, or
-out of range, does not spoil the others; a shape that is not understood, or that tells the same
-place twice, spoils all.
+out of range, is unknown and does not spoil the others; a shape that is not understood, or that
+tells the same place twice, spoils all.
+
+Out of range are sentinels, too: -1 in any unit, the largest whole numbers of 31, 32, 63 and 64
+bits, and shares below -0.5 % or above 100.5 %; what is nearer to 0 and 100 % is rounded to them.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from trainwave_exporter.api.fields import Misread, identifier, moment, number
+from trainwave_exporter.api.fields import Misread, identifier, moment, number, reported
 from trainwave_exporter.model import Metric, Point, Quantity, Reading, Unit
 
 DEFAULT_UNITS: Final[Mapping[Metric, Unit]] = MappingProxyType(
@@ -76,7 +79,7 @@ _DIRECTIONS = {
 _DEVICE = re.compile(
     r"(?:(?:gpu|cuda|device|card|eth|disk)[-_: ]?)?[0-9]{1,4}|GPU-[0-9a-f-]{36}", re.IGNORECASE
 )
-_ROUNDING = 0.01
+_LEAST_RATIO, _MOST_RATIO = -0.005, 1.005
 _MOST_BYTES = 1e18
 _MOST_POINTS = 1_024
 _DEEPEST = 6
@@ -91,10 +94,11 @@ class Found(Struct, frozen=True):
     sorted, each once."""
 
 
-def read_reading(data: object, unit: Unit, received_at: float) -> Found:
+def read_reading(data: object, unit: Unit, received_at: float, skew: float = 0.0) -> Found:
     """Read an answer's data in ``unit``.
 
-    The reading's time is the newest the answer tells, though never later than its receipt.
+    The reading's time is the newest timestamp in the answer, by our clock: the API's is ``skew``
+    seconds ahead of it. It is never later than the time of receipt.
     """
     search = _Search()
     search.visit(data, _Place())
@@ -102,7 +106,7 @@ def read_reading(data: object, unit: Unit, received_at: float) -> Found:
     points: dict[tuple[str | None, str | None], Point] = {}
     for value, place in search.found:
         try:
-            base = _bounded(value * factor / divisor, quantity)
+            base = _bounded(reported(value) * factor / divisor, quantity)
         except Misread as misread:
             search.problems.add(misread.reason)
             continue
@@ -116,14 +120,15 @@ def read_reading(data: object, unit: Unit, received_at: float) -> Found:
         search.problems = {"empty"}
     if not points or search.problems & {"too_many_points", "unknown_shape"}:
         return Found(None, tuple(sorted(search.problems)))
-    at = max((place.at for _, place in search.found if place.at is not None), default=received_at)
+    times = [place.at - skew for _, place in search.found if place.at is not None]
+    at = max(times, default=received_at)
     reading = Reading.of(quantity, points.values(), min(at, received_at))
     return Found(reading, tuple(sorted(search.problems)))
 
 
 def _bounded(value: float, quantity: Quantity) -> float:
     if quantity is Quantity.RATIO:
-        if not -_ROUNDING <= value <= 1 + _ROUNDING:
+        if not _LEAST_RATIO <= value <= _MOST_RATIO:
             raise Misread("out_of_range")
         return min(max(value, 0.0), 1.0)
     if not 0 <= value <= _MOST_BYTES:

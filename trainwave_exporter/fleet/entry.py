@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
+from trainwave_exporter.fleet.agreement import Agreement
 from trainwave_exporter.model import Job, Metric
 
 
@@ -23,6 +24,10 @@ class Policy(Struct, frozen=True, kw_only=True):
     vanish_after_sweeps: int
     """A job leaves after it was missing from this many complete sweeps in a row; that the API
     knows no such job counts as much as a sweep."""
+    idle_threshold: float = 0.05
+    """The utilization below which a GPU is idle."""
+    reading_gap: float = 300.0
+    """Two readings that are farther apart are not of the same time."""
 
 
 @dataclass(slots=True)
@@ -47,6 +52,8 @@ class Entry:
     leaves_at: float | None = None
     received_at: dict[Metric, float] = field(default_factory=dict)
     """When each reading came, by our clock."""
+    agreement: Agreement | None = None
+    """Of its GPU utilization's two sources; None: neither was read."""
     queue_counted: bool = False
     run_counted: bool = False
 

@@ -24,6 +24,7 @@ from msgspec.structs import replace
 
 from trainwave_exporter.fleet import lifecycle
 from trainwave_exporter.fleet.accounts import Accounts
+from trainwave_exporter.fleet.agreement import Source
 from trainwave_exporter.fleet.directory import Directory
 from trainwave_exporter.fleet.entry import Entry, Policy
 from trainwave_exporter.fleet.memory import outdated
@@ -89,7 +90,7 @@ class Fleet:
         self._published: dict[str, ProjectTally] = {}
         self._retention = Retention()
         self._witness = Witness(self._tallies, observe, now)
-        self._reception = Reception(now)
+        self._reception = Reception(now, observe)
 
     # What is known
 
@@ -318,11 +319,13 @@ class Fleet:
         if entry is None or not entry.shown or entry.job.account != seen.account:
             return
         told = Readings(**{seen.metric: seen.reading})
-        readings = self._readings(entry, entry.job, told, now)
+        readings = self._readings(entry, entry.job, told, now, Source.ENDPOINT)
         yield from self._update(entry, replace(entry.job, readings=readings))
 
-    def _readings(self, entry: Entry, job: Job, told: Readings, now: float) -> Readings:
-        return self._reception.take_in(entry, job, told, now, self._policy.staleness)
+    def _readings(
+        self, entry: Entry, job: Job, told: Readings, now: float, source: Source = Source.JOB
+    ) -> Readings:
+        return self._reception.take_in(entry, job, told, now, self._policy, source)
 
     # Leaving
 

@@ -46,6 +46,7 @@ def merge_readings(known: Readings, told: Readings, overdue: Container[Metric]) 
 
     A job's list entry gives one number where the metric's own endpoint tells devices apart. The
     number does not replace the richer reading, or the series would flap between two sets of labels.
+    A reading without a value (it is too old) replaces any that is not newer.
     ``overdue`` names the metrics whose known reading came so long ago that any other replaces it,
     whatever its timestamp (the API's clock may be wrong) and however poor.
     """
@@ -60,7 +61,8 @@ def merge_readings(known: Readings, told: Readings, overdue: Container[Metric]) 
 
 
 def _yields(told: Reading, known: Reading) -> bool:
-    return told.at < known.at or (_tells_devices(known) and not _tells_devices(told))
+    poorer = bool(told.points) and _tells_devices(known) and not _tells_devices(told)
+    return told.at < known.at or poorer
 
 
 def _with_rates(known: Reading, told: Reading) -> Reading:

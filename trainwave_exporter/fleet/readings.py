@@ -1,6 +1,7 @@
-"""Which readings of a job are shown, and for how long: all that goes by when each of them came.
+"""Which readings of a job are shown, and for how long.
 
-By our clock, for the API's own timestamps may lag behind or be ahead for ever.
+How long is by our clock, as each of them came. What is too old by its own timestamp as it comes, or
+is contradicted by another source, says nothing of now: its time is shown, and no value.
 """
 
 from __future__ import annotations
@@ -10,25 +11,35 @@ from collections.abc import Iterator, Mapping
 from msgspec.structs import replace
 
 from trainwave_exporter.fleet.ages import ReadingAges
-from trainwave_exporter.fleet.entry import Entry
+from trainwave_exporter.fleet.agreement import Agreement, Outcome, Source
+from trainwave_exporter.fleet.entry import Entry, Policy
 from trainwave_exporter.fleet.merge import merge_readings
-from trainwave_exporter.model import NO_READINGS, Job, Readings
+from trainwave_exporter.model import (
+    NO_READINGS,
+    FactListener,
+    Job,
+    Metric,
+    Reading,
+    Readings,
+    Unreadable,
+)
 
 
 class Reception:
     """Takes readings in, and drops them when they are too old. Times are Unix seconds."""
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, observe: FactListener) -> None:
         self._ages = ReadingAges()
         self._latest = now
+        self._observe = observe
 
     def take_in(
-        self, entry: Entry, job: Job, told: Readings, now: float, staleness: float
+        self, entry: Entry, job: Job, told: Readings, now: float, policy: Policy, source: Source
     ) -> Readings:
         """Return the readings of a job, known so far as ``entry``, after these came.
 
-        One that came more than ``staleness`` seconds ago gives way to any other. A job that is over
-        has none.
+        One that came more than the policy's staleness ago gives way to any other. A job that is
+        over has none.
         """
         if job.finished:
             self.drop(entry)
@@ -36,18 +47,54 @@ class Reception:
         known = entry.job.readings
         if not told:
             return known
-        bound = now - staleness
+        told = self._current(job, told, now - policy.staleness)
+        outcome = self._weighed(entry, job, told, policy, source)
+        if outcome is not Outcome.TAKEN:
+            told = replace(told, gpu_utilization=None)
+        bound = now - policy.staleness
         overdue = {metric for metric, received in entry.received_at.items() if received <= bound}
         readings = merge_readings(known, told, overdue)
+        if outcome in {Outcome.DOUBTED, Outcome.CONTRADICTED}:
+            readings = replace(readings, gpu_utilization=_doubted(entry))
         for metric, reading in readings.items():
             if reading is not known.get(metric):
                 entry.received_at[metric] = now
         self._note_age(entry, job.account)
         return readings
 
+    def _current(self, job: Job, told: Readings, bound: float) -> Readings:
+        """Return the readings, without the values of those taken before ``bound``."""
+        stale = {metric: reading for metric, reading in told.items() if reading.at < bound}
+        for metric in stale:
+            self._count(job, metric, "stale")
+        return replace(told, **{m: Reading(r.quantity, (), r.at) for m, r in stale.items()})
+
+    def _weighed(
+        self, entry: Entry, job: Job, told: Readings, policy: Policy, source: Source
+    ) -> Outcome:
+        reading = told.gpu_utilization
+        if reading is None:
+            return Outcome.TAKEN
+        if entry.agreement is None:
+            entry.agreement = Agreement()
+        outcome = entry.agreement.weigh(
+            source,
+            reading,
+            job.gpus,
+            threshold=policy.idle_threshold,
+            gap=policy.reading_gap,
+        )
+        if outcome is Outcome.CONTRADICTED:
+            self._count(job, Metric.GPU_UTILIZATION, "contradicting")
+        return outcome
+
+    def _count(self, job: Job, metric: Metric, reason: str) -> None:
+        self._observe(Unreadable(account=job.account, subject=metric.value, reason=reason))
+
     def drop(self, entry: Entry) -> None:
         """Forget that a job had readings."""
         entry.received_at.clear()
+        entry.agreement = None
         self._ages.forget(entry.job.account, entry.job.id)
 
     def take_expired(
@@ -85,3 +132,13 @@ class Reception:
         """Have a job looked at when the oldest of its readings, if it has any, may be too old."""
         if entry.received_at:
             self._ages.put(account, entry.job.id, min(entry.received_at.values()))
+
+
+def _doubted(entry: Entry) -> Reading | None:
+    """Return a reading without a value, as new as what the endpoint says."""
+    known = entry.job.readings.gpu_utilization
+    endpoint = None if entry.agreement is None else entry.agreement.endpoint
+    if endpoint is None:
+        return known
+    at = endpoint.at if known is None else max(known.at, endpoint.at)
+    return Reading(endpoint.quantity, (), at)

@@ -13,9 +13,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger.entry import JobEntry, Labels, SeriesEntry, Totals
-from trainwave_exporter.ledger.observe import abandoned, observe
+from trainwave_exporter.ledger.idleness import abandoned
+from trainwave_exporter.ledger.observe import observe
 from trainwave_exporter.ledger.rules import Rules
-from trainwave_exporter.ledger.store import Batch, State
+from trainwave_exporter.ledger.store import Batch, Idled, State, Used
 from trainwave_exporter.ledger.units import microdollars, milliseconds
 from trainwave_exporter.model import Job
 
@@ -157,6 +158,8 @@ class Book:
             jobs=tuple(jobs.values()),
             points=tuple(point for outcome in outcomes for point in outcome.points),
             dropped=tuple(drop for outcome in outcomes for drop in outcome.dropped),
+            idled=tuple(Idled(o.entry.id, interval) for o in outcomes for interval in o.idled),
+            used=tuple(Used(o.entry.id, bucket) for o in outcomes for bucket in o.used),
             series=self._opened_series(count.series, jobs, opened, now),
             corrections=(up, down) if (up, down) != self.corrections else None,
             corrected=corrected,

@@ -205,9 +205,9 @@ def _grown(curve: Curve, new: Sighting, origin: Origin) -> Step:
         repriced = _repriced(curve, new)
         if repriced is not None:
             curve = repriced
-        elif new.told == last.told and not new.over and new.at - last.at <= PRICE_PATIENCE:
-            return Step(curve)
     unexplained, behind = _unexplained(curve, new)
+    if curve.pending and new.told == last.told and not new.over and _patient(curve, new, behind):
+        return Step(replace(curve, last=new, behind=behind))
     if unexplained and _one_change(anchor, new):
         return Step(Curve(anchor, new))
     if unexplained and new.told > last.told and _may_wait(curve, new, unexplained):
@@ -236,6 +236,12 @@ def _repriced(curve: Curve, new: Sighting) -> Curve | None:
         return None
     last = replace(curve.last, rate=new.rate)
     return Curve(curve.anchor, last, curve.behind) if _one_change(curve.anchor, last) else None
+
+
+def _patient(curve: Curve, new: Sighting, behind: int) -> bool:
+    """Return whether a meter that stands still may go on waiting for another price."""
+    rates = _rates(curve.last, new)
+    return rates is not None and behind * HOUR < rates[0] * PRICE_PATIENCE
 
 
 def _may_wait(curve: Curve, new: Sighting, unexplained: int) -> bool:

@@ -155,7 +155,7 @@ class Judgement(Struct, frozen=True, gc=False):
     read_at: int | None = None
     """When the last reading was taken; None: there was none, or the job is over."""
     idle_millionths: int = 0
-    """The part of its GPUs that did nothing by that reading."""
+    """The part of its GPUs that was known to do nothing by that reading."""
     idle_since: int | None = None
     """Since when none of its GPUs did anything."""
     owed_idle: int = 0
@@ -167,6 +167,22 @@ class Judgement(Struct, frozen=True, gc=False):
     They become waste as the bill comes."""
     unpriced_idle: int = 0
     """GPU milliseconds idle whose price is not known yet."""
+    use: str = ""
+    """How each GPU was used by the last reading (`gpu_use.encoded`)."""
+    unbilled: int | None = None
+    """Micro-dollars that its running time was worth and that no bill covers yet; negative, and no
+    more than an hour's worth, where more was billed; None: its price is not known."""
+    unbilled_launching: int = 0
+    """Likewise of the time before it ran. Whether that is billed at all shows with the bill."""
+    overbilled: int = 0
+    """Micro-dollars steadily billed beyond its price, at most an hour's worth: if its price changed
+    without notice, that says since when."""
+    earlier_price: int | None = None
+    """Its price before the last change, micro-dollars an hour; None: it never changed."""
+    price_since: int | None = None
+    """When that was."""
+    interval: IdleInterval | None = None
+    """The last idle interval, which the next idle time may go on with."""
 
 
 class Peaks(Struct, frozen=True, gc=False):

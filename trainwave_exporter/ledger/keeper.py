@@ -119,7 +119,9 @@ class Keeper:
         entry = None if self._book is None else self._book.entry(job_id)
         if entry is None or entry.over or entry.running_since is None:
             return None
-        rate = None if entry.cost is None else entry.cost.last.rate
+        rate = entry.judgement.earlier_price
+        if rate is None and entry.cost is not None:
+            rate = entry.cost.last.rate
         return KnownRun(seconds(entry.running_since), None if rate is None else dollars(rate))
 
     @property

@@ -8,30 +8,29 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trainwave_exporter.ledger import curve, runs, waste
-from trainwave_exporter.ledger.curve import FINISH_GRACE, Origin
+from trainwave_exporter.ledger import curve, idleness, runs
+from trainwave_exporter.ledger.curve import Origin
 from trainwave_exporter.ledger.entry import (
     Correction,
     Curve,
+    IdleInterval,
     JobEntry,
-    Judgement,
     Labels,
     Life,
     Meter,
     Sighting,
     Suspect,
-    Totals,
+    UtilizationBucket,
 )
+from trainwave_exporter.ledger.peaks import rose
 from trainwave_exporter.ledger.plausible import confirmed, plausible
 from trainwave_exporter.ledger.rules import Rules
 from trainwave_exporter.ledger.store import ClosedRun, Dropped, Point
 from trainwave_exporter.ledger.units import DAY, HOUR, gpu_milliseconds, microdollars, milliseconds
-from trainwave_exporter.model import Job, JobState
+from trainwave_exporter.model import Job
 
 ABSURD: Final = 10**15
 """A thousand million dollars, or 30,000 years."""
-
-_WAITING: Final = frozenset({JobState.SUBMIT_CODE, JobState.LAUNCHING})
 
 
 class Observed(Struct, frozen=True):
@@ -45,6 +44,10 @@ class Observed(Struct, frozen=True):
     corrections: tuple[Correction, ...] = ()
     closed: ClosedRun | None = None
     """The run that ended as another began."""
+    idled: tuple[IdleInterval, ...] = ()
+    """Idle intervals, each in the place of one that began at the same time."""
+    used: tuple[UtilizationBucket, ...] = ()
+    """What is added to buckets of utilization."""
 
 
 def observe(known: JobEntry | None, job: Job, rules: Rules, dearest: int | None = None) -> Observed:
@@ -55,7 +58,7 @@ def observe(known: JobEntry | None, job: Job, rules: Rules, dearest: int | None 
     at = milliseconds(job.confirmed_at)
     closed = None
     if known is not None and runs.is_another(known, job, _life(job)):
-        closed = runs.close(abandoned(known), at)
+        closed = runs.close(idleness.abandoned(known), at)
         known = closed.entry
     entry = _described(known, job, at)
     origin = _origin(entry)
@@ -87,15 +90,8 @@ def observe(known: JobEntry | None, job: Job, rules: Rules, dearest: int | None 
         cost=max(entry.totals.cost, entry.cost_base + _told(entry.cost)),
         gpu=max(entry.totals.gpu, entry.gpu_base + _told(entry.gpu)),
     )
-    rise = totals.cost - entry.totals.cost
-    totals, judgement = _judged(entry, job, totals, rules)
-    totals = waste.wasted(
-        totals,
-        idle=_idle_money(totals.idle - entry.totals.idle, entry.cost, entry.gpu),
-        launching=_launching_money(known, entry, job, rise, rules),
-        after_finish=_late_money(known, rise, at),
-    )
-    entry = replace(entry, totals=totals, judgement=judgement)
+    found = idleness.assess(known, replace(entry, totals=totals), job, rules)
+    entry = replace(entry, totals=found.totals, judgement=found.judgement, peaks=found.peaks)
     if known is not None and entry == known:
         entry = replace(entry, last_seen=max(known.last_seen, at // DAY * DAY))
     elif entry.last_seen < at:
@@ -117,20 +113,19 @@ def observe(known: JobEntry | None, job: Job, rules: Rules, dearest: int | None 
         ),
         corrections=_corrections(job.id, known, cost.step, at),
         closed=None if closed is None else closed.run,
+        idled=found.idled,
+        used=found.used,
     )
 
 
 def irrelevant(before: Job, after: Job) -> bool:
-    """Tell whether `observe` would find the same: of readings, it looks at one metric only."""
-    if before.readings.gpu_utilization != after.readings.gpu_utilization:
+    """Tell whether `observe` would find the same: of readings, it looks at three."""
+    then, now = before.readings, after.readings
+    if then.gpu_utilization != now.gpu_utilization:
         return False
-    return replace(after, readings=before.readings) == before
-
-
-def abandoned(entry: JobEntry) -> JobEntry:
-    """Return the entry of a job that is watched no longer: nothing more will judge its GPU time."""
-    totals, _ = waste.settled(entry.totals, entry.judgement)
-    return replace(entry, totals=waste.given_up(totals), judgement=Judgement())
+    if rose(then.memory, now.memory) or rose(then.gpu_memory, now.gpu_memory):
+        return False
+    return replace(after, readings=then) == before
 
 
 def _life(job: Job) -> Life:
@@ -161,8 +156,8 @@ def _described(known: JobEntry | None, job: Job, at: int) -> JobEntry:
         )
     over_seen = (known.over_seen or at) if job.finished else None
     running_since = told.started or known.running_since or (at if job.running else None)
-    if job.running and running_since == known.first_seen and not _priced(known):
-        running_since = _began(job, at)
+    if told.started is None and running_since == known.first_seen and not _priced(known):
+        running_since = min(known.first_seen, _began(job, at))
     return replace(
         known,
         # Of what is over, two keys that report it need not take turns.
@@ -283,63 +278,6 @@ def _corrections(
         found.append(Correction(job_id, before.last.at, before.anchor.at, amounts.pop(0)))
     found.extend(Correction(job_id, at, before.last.at, amount) for amount in amounts)
     return tuple(found)
-
-
-def _judged(entry: JobEntry, job: Job, totals: Totals, rules: Rules) -> tuple[Totals, Judgement]:
-    """Return the totals and verdicts after what the job's GPUs are said to do."""
-    known = entry.judgement
-    if job.finished:
-        totals, _ = waste.settled(totals, known)
-        return waste.given_up(totals), Judgement()
-    if not job.running:
-        return totals, replace(known, idle_since=None)
-    at = milliseconds(job.confirmed_at)
-    reading = job.readings.gpu_utilization
-    idle = waste.idle_part(reading, rules)
-    if reading is not None and idle is not None:
-        read_at = milliseconds(reading.at)
-        at = max(at, read_at)
-        if known.read_at is None or read_at - known.read_at > rules.reading_gap:
-            totals, known = waste.settled(totals, known)
-            totals = waste.given_up(totals)
-        warm_at = (entry.running_since or read_at) + rules.warm_up
-        known = waste.judged(known, read_at, idle, job.gpus, warm_at, rules)
-    totals, known = waste.settled(totals, known)
-    fresh = known.read_at is not None and at - known.read_at <= rules.reading_gap
-    kept = round(rules.reading_gap * (job.gpus or 0)) if fresh else 0
-    if not fresh:
-        known = Judgement()
-    return waste.given_up(totals, kept), known
-
-
-def _idle_money(idle: int, cost: Curve | None, gpu: Curve | None) -> int:
-    """Return what so many idle GPU milliseconds cost at the present price."""
-    if not idle or cost is None or gpu is None or not cost.last.rate or not gpu.last.rate:
-        return 0
-    return idle * cost.last.rate // gpu.last.rate
-
-
-def _launching_money(
-    known: JobEntry | None, entry: JobEntry, job: Job, rise: int, rules: Rules
-) -> int:
-    """Return which part of a rise a job cost that should be running by now."""
-    if rise <= 0 or job.state not in _WAITING or job.finished or entry.cost is None:
-        return 0
-    last = entry.cost.last
-    if last.rate:
-        billed_since = last.at - last.told * HOUR // last.rate
-    else:
-        billed_since = entry.life.created or entry.first_seen
-    before = known.cost.last.at if known is not None and known.cost is not None else billed_since
-    late = last.at - max(before, billed_since + rules.launch_bound)
-    return rise * late // (last.at - before) if 0 < late <= last.at - before else 0
-
-
-def _late_money(known: JobEntry | None, rise: int, at: int) -> int:
-    """Return which part of a rise came when the job was over, and its bill had to be complete."""
-    if rise <= 0 or known is None or known.over_seen is None:
-        return 0
-    return rise if at - known.over_seen > FINISH_GRACE else 0
 
 
 def _told(known: Curve | None) -> int:

@@ -33,7 +33,7 @@ def plausible(
     if not rate:
         return True
     slack = _SLACK[meter]
-    begun = origin.started or origin.created
+    begun = origin.created or origin.started  # launching may be billed, too
     since_begun = None if begun is None else rate * max(0, new.at - begun) // HOUR + slack
     if known is None:
         return since_begun is None or new.told <= _GENEROUS * since_begun

@@ -56,15 +56,37 @@ def burn(labels: Labels, rate: int) -> Burn:
 
 
 def idleness(entry: JobEntry, rules: Rules) -> Idleness | None:
-    """Return how idle a job is; None where nothing was ever judged."""
+    """Return how idle a job is and what it wasted; None where neither was ever known."""
     judgement, since = entry.judgement, None
     if judgement.idle_since is not None and judgement.read_at is not None:
         warm_at = (entry.running_since or judgement.idle_since) + rules.warm_up
         if judgement.read_at > warm_at:
             since = seconds(max(judgement.idle_since, warm_at))
-    if since is None and not entry.totals.idle and judgement.read_at is None:
+    judged = since is not None or entry.totals.idle > 0 or judgement.read_at is not None
+    waste = _waste(entry, judged=judged)
+    if not judged and not waste:
         return None
-    return Idleness(job_id=entry.id, idle_since=since, gpu_hours=gpu_hours(entry.totals.idle))
+    return Idleness(
+        job_id=entry.id,
+        idle_since=since,
+        gpu_hours=gpu_hours(entry.totals.idle) if judged else None,
+        waste_dollars=waste,
+    )
+
+
+def _waste(entry: JobEntry, *, judged: bool) -> dict[Waste, float]:
+    """Return what a job wasted, by reason."""
+    totals, judgement = entry.totals, entry.judgement
+    waste = {
+        Waste.STUCK_LAUNCHING: dollars(totals.waste_launching),
+        Waste.BILLED_AFTER_FINISH: dollars(totals.waste_after_finish),
+    }
+    waste = {reason: amount for reason, amount in waste.items() if amount}
+    unpriced = judgement.unpriced_idle > 0 and not (entry.over and totals.cost)
+    idle = totals.waste_idle + judgement.idle_value
+    if not unpriced and (judged or idle):
+        waste[Waste.GPU_IDLE] = dollars(idle)
+    return waste
 
 
 class Showcase:

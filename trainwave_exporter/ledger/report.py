@@ -170,7 +170,7 @@ def _spent(
     lived = [
         (day, part)
         for day, part in parts
-        if part.begin <= end and (begin is None or begin < part.end)
+        if part.begin <= end and (begin is None or begin <= part.end)
     ]
     if not lived:
         return

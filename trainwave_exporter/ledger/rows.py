@@ -67,6 +67,16 @@ JOB: Final = (
     "owed_busy",
     "idle_value",
     "unpriced_idle",
+    "gpu_use",
+    "unbilled",
+    "unbilled_launching",
+    "overbilled",
+    "earlier_price",
+    "price_since",
+    "interval_begin",
+    "interval_end",
+    "interval_gpu",
+    "interval_value",
     *(f"series_{column}" for column in _LABELS),
     "state",
     "run",
@@ -91,12 +101,13 @@ Row = Sequence[Any]
 """Values as SQLite takes and gives them: whole numbers, texts and None."""
 
 _NO_CURVE = (*(None,) * (2 * len(SIGHTING)), 0, 0)
+_NO_INTERVAL = (None,) * len(IdleInterval.__struct_fields__)
 _NO_LABELS = (None,) * len(_LABELS)
 
 
 def job_row(entry: JobEntry) -> Row:
     """Return the row of a job."""
-    life, judgement = entry.life, entry.judgement
+    life = entry.life
     return (
         entry.id,
         entry.account,
@@ -113,7 +124,7 @@ def job_row(entry: JobEntry) -> Row:
         *_curve_row(entry.cost),
         *_curve_row(entry.gpu),
         *astuple(entry.totals),
-        *astuple(judgement),
+        *_judgement_row(entry.judgement),
         *(_NO_LABELS if entry.series is None else _labels_row(entry.series)),
         entry.state,
         entry.run,
@@ -145,19 +156,19 @@ def job_entry(row: Row) -> JobEntry:
         cost=_curve(row[14:24]),
         gpu=_curve(row[24:34]),
         totals=Totals(*row[34:42]),
-        judgement=Judgement(*row[42:49]),
-        series=None if row[49] is None else Labels(*row[49:52]),
-        state=row[52],
-        run=row[53],
-        run_seen=row[54],
-        run_since=row[55],
-        cost_base=row[56],
-        gpu_base=row[57],
-        cost_offset=row[58],
-        gpu_offset=row[59],
-        suspect_cost=_suspect(row[60:62]),
-        suspect_gpu=_suspect(row[62:64]),
-        peaks=Peaks(*row[64:68]),
+        judgement=_judgement(row[42:59]),
+        series=None if row[59] is None else Labels(*row[59:62]),
+        state=row[62],
+        run=row[63],
+        run_seen=row[64],
+        run_since=row[65],
+        cost_base=row[66],
+        gpu_base=row[67],
+        cost_offset=row[68],
+        gpu_offset=row[69],
+        suspect_cost=_suspect(row[70:72]),
+        suspect_gpu=_suspect(row[72:74]),
+        peaks=Peaks(*row[74:78]),
     )
 
 
@@ -196,6 +207,17 @@ def idle_interval(row: Row) -> IdleInterval:
 def utilization_bucket(row: Row) -> UtilizationBucket:
     """Return the bucket of the columns begin, observed and used."""
     return UtilizationBucket(*row)
+
+
+def _judgement_row(judgement: Judgement) -> Row:
+    *plain, interval = astuple(judgement)
+    return (*plain, *(_NO_INTERVAL if interval is None else astuple(interval)))
+
+
+def _judgement(row: Row) -> Judgement:
+    *plain, begin, end, gpu, value = row
+    interval = None if begin is None else IdleInterval(begin, end, gpu, value)
+    return Judgement(*[*plain, interval])
 
 
 def _curve_row(curve: Curve | None) -> Row:

@@ -1,64 +1,103 @@
 """How a job's GPUs are used, and which part of its money is wasted. Pure functions.
 
 Two readings of GPU utilization that are close enough together judge the time between them: idle is
-what was idle at both its ends. What is judged is taken from the job's GPU time as far as its meter
-has come, so that idle, busy and unknown never are more than the GPU time, and when the job is over
-they are all of it.
+what was idle at both its ends, and what either does not show is unknown. What is judged is taken
+from the job's GPU time as far as its meter has come, so that idle, busy and unknown never are more
+than the GPU time, and when the job is over they are all of it. A meter that comes late (with the
+bill, at the end) finds what was judged before.
 """
 
 from __future__ import annotations
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger.entry import Judgement, Totals
+from trainwave_exporter.ledger.gpu_use import GpuUse, all_idle, decoded, encoded, idle_part, shares
 from trainwave_exporter.ledger.rules import Rules
-from trainwave_exporter.model import Quantity, Reading
-
-WHOLE = 1_000_000
-"""All of a job's GPUs, in millionths."""
 
 
-def idle_part(reading: Reading | None, rules: Rules) -> int | None:
-    """Return the part of a job's GPUs that did nothing, in millionths; None: it does not tell."""
-    if reading is None or reading.quantity is not Quantity.RATIO or not reading.points:
-        return None
-    idle = sum(point.value < rules.idle_threshold for point in reading.points)
-    return WHOLE * idle // len(reading.points)
+class Stretch(Struct, frozen=True):
+    """The time between two readings close together, and what the GPUs did in it.
+
+    Times are milliseconds since 1970, the rest GPU milliseconds.
+    """
+
+    begin: int
+    end: int
+    idle_from: int
+    """When the job's warm-up was over: until then nothing counts as idle."""
+    idle: int
+    busy: int
+    used: int
+    """Those known, each weighted by its utilization."""
 
 
 def judged(
-    known: Judgement, read_at: int, idle: int, gpus: float | None, warm_at: int, rules: Rules
-) -> Judgement:
-    """Return what is known after a reading that was taken at ``read_at``.
+    known: Judgement,
+    read_at: int,
+    use: GpuUse,
+    gpus: float | None,
+    warm_at: int,
+    rules: Rules,
+    *,
+    behind: int = 0,
+) -> tuple[Judgement, Stretch | None]:
+    """Return what is known after a reading that was taken at ``read_at``, and what it judges.
 
-    ``idle`` is `idle_part`; ``warm_at`` when the job's warm-up is over: until then it is busy.
+    ``warm_at``: when the job's warm-up is over; until then its GPUs count as busy. ``behind``: by
+    how many GPU milliseconds the meter of GPU time is behind the clock.
     """
     if known.read_at is not None and read_at <= known.read_at:
-        return known
+        return known, None
     close = known.read_at is not None and read_at - known.read_at <= rules.reading_gap
-    owed_idle, owed_busy = known.owed_idle, known.owed_busy
-    if close and known.read_at is not None and gpus is not None:
-        whole = round((read_at - known.read_at) * gpus)
-        counting = round(max(0, read_at - max(known.read_at, warm_at)) * gpus)
-        wasted = counting * min(idle, known.idle_millionths) // WHOLE
-        owed_idle += wasted
-        owed_busy += whole - wasted
-        # What the meter of GPU time does not reach within the gap it never will.
-        excess = owed_idle + owed_busy - round(rules.reading_gap * gpus)
-        if excess > 0:
-            given_up = min(excess, owed_busy)
-            owed_busy -= given_up
-            owed_idle -= excess - given_up
+    stretch = None
+    if close and known.read_at is not None:
+        stretch = _stretch(known, read_at, use, gpus, warm_at, rules)
+        known = _owing(known, stretch, max(behind, round(rules.reading_gap * (gpus or 0))))
     idle_since = None
-    if idle == WHOLE:
+    if all_idle(use, gpus, rules.idle_threshold):
         idle_since = known.idle_since if close and known.idle_since is not None else read_at
-    return Judgement(
+    return replace(
+        known,
         read_at=read_at,
-        idle_millionths=idle,
+        idle_millionths=idle_part(use, gpus, rules.idle_threshold),
         idle_since=idle_since,
-        owed_idle=owed_idle,
-        owed_busy=owed_busy,
+        use=encoded(use),
+    ), stretch
+
+
+def _stretch(
+    known: Judgement, end: int, use: GpuUse, gpus: float | None, warm_at: int, rules: Rules
+) -> Stretch:
+    begin = end if known.read_at is None else known.read_at
+    share = shares(decoded(known.use), use, gpus, rules.idle_threshold)
+    idle_from = min(end, max(begin, warm_at))
+    idle = round((end - idle_from) * share.idle)
+    return Stretch(
+        begin=begin,
+        end=end,
+        idle_from=idle_from,
+        idle=idle,
+        busy=round((end - begin) * (share.idle + share.busy)) - idle,
+        used=round((end - begin) * share.used),
     )
+
+
+def _owing(known: Judgement, stretch: Stretch, most: int) -> Judgement:
+    """Return what is judged and waits for the meter of GPU time: no more than it may still show."""
+    owed_idle, owed_busy = known.owed_idle + stretch.idle, known.owed_busy + stretch.busy
+    excess = owed_idle + owed_busy - most
+    if excess > 0:
+        given_up = min(excess, owed_busy)
+        owed_busy -= given_up
+        owed_idle -= excess - given_up
+    return replace(known, owed_idle=owed_idle, owed_busy=owed_busy)
+
+
+def unread(known: Judgement) -> Judgement:
+    """Return what remains known when the last reading says nothing of now any more."""
+    return replace(known, read_at=None, idle_millionths=0, idle_since=None, use="")
 
 
 def settled(totals: Totals, known: Judgement) -> tuple[Totals, Judgement]:

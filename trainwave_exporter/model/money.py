@@ -120,13 +120,16 @@ class Funds(Struct, frozen=True, kw_only=True):
 
 
 class Idleness(Struct, frozen=True, kw_only=True):
-    """How idle a job shown is."""
+    """How idle a job shown is, and what it wasted."""
 
     job_id: str
     idle_since: float | None
-    """Since when all its GPUs do nothing; None while they do."""
-    gpu_hours: float
-    """What it spent idle so far."""
+    """Since when all its GPUs do nothing; None while they do, or where that is not known."""
+    gpu_hours: float | None
+    """What it spent idle so far; None where nothing is known of its GPUs."""
+    waste_dollars: Mapping[Waste, float] = {}
+    """By reason, what is not billed yet included; without those for which it wasted nothing, and
+    without idle GPUs while what they cost is not known."""
 
     @property
     def key(self) -> str:

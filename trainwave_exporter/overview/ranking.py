@@ -19,6 +19,7 @@ from trainwave_exporter.model import (
     Departed,
     Idleness,
     Job,
+    Waste,
 )
 
 _Rank: TypeAlias = tuple[int, float]
@@ -117,18 +118,16 @@ class Ranking:
             self._buckets.setdefault(rank, {})[job_id] = None
 
 
-def wasted_dollars(job: Job, idleness: Idleness | None) -> float | None:
-    """Return what a job's idle GPU hours cost at its price; None where that is not known."""
-    if idleness is None or not job.gpus or job.hourly_cost_dollars is None:
-        return None
-    return idleness.gpu_hours * job.hourly_cost_dollars / job.gpus
+def wasted_dollars(idleness: Idleness | None) -> float | None:
+    """Return what a job's idle GPUs cost so far; None where that is not known."""
+    return None if idleness is None else idleness.waste_dollars.get(Waste.GPU_IDLE)
 
 
 def _rank(job: Job, idleness: Idleness | None) -> _Rank:
     price = job.hourly_cost_dollars or 0.0
     if idleness is None or (idleness.idle_since is None and not idleness.gpu_hours):
         return 0, _rounded(price)
-    wasted = wasted_dollars(job, idleness) or 0.0
+    wasted = wasted_dollars(idleness) or 0.0
     return (_IDLE_NOW if idleness.idle_since is not None else 1), _rounded(wasted)
 
 

@@ -122,7 +122,7 @@ def _job(job: Job, idleness: Idleness | None) -> JobOverview:
         gpus=job.gpus,
         dollars_per_hour=job.hourly_cost_dollars,
         cost_dollars=job.cost_dollars,
-        wasted_dollars=wasted_dollars(job, idleness),
+        wasted_dollars=wasted_dollars(idleness),
         idle_since=None if idleness is None else idleness.idle_since,
         gpu_utilization=_utilization(job),
     )

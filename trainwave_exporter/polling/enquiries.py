@@ -15,6 +15,7 @@ All times are Unix seconds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
@@ -25,6 +26,8 @@ from trainwave_exporter.polling.question import Question, pause_seconds, resting
 
 _UNLISTED_SHARE: Final = 0.25
 """The part of the budget that confirming the state of unlisted jobs may take."""
+_PRICE_SHARE: Final = 0.1
+"""The part that reading prices again may take, where an API's costs are noisy."""
 
 
 @dataclass(slots=True)
@@ -57,6 +60,7 @@ class Enquiries:
         self._prices = PriceCheck()
         self._doubted: dict[str, None] = {}
         """Running jobs whose price has to be read again."""
+        self._price_asked_at = -math.inf
         self._finished: dict[str, None] = {}
         self._unlisted: dict[str, None] = {}
         self._listed_since = 0.0
@@ -113,9 +117,7 @@ class Enquiries:
         undetailed = [
             self._jobs[job_id] for job_id in self._live if self._may_be_asked(job_id, now)
         ]
-        doubted = [
-            self._jobs[job_id] for job_id in self._doubted if self._may_be_asked(job_id, now)
-        ]
+        doubted = self._repriced(now, requests_per_minute)
         overdue = [
             job
             for job in unlisted
@@ -126,6 +128,14 @@ class Enquiries:
         ]
         return list(dict.fromkeys(Question(job.id) for jobs in wanted for job in jobs))
 
+    def _repriced(self, now: float, requests_per_minute: float) -> list[Job]:
+        """Return the dearest job whose price has to be read again, if it is time for one."""
+        pause = 60.0 / (_PRICE_SHARE * max(1.0, requests_per_minute))
+        if 0 <= now - self._price_asked_at < pause:
+            return []
+        jobs = [self._jobs[job_id] for job_id in self._doubted if self._may_be_asked(job_id, now)]
+        return sorted(jobs, key=_dearest_first)[:1]
+
     def finished(self, now: float) -> Question | None:
         """Return the finished job that waits longest to be asked for what it was."""
         for job_id in self._finished:
@@ -133,9 +143,11 @@ class Enquiries:
                 return Question(job_id)
         return None
 
-    def begin(self, question: Question) -> None:
+    def begin(self, question: Question, now: float) -> None:
         """Note that the request is on its way."""
         self._entry(question).under_way = True
+        if question.job_id in self._doubted:
+            self._price_asked_at = now
 
     def answered(self, question: Question, state: str) -> None:
         """Note that it was answered, while the job was in ``state``."""

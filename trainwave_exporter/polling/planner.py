@@ -167,7 +167,7 @@ class Planner:
             if question is None:
                 break
             if question.metric is None:
-                self._enquiries.begin(question)
+                self._enquiries.begin(question, now)
             chosen.append(question)
         self._asked_at.extend([now] * len(chosen))
         return chosen

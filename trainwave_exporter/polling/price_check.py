@@ -3,7 +3,8 @@
 Lists report what a job costs, and not always at which price; a price that was read once is wrong
 after it changed, and with it burn, forecasts and the value of idle time. The growth of the cost
 shows that. Bills that come in steps are compared from step to step, so that standing still says
-nothing. A price that is confirmed is not doubted again for a while, each time for longer.
+nothing. A price that is confirmed is not doubted again for two minutes, and for longer each time
+that it is contradicted all the same.
 
 Times are Unix seconds, money is US dollars.
 """
@@ -23,8 +24,8 @@ _TOLERATED: Final = 0.02
 """By which part growth may miss the price, and by how many dollars besides."""
 _LATENCY: Final = 2.0
 """Seconds by which an answer may be older than it seems."""
-_FIRST_PAUSE: Final = 600.0
-_LONGEST_PAUSE: Final = 6 * 3600.0
+_FIRST_PAUSE: Final = 120.0
+_LONGEST_PAUSE: Final = 3600.0
 
 
 @dataclass(slots=True)
@@ -58,7 +59,8 @@ class PriceCheck:
             self._jobs[job.id] = _Growth(price, now, cost)
             return False
         if cost == known.cost:
-            known.still_at = now
+            if now > known.since:  # else only a reading came
+                known.still_at = now
             return False
         if now - known.since < _SHORTEST:
             return False
@@ -68,9 +70,8 @@ class PriceCheck:
         tolerated = _TOLERATED * (1 + max(growth, expected)) + price * (slack + _LATENCY) / 3600
         if abs(growth - expected) <= tolerated:
             if now - known.since >= _LONGEST:
-                self._jobs[job.id] = _Growth(
-                    price, now, cost, pause=known.pause, trusted_until=known.trusted_until
-                )
+                # It agrees again, so that the next contradiction is a new one.
+                self._jobs[job.id] = _Growth(price, now, cost)
             return False
         return now >= known.trusted_until
 

@@ -1,13 +1,16 @@
-"""Metrics of a job's idleness, which the ledger tells of, with the identity that the job has."""
+"""Metrics of a job's idleness and waste, from the ledger, with the identity that the job has."""
 
 # ruff: noqa: D103  a metric's help text says what its function returns
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from trainwave_exporter.exposition.families.job import job
 from trainwave_exporter.exposition.family import Families
+from trainwave_exporter.exposition.text import LabelValues
 from trainwave_exporter.model import Idleness, Job
 
 
@@ -23,7 +26,7 @@ idle_job = Families(IdleJob, labels=job.labels, identity=lambda i: job.identity(
 
 @idle_job.gauge(
     "trainwave_job_idle_since_timestamp_seconds",
-    "Since when none of the job's GPUs does anything; absent while one does.",
+    "Since when all of the job's GPUs are idle; absent while one is busy or unknown.",
 )
 def idle_since(i: IdleJob) -> float | None:
     return i.idleness.idle_since
@@ -34,3 +37,14 @@ def idle_since(i: IdleJob) -> float | None:
 )
 def gpu_hours(i: IdleJob) -> float | None:
     return i.idleness.gpu_hours
+
+
+@idle_job.gauge(
+    "trainwave_job_waste_dollars",
+    "Dollars spent without useful work so far, by reason. Includes idle time that is not billed "
+    "yet; absent while its price is unknown.",
+    labels=("reason",),
+    additive=True,
+)
+def waste(i: IdleJob) -> Mapping[LabelValues, float]:
+    return {(reason.value,): amount for reason, amount in i.idleness.waste_dollars.items()}
