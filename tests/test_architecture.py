@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "watch": {"api", "config", "fleet", "model", "polling"},
     "overview": {"api", "config", "fleet", "model", "polling", "watch", "web"},
     "daemon": EVERYTHING | {"overview", "watch", "wiring"},
-    "check": {"api", "config", "model", "polling", "watch", "wiring"},
+    "check": {"api", "config", "ledger", "model", "polling", "watch", "wiring"},
     "cli": {"check", "config", "daemon", "exposition", "ledger", "logs", "simulator"},
     "__main__": {"cli"},
     "__init__": set(),

@@ -194,3 +194,65 @@ def test_a_report_is_a_short_table_for_each_account() -> None:
         "readings       0 requests a round, at best one in 0s\n"
         "oldest reading 0s, at the worst\n"
     )
+
+
+async def check_budget(service: Simulator, tmp_path: Path, budget: str, **flags: str) -> Report:
+    """Check one account that sees everything, with one budget of this scope."""
+    file = tmp_path / "exporter.yml"
+    file.write_text(
+        "budgets:\n"
+        "  - {name: research, limit_dollars: 10, period: month, time_zone: UTC, " + budget + "}\n"
+    )
+    async with service.serve() as url:
+        settings = load({"trainwave.api_url": url, **flags}, {}, file)
+        return await check_with(settings, {"TRAINWAVE_API_KEY": KEY})
+
+
+@pytest.mark.parametrize("dialect", ["documented", "deployed"])
+async def test_a_budget_for_a_project_that_is_not_there_fails_and_names_the_nearest(
+    dialect: str, tmp_path: Path
+) -> None:
+    service = simulator(dialect=dialect)
+    name = service.world.catalogue.projects[0].name
+    misspelled = name[:1] + name[2:3] + name[1:2] + name[3:]
+    report = await check_budget(service, tmp_path, f"projects: [{name}, {misspelled}]")
+    assert not report.succeeded
+    told = f"budgets[research].projects: {misspelled} matches nothing; did you mean {name}?"
+    assert [str(each) for each in report.unmatched] == [told]
+    assert render(report).endswith(f"\nFAILED         {told}\n")
+    report = await check_budget(service, tmp_path, f"projects: [{name}]")
+    assert report.succeeded
+    assert report.unseen == ()
+
+
+async def test_the_name_of_an_organization_is_no_id_and_points_to_it(tmp_path: Path) -> None:
+    service = simulator(dialect="deployed")
+    organization = service.world.catalogue.organizations[0]
+    report = await check_budget(service, tmp_path, f"organizations: ['{organization.name}']")
+    (unmatched,) = report.unmatched
+    seen = {each.name: each.id for each in report.accounts[0].sight.organizations}
+    assert unmatched.nearest == seen[organization.name]
+
+
+async def test_an_owner_without_jobs_is_said_and_may_still_come(tmp_path: Path) -> None:
+    report = await check_budget(simulator(), tmp_path, "owners: [nobody-yet], gpu_types: [H100]")
+    assert report.succeeded
+    assert [each.name for each in report.unseen][:1] == ["nobody-yet"]
+    assert "\nnot seen       budgets[research].owners: nobody-yet matches nothing" in render(report)
+
+
+@pytest.mark.parametrize("setting", ["project", "organization"])
+async def test_an_account_that_is_limited_to_what_is_not_there_fails(
+    setting: str, tmp_path: Path
+) -> None:
+    flags = {f"trainwave.{setting}": "p-nope"}
+    report = await check_budget(simulator(), tmp_path, "projects: []", **flags)
+    assert f"accounts[default].{setting}: p-nope" in {e.figure_name for e in report.unmatched}
+    assert not report.succeeded
+
+
+async def test_names_are_not_judged_while_a_key_is_refused(tmp_path: Path) -> None:
+    service = Simulator(World(jobs=1, history=0), keys=["another"])
+    report = await check_budget(service, tmp_path, "projects: [nowhere]")
+    assert report.accounts[0].problem is not None
+    assert report.unmatched == ()

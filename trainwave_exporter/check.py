@@ -9,7 +9,7 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from random import Random
 
 from msgspec import Struct
@@ -30,9 +30,18 @@ from trainwave_exporter.api import (
 )
 from trainwave_exporter.config import Account, KeySource, Settings
 from trainwave_exporter.config.values import Duration
+from trainwave_exporter.ledger.scopes import (
+    Names,
+    Scope,
+    Unmatched,
+    unmatched_of_account,
+    unmatched_of_budget,
+)
 from trainwave_exporter.model import (
     Fact,
     Job,
+    Organization,
+    Project,
     UnknownState,
     Unreadable,
 )
@@ -43,10 +52,20 @@ from trainwave_exporter.polling import (
     round_seconds,
 )
 from trainwave_exporter.watch import build_client, network_settings
-from trainwave_exporter.wiring import load_access
+from trainwave_exporter.wiring import load_access, terms
 
 MOST_PAGES = 20
 """So many pages of a list are read; what comes after is only counted."""
+
+
+class Sight(Struct, frozen=True, kw_only=True):
+    """The names that a key sees, which settings may name."""
+
+    organizations: tuple[Organization, ...] = ()
+    projects: tuple[Project, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    whole: bool = False
+    """The lists of organizations and projects were read to their ends."""
 
 
 class AccountReport(Struct, frozen=True, kw_only=True):
@@ -74,17 +93,22 @@ class AccountReport(Struct, frozen=True, kw_only=True):
     """Within which every reading is refreshed, at the worst."""
     unreadable: Mapping[str, int] = {}
     """What had to be left out of the answers, and how often."""
+    sight: Sight = Sight()
 
 
 class Report(Struct, frozen=True):
     """What came of checking all accounts."""
 
     accounts: tuple[AccountReport, ...]
+    unmatched: tuple[Unmatched, ...] = ()
+    """Organizations and projects that are configured and that no key sees."""
+    unseen: tuple[Unmatched, ...] = ()
+    """Owners and GPU types of budgets that no job has now; one to come may."""
 
     @property
     def succeeded(self) -> bool:
-        """Whether every account can be read."""
-        return all(account.problem is None for account in self.accounts)
+        """Whether every account can be read, and all that is configured is there."""
+        return not self.unmatched and all(account.problem is None for account in self.accounts)
 
 
 async def check(
@@ -100,7 +124,49 @@ async def check(
     checks = (
         _check(account, keys[account.name], settings, network) for account in settings.accounts
     )
-    return Report(tuple(await asyncio.gather(*checks)))
+    accounts = tuple(await asyncio.gather(*checks))
+    if not all(account.sight.whole for account in accounts):
+        return Report(accounts)  # what no key was seen to see may be there
+    unmatched = [
+        each
+        for account, report in zip(settings.accounts, accounts, strict=True)
+        for each in unmatched_of_account(
+            account.name, Scope(account.organization, account.project), _names(report.sight)
+        )
+    ]
+    names = _names(*(account.sight for account in accounts))
+    found = [
+        each for budget in terms(settings).budgets for each in unmatched_of_budget(budget, names)
+    ]
+    unmatched += [each for each in found if each.place.endswith(("projects", "organizations"))]
+    unseen = [each for each in found if each not in unmatched]
+    return Report(accounts, tuple(unmatched), tuple(unseen))
+
+
+def _names(*sights: Sight) -> Names:
+    """Return what is seen that settings may name."""
+    jobs = [job for sight in sights for job in sight.jobs]
+    projects = [project for sight in sights for project in sight.projects]
+    organizations = [each for sight in sights for each in sight.organizations]
+    of_projects = {project.id for project in projects} | {job.project_id for job in jobs} - {""}
+    of_organizations = {
+        *(each.id for each in organizations),
+        *(project.organization_id for project in projects if project.organization_id),
+        *(job.organization_id for job in jobs if job.organization_id),
+    }
+    gpu_types = {job.gpu_type for job in jobs if job.gpu_type}
+    matching: dict[str, Collection[str]] = {
+        "organizations": of_organizations,
+        "organization": of_organizations | {each.rid for each in organizations if each.rid},
+        "projects": of_projects | {each.name for each in projects if each.name},
+        "project": of_projects | {each.rid for each in projects if each.rid},
+        "owners": {job.owner for job in jobs if job.owner},
+    }
+    if gpu_types:
+        matching["gpu_types"] = gpu_types
+    hints = {each.name: each.id for each in organizations if each.name}
+    hints |= {each.name: each.id for each in projects if each.name}
+    return Names(matching=matching, hints=hints)
 
 
 async def _check(
@@ -171,6 +237,12 @@ async def _ask(
         round_seconds=round_seconds(readings, left, ideal),
         longest_age_seconds=longest_age(readings, left, ideal),
         unreadable=Counter(told for fact in facts if (told := _doubt(fact))),
+        sight=Sight(
+            organizations=tuple(organizations.items),
+            projects=tuple(projects.items),
+            jobs=tuple(known.values()),
+            whole=organizations.whole and projects.whole,
+        ),
     )
 
 
@@ -205,7 +277,11 @@ def _in_words(error: TrainwaveError) -> str:
 
 def render(report: Report) -> str:
     """Return the report as a short text."""
-    return "\n".join(_render(account) for account in report.accounts)
+    accounts = "\n".join(_render(account) for account in report.accounts)
+    rows = [("FAILED", str(each)) for each in report.unmatched]
+    rows += [("not seen", f"{each}, so far") for each in report.unseen]
+    scopes = "".join(f"{name:<14} {value}\n" for name, value in rows)
+    return f"{accounts}\n{scopes}" if scopes else accounts
 
 
 def _render(account: AccountReport) -> str:

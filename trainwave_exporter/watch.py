@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from random import Random
 
@@ -14,7 +14,7 @@ from trainwave_exporter.api import Client, NetworkSettings, NetworkSettingsError
 from trainwave_exporter.config import Account, ConfigError, KeySource, Settings
 from trainwave_exporter.fleet import Fleet, Observation
 from trainwave_exporter.model import FactListener, RateLimit
-from trainwave_exporter.polling import AccountPoller, Intervals, Scope
+from trainwave_exporter.polling import AccountPoller, Intervals, Scope, WantedDetails
 
 log = structlog.get_logger()
 
@@ -33,7 +33,7 @@ class Watch:
         shown: bool,
         fleet: Fleet,
         report: Callable[[Observation], None],
-        undescribed: Callable[[], Sequence[str]],
+        undescribed: Callable[[], WantedDetails],
         observe: FactListener,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
@@ -91,13 +91,13 @@ class Watchmaker:
         network: NetworkSettings,
         fleet: Fleet,
         report: Callable[[Observation], None],
-        undescribed: Callable[[str], Sequence[str]],
+        undescribed: Callable[[str], WantedDetails],
         observe: FactListener,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
         random: Random,
     ) -> None:
-        """``undescribed`` names an account's jobs that are history and lack details."""
+        """``undescribed`` names finished jobs of an account whose details are wanted."""
         self._network = network
         self._fleet = fleet
         self._report = report

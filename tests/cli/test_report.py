@@ -74,11 +74,11 @@ def test_the_cents_of_a_table_are_off_by_less_than_one_and_add_up_to_the_rounded
 
 def test_spreadsheets_get_micro_dollars_and_the_total_in_the_last_row() -> None:
     assert as_csv(SOME) == (
-        "owner,gpu_type,cost_dollars,gpu_hours\n"
-        "ada,H100,1234.565432,7.333333\n"
-        ",RTX 4090,0.020000,0.500000\n"
-        "grace,H100,-1.005000,0.000000\n"
-        "total,,1233.580432,7.833333\n"
+        "owner,gpu_type,cost_dollars,gpu_hours,uncertain_dollars\n"
+        "ada,H100,1234.565432,7.333333,0.000000\n"
+        ",RTX 4090,0.020000,0.500000,0.000000\n"
+        "grace,H100,-1.005000,0.000000,0.000000\n"
+        "total,,1233.580432,7.833333,0.000000\n"
     )
 
 
@@ -92,11 +92,25 @@ def test_programs_get_numbers_and_the_period_with_its_time_zone() -> None:
                 "gpu_type": "H100",
                 "cost_dollars": 1234.565432,
                 "gpu_hours": 7.333333,
+                "uncertain_dollars": 0.0,
             },
-            {"owner": "", "gpu_type": "RTX 4090", "cost_dollars": 0.02, "gpu_hours": 0.5},
-            {"owner": "grace", "gpu_type": "H100", "cost_dollars": -1.005, "gpu_hours": 0.0},
+            {
+                "owner": "",
+                "gpu_type": "RTX 4090",
+                "cost_dollars": 0.02,
+                "gpu_hours": 0.5,
+                "uncertain_dollars": 0.0,
+            },
+            {
+                "owner": "grace",
+                "gpu_type": "H100",
+                "cost_dollars": -1.005,
+                "gpu_hours": 0.0,
+                "uncertain_dollars": 0.0,
+            },
         ],
-        "total": {"cost_dollars": 1233.580432, "gpu_hours": 7.833333},
+        "total": {"cost_dollars": 1233.580432, "gpu_hours": 7.833333, "uncertain_dollars": 0.0},
+        "unread_accounts": [],
     }
 
 
@@ -104,7 +118,14 @@ def test_a_name_does_nothing_to_a_terminal() -> None:
     told = sheet(Row(("a\x1b[2J\nb", "Météo"), 0, HOUR))
     assert "\na [2J b  Météo " in as_table(told)
     assert "a [2J b,Météo," in as_csv(told)
-    assert as_json(told).isascii()
+    assert '"owner": "a\\u001b[2J\\nb"' in as_json(told)
+
+
+def test_json_keeps_letters_and_escapes_what_a_terminal_might_act_on() -> None:
+    told = as_json(sheet(Row(("Jürgen 山", "\x9b2J\u202eH100\ud800"), 0, HOUR)))
+    assert '"owner": "Jürgen 山"' in told
+    assert '"gpu_type": "\\u009b2J\\u202eH100\\ud800"' in told
+    assert json.loads(told)["rows"][0]["gpu_type"] == "\x9b2J\u202eH100\ud800"
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("a","b")'])
@@ -159,7 +180,11 @@ def test_a_period_is_a_year_month_day_or_week(
     capsys: pytest.CaptureFixture[str], ledger: Path, period: str
 ) -> None:
     out = printed(capsys, ledger, f"--period={period}", "--format=csv", "--by=owner")
-    assert out == "owner,cost_dollars,gpu_hours\nada,7.200000,2.000000\ntotal,7.200000,2.000000\n"
+    assert out == (
+        "owner,cost_dollars,gpu_hours,uncertain_dollars\n"
+        "ada,7.200000,2.000000,0.000000\n"
+        "total,7.200000,2.000000,0.000000\n"
+    )
 
 
 def test_the_days_are_those_of_the_time_zone(
@@ -167,10 +192,83 @@ def test_the_days_are_those_of_the_time_zone(
 ) -> None:
     by_day = ["--period=2026-11", "--by=day, owner", "--format=csv"]
     assert printed(capsys, ledger, *by_day, "--time-zone=Europe/Berlin").splitlines()[1:] == [
-        "2026-11-23,ada,3.600000,1.000000",
-        "2026-11-24,ada,3.600000,1.000000",
-        "total,,7.200000,2.000000",
+        "2026-11-23,ada,3.600000,1.000000,0.000000",
+        "2026-11-24,ada,3.600000,1.000000,0.000000",
+        "total,,7.200000,2.000000,0.000000",
     ]
+
+
+def test_dimensions_given_one_after_the_other_are_combined(
+    capsys: pytest.CaptureFixture[str], ledger: Path
+) -> None:
+    period = ["--period=2026-11", "--format=csv"]
+    listed = printed(capsys, ledger, *period, "--by=project,day,owner")
+    assert listed.startswith("project_id,project_name,day,owner,")
+    repeated = printed(capsys, ledger, *period, "--by", "project", "--by", "day,owner")
+    assert repeated == listed
+
+
+@pytest.fixture
+def uncertain(tmp_path: Path) -> Path:
+    """Return a ledger whose lists alone reported jobs of October 31 for November's first report.
+
+    j-1 cost 10 dollars on one GPU for 5 hours at the most: it began within a day of 22:00, and so
+    all or nothing of it may belong to November. j-2 cost 3 dollars and was created in November.
+    """
+    midnight = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
+    world = LedgerWorld(tmp_path / "ledger", now=midnight + 86_400 * 3)
+    listed: dict[str, Any] = {"gpu_type": None, "gpus": None, "hourly_cost_dollars": None}
+    world.see(
+        world.job(
+            "j-1", "SUCCESS", created_at=midnight - 7200, cost_dollars=10.0, gpu_hours=5.0, **listed
+        ),
+        world.job(
+            "j-2", "SUCCESS", created_at=midnight + 3600, cost_dollars=3.0, gpu_hours=1.0, **listed
+        ),
+        shown=False,
+    )
+    world.keeper.close()
+    return tmp_path / "ledger"
+
+
+def test_a_report_says_how_much_of_its_period_is_not_known_yet(
+    capsys: pytest.CaptureFixture[str], uncertain: Path
+) -> None:
+    command = ["report", f"--storage.path={uncertain}", "--by=owner", "--period=2026-11"]
+    assert main(command, {}) == 0
+    out, err = capsys.readouterr()
+    doubts = (
+        "$10.00 of the total is uncertain: when some jobs ran is not reported (yet), and part of"
+        " their cost may belong to another period.\n"
+        "The list of all jobs was never read to its end for account a: the total may be higher.\n"
+    )
+    assert err == doubts
+    head, columns, ada, total = out.removesuffix(doubts).splitlines()
+    assert head == "2026-11-01 00:00 to 2026-12-01 00:00, UTC"
+    assert columns.split() == ["owner", "cost_dollars", "gpu_hours", "uncertain_dollars"]
+    assert ada.split()[-1] == total.split()[-1] == "10.00"
+    assert 3 <= float(total.split()[1]) <= 13
+    assert main([*command, "--format=json"], {}) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["total"]["uncertain_dollars"] == 10.0
+    assert document["unread_accounts"] == ["a"]
+    assert main([*command, "--format=csv"], {}) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith(",10.000000")
+
+
+def test_a_day_may_be_uncertain_where_the_month_is_not(
+    capsys: pytest.CaptureFixture[str], uncertain: Path
+) -> None:
+    """j-2 ran for an hour at the most: on November 1 or 2, and in November for certain.
+
+    j-1 began by 22:00 of November 1, so three of its five hours may be of November 2: 6 dollars.
+    """
+    path = f"--storage.path={uncertain}"
+    assert main(["report", path, "--period=2026-11", "--by=day", "--format=json"], {}) == 0
+    document = json.loads(capsys.readouterr().out)
+    rows = {row["day"]: row["uncertain_dollars"] for row in document["rows"]}
+    assert (rows["2026-11-01"], rows["2026-11-02"]) == (10.0 + 3.0, 6.0 + 3.0)
+    assert document["total"]["uncertain_dollars"] == 10.0
 
 
 def test_without_a_period_it_is_the_present_month_of_the_time_zone(

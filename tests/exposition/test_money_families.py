@@ -15,6 +15,7 @@ from trainwave_exporter.model import (
     Corrections,
     Funds,
     Spend,
+    UnknownFigure,
     Waste,
 )
 
@@ -113,6 +114,35 @@ def test_a_budget_tells_how_it_stands_in_its_present_period() -> None:
         'trainwave_budget_exhaustion_timestamp_seconds{budget="research"}': "5000",
         'trainwave_budget_period_start_timestamp_seconds{budget="research"}': "1000",
         'trainwave_budget_period_end_timestamp_seconds{budget="research"}': "9000",
+    }
+
+
+def test_a_budget_that_is_not_known_exactly_has_bounds_where_they_are_known() -> None:
+    unsure = replace(
+        BUDGET,
+        spent_dollars=None,
+        spent_lower_dollars=30.0,
+        spent_upper_dollars=50.0,
+        accrued_dollars=2.5,
+        forecast_dollars=None,
+        forecast_lower_dollars=35.0,
+        exhausted_at=None,
+    )
+    shown = series_of_record(unsure, "trainwave_budget")
+    assert {name: value for name, value in shown.items() if "_period_" not in name} == {
+        'trainwave_budget_limit_dollars{budget="research"}': "100",
+        'trainwave_budget_spent_bound_dollars{budget="research",bound="lower"}': "30",
+        'trainwave_budget_spent_bound_dollars{budget="research",bound="upper"}': "50",
+        'trainwave_budget_accrued_dollars{budget="research"}': "2.5",
+        'trainwave_budget_forecast_bound_dollars{budget="research",bound="lower"}': "35",
+    }
+
+
+def test_an_unknown_figure_says_which_and_why() -> None:
+    figure = UnknownFigure(figure="budget", name="research", reason="account_down")
+    labels = 'figure="budget",name="research",reason="account_down"'
+    assert series_of_record(figure, "trainwave_figure") == {
+        f"trainwave_figure_unknown{{{labels}}}": "1"
     }
 
 

@@ -110,13 +110,14 @@ def state_after(number: int) -> State:
     """Return what a store has to load after the batches up to this one."""
     batch = numbered(number)
     assert batch.corrections is not None
+    earlier = frozenset(f"project {n}" for n in range(1, number))
     return State(
         series=tuple(batch.series),
         live=tuple(batch.jobs),
         corrections=batch.corrections,
         dearest=3_600_000,
         opened=dict(batch.opened),
-        projects=tuple(batch.projects),
+        projects=(ProjectEntry("p-1", None, f"project {number}", earlier),),
         balances=tuple(batch.balances),
     )
 

@@ -12,7 +12,7 @@ from support.ledger_world import START, LedgerWorld
 
 from trainwave_exporter.ledger import Store
 from trainwave_exporter.ledger.book import OPENING, PATIENCE
-from trainwave_exporter.ledger.history import spent_before
+from trainwave_exporter.ledger.curve import value_at
 from trainwave_exporter.ledger.units import dollars, milliseconds
 
 HOUR = 3600.0
@@ -25,7 +25,9 @@ def spent(folder: Path, at: float) -> float:
     with closing(Store.open_for_reading(folder)) as store:
         story = store.story("j-1")
     assert story is not None
-    return dollars(spent_before(story, milliseconds(at)))
+    assert story.entry.cost is not None
+    last, life = story.entry.cost.last, story.entry.life
+    return dollars(value_at(story.cost, last, life, milliseconds(at)))
 
 
 def test_a_price_told_late_says_since_when_a_finished_job_was_billed(tmp_path: Path) -> None:
@@ -69,18 +71,6 @@ def test_an_end_that_details_told_stays_where_lists_alone_tell_of_the_job(tmp_pa
     world.open(world.job(state="SUCCESS", finished_at=START - 3 * HOUR, **ended))
     world.now += HOUR
     world.see(world.job(state="SUCCESS", hourly_cost_dollars=None, **ended), shown=False)
-    assert spent(tmp_path, START - 3.5 * HOUR) == pytest.approx(1.8)
-
-
-def test_an_end_that_was_guessed_gives_way_to_the_one_that_details_tell(tmp_path: Path) -> None:
-    world = LedgerWorld(tmp_path)
-    ended: Mapping[str, Any] = {
-        "cost_dollars": 3.6,
-        "gpu_hours": 4.0,
-        "created_at": START - 5 * HOUR,
-    }
-    world.open(world.job(state="SUCCESS", hourly_cost_dollars=None, **ended))
-    world.see(world.job(state="SUCCESS", finished_at=START - 3 * HOUR, **ended))
     assert spent(tmp_path, START - 3.5 * HOUR) == pytest.approx(1.8)
 
 

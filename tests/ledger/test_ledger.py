@@ -6,11 +6,12 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from ledger.store_rig import locked, read_only
@@ -18,7 +19,17 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 from support.ledger_world import START, LedgerWorld
 
-from trainwave_exporter.ledger import Ledger, Store, StoreError, Terms, UnfitStoreError, Watched
+from trainwave_exporter.ledger import (
+    Budget,
+    Ledger,
+    Period,
+    Store,
+    StoreError,
+    Terms,
+    UnfitStoreError,
+    Watched,
+)
+from trainwave_exporter.ledger.book import Seen
 from trainwave_exporter.ledger.ledger import LAST_WORD_SECONDS, RETRY_SECONDS, SUMMARY_SECONDS
 from trainwave_exporter.model import (
     NO_READINGS,
@@ -46,7 +57,7 @@ from trainwave_exporter.model import (
 class Desk:
     """A ledger, what it published, and a store that can be made to fail."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, budgets: tuple[Budget, ...] = ()) -> None:
         self.now = START
         self.facts: list[Fact] = []
         self.shown: dict[str, Record] = {}
@@ -59,7 +70,7 @@ class Desk:
         self.ledger = Ledger(
             open_store=self._open,
             read_store=None if folder is None else partial(Store.open_for_reading, folder),
-            terms=Terms(accounts={"a": Watched()}),
+            terms=Terms(accounts={"a": Watched()}, budgets=budgets),
             publish=self._publish,
             observe=self.facts.append,
             clock=lambda: self.now,
@@ -173,6 +184,57 @@ async def test_history_that_is_not_shown_counts_and_what_has_no_money_in_it_does
     )
     await desk.ledger.run()
     assert desk.cost() == 5.5
+
+
+async def test_details_are_kept_where_a_list_names_the_job_before_they_are_written(
+    tmp_path: Path,
+) -> None:
+    desk = Desk(tmp_path)
+    await desk.ledger.open()
+    over = job("j-1", state="SUCCESS", cost_dollars=4.0, started_at=1000.0, finished_at=2000.0)
+    lacking: dict[str, Any] = {"gpu_type": None, "gpus": None, "hourly_cost_dollars": None}
+    listed = replace(over, started_at=None, finished_at=None, cost_dollars=5.0, **lacking)
+    desk.ledger.apply([Bygone(replace(over, name="mnist"))])
+    desk.ledger.apply([Bygone(listed)])
+    await desk.ledger.run()
+    await desk.ledger.close()
+    with closing(Store.open_for_reading(tmp_path)) as store:
+        entry = store.jobs(["j-1"])["j-1"]
+    assert (entry.name, entry.labels.gpu_type) == ("mnist", "H100")
+    assert (entry.life.started, entry.life.finished) == (1_000_000, 2_000_000)
+    assert entry.totals.cost == 5_000_000
+
+
+async def test_a_job_that_runs_again_takes_over_no_end_of_its_earlier_run() -> None:
+    ended = Seen(job("j-1", state="SUCCESS", finished_at=2000.0), shown=False)
+    again = Seen(job("j-1", state="RUNNING"), shown=False)
+    assert again.after(ended) == again
+
+
+async def test_a_name_that_matches_nothing_is_logged_once_with_the_nearest() -> None:
+    budget = Budget(
+        name="typo",
+        limit_dollars=1.0,
+        period=Period.DAY,
+        zone=ZoneInfo("UTC"),
+        projects=frozenset({"Visoin"}),
+    )
+    desk = Desk(budgets=(budget,))
+    await desk.ledger.open()
+    desk.see(COUNTED, Project(account="a", id="p-1", name="Vision"))
+    with capture_logs() as logs:
+        for _ in range(8):
+            await desk.ledger.run()
+            desk.now += 20
+    assert logs == [
+        {
+            "event": "scope_matches_nothing",
+            "log_level": "warning",
+            "setting": "budgets[typo].projects",
+            "value": "Visoin",
+            "nearest": "Vision",
+        }
+    ]
 
 
 async def test_an_organization_that_nobody_tells_of_any_more_has_no_funds() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,12 +15,13 @@ from msgspec.structs import replace
 from support.ledger_world import START, LedgerWorld
 
 from trainwave_exporter.ledger import StoreError, curve
+from trainwave_exporter.ledger.bounds import Bounds, cost_before, gpu_before
 from trainwave_exporter.ledger.curve import value_at
 from trainwave_exporter.ledger.entry import Curve, JobEntry, Labels, Life, Sighting
 from trainwave_exporter.ledger.periods import Span, parse_span
 from trainwave_exporter.ledger.report import Dimension, Row, chargeback, columns, read
 from trainwave_exporter.ledger.store import ProjectEntry, Story
-from trainwave_exporter.ledger.units import HOUR
+from trainwave_exporter.ledger.units import DAY, HOUR
 from trainwave_exporter.model import Project
 
 UTC = ZoneInfo("UTC")
@@ -65,7 +67,7 @@ def job(job_id: str, begin: int, end: int, labels: Labels | None = None) -> Stor
 def report(
     stories: Sequence[Story], *by: Dimension, span: Span = OCTOBER, zone: ZoneInfo = BERLIN
 ) -> list[Row]:
-    return chargeback(stories, PROJECTS, span, zone, by)
+    return [*chargeback(stories, PROJECTS, span, zone, by).rows]
 
 
 def test_only_what_was_spent_within_the_period_counts() -> None:
@@ -188,6 +190,7 @@ def test_gpu_time_without_a_cost_has_a_row_and_a_job_without_either_has_none() -
     assert report([free, silent], Dimension.JOB) == [Row(("j-1", ""), 0, HOUR)]
 
 
+Known: TypeAlias = Callable[[Story, int, int], Bounds]
 WEEK = parse_span("2026-W43", BERLIN)
 moments = st.integers(WEEK.begin, WEEK.end)
 sightings = st.builds(
@@ -227,16 +230,17 @@ def test_however_it_is_told_apart_the_rows_add_up_to_all_that_was_spent(
 ) -> None:
     span = Span(min(one, other), max(one, other))
 
-    def spent(story: Story, kept: Sequence[Sighting], meter: Curve | None) -> int:
+    def spent(story: Story, kept: Sequence[Sighting], meter: Curve | None, known: Known) -> int:
         if meter is None:
             return 0
         begin, end = (
-            value_at(kept, meter.last, story.entry.life, at) for at in (span.begin, span.end)
+            known(story, at, DAY).nearest(value_at(kept, meter.last, story.entry.life, at))
+            for at in (span.begin, span.end)
         )
         return end - begin
 
-    cost = sum(spent(story, story.cost, story.entry.cost) for story in told)
-    gpu = sum(spent(story, story.gpu, story.entry.gpu) for story in told)
+    cost = sum(spent(story, story.cost, story.entry.cost, cost_before) for story in told)
+    gpu = sum(spent(story, story.gpu, story.entry.gpu, gpu_before) for story in told)
     for by in [(Dimension.OWNER,), (Dimension.DAY,), tuple(Dimension)]:
         rows = report(told, *by, span=span)
         assert (sum(row.cost for row in rows), sum(row.gpu for row in rows)) == (cost, gpu)
@@ -254,10 +258,12 @@ def test_a_ledger_is_read_while_it_is_written(tmp_path: Path) -> None:
     by = Dimension.PROJECT, Dimension.ORGANIZATION
     midnight = parse_span("2023-11-14", UTC)
     assert midnight.begin < START * 1000 < midnight.end
-    rows = read(tmp_path, midnight, UTC, by)
+    rows = read(tmp_path, midnight, UTC, by).rows
     seconds = midnight.end // 1000 - START
     assert rows == [Row(("p-1", "Vision", "o-1"), round(seconds * 1000), round(seconds * 1000))]
-    assert [row.cost for row in read(tmp_path, parse_span("2023", UTC), UTC, by)] == [7_200_000]
+    assert [row.cost for row in read(tmp_path, parse_span("2023", UTC), UTC, by).rows] == [
+        7_200_000
+    ]
 
 
 def test_a_period_of_which_detail_was_dropped_is_refused_and_what_follows_is_not(
@@ -271,7 +277,7 @@ def test_a_period_of_which_detail_was_dropped_is_refused_and_what_follows_is_not
         read(tmp_path, Span(kept - 1, kept + HOUR), BERLIN, [Dimension.DAY])
     told = "2023-10-14 01:13+02:00"
     assert str(caught.value) == f"{tmp_path}: of the time before {told} only totals are kept"
-    assert read(tmp_path, Span(kept, kept + HOUR), BERLIN, [Dimension.DAY]) == []
+    assert read(tmp_path, Span(kept, kept + HOUR), BERLIN, [Dimension.DAY]).rows == []
 
 
 def test_where_there_is_no_ledger_none_is_made(tmp_path: Path) -> None:

@@ -220,23 +220,23 @@ def test_kept_sightings_can_be_dropped_from_a_time_on_and_another_take_their_pla
     assert story.cost == (corrected, other)
 
 
-def test_balances_are_loaded_in_order_of_time_and_kept_for_days_only(store: Store) -> None:
-    oldest, newer = Balance("o-2", NOW, 5), Balance("o-1", NOW + 1, 7)
-    store.write(Batch(balances=[newer]))
-    store.write(Batch(balances=[oldest]))
-    latest = Balance("o-1", NOW + BALANCES_KEPT, -9)
+def test_balances_are_loaded_in_order_of_time_and_kept_for_days(store: Store) -> None:
+    """Of the older ones the last that can be compared is kept: an absence may have begun there."""
+    oldest, older = Balance("o-1", NOW, 5, (1, 2)), Balance("o-1", NOW + 2, 7, (3, 4))
+    unsettled, other = Balance("o-1", NOW + 3, 6), Balance("o-2", NOW + 1, 9, (5, 5))
+    for balance in (older, oldest, unsettled, other):
+        store.write(Batch(balances=[balance]))
+    assert store.load().balances == (oldest, other, older, unsettled)
+    latest = Balance("o-1", NOW + 4 + BALANCES_KEPT, -9)
     store.write(Batch(balances=[latest]))
-    assert store.load().balances == (oldest, newer, latest)
-    evenlater = Balance("o-3", NOW + BALANCES_KEPT + 1, 1)
-    store.write(Batch(balances=[evenlater]))
-    assert store.load().balances == (newer, latest, evenlater)
+    assert store.load().balances == (other, older, unsettled, latest)
 
 
-def test_a_project_is_known_as_it_was_told_last(store: Store) -> None:
+def test_a_project_is_known_as_it_was_told_last_and_by_its_earlier_names(store: Store) -> None:
     store.write(Batch(projects=[ProjectEntry("p-1", None, "old"), ProjectEntry("p-2", "o-1", "")]))
     store.write(Batch(projects=[ProjectEntry("p-1", "o-1", None)]))
     assert set(store.load().projects) == {
-        ProjectEntry("p-1", "o-1", None),
+        ProjectEntry("p-1", "o-1", None, frozenset({"old"})),
         ProjectEntry("p-2", "o-1", ""),
     }
 

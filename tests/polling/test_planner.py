@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from random import Random
 
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.known_jobs import NOW, job, reading
+from support.polling_rig import Wanted
 
 from trainwave_exporter.model import (
     Appeared,
@@ -25,6 +26,7 @@ from trainwave_exporter.model import (
     Readings,
 )
 from trainwave_exporter.polling.allocation import longest_age
+from trainwave_exporter.polling.archive import Archive
 from trainwave_exporter.polling.planner import Ideals, Planner, in_place_order
 from trainwave_exporter.polling.question import Question
 
@@ -34,11 +36,13 @@ WEIGHTS = dict.fromkeys(Metric, 1.0) | {Metric.GPU_UTILIZATION: 32.0}
 
 def new_planner(
     *jobs: Job,
-    history: Callable[[float], str | None] = lambda _: None,
+    urgent: Sequence[str] = (),
+    others: Sequence[str] = (),
     weights: Mapping[Metric, float] = WEIGHTS,
 ) -> Planner:
     ideals = Ideals(readings_interval=60.0, state_interval=30.0, weights=weights)
-    planner = Planner(account="a", ideals=ideals, history=history)
+    wanted = Wanted(urgent, others)
+    planner = Planner(account="a", ideals=ideals, history=Archive(lambda: wanted, pause=60.0))
     planner.apply([Appeared(each) for each in jobs], NOW)
     planner.listed(NOW - 10, frozenset(), NOW)
     return planner
@@ -128,16 +132,43 @@ def test_details_of_live_jobs_leave_gpu_utilization_every_other_turn() -> None:
 
 
 def test_history_comes_after_what_is_shown() -> None:
-    planner = new_planner(job("j-over", "SUCCESS", name=None), history=_once("j-old"))
+    planner = new_planner(job("j-over", "SUCCESS", name=None), others=["j-old"])
     assert planner.choose(1, NOW, RATE) == [Question("j-over")]
     assert planner.choose(5, NOW, RATE) == [Question("j-old")]
     planner.failed(Question("j-old"), NOW)
     assert planner.choose(5, NOW, RATE) == []
 
 
-def _once(job_id: str) -> Callable[[float], str | None]:
-    left = [job_id]
-    return lambda _: left.pop() if left else None
+def test_details_that_budgets_need_come_first_of_finished_jobs_and_get_three_of_four_turns() -> (
+    None
+):
+    finished = [job(f"j-over-{n}", "SUCCESS", name=None) for n in range(20)]
+    urgent = ["j-old-0", "j-over-19", *(f"j-old-{n}" for n in range(1, 18))]
+    planner = new_planner(*(job(f"j-{n}") for n in range(10)), *finished, urgent=urgent)
+    asked = [planner.choose(1, NOW, RATE)[0] for _ in range(24)]
+    assert [question.job_id for question in asked if question.metric is None] == urgent[:18]
+    asked = [planner.choose(1, NOW, RATE)[0] for _ in range(8)]
+    details = [question.job_id for question in asked if question.metric is None]
+    assert details == ["j-old-17", "j-over-0"]
+    rest = [question.job_id for question in planner.choose(1000, NOW, RATE)]
+    assert "j-over-19" not in rest
+    assert "j-over-18" in rest
+
+
+def test_details_that_budgets_need_take_all_turns_that_nobody_else_wants() -> None:
+    planner = new_planner(urgent=[f"j-old-{n}" for n in range(7)], others=["j-older"])
+    assert [question.job_id for question in planner.choose(8, NOW, RATE)] == [
+        *(f"j-old-{n}" for n in range(7)),
+        "j-older",
+    ]
+
+
+def test_details_that_were_put_off_are_asked_for_at_once_again() -> None:
+    planner = new_planner(urgent=["j-old"])
+    assert planner.choose(5, NOW, RATE) == [Question("j-old")]
+    assert planner.choose(5, NOW + 1, RATE) == []
+    planner.put_off(Question("j-old"))
+    assert planner.choose(5, NOW + 2, RATE) == [Question("j-old")]
 
 
 def test_details_go_first_and_readings_in_the_order_of_places() -> None:

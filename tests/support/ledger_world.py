@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,6 +43,7 @@ class LedgerWorld:
         folder: Path | None = None,
         *,
         accounts: Iterable[str] = ("a",),
+        watched: Mapping[str, Watched] | None = None,
         budgets: tuple[Budget, ...] = (),
         rules: Rules = Rules(),  # noqa: B008 - it is frozen
         retention: int = 0,
@@ -55,7 +56,7 @@ class LedgerWorld:
             rules=rules,
             budgets=budgets,
             retention=retention,
-            accounts=dict.fromkeys(accounts, Watched()),
+            accounts=watched or dict.fromkeys(accounts, Watched()),
         )
         self.keeper = Keeper(
             open_store or partial(Store.open, folder),
@@ -166,12 +167,20 @@ class LedgerWorld:
         record = self.one(Corrections)
         return record.up, record.down
 
+    def unknown(self, figure: str, name: str | None = None) -> set[str]:
+        """Return the reasons for which a figure is unknown, whosoever or of a name."""
+        return {
+            record.reason
+            for record in self.all(UnknownFigure)
+            if record.figure == figure and name in (None, record.name)
+        }
+
     def idleness(self, job_id: str = "j-1") -> Idleness | None:
         """Return how idle a job is shown to be."""
         record = self.shown.get((Idleness, job_id))
         assert record is None or isinstance(record, Idleness)
         return record
 
-    def unknown(self) -> set[tuple[str, str, str]]:
+    def unknown_figures(self) -> set[tuple[str, str, str]]:
         """Return which figures are said to be unknown: figure, name, reason."""
         return {(u.figure, u.name, u.reason) for u in self.all(UnknownFigure)}

@@ -9,6 +9,7 @@ from trainwave_exporter.web import (
     Overview,
     SettingOverview,
     TroubleOverview,
+    UnknownOverview,
 )
 
 HOSTILE = "</table><script>console.log('x')</script><img src=x onerror=alert(1)>\u202e" + "w" * 300
@@ -46,6 +47,11 @@ OVERVIEW = Overview(
             count=3,
             first_at=1001,
             last_at=1011,
+        ),
+    ),
+    unknown=(
+        UnknownOverview(
+            kind="scope", figure="What a setting names", name=HOSTILE, reason="x", meaning=HOSTILE
         ),
     ),
     settings=(SettingOverview(name="storage.path", value="/a" * 200, changed=True),),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
@@ -14,6 +15,13 @@ from trainwave_exporter.api import Client, RateBudget
 from trainwave_exporter.fleet import Fleet, JobsSeen, Observation, Policy, SweepEnded, SweepFailed
 from trainwave_exporter.model import ChangeListener, Fact, Job, Metric
 from trainwave_exporter.polling import AccountPoller, Intervals, Scope
+
+
+class Wanted(NamedTuple):
+    """Finished jobs whose details are wanted."""
+
+    urgent: Sequence[str] = ()
+    others: Sequence[str] = ()
 
 
 class Api:
@@ -183,6 +191,7 @@ class Watch:
             now=self.clock(),
         )
         self.undescribed: list[str] = []
+        self.urgent: list[str] = []
         self.poller = AccountPoller(
             account="a",
             client=self.client,
@@ -193,7 +202,7 @@ class Watch:
             scope=Scope(**options),
             intervals=Intervals(running=30, sweep=600, directory=300, readings=60),
             weights=dict.fromkeys(Metric, 1.0) | {Metric.GPU_UTILIZATION: 16.0},
-            undescribed=lambda: self.undescribed,
+            undescribed=lambda: Wanted(urgent=self.urgent, others=self.undescribed),
             clock=self.clock,
             monotonic=self.clock,
             sleep=self._pause,

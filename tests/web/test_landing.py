@@ -17,6 +17,7 @@ from trainwave_exporter.web import (
     Overview,
     SettingOverview,
     TroubleOverview,
+    UnknownOverview,
 )
 from trainwave_exporter.web.landing import CONTENT_SECURITY_POLICY, render
 
@@ -201,6 +202,46 @@ def test_durations_are_told_in_their_largest_units() -> None:
 def test_the_page_links_to_metrics_health_and_readiness() -> None:
     links = re.findall(r'<a href="([^"]*)"', page_of(RESEARCH))
     assert links == ["/metrics", "/-/healthy", "/-/ready"]
+
+
+UNKNOWN = UnknownOverview(
+    kind="budget",
+    figure="Spend of the budget",
+    name="vision",
+    reason="history_incomplete",
+    meaning="Details are missing.",
+)
+UNMATCHED = UnknownOverview(
+    kind="scope",
+    figure="What a setting names",
+    name="budgets[vision].projects: Visoin",
+    reason="scope_matches_nothing",
+    meaning="Correct the setting.",
+)
+
+
+def test_unknown_figures_have_a_section_that_says_why() -> None:
+    page = page_of(RESEARCH, unknown=(UNKNOWN,))
+    assert 'id="unknown">Unknown figures</h2>' in page
+    assert "Details are missing." in page
+    assert "history_incomplete" in page
+    assert "1 figure unknown for now: see below" in page
+    assert "All well" not in page
+    assert 'id="unknown"' not in page_of(RESEARCH)
+
+
+def test_a_setting_that_matches_nothing_is_no_well_being() -> None:
+    page = page_of(RESEARCH, unknown=(UNMATCHED, replace(UNMATCHED, kind="budget", name="vision")))
+    assert "budgets[vision].projects: Visoin matches nothing: correct the setting" in page
+    assert "All well" not in page
+    assert ">vision matches nothing" not in page
+
+
+def test_what_a_key_cannot_see_as_a_whole_is_no_trouble_and_nothing_to_wait_for() -> None:
+    partial = replace(UNKNOWN, kind="credit_runway", name="o-1", reason="partial_view")
+    page = page_of(RESEARCH, unknown=(partial,))
+    assert "All well" in page
+    assert "partial_view" in page
 
 
 def test_the_verdict_comes_first_and_says_that_all_is_well() -> None:

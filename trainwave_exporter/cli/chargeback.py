@@ -17,6 +17,7 @@ from trainwave_exporter.ledger.report import Row
 from trainwave_exporter.ledger.units import HOUR, MICRO, dollars, gpu_hours, seconds
 
 _AMOUNTS: Final = ("cost_dollars", "gpu_hours")
+_UNCERTAIN: Final = "uncertain_dollars"
 _PLACES: Final = 6
 """Decimals where programs read on: to the micro-dollar."""
 _FORMULA: Final = ("=", "+", "-", "@")
@@ -31,12 +32,33 @@ class Sheet(Struct, frozen=True, kw_only=True):
     columns: tuple[str, ...]
     """What the keys of its rows are."""
     rows: Sequence[Row]
+    uncertain: int = 0
+    """Micro-dollars of the total that may belong to other periods."""
+    unread: Sequence[str] = ()
+    """Accounts whose history was never read as a whole."""
 
     @property
     def total(self) -> Row:
         """What all rows come to, said so in the first column."""
         cost, gpu = sum(row.cost for row in self.rows), sum(row.gpu for row in self.rows)
-        return Row(("total", *[""] * (len(self.columns) - 1)), cost, gpu)
+        return Row(("total", *[""] * (len(self.columns) - 1)), cost, gpu, self.uncertain)
+
+    @property
+    def doubts(self) -> Sequence[str]:
+        """What is not known of the period yet, one sentence a line."""
+        told = []
+        if self.uncertain:
+            told.append(
+                f"${_cents(self.uncertain)} of the total is uncertain: when some jobs ran is not"
+                " reported (yet), and part of their cost may belong to another period."
+            )
+        if self.unread:
+            names = ", ".join(map(_printable, self.unread))
+            told.append(
+                f"The list of all jobs was never read to its end for account {names}: the total"
+                " may be higher."
+            )
+        return told
 
 
 def as_table(sheet: Sheet) -> str:
@@ -46,19 +68,31 @@ def as_table(sheet: Sheet) -> str:
     """
     costs = _rounded([row.cost for row in sheet.rows], MICRO // 100)
     hours = _rounded([row.gpu for row in sheet.rows], HOUR // 100)
+    uncertain = [row for row in (*sheet.rows, sheet.total) if row.uncertain]
     lines = [
-        (*sheet.columns, *_AMOUNTS),
+        (*sheet.columns, *_AMOUNTS, *[_UNCERTAIN] * bool(uncertain)),
         *(
-            (*(_printable(key) or "-" for key in row.keys), _decimal(cost), _decimal(hour))
+            (
+                *(_printable(key) or "-" for key in row.keys),
+                _decimal(cost),
+                _decimal(hour),
+                *[_cents(row.uncertain)] * bool(uncertain),
+            )
             for row, cost, hour in zip(sheet.rows, costs, hours, strict=True)
         ),
-        (*sheet.total.keys, _decimal(sum(costs)), _decimal(sum(hours))),
+        (
+            *sheet.total.keys,
+            _decimal(sum(costs)),
+            _decimal(sum(hours)),
+            *[_cents(sheet.uncertain)] * bool(uncertain),
+        ),
     ]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     texts = len(sheet.columns)
     begin, end = _ends(sheet)
     head = f"{begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}, {sheet.zone.key}\n"
-    return head + "".join(
+    foot = "".join(f"{line}\n" for line in sheet.doubts)
+    table = "".join(
         "  ".join(
             cell.ljust(width) if place < texts else cell.rjust(width)
             for place, (cell, width) in enumerate(zip(line, widths, strict=True))
@@ -66,6 +100,7 @@ def as_table(sheet: Sheet) -> str:
         + "\n"
         for line in lines
     )
+    return head + table + foot
 
 
 def as_csv(sheet: Sheet) -> str:
@@ -75,15 +110,15 @@ def as_csv(sheet: Sheet) -> str:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((*sheet.columns, *_AMOUNTS))
+    writer.writerow((*sheet.columns, *_AMOUNTS, _UNCERTAIN))
     for row in (*sheet.rows, sheet.total):
-        amounts = dollars(row.cost), gpu_hours(row.gpu)
+        amounts = dollars(row.cost), gpu_hours(row.gpu), dollars(row.uncertain)
         writer.writerow((*map(_inert, row.keys), *(f"{amount:.{_PLACES}f}" for amount in amounts)))
     return text.getvalue()
 
 
 def as_json(sheet: Sheet) -> str:
-    """Return one object: period, time zone, rows and total."""
+    """Return one object: period, time zone, rows, total and accounts that were not read."""
     begin, end = _ends(sheet)
     document = {
         "period": {"begin": begin.isoformat(), "end": end.isoformat()},
@@ -92,8 +127,10 @@ def as_json(sheet: Sheet) -> str:
             dict(zip(sheet.columns, row.keys, strict=True)) | _amounts(row) for row in sheet.rows
         ],
         "total": _amounts(sheet.total),
+        "unread_accounts": list(sheet.unread),
     }
-    return json.dumps(document, indent=2) + "\n"
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    return "".join(map(_harmless, text)) + "\n"
 
 
 FORMATS: Final[Mapping[str, Callable[[Sheet], str]]] = {
@@ -104,8 +141,9 @@ FORMATS: Final[Mapping[str, Callable[[Sheet], str]]] = {
 
 
 def _amounts(row: Row) -> dict[str, float]:
-    amounts = dollars(row.cost), round(gpu_hours(row.gpu), _PLACES)
-    return dict(zip(_AMOUNTS, amounts, strict=True))
+    hours = round(gpu_hours(row.gpu), _PLACES)
+    amounts = dollars(row.cost), hours, dollars(row.uncertain)
+    return dict(zip((*_AMOUNTS, _UNCERTAIN), amounts, strict=True))
 
 
 def _rounded(amounts: Sequence[int], unit: int) -> list[int]:
@@ -122,9 +160,20 @@ def _decimal(hundredths: int) -> str:
     return f"{hundredths / 100:.2f}"
 
 
+def _cents(micro: int) -> str:
+    """Return what is uncertain, rounded up: a part of a cent is not nothing."""
+    return _decimal(-(-micro // (MICRO // 100)))
+
+
 def _printable(text: str) -> str:
     """Return a text of one line that does nothing to a terminal."""
     return "".join(c if c.isprintable() else " " for c in text)
+
+
+def _harmless(character: str) -> str:
+    """Return a character of a JSON text, escaped where a terminal might do something at it."""
+    plain = character.isprintable() or character == "\n"
+    return character if plain else json.dumps(character)[1:-1]
 
 
 def _inert(text: str) -> str:

@@ -115,10 +115,17 @@ def report(options: Options, environ: Mapping[str, str]) -> int:
     if folder == IN_MEMORY:
         raise ConfigError(None, "storage.path", f"{IN_MEMORY} keeps nothing to report")
     span = _span(options.period, zone)
-    rows = ledger_report.read(Path(folder), span, zone, options.by)
-    columns = ledger_report.columns(options.by)
-    sheet = Sheet(span=span, zone=zone, columns=columns, rows=rows)
+    found = ledger_report.read(Path(folder), span, zone, options.by)
+    sheet = Sheet(
+        span=span,
+        zone=zone,
+        columns=ledger_report.columns(options.by),
+        rows=found.rows,
+        uncertain=found.uncertain,
+        unread=found.unread,
+    )
     sys.stdout.write(FORMATS[options.format](sheet))
+    sys.stderr.write("".join(f"{line}\n" for line in sheet.doubts))
     return 0
 
 

@@ -117,7 +117,7 @@ def _add_setting(group: argparse._ArgumentGroup, setting: Setting, *, alone: boo
             **{**details, "help": argparse.SUPPRESS},
         )
         return
-    if setting.one_or_more:
+    if isinstance(setting.default, tuple):
         details["action"] = "append"
     group.add_argument(setting.flag, metavar=setting.placeholder, **details)
 
@@ -131,9 +131,11 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--by",
-        help=f"What spend is told apart by, some of {', '.join(Dimension)} (default: %(default)s).",
-        type=_dimensions,
-        default="project,owner,gpu_type",
+        help=f"What spend is broken down by, some of {', '.join(Dimension)}; may be repeated"
+        " (default: project,owner,gpu_type).",
+        action=_Joined,
+        read=_dimensions,
+        default=(Dimension.PROJECT, Dimension.OWNER, Dimension.GPU_TYPE),
         metavar="DIMENSIONS",
     )
     parser.add_argument(
@@ -152,7 +154,8 @@ def _add_simulator(parser: argparse.ArgumentParser, *, port: int, rate_limit: in
     group = parser.add_argument_group("simulator", "The simulated Trainwave.")
 
     def add(flag: str, text: str, **details: Any) -> None:  # noqa: ANN401 - as add_argument has it
-        default = " (default: %(default)s)" if details["default"] else ""
+        plain = isinstance(details["default"], str | int | float)
+        default = " (default: %(default)s)" if plain and details["default"] else ""
         group.add_argument(flag, help=text + default, **details)
 
     add("--host", "Address it listens on.", default="127.0.0.1", metavar="ADDRESS")
@@ -177,8 +180,9 @@ def _add_simulator(parser: argparse.ArgumentParser, *, port: int, rate_limit: in
     add(
         "--faults",
         f"What goes wrong, as NAME=RATE,...; names: {', '.join(FAULT_NAMES)}.",
-        type=_faults,
-        default="",
+        action=_Joined,
+        read=_faults,
+        default=parse_faults(""),
         metavar="FAULTS",
     )
     add(
@@ -229,6 +233,29 @@ def _dimensions(text: str) -> tuple[Dimension, ...]:
         known = ", ".join(Dimension)
         raise argparse.ArgumentTypeError(f"expected some of {known}, each once, got {text}")
     return tuple(map(Dimension, names))
+
+
+class _Joined(argparse.Action):
+    """Reads all uses of a flag as one list, in which commas part the items."""
+
+    def __init__(self, *, read: Callable[[str], Any], **details: Any) -> None:  # noqa: ANN401 - as argparse.Action has it
+        super().__init__(**details)
+        self._read = read
+        self._texts = f"{self.dest}_texts"
+
+    def __call__(
+        self,
+        _parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,  # noqa: ANN401 - likewise
+        _option: str | None = None,
+    ) -> None:
+        texts = [*getattr(namespace, self._texts, ()), values]
+        setattr(namespace, self._texts, texts)
+        try:
+            setattr(namespace, self.dest, self._read(",".join(texts)))
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentError(self, str(error)) from None
 
 
 def _time_zone(text: str) -> ZoneInfo:

@@ -29,7 +29,6 @@ from trainwave_exporter.model import (
     Departed,
     Idleness,
     Job,
-    UnknownFigure,
 )
 
 SLICE_SECONDS = 0.001
@@ -126,7 +125,6 @@ class Exposition:
             Job: Store(self._jobs.put, self._jobs.remove),
             Idleness: Store(self._jobs.put_idleness, self._jobs.remove_idleness),
             BudgetStatus: Store(self._budgets.put, self._budgets.remove),
-            UnknownFigure: Store(lambda _key, _figure: None, lambda _key: None),
         }
         for families in OTHERS:
             table = Table(selection.among(families), families.labels, families.identity)

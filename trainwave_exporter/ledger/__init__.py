@@ -17,11 +17,11 @@ never fall.
 
 from trainwave_exporter.ledger.budget import Budget
 from trainwave_exporter.ledger.errors import StoreError, UnfitStoreError
-from trainwave_exporter.ledger.keeper import Terms, Watched
 from trainwave_exporter.ledger.ledger import Ledger
 from trainwave_exporter.ledger.periods import Period
 from trainwave_exporter.ledger.rules import Rules
 from trainwave_exporter.ledger.store import Store
+from trainwave_exporter.ledger.terms import Terms, Watched
 from trainwave_exporter.ledger.units import milliseconds
 
 __all__ = [

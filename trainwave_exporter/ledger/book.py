@@ -6,7 +6,7 @@ written, `Book.adopt` takes it over. So a write that fails leaves the book as th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -27,6 +27,12 @@ PATIENCE: Final = milliseconds(900)
 OPENING: Final = milliseconds(150)
 """How long a new series is shown as zero, so that every scraper sees it begin there."""
 
+_DETAILS: Final = (
+    *("name", "organization_id", "owner", "gpu_type", "gpus", "hourly_cost_dollars"),
+    *("created_at", "started_at", "finished_at"),
+)
+"""What a job's details may report and a list may not."""
+
 
 class Seen(Struct, frozen=True):
     """A job as the API last told of it."""
@@ -34,6 +40,19 @@ class Seen(Struct, frozen=True):
     job: Job
     shown: bool
     """It is on show, so its details are asked for, and it will be told of again soon."""
+
+    def after(self, older: Seen | None) -> Seen:
+        """Return this, with what only an older sighting reported that was not written yet.
+
+        A list may name a job that is not shown right after its details came.
+        """
+        if self.shown or older is None or not (self.job.finished and older.job.finished):
+            return self
+        known, job = older.job, self.job
+        missing = {
+            field: getattr(known, field) for field in _DETAILS if getattr(job, field) is None
+        }
+        return replace(self, job=replace(job, **missing))
 
 
 class Book:
@@ -73,6 +92,10 @@ class Book:
     def entry(self, job_id: str) -> JobEntry | None:
         """Return what is kept of a job that is watched."""
         return self._entries.get(job_id)
+
+    def live(self) -> Iterator[JobEntry]:
+        """Yield the jobs that are not over."""
+        return (entry for entry in self._entries.values() if not entry.over)
 
     def forget(self, before: int) -> None:
         """Forget jobs that nobody has told of since, but for those that still have to be counted.

@@ -1,26 +1,78 @@
-"""Credit: how long it lasts, and whether it falls by what was booked. Pure functions."""
+"""Credit: whether it falls by what was billed. Pure functions.
+
+A balance is compared with what all jobs of its organization were reported to cost at that moment,
+and not with what they cost by then: bills that come late are late on both sides.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
+from trainwave_exporter.ledger.bounds import Bounds
+from trainwave_exporter.ledger.entry import Correction
 from trainwave_exporter.ledger.store import Balance
-from trainwave_exporter.ledger.units import HOUR, milliseconds
+from trainwave_exporter.ledger.units import HOUR, MICRO, milliseconds
 
 WINDOW: Final = 24 * HOUR
-"""How far back credit and books are compared."""
+"""How far back credit and bills are compared."""
 SETTLING: Final = milliseconds(120)
-"""How old a balance must be before all that was spent until then is likely to be booked."""
+"""How long before or after a balance the bill may be seen that it includes."""
 
 
-def settled(balances: Sequence[Balance], booked_at: int) -> list[Balance]:
-    """Return the balances of one organization, in order of time, that can be compared.
+def kept(balances: Sequence[Balance], newest: Balance) -> list[Balance]:
+    """Return the balances of one organization that matter, with a new one: those of the window.
 
-    ``booked_at``: until when all that was seen is booked.
+    One before it is kept, however old: it is where an absence of the exporter began.
     """
-    return [b for b in balances if booked_at - WINDOW <= b.at <= booked_at - SETTLING]
+    earlier = [balance for balance in balances if balance.at < newest.at]
+    inside = [balance for balance in earlier if balance.at >= newest.at - WINDOW]
+    outside = [b for b in earlier if b.at < newest.at - WINDOW and b.billed is not None]
+    return [*outside[-1:], *inside, newest]
+
+
+def difference(balances: Iterable[Balance], corrections: Sequence[Correction] = ()) -> int | None:
+    """Return by how many micro-dollars the credit fell at the least beyond what was billed.
+
+    ``balances``: those of one organization, in order of time; ``corrections``: those of its jobs.
+    None while there is nothing to compare.
+    """
+    settled = [balance for balance in balances if balance.billed is not None]
+    stretches = [
+        compared(*stretch, corrections) for stretch in falls(without_outliers(settled, corrections))
+    ]
+    if not stretches:
+        return None
+    return Bounds(sum(s.lower for s in stretches), sum(s.upper for s in stretches)).nearest(0)
+
+
+def without_outliers(
+    balances: Sequence[Balance], corrections: Sequence[Correction] = ()
+) -> list[Balance]:
+    """Return settled balances without those that were reported once and taken back.
+
+    Such a one lies above or below both its neighbours, and these fit each other better.
+    """
+    found = list(balances[:1])
+    for balance, after in pairwise(balances[1:]):
+        if not _is_outlier(found[-1], balance, after, corrections):
+            found.append(balance)
+    return found + list(balances[1:][-1:])
+
+
+def _is_outlier(
+    before: Balance, balance: Balance, after: Balance, corrections: Sequence[Correction]
+) -> bool:
+    def distance(first: Balance, last: Balance) -> int:
+        return abs(compared(first, last, corrections).nearest(0))
+
+    if before.micro < balance.micro:
+        extreme, odd = after.micro <= before.micro, distance(balance, after)
+    else:
+        extreme = balance.micro < before.micro and balance.micro < after.micro
+        odd = distance(before, balance)
+    return extreme and distance(before, after) < odd
 
 
 def falls(balances: Sequence[Balance]) -> Iterator[tuple[Balance, Balance]]:
@@ -40,13 +92,35 @@ def falls(balances: Sequence[Balance]) -> Iterator[tuple[Balance, Balance]]:
         yield first, balances[-1]
 
 
-def difference(balances: Sequence[Balance], booked: Callable[[int, int], int]) -> int | None:
-    """Return by how many micro-dollars the credit fell beyond what was booked in the same time.
+def compared(first: Balance, last: Balance, corrections: Iterable[Correction] = ()) -> Bounds:
+    """Return within which bounds the credit fell beyond what was billed between two balances.
 
-    ``balances`` are `settled`; ``booked`` tells what was for a begin and an end. None while there
-    is nothing to compare.
+    A correction was made at an unknown time since its job was last seen; a balance of that time
+    includes it or not. What is seen at the very moment of a balance is in both.
     """
-    stretches = list(falls(balances))
-    if not stretches:
-        return None
-    return sum(first.micro - last.micro - booked(first.at, last.at) for first, last in stretches)
+    assert first.billed is not None and last.billed is not None  # noqa: S101, PT018 - settled
+    fall = first.micro - last.micro
+    lower = fall - (last.billed[1] - first.billed[0])
+    upper = fall - (last.billed[0] - first.billed[1])
+    for correction in corrections:
+        in_first, in_last = (_is_doubtful(correction, each) for each in (first, last))
+        if in_first or in_last:
+            # Seen after the last, it may be in the last already; seen before, in the first.
+            more = -correction.micro if in_last else correction.micro
+            lower, upper = lower + min(0, more), upper + max(0, more)
+    return Bounds(lower, upper)
+
+
+def _is_doubtful(correction: Correction, balance: Balance) -> bool:
+    return correction.since < balance.at < correction.at
+
+
+def is_suspect(before: Balance, balance: Balance, burn: int, billed: int) -> bool:
+    """Whether a balance fell by more than was billed, twice what running jobs burn, and a dollar.
+
+    ``burn``: micro-dollars an hour. ``billed``: what all jobs are billed by now.
+    """
+    if before.billed is None:
+        return False
+    explained = 2 * burn * (balance.at - before.at) // HOUR + MICRO
+    return before.micro - balance.micro > explained + max(0, billed - before.billed[0])

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from msgspec import Struct
 
-from trainwave_exporter.ledger.entry import JobEntry, Labels, Sighting
-from trainwave_exporter.ledger.meters import cost_before, cost_so_far
+from trainwave_exporter.ledger.accrual import accrued, may_accrue
+from trainwave_exporter.ledger.bounds import NOTHING, Bounds, cost_before
+from trainwave_exporter.ledger.entry import JobEntry, Labels
+from trainwave_exporter.ledger.meters import cost_so_far
 from trainwave_exporter.ledger.periods import Span
 from trainwave_exporter.ledger.store import Story
+from trainwave_exporter.ledger.units import HOUR
 
 
 class Payer(Struct, frozen=True):
@@ -19,17 +22,25 @@ class Payer(Struct, frozen=True):
 
     organization_id: str | None
     labels: Labels
+    described: bool = True
+    """False: its GPU type may still become known."""
 
 
 class PeriodSpend:
     """The micro-dollars spent within a span, net of corrections, by who paid them."""
 
-    def __init__(self, span: Span, stories: Iterable[Story]) -> None:
-        """``stories``: those of all jobs whose cost may have changed within the span."""
+    def __init__(self, span: Span, stories: Iterable[Story], queue: int) -> None:
+        """``stories``: those of all jobs whose cost may have changed within the span.
+
+        ``queue``: the longest plausible queue, milliseconds.
+        """
         self.span = span
-        self._of_jobs: dict[str, tuple[Payer, int]] = {}
-        self._before: dict[str, tuple[object, int]] = {}
-        self._sums: defaultdict[Payer, int] = defaultdict(int)
+        self._queue = queue
+        self._of_jobs: dict[str, tuple[Payer, Bounds]] = {}
+        self._before: dict[str, tuple[object, Bounds]] = {}
+        self._lower: defaultdict[Payer, int] = defaultdict(int)
+        self._upper: defaultdict[Payer, int] = defaultdict(int)
+        self._accruing: dict[str, tuple[Payer, JobEntry]] = {}
         for story in stories:
             self.update(story.entry, partial(_same, story))
 
@@ -37,45 +48,72 @@ class PeriodSpend:
         """Take over what has become of a job; its story is asked for only where it is needed."""
         if entry.cost is None:
             return
-        spent = cost_so_far(entry) - self._spent_before(entry, entry.cost.last, story)
-        before, known = self._of_jobs.get(entry.id, (None, 0))
-        if before is not None:
-            self._sums[before] -= known
-        payer = Payer(entry.organization_id, entry.labels)
-        self._of_jobs[entry.id] = (payer, spent)
-        self._sums[payer] += spent
+        told, before = cost_so_far(entry), self._spent_before(entry, entry.cost.last.at, story)
+        known = self._of_jobs.get(entry.id)
+        if known is not None:
+            self._add(*known, sign=-1)
+        payer = Payer(entry.organization_id, entry.labels, _described(entry))
+        spent = Bounds(told - before.upper, told - before.lower)
+        self._of_jobs[entry.id] = payer, spent
+        self._add(payer, spent, sign=1)
+        if may_accrue(entry):
+            self._accruing[entry.id] = payer, entry
+        else:
+            self._accruing.pop(entry.id, None)
+
+    def _add(self, payer: Payer, spent: Bounds, *, sign: int) -> None:
+        self._lower[payer] += sign * spent.lower
+        self._upper[payer] += sign * spent.upper
 
     def _spent_before(
-        self, entry: JobEntry, last: Sighting, story: Callable[[], Story | None]
-    ) -> int:
+        self, entry: JobEntry, seen_at: int, story: Callable[[], Story | None]
+    ) -> Bounds:
         """Return what a job cost before the span, reckoned anew only when more is known of it."""
         begin, created = self.span.begin, entry.life.created
         if created is not None and created >= begin:
-            return 0
-        knowledge = (entry.life, entry.run, last.rate, last.at < begin)
+            return NOTHING
+        assert entry.cost is not None  # noqa: S101 - it was looked at
+        meter, gpus = entry.cost, None if entry.gpu is None else entry.gpu.last.rate
+        # What is billed late, or waits for an explanation, may move the past.
+        late = meter.last.told if meter.behind or meter.pending else None
+        reported = (entry.life, entry.run, meter.last.rate, gpus)
+        knowledge = (reported, meter.anchor.at, seen_at < begin, late)
         cached = self._before.get(entry.id)
         if cached is not None and cached[0] == knowledge:
             return cached[1]
-        told = story()
-        spent = 0 if told is None else spent_before(told, begin)
+        found = story()
+        spent = NOTHING if found is None else cost_before(found, begin, self._queue)
         self._before[entry.id] = (knowledge, spent)
         return spent
 
-    def spent(self, wanted: Callable[[Payer], bool]) -> int:
-        """Return what the payers that are wanted spent."""
-        return sum(spent for payer, spent in self._sums.items() if wanted(payer))
+    def spent(self, covers: Callable[[Payer], bool | None]) -> Bounds:
+        """Return what was billed to the payers that are covered; None: it may be covered."""
+        lower = upper = 0
+        for payer, least in self._lower.items():
+            covered = covers(payer)
+            if covered is False:
+                continue
+            most = self._upper[payer]
+            lower += least if covered else min(0, least)
+            upper += most if covered else max(0, most)
+        return Bounds(lower, upper)
+
+    def accrued(self, covers: Callable[[Payer], bool | None], now: int) -> int:
+        """Return what the payers that are covered owe beyond their bills."""
+        return sum(
+            accrued(entry, self.span.begin, now)
+            for payer, entry in self._accruing.values()
+            if covers(payer)
+        )
+
+
+def _described(entry: JobEntry) -> bool:
+    """Tell whether a job's details are known, or will be within minutes as it is new."""
+    if entry.labels.gpu_type or entry.name is not None or entry.over_seen != entry.first_seen:
+        return True
+    created = entry.life.created
+    return created is not None and entry.first_seen - created <= HOUR
 
 
 def _same(story: Story) -> Story:
     return story
-
-
-def spent_before(story: Story, at: int) -> int:
-    """Return what a job cost before ``at``, in micro-dollars."""
-    return cost_before(story, at)
-
-
-def booked(stories: Iterable[Story], begin: int, end: int) -> Iterator[tuple[JobEntry, int]]:
-    """Yield what each job cost within [begin, end), in micro-dollars, net of corrections."""
-    for story in stories:
-        yield story.entry, spent_before(story, end) - spent_before(story, begin)

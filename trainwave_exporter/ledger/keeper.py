@@ -6,7 +6,7 @@ of running jobs alone (burn, credit runway) needs no store, and goes on when tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -14,34 +14,32 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger import records
-from trainwave_exporter.ledger.book import PATIENCE, Book, Seen, accounts_by_labels
-from trainwave_exporter.ledger.budget import Budget
+from trainwave_exporter.ledger.book import Book, Seen, accounts_by_labels
 from trainwave_exporter.ledger.catch_up import CatchUp
+from trainwave_exporter.ledger.entry import JobEntry
 from trainwave_exporter.ledger.errors import LostStoreError, StoreError, UnfitStoreError
 from trainwave_exporter.ledger.live import Live
 from trainwave_exporter.ledger.outlook import Outlook
 from trainwave_exporter.ledger.records import Showcase
-from trainwave_exporter.ledger.rules import Rules
-from trainwave_exporter.ledger.store import Balance, Batch, ProjectEntry, Store
-from trainwave_exporter.ledger.units import DAY, HOUR, dollars, microdollars, milliseconds, seconds
+from trainwave_exporter.ledger.scopes import Unmatched
+from trainwave_exporter.ledger.store import Batch, Store, Undescribed
+from trainwave_exporter.ledger.terms import Terms
+from trainwave_exporter.ledger.units import DAY, HOUR, dollars, milliseconds, seconds
 from trainwave_exporter.model import (
     AccountStatus,
-    BudgetStatus,
     Burn,
     Change,
     Corrections,
-    Funds,
     Idleness,
     KnownRun,
     Organization,
     Project,
+    Record,
     UnknownFigure,
 )
 
 OUTLOOK: Final = milliseconds(10)
 """How often budgets and credit are reckoned anew."""
-UNDESCRIBED: Final = 10_000
-"""How many jobs without details are named at once, of each account."""
 TIDYING: Final = HOUR
 """How often what is too old is dropped."""
 FORGETTING: Final = 2 * DAY
@@ -66,39 +64,17 @@ class Sightings(Struct, kw_only=True):
 
     def after(self, older: Sightings) -> Sightings:
         """Return these together with older ones that could not be written."""
+        jobs = dict(older.jobs)
+        for job_id, item in self.jobs.items():
+            jobs[job_id] = item.after(jobs.get(job_id))
         return Sightings(
-            jobs=older.jobs | self.jobs,
+            jobs=jobs,
             projects=older.projects | self.projects,
             organizations=older.organizations | self.organizations,
             accounts=older.accounts | self.accounts,
             hidden=self.hidden | (older.hidden - self.jobs.keys()),
             gone=self.gone | (older.gone - self.organizations.keys()),
         )
-
-
-class Watched(Struct, frozen=True, kw_only=True):
-    """Which part of what a key sees is watched."""
-
-    organization: str | None = None
-    """Only this organization, by id or rid; None: all."""
-    project: str | None = None
-    """Only this project; None: all."""
-
-    def whole(self, organization: Organization) -> bool:
-        """Whether all jobs of an organization are watched."""
-        names = (None, organization.id, organization.rid)
-        return self.project is None and self.organization in names
-
-
-class Terms(Struct, frozen=True, kw_only=True):
-    """What the operator wants of the ledger."""
-
-    rules: Rules = Rules()
-    budgets: tuple[Budget, ...] = ()
-    retention: int = 0
-    """How long detail is kept, milliseconds; 0: for ever."""
-    accounts: Mapping[str, Watched]
-    """What is watched, by the names of the accounts."""
 
 
 class Keeper:
@@ -120,7 +96,6 @@ class Keeper:
         self._terms = terms
         self._store: Store | None = None
         self._writable = False
-        self._booked_at: int | None = None
         self._book: Book | None = None
         self._lost: str | None = None
         """How the file of the ledger was lost, while another one is written in its place."""
@@ -131,21 +106,24 @@ class Keeper:
         """Whether the ledger was restored: it knows less than what was last written there."""
         self._unknown: dict[str, UnknownFigure] = {}
         """Accounts whose counters are not shown."""
-        self._outlook = Outlook(terms.budgets)
+        self._counted: dict[str, int] = {}
+        self._outlook = Outlook(terms, self._counted)
         self._live = Live()
         self._showcase = Showcase()
-        self._counted: dict[str, int] = {}
-        self._projects: dict[str, ProjectEntry] = {}
-        self._organizations: dict[str, Organization] = {}
-        self._undescribed: dict[str, list[str]] = {}
-        self._started_at: int | None = None
+        self._figures: set[tuple[type[Record], str]] = set()
+        """The records of budgets and credit that are shown."""
         self._reckoned_at = 0
         self._tidied_at: int | None = None
 
     @property
-    def undescribed(self) -> Mapping[str, Sequence[str]]:
-        """Jobs by account that are over, and of which only lists ever told."""
-        return self._undescribed
+    def undescribed(self) -> Mapping[str, Undescribed]:
+        """Finished jobs by account whose details are wanted."""
+        return self._outlook.undescribed
+
+    @property
+    def unmatched(self) -> tuple[Unmatched, ...]:
+        """Configured names that match nothing."""
+        return self._outlook.unmatched
 
     def known_run(self, job_id: str) -> KnownRun | None:
         """Return what is stored of the present run of a job that is not over."""
@@ -167,13 +145,13 @@ class Keeper:
         if terms == self._terms:
             return
         self._terms = terms
-        self._outlook.retune(terms.budgets)
+        for name in self._counted.keys() - terms.accounts.keys():
+            del self._counted[name]
+        self._outlook.retune(terms)
         self._catch_up.retune(terms.accounts)
         self._waiting = True
-        self._counted = {name: at for name, at in self._counted.items() if name in terms.accounts}
         if self._book is not None:
             self._book.retune(terms.accounts, terms.rules)
-        self._showcase.retain(BudgetStatus, {budget.name for budget in terms.budgets})
         self._reckoned_at = 0
 
     def open(self) -> None:
@@ -216,14 +194,13 @@ class Keeper:
         """Go by this store from now on, which may hold more than the one before."""
         try:
             state, accounts = store.load(), store.accounts_by_labels()
+            self._outlook.begin(state, store.longest_queue(), store.billed())
         except StoreError:
             store.close()
             raise
         self.close()
         self._store = store
         self._book = Book(state, self._terms.accounts, self._terms.rules)
-        self._projects = {project.id: project for project in state.projects}
-        self._outlook.begin(state.balances)
         self._catch_up.begin(accounts)
         self._regained = store.restored
 
@@ -239,12 +216,7 @@ class Keeper:
                 self._counted.setdefault(name, now)
             else:
                 self._counted.pop(name, None)
-        for organization in seen.organizations.values():
-            self._organizations[organization.id] = organization
-            if (balance := _balance(organization)) is not None:
-                self._outlook.balance(balance)
-        for organization_id in seen.gone:
-            self._organizations.pop(organization_id, None)
+        self._outlook.note(seen.accounts, seen.projects, seen.organizations, seen.gone)
         for job_id in seen.hidden:
             self._live.remove(job_id)
             self._showcase.hide(Idleness, job_id)
@@ -270,37 +242,35 @@ class Keeper:
         except LostStoreError as lost:
             self._save(lost, book, store, now)
             raise LostStoreError(self._lost or f"{lost}; opened anew, it holds all") from None
-        batch = self._plan(book, store, seen, now)
-        projects = {p.id: _project(p) for p in seen.projects.values()}
-        balances = [_balance(organization) for organization in seen.organizations.values()]
-        batch = replace(
-            batch,
-            projects=tuple(p for p in projects.values() if p != self._projects.get(p.id)),
-            balances=tuple(balance for balance in balances if balance is not None),
-        )
+        stored, batch = self._plan(book, store, seen, now)
+        projects, balances = self._outlook.to_write(seen.projects, seen.organizations)
+        batch = replace(batch, projects=projects, balances=balances)
         if batch != Batch():
+            batch = replace(batch, balances=(*balances, *self._outlook.settled))
             store.write(batch)
+        before = {entry.id: book.entry(entry.id) or stored.get(entry.id) for entry in batch.jobs}
         book.adopt(batch, seen.jobs)
-        self._projects |= projects
         self._show_books(batch, seen.jobs, seen.hidden)
         self._show_counters(book, batch, now)
-        self._outlook.seen(batch.jobs, store)
-        self._booked_at = now
+        self._outlook.written(batch, before, book, store, now)
         self._tidy(book, store, now)
         if self._lost is not None:
             raise LostStoreError(self._lost)
 
-    def _plan(self, book: Book, store: Store, seen: Sightings, now: int) -> Batch:
+    def _plan(
+        self, book: Book, store: Store, seen: Sightings, now: int
+    ) -> tuple[Mapping[str, JobEntry], Batch]:
+        """Return what the store knows of jobs that the book does not, and what is to be written."""
         stored = store.jobs(book.unknown(seen.jobs))
         regaining = self._catch_up.behind if self._regained else frozenset()
-        return book.plan(seen.jobs, stored, self._counted, now, regaining)
+        return stored, book.plan(seen.jobs, stored, self._counted, now, regaining)
 
     def _save(self, lost: LostStoreError, book: Book, store: Store, now: int) -> None:
         """Keep what a lost file held. Raises `LostStoreError` where that cannot be written."""
         if lost.on_disk:
             self._let_go()
             return
-        held = replace(book.held(), projects=tuple(self._projects.values()))
+        held = replace(book.held(), projects=self._outlook.projects)
         try:
             self._store = store.rescue(lost, held, now)
         except StoreError as error:
@@ -308,7 +278,9 @@ class Keeper:
             raise LostStoreError(text) from None
         if not lost.readable:
             book.lost(now)
-            self._outlook.begin(())
+            self._outlook.begin(
+                self._store.load(), self._store.longest_queue(), self._store.billed()
+            )
         self._lost = (
             f"{lost}; the exporter goes on in {self._store.displaced}, which becomes the ledger"
             " as soon as nothing bears its name, or at the next start"
@@ -323,7 +295,7 @@ class Keeper:
         if book is None or store is None or not self._catch_up.behind or not self._counted:
             return
         # Times stand still, too, so that nothing is counted under labels that may yet change.
-        batch = self._plan(book, store, seen, min(now, *self._counted.values()))
+        _, batch = self._plan(book, store, seen, min(now, *self._counted.values()))
         self._show_counters(book, batch, now)
 
     def _show_counters(self, book: Book, batch: Batch, now: int) -> None:
@@ -401,52 +373,12 @@ class Keeper:
                 self._showcase.show(burn)
         self._showcase.retain(Burn, shown)
 
-    def _look_up_undescribed(self, store: Store) -> None:
-        self._undescribed = {
-            account: store.undescribed(account, UNDESCRIBED) for account in self._terms.accounts
-        }
-
     def _show_outlook(self, now: int) -> None:
-        watched = {
-            organization.id: self._terms.accounts[organization.account].whole(organization)
-            for organization in self._organizations.values()
-            if organization.account in self._counted
-        }
-        funds = self._outlook.funds(
-            self._store, self._live, self._projects, watched, self._booked_at, now
-        )
-        shown = list(funds)
-        for fund in shown:
-            self._showcase.show(fund)
-        self._showcase.retain(Funds, {fund.key for fund in shown})
-        if self._store is None or self._book is None:
-            return
-        self._look_up_undescribed(self._store)
-        self._started_at = min(self._started_at or now, now)
-        opening = self._book.unopened | self._catch_up.behind
-        if opening & self._counted.keys() or (opening and now - self._started_at < PATIENCE):
-            return  # what was spent is not known as a whole yet
-        if not self._writable:
-            return  # what was seen since the ledger was written is not in it
-        known = self._terms.accounts.keys() <= self._counted.keys()
-        runners = self._live.runners() if known else None
-        since = self._store.pruned_before or 0
-        for status in self._outlook.budgets(self._store, runners, self._projects, now):
-            unknown = UnknownFigure(figure="budget", name=status.name, reason="history_incomplete")
-            if status.begins_at < seconds(since):  # the ledger was lost, and part of the period
-                self._showcase.hide(BudgetStatus, status.key)
-                self._showcase.show(unknown)
-            else:
-                self._showcase.hide(UnknownFigure, unknown.key)
-                self._showcase.show(status)
-
-
-def _balance(organization: Organization) -> Balance | None:
-    told, at = organization.credit_balance_dollars, organization.confirmed_at
-    if told is None or at is None:
-        return None
-    return Balance(organization.id, milliseconds(at), microdollars(told))
-
-
-def _project(project: Project) -> ProjectEntry:
-    return ProjectEntry(project.id, project.organization_id, project.name)
+        """Show budgets and credit, and which figures of theirs are unknown."""
+        found = self._outlook.figures(self._store, self._book, self._live, now)
+        for record in found:
+            self._showcase.show(record)
+        shown: set[tuple[type[Record], str]] = {(type(record), record.key) for record in found}
+        for kind, key in self._figures - shown:
+            self._showcase.hide(kind, key)
+        self._figures = shown

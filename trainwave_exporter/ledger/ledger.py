@@ -8,7 +8,7 @@ stays noted (of each job the newest is enough, for costs are totals) and is trie
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import assert_never
 
 import structlog
@@ -16,9 +16,11 @@ from msgspec import Struct
 
 from trainwave_exporter.ledger.book import Seen
 from trainwave_exporter.ledger.errors import LostStoreError, StoreError, UnfitStoreError
-from trainwave_exporter.ledger.keeper import Keeper, Sightings, Terms
+from trainwave_exporter.ledger.keeper import Keeper, Sightings
 from trainwave_exporter.ledger.observe import irrelevant
-from trainwave_exporter.ledger.store import Store
+from trainwave_exporter.ledger.scopes import Unmatched
+from trainwave_exporter.ledger.store import Store, Undescribed
+from trainwave_exporter.ledger.terms import Terms
 from trainwave_exporter.ledger.units import milliseconds
 from trainwave_exporter.model import (
     AccountStatus,
@@ -46,6 +48,7 @@ SUMMARY_SECONDS = 300.0
 """How often a ledger that goes on failing says so."""
 LAST_WORD_SECONDS = 1.5
 """How long a shutdown waits for the last sightings to be written."""
+_NOTHING_WANTED = Undescribed()
 _TOLD_AT_ONCE = 256
 """Changes that are published in one turn of the event loop: a millisecond or two."""
 
@@ -58,6 +61,7 @@ class _Done(Struct, frozen=True):
     error: StoreError | None
     seconds: float
     size_bytes: int
+    unmatched: tuple[Unmatched, ...]
 
 
 class Ledger:
@@ -90,6 +94,7 @@ class Ledger:
         self._not_before = monotonic()
         self._failing_since: float | None = None
         self._told_at = monotonic()
+        self._unmatched: tuple[Unmatched, ...] = ()
 
     async def open(self) -> None:
         """Open the store; raise `UnfitStoreError` if it must not be used.
@@ -125,7 +130,7 @@ class Ledger:
         seen = self._seen
         match record:
             case Job():
-                seen.jobs[record.id] = Seen(record, shown)
+                seen.jobs[record.id] = Seen(record, shown).after(seen.jobs.get(record.id))
                 seen.hidden.discard(record.id)
             case AccountStatus():
                 seen.accounts[record.name] = record
@@ -144,9 +149,9 @@ class Ledger:
         """Go by other terms from the next turn on."""
         self._terms = terms
 
-    def undescribed(self, account: str) -> Sequence[str]:
-        """Return jobs of an account that are over, and of which only lists ever told."""
-        return self._keeper.undescribed.get(account, ())
+    def undescribed(self, account: str) -> Undescribed:
+        """Return finished jobs of an account whose details are wanted."""
+        return self._keeper.undescribed.get(account, _NOTHING_WANTED)
 
     def known_run(self, job_id: str) -> KnownRun | None:
         """Return what is stored of the present run of a job that is not over."""
@@ -206,6 +211,7 @@ class Ledger:
             error=error,
             seconds=self._monotonic() - began,
             size_bytes=self._keeper.size_bytes,
+            unmatched=self._keeper.unmatched,
         )
 
     def _finish(self, turn: asyncio.Future[_Done], seen: Sightings) -> None:
@@ -223,6 +229,7 @@ class Ledger:
         elif recovered:
             self._recovered()
         self._untold += done.changes
+        self._warn(done.unmatched)
         if done.error is not None or recovered or (done.written and seen):
             self._observe(
                 LedgerRun(
@@ -234,6 +241,14 @@ class Ledger:
                     lost=isinstance(done.error, LostStoreError),
                 )
             )
+
+    def _warn(self, unmatched: tuple[Unmatched, ...]) -> None:
+        """Log the configured names that match nothing, each once for as long as that is so."""
+        for each in unmatched:
+            if each not in self._unmatched:
+                facts = {"setting": each.place, "value": each.name, "nearest": each.nearest}
+                log.warning("scope_matches_nothing", **facts)
+        self._unmatched = unmatched
 
     def _failed(self, error: StoreError) -> None:
         """Log that the store began to fail, and from time to time that it goes on."""

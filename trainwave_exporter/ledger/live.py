@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
+from typing import Final
 
 from msgspec import Struct
 
 from trainwave_exporter.ledger.entry import Labels
 from trainwave_exporter.ledger.units import HOUR, microdollars, milliseconds
 from trainwave_exporter.model import Job
+
+PRICE_BOUND: Final = milliseconds(300)
+"""For how long the price of a new job may be unknown without forecasts being so."""
 
 
 class Runner(Struct, frozen=True):
@@ -22,13 +26,19 @@ class Runner(Struct, frozen=True):
     organization_id: str | None
     labels: Labels
     rate: int
-    """Micro-dollars an hour; 0 where the price is not told."""
+    """Micro-dollars an hour; 0 where the price is not reported."""
     expires_at: int | None
     """When the service ends it, in milliseconds."""
+    unpriced_since: int | None = None
+    """Since when its price is not reported; None: it is."""
 
     def expires_after(self, now: int) -> int | None:
         """Return when it will be ended; None: never, or it should have been and still runs."""
         return self.expires_at if self.expires_at is not None and self.expires_at > now else None
+
+    def overdue(self, now: int) -> bool:
+        """Whether its price should have been reported by now."""
+        return self.unpriced_since is not None and now - self.unpriced_since >= PRICE_BOUND
 
 
 class Live:
@@ -44,7 +54,7 @@ class Live:
     def put(self, job: Job) -> None:
         """Take over what a job that is shown has become."""
         teller = Labels.of(job), job.account
-        runner = _runner(job, teller[0]) if job.running else None
+        runner = _runner(job, teller[0], self._runners.get(job.id)) if job.running else None
         if self._tellers.get(job.id) == teller and self._runners.get(job.id) == runner:
             return  # what changed is not of money that runs: so it is most often
         self.remove(job.id)
@@ -75,19 +85,28 @@ class Live:
             if telling.isdisjoint(silent):
                 yield labels, self._burn[labels]
 
+    @property
+    def labels(self) -> Collection[Labels]:
+        """All labels met."""
+        return self._accounts.keys()
+
     def runners(self) -> list[Runner]:
         """Return all running jobs."""
         return list(self._runners.values())
 
 
-def _runner(job: Job, labels: Labels) -> Runner:
-    expires = job.expires_at
+def _runner(job: Job, labels: Labels, before: Runner | None) -> Runner:
+    expires, unpriced_since = job.expires_at, None
+    if job.hourly_cost_dollars is None:
+        unpriced_since = None if before is None else before.unpriced_since
+        unpriced_since = unpriced_since or milliseconds(job.confirmed_at)
     return Runner(
         job.account,
         job.organization_id,
         labels,
         microdollars(job.hourly_cost_dollars or 0.0),
         None if expires is None else milliseconds(expires),
+        unpriced_since,
     )
 
 

@@ -139,7 +139,7 @@ def _life(job: Job) -> Life:
 def _described(known: JobEntry | None, job: Job, at: int) -> JobEntry:
     """Return the entry with what the API reports of the job, all but meters and verdicts."""
     told = _life(job)
-    told = replace(told, finished=_finished(known, job, told, at))
+    told = replace(told, finished=_finished(known, job, told))
     if known is None:
         return JobEntry(
             id=job.id,
@@ -205,24 +205,11 @@ def _origin(entry: JobEntry) -> Origin:
     return Origin(entry.run_seen, None, own, life.finished)
 
 
-def _finished(known: JobEntry | None, job: Job, told: Life, at: int) -> int | None:
-    """Return when a job finished, as told now or before.
-
-    Where nobody saw it alive and nothing tells, it ended at the latest when its GPU hours were used
-    on one GPU; once its price is told, that says better how long it ran.
-    """
-    if not job.finished or told.finished is not None:
+def _finished(known: JobEntry | None, job: Job, told: Life) -> int | None:
+    """Return when a job finished, as reported now or before; None: unknown, and never guessed."""
+    if not job.finished or told.finished is not None or known is None:
         return told.finished
-    priced, before = job.hourly_cost_dollars is not None, None
-    if known is not None:
-        before = known.life.finished
-        if known.over_seen != known.first_seen:
-            return before
-        if priced and (known.cost is None or known.cost.last.rate is None):
-            return None
-    if before is None and not priced and told.created is not None and job.gpu_hours is not None:
-        return min(at, told.created + gpu_milliseconds(job.gpu_hours))
-    return before
+    return known.life.finished
 
 
 class _Known(Struct, frozen=True):

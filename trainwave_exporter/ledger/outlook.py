@@ -1,193 +1,307 @@
-"""Where the money goes: budgets in their periods, and what becomes of credit."""
+"""What follows from the books: budgets, credit, and which of these figures are unknown, and why.
+
+Money that is not known is absent, and never guessed; that it is absent is itself a record.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
-from itertools import chain
-from zoneinfo import ZoneInfo
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final
 
-from trainwave_exporter.ledger import budget as budgets
-from trainwave_exporter.ledger import funds
-from trainwave_exporter.ledger.budget import Budget
+from trainwave_exporter.ledger.book import Book
+from trainwave_exporter.ledger.budget import Budget, Doubts
+from trainwave_exporter.ledger.credit import Credit
 from trainwave_exporter.ledger.entry import JobEntry
-from trainwave_exporter.ledger.errors import StoreError
-from trainwave_exporter.ledger.history import PeriodSpend, booked, spent_before
-from trainwave_exporter.ledger.live import Live, Runner, lasts_until
-from trainwave_exporter.ledger.organization import organization_of
-from trainwave_exporter.ledger.periods import Period, Span, span_of
-from trainwave_exporter.ledger.store import Balance, ProjectEntry, Store, Story
-from trainwave_exporter.ledger.units import dollars, milliseconds, seconds
-from trainwave_exporter.model import BudgetStatus, Funds
+from trainwave_exporter.ledger.live import Live
+from trainwave_exporter.ledger.observe import ABSURD
+from trainwave_exporter.ledger.scopes import (
+    Names,
+    Unmatched,
+    covers_nothing,
+    unmatched_of_account,
+    unmatched_of_budget,
+)
+from trainwave_exporter.ledger.store import Balance, Batch, ProjectEntry, State, Store, Undescribed
+from trainwave_exporter.ledger.terms import Terms, Watched
+from trainwave_exporter.ledger.tracker import BudgetTracker
+from trainwave_exporter.ledger.units import microdollars, milliseconds
+from trainwave_exporter.model import (
+    AccountStatus,
+    BudgetStatus,
+    Funds,
+    Organization,
+    Project,
+    UnknownFigure,
+)
 
-_PRECISION = milliseconds(60)
-"""How exactly it is told when a budget was used up."""
+MATCHES_NOTHING: Final = "scope_matches_nothing"
+UNDESCRIBED: Final = 10_000
+"""How many jobs without details are named at once, of each account."""
+WRITING_BOUND: Final = milliseconds(300)
+"""How old the newest write may be before what is spent is not known any more."""
+UNMATCHED_BOUND: Final = milliseconds(60)
+"""How long a name has to match nothing before that is logged: lists come one after the other."""
 
 
 class Outlook:
-    """Keeps what budgets and funds are reckoned from."""
+    """Keeps what budgets and credit are reckoned from."""
 
-    def __init__(self, budgets: Sequence[Budget]) -> None:
-        self._budgets = budgets
-        self._spends: dict[tuple[Period, ZoneInfo], PeriodSpend] = {}
-        self._exhausted: dict[str, tuple[Span, int]] = {}
-        """By budget that is used up: the period, and when the limit was reached in it."""
-        self._balances: dict[str, list[Balance]] = {}
-        self._differences: dict[str, tuple[Sequence[Balance], int | None]] = {}
+    def __init__(self, terms: Terms, counted: Mapping[str, int]) -> None:
+        """Begin with nothing; ``counted``, kept by others: the accounts that are fully listed."""
+        self._terms = terms
+        self._counted = counted
+        self._budgets = BudgetTracker(terms.budgets)
+        self._credit = Credit()
+        self._projects: dict[str, ProjectEntry] = {}
+        self._organizations: dict[str, Organization] = {}
+        self._seers: dict[str, str] = {}
+        """The accounts that report projects, by the projects' ids."""
+        self._rids: set[str] = set()
+        """Readable ids of projects."""
+        self._statuses: dict[str, AccountStatus] = {}
+        self._listed: set[str] = set()
+        """The accounts all of whose jobs were written after they were listed as a whole."""
+        self._written_at: int | None = None
+        self._unmatched_since: dict[Unmatched, int] = {}
+        self.undescribed: dict[str, Undescribed] = {}
+        """Finished jobs by account whose details are wanted."""
+        self.unmatched: tuple[Unmatched, ...] = ()
+        """Configured names that have matched nothing for a while."""
 
-    def retune(self, budgets: Sequence[Budget]) -> None:
-        """Reckon these budgets from now on."""
-        self._budgets = budgets
-        self._exhausted.clear()
+    @property
+    def projects(self) -> tuple[ProjectEntry, ...]:
+        """All that is known of projects."""
+        return tuple(self._projects.values())
 
-    def begin(self, balances: Iterable[Balance]) -> None:
-        """Reckon all anew from a store, with the balances that it holds before those told since."""
-        self._spends.clear()
-        self._exhausted.clear()
-        since, self._balances = self._balances, {}
-        for balance in chain(balances, *since.values()):
-            self.balance(balance)
+    def retune(self, terms: Terms) -> None:
+        """Go by these terms from now on."""
+        self._terms = terms
+        self._budgets.retune(terms.budgets)
+        self._listed &= terms.accounts.keys()
 
-    def balance(self, told: Balance) -> None:
-        """Take in what credit an organization has."""
-        known = self._balances.setdefault(told.organization_id, [])
-        oldest = told.at - funds.WINDOW
-        known[:] = [b for b in known if oldest <= b.at < told.at] + [told]
+    def begin(
+        self, state: State, longest_queue: int | None, billed: Mapping[tuple[str | None, str], int]
+    ) -> None:
+        """Go by a store; what it knows of queues and bills: see `Store`."""
+        self._projects = {project.id: project for project in state.projects}
+        self._budgets.begin(longest_queue)
+        self._credit.begin(state.balances, billed)
 
-    def seen(self, entries: Iterable[JobEntry], store: Store) -> None:
-        """Take over what has become of jobs. Raises `StoreError` when they cannot be read."""
-        try:
-            for entry in entries:
-                for spend in self._spends.values():
-                    spend.update(entry, partial(store.story, entry.id))
-        except StoreError:
-            self._spends.clear()  # to be read anew as a whole
-            raise
-
-    def budgets(
+    def note(
         self,
-        store: Store,
-        runners: Sequence[Runner] | None,
-        projects: Mapping[str, ProjectEntry],
-        now: int,
-    ) -> Iterator[BudgetStatus]:
-        """Yield how each budget stands now (milliseconds); ``runners``: see `budgets.status`."""
-        for budget in self._budgets:
-            spend = self._spend(budget, store, now)
-            status = budgets.status(
-                budget,
-                spend,
-                runners,
-                projects,
-                now,
-                partial(self._exhausted_at, budget, spend.span, store, projects, now),
+        accounts: Mapping[str, AccountStatus],
+        projects: Mapping[str, Project],
+        organizations: Mapping[str, Organization],
+        gone: Iterable[str],
+    ) -> None:
+        """Take over what is true now, and needs no store; ``gone``: organizations."""
+        self._statuses |= accounts
+        self._listed &= self._counted.keys()
+        for project in projects.values():
+            self._seers[project.id] = project.account
+            if project.rid is not None:
+                self._rids.add(project.rid)
+        for organization in organizations.values():
+            self._organizations[organization.id] = organization
+            if (balance := _balance(organization)) is not None:
+                self._credit.balance(balance)
+        for organization_id in gone:
+            self._organizations.pop(organization_id, None)
+
+    def to_write(
+        self, projects: Mapping[str, Project], organizations: Mapping[str, Organization]
+    ) -> tuple[tuple[ProjectEntry, ...], tuple[Balance, ...]]:
+        """Return which projects, and all balances, that are to be written."""
+        entries = [
+            ProjectEntry(project.id, project.organization_id, project.name).after(
+                self._projects.get(project.id)
             )
-            if status.spent_dollars < status.limit_dollars:
-                self._exhausted.pop(budget.name, None)  # a correction may have made room again
-            yield status
-
-    def _spend(self, budget: Budget, store: Store, now: int) -> PeriodSpend:
-        """Return what was spent in the present period; periods that are the same are shared."""
-        place = budget.period, budget.zone
-        spend = self._spends.get(place)
-        span = span_of(budget.period, budget.zone, now)
-        if spend is None or spend.span != span:
-            spend = self._spends[place] = PeriodSpend(span, store.stories(span.begin, span.end))
-        return spend
-
-    def _exhausted_at(
-        self,
-        budget: Budget,
-        span: Span,
-        store: Store,
-        projects: Mapping[str, ProjectEntry],
-        now: int,
-        limit: int,
-    ) -> int:
-        """Return when a budget that is used up had been spent; found once in a period."""
-        known = self._exhausted.get(budget.name)
-        if known is not None and known[0] == span:
-            return known[1]
-        stories = [
-            story
-            for story in store.stories(span.begin, now)
-            if budget.covers(story.entry.organization_id, story.entry.labels, projects)
+            for project in projects.values()
         ]
-        reached = _reached(stories, span.begin, now, limit)
-        self._exhausted[budget.name] = span, reached
-        return reached
+        balances = [_balance(organization) for organization in organizations.values()]
+        return (
+            tuple(entry for entry in entries if entry != self._projects.get(entry.id)),
+            tuple(balance for balance in balances if balance is not None),
+        )
 
-    def funds(
+    @property
+    def settled(self) -> tuple[Balance, ...]:
+        """Balances to be written once more, with whatever else there is to write."""
+        return tuple(self._credit.unwritten)
+
+    def written(
         self,
-        store: Store | None,
-        live: Live,
-        projects: Mapping[str, ProjectEntry],
-        watched: Mapping[str, bool],
-        booked_at: int | None,
-        now: int,
-    ) -> Iterator[Funds]:
-        """Yield what becomes of the credit of each organization that is ``watched``.
-
-        Its value: whether all its jobs are seen, so that credit and books can be compared.
-        ``booked_at``: until when all that was seen is booked; None: not even what was seen first.
-        """
-        runners = live.runners()
-        for organization_id, whole in watched.items():
-            balances = self._balances.get(organization_id)
-            if not balances:
-                continue
-            own = [
-                runner
-                for runner in runners
-                if organization_of(runner.organization_id, runner.labels.project_id, projects)
-                == organization_id
-            ]
-            lasts = lasts_until(balances[-1].micro, own, now)
-            compared = None
-            if whole and store is not None and booked_at is not None:
-                compared = self._difference(organization_id, store, projects, booked_at)
-            yield Funds(
-                organization_id=organization_id,
-                exhausted_at=None if lasts is None else seconds(lasts),
-                difference_dollars=None if compared is None else dollars(compared),
-            )
-
-    def _difference(
-        self,
-        organization_id: str,
+        batch: Batch,
+        before: Mapping[str, JobEntry | None],
+        book: Book,
         store: Store,
-        projects: Mapping[str, ProjectEntry],
-        booked_at: int,
-    ) -> int | None:
-        """Return `funds.difference`, reckoned anew only when there is another balance."""
-        balances = funds.settled(self._balances[organization_id], booked_at)
-        known = self._differences.get(organization_id)
-        if known is not None and known[0] == balances:
-            return known[1]
+        now: int,
+    ) -> None:
+        """Take over what was written; ``before``: its jobs as they were, where they were known.
 
-        def spent(begin: int, end: int) -> int:
-            # What was seen at the very moment of a balance (a correction, say) is in it already.
-            begin, end = begin + 1, end + 1
-            return sum(
-                cost
-                for entry, cost in booked(store.stories(begin, end), begin, end)
-                if organization_of(entry.organization_id, entry.labels.project_id, projects)
-                == organization_id
+        Raises `StoreError` when more of a job has to be read and cannot be.
+        """
+        self._projects |= {project.id: project for project in batch.projects}
+        self._written_at = now
+        self._listed |= self._counted.keys()
+        self._credit.written(batch.balances)
+        self._credit.seen(before, batch.jobs)
+        self._credit.settle(now)
+        whole = [o.id for o in self._organizations.values() if not self._doubts_of(o)]
+        self._credit.sample(whole, book.live(), self._projects, now)
+        self._budgets.seen(batch.jobs, store)
+
+    def figures(
+        self, store: Store | None, book: Book | None, live: Live, now: int
+    ) -> list[BudgetStatus | Funds | UnknownFigure]:
+        """Return all that is known now. Raises `StoreError` when the books cannot be read."""
+        found: list[BudgetStatus | Funds | UnknownFigure] = self._funds(store, live, now)
+        if store is not None and book is not None:
+            wanted = self._budgets.wanted(now)
+            self.undescribed = {
+                account: store.undescribed(account, wanted, UNDESCRIBED)
+                for account in self._terms.accounts
+            }
+            found += self._statuses_of_budgets(store, book, live, now)
+        return found
+
+    def _funds(
+        self, store: Store | None, live: Live, now: int
+    ) -> list[BudgetStatus | Funds | UnknownFigure]:
+        """Return what becomes of credit, and what of that is unknown."""
+        doubts = {
+            organization.id: self._doubts_of(organization)
+            for organization in self._organizations.values()
+        }
+        found: list[BudgetStatus | Funds | UnknownFigure] = []
+        for fund, unknown in self._credit.funds(store, live.runners(), self._projects, doubts, now):
+            found += unknown if fund is None else [fund, *unknown]
+        return found
+
+    def _doubts_of(self, organization: Organization) -> list[str]:
+        """Return why not all jobs of an organization are known."""
+        whole = [
+            name
+            for name, watched in self._terms.accounts.items()
+            if watched.whole(organization)
+            and (name == organization.account or watched.organization is not None)
+        ]
+        if not whole:
+            return ["partial_view"]
+        return min((self._unread([name]) for name in whole), key=len)
+
+    def _statuses_of_budgets(
+        self, store: Store, book: Book, live: Live, now: int
+    ) -> list[BudgetStatus | Funds | UnknownFigure]:
+        """Return the budgets, and which of their figures are unknown."""
+        names = self._names(book, live)
+        ready = self._counted.keys() >= self._terms.accounts.keys()
+        unmatched = self._look_for_unmatched(names, now) if ready else []
+        lost = {each.account for each in unmatched if each.account is not None}
+        found: list[BudgetStatus | Funds | UnknownFigure] = [
+            UnknownFigure(figure="scope", name=each.figure_name, reason=MATCHES_NOTHING)
+            for each in unmatched
+        ]
+        runners, opening = live.runners(), book.unopened
+        detailed_since = store.pruned_before or 0
+        for budget in self._terms.budgets:
+            accounts = self._accounts_of(budget)
+            if ready and (covers_nothing(budget, names) or not lost.isdisjoint(accounts)):
+                figure = UnknownFigure(figure="budget", name=budget.name, reason=MATCHES_NOTHING)
+                found.append(figure)
+                continue
+            reasons = [*self._unread(accounts, opening), *self._unwritten(accounts, now)]
+            if self._budgets.begin_of(budget, now) < detailed_since:
+                reasons.append("history_incomplete")
+            doubts = Doubts(reasons)
+            status, unknown = self._budgets.status(
+                budget, store, runners, self._projects, doubts, now
             )
+            found += [status, *unknown]
+        return found
 
-        found = funds.difference(balances, spent)
-        self._differences[organization_id] = balances, found
+    def _unread(self, accounts: Iterable[str], opening: Collection[str] = ()) -> list[str]:
+        """Return why not all jobs of accounts are known.
+
+        ``opening``: the accounts whose history was never read as a whole.
+        """
+        reasons = set()
+        for name in accounts:
+            if name in self._counted:
+                continue
+            status = self._statuses.get(name)
+            if status is not None and status.expired:
+                reasons.add("account_down")
+            else:
+                reasons.add("history_incomplete" if name in opening else "ledger_catching_up")
+        return sorted(reasons)
+
+    def _unwritten(self, accounts: Collection[str], now: int) -> list[str]:
+        """Return why what jobs cost is not all in the ledger, though they are known."""
+        written_at = self._written_at
+        if written_at is not None and now - written_at > WRITING_BOUND:
+            return ["ledger_failing"]
+        if not self._listed.issuperset(self._counted.keys() & set(accounts)):
+            return ["ledger_catching_up" if written_at is None else "ledger_failing"]
+        return []
+
+    def _accounts_of(self, budget: Budget) -> Collection[str]:
+        """Return the accounts that may see jobs of a budget: all, unless some see all of them."""
+        everyone = self._terms.accounts
+        seers: set[str | None] = set()
+        if budget.projects:
+            seers = {
+                self._seers.get(project.id)
+                for project in self._projects.values()
+                if not budget.projects.isdisjoint({project.id, *project.names})
+            }
+        elif budget.organizations:
+            known = [self._organizations.get(each) for each in budget.organizations]
+            seers = {None if each is None else each.account for each in known}
+        whole = {name for name in seers if name is not None and everyone.get(name) == Watched()}
+        return whole if seers and whole == seers else everyone
+
+    def _names(self, book: Book, live: Live) -> Names:
+        """Return what is known that a scope may name."""
+        labels = {*book.series, *live.labels}
+        projects = {label.project_id for label in labels} | self._projects.keys()
+        told = {project.organization_id for project in self._projects.values()}
+        told |= self._credit.organizations | self._organizations.keys()
+        organizations = {each for each in told if each is not None}
+        matching: dict[str, Collection[str]] = {
+            "organizations": organizations,
+            "projects": projects.union(*(project.names for project in self._projects.values())),
+            "owners": {label.owner for label in labels},
+        }
+        if not any(wanted.urgent or wanted.others for wanted in self.undescribed.values()):
+            matching["gpu_types"] = {label.gpu_type for label in labels}
+        if organizations or not labels:
+            rids = {each.rid for each in self._organizations.values() if each.rid}
+            matching["organization"] = organizations | rids
+        if projects or not labels:
+            matching["project"] = projects | self._rids
+        hints = {each.name: each.id for each in self._organizations.values() if each.name}
+        hints |= {each.name: each.id for each in self._projects.values() if each.name}
+        return Names(matching=matching, hints=hints)
+
+    def _look_for_unmatched(self, names: Names, now: int) -> list[Unmatched]:
+        """Return the configured names that match nothing; remember those that do so for long."""
+        found = [
+            unmatched
+            for name, watched in self._terms.accounts.items()
+            for unmatched in unmatched_of_account(name, watched.scope, names)
+        ]
+        for budget in self._terms.budgets:
+            found += unmatched_of_budget(budget, names)
+        self._unmatched_since = {each: self._unmatched_since.get(each, now) for each in found}
+        self.unmatched = tuple(
+            each for each, since in self._unmatched_since.items() if now - since >= UNMATCHED_BOUND
+        )
         return found
 
 
-def _reached(stories: Sequence[Story], begin: int, now: int, limit: int) -> int:
-    """Return when so many micro-dollars had been spent since ``begin``, by bisection."""
-    at_begin = sum(spent_before(story, begin) for story in stories)
-    low, high = begin, now
-    while high - low > _PRECISION:
-        middle = (low + high) // 2
-        if sum(spent_before(story, middle) for story in stories) - at_begin >= limit:
-            high = middle
-        else:
-            low = middle
-    return high
+def _balance(organization: Organization) -> Balance | None:
+    reported, at = organization.credit_balance_dollars, organization.confirmed_at
+    if reported is None or at is None or abs(micro := microdollars(reported)) > ABSURD:
+        return None
+    return Balance(organization.id, milliseconds(at), micro)

@@ -1,6 +1,8 @@
 """The chargeback of a period: what was spent within it, by whom, on what.
 
-Costs are net of corrections, which belong to the time at which they were seen.
+Costs are net of corrections, which belong to the time at which they were seen. Where it is not
+reported when a job ran, its cost is spread over the time in which it may have; how much of it may
+belong elsewhere is reported beside it.
 """
 
 from __future__ import annotations
@@ -15,10 +17,18 @@ from typing import Final, assert_never
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from trainwave_exporter.ledger import meters
+from trainwave_exporter.ledger.bounds import (
+    SHORTEST_QUEUE_BOUND,
+    Bounds,
+    cost_before,
+    gpu_before,
+    queue_bound,
+)
 from trainwave_exporter.ledger.entry import JobEntry
 from trainwave_exporter.ledger.errors import StoreError
-from trainwave_exporter.ledger.meters import cost_before, gpu_before
 from trainwave_exporter.ledger.organization import organization_of
 from trainwave_exporter.ledger.periods import Span, days
 from trainwave_exporter.ledger.store import ProjectEntry, Store, Story
@@ -55,6 +65,19 @@ class Row(Struct, frozen=True):
     """Micro-dollars."""
     gpu: int
     """GPU milliseconds."""
+    uncertain: int = 0
+    """Micro-dollars by which the cost may be wrong, as it is unknown when some jobs ran."""
+
+
+class Chargeback(Struct, frozen=True):
+    """What was spent within a period, and how much of that is not known yet."""
+
+    rows: Sequence[Row]
+    uncertain: int = 0
+    """Micro-dollars by which the sum of all may be wrong. Days may be wrong by more, as a job that
+    ran within the period for certain may have run on one day or another."""
+    unread: Sequence[str] = ()
+    """Accounts whose history was never read as a whole."""
 
 
 def columns(by: Sequence[Dimension]) -> tuple[str, ...]:
@@ -62,7 +85,7 @@ def columns(by: Sequence[Dimension]) -> tuple[str, ...]:
     return tuple(name for dimension in by for name in _COLUMNS[dimension])
 
 
-def read(folder: Path, span: Span, zone: ZoneInfo, by: Sequence[Dimension]) -> list[Row]:
+def read(folder: Path, span: Span, zone: ZoneInfo, by: Sequence[Dimension]) -> Chargeback:
     """Return the chargeback of a span from the ledger in a folder, as `chargeback` does.
 
     Raises `StoreError` where there is no ledger, it cannot be read, or it has no detail any more
@@ -73,8 +96,12 @@ def read(folder: Path, span: Span, zone: ZoneInfo, by: Sequence[Dimension]) -> l
         if since is not None and span.begin < since:
             told = datetime.fromtimestamp(seconds(since), zone).isoformat(" ", "minutes")
             raise StoreError(f"{folder}: of the time before {told} only totals are kept")
-        projects = {project.id: project for project in store.load().projects}
-        return chargeback(store.stories(span.begin, span.end), projects, span, zone, by)
+        state, queue = store.load(), queue_bound(store.longest_queue())
+        projects = {project.id: project for project in state.projects}
+        stories = store.stories(span.begin, span.end)
+        found = chargeback(stories, projects, span, zone, by, queue)
+        unread = sorted(store.accounts() - state.opened.keys())
+        return replace(found, unread=unread)
 
 
 def chargeback(
@@ -83,20 +110,27 @@ def chargeback(
     span: Span,
     zone: ZoneInfo,
     by: Sequence[Dimension],
-) -> list[Row]:
+    queue: int = SHORTEST_QUEUE_BOUND,
+) -> Chargeback:
     """Return what was spent within a span, told apart by some dimensions, the dearest first.
 
-    By day, if that is one of them, the days of the zone come one after the other.
+    By day, if that is one of them, the days of the zone come one after the other. ``queue``: the
+    longest plausible queue, milliseconds.
     """
     parts = list(days(span, zone)) if Dimension.DAY in by else [("", span)]
-    sums: defaultdict[tuple[str, tuple[str, ...]], tuple[int, int]] = defaultdict(lambda: (0, 0))
+    sums: defaultdict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(lambda: [0, 0, 0])
+    uncertain = 0
     for story in stories:
-        for day, cost, gpu in _spent(story, parts):
+        uncertain += _uncertain(
+            story, cost_before(story, span.begin, queue), cost_before(story, span.end, queue)
+        )
+        for day, *amounts in _spent(story, parts, queue):
             keys = tuple(key for d in by for key in _keys(d, story.entry, day, projects))
             known = sums[day, keys]
-            sums[day, keys] = known[0] + cost, known[1] + gpu
+            known[:] = [a + b for a, b in zip(known, amounts, strict=True)]
     ordered = sorted(sums.items(), key=lambda item: (item[0][0], -item[1][0], item[0][1]))
-    return [Row(keys, cost, gpu) for (_, keys), (cost, gpu) in ordered if cost or gpu]
+    rows = [Row(keys, *amounts) for (_, keys), amounts in ordered if any(amounts)]
+    return Chargeback(rows, uncertain)
 
 
 def _keys(
@@ -123,8 +157,13 @@ def _keys(
             assert_never(dimension)
 
 
-def _spent(story: Story, parts: Sequence[tuple[str, Span]]) -> Iterator[tuple[str, int, int]]:
-    """Yield what a job cost, and its GPU time, within each of the parts in which it lived."""
+def _spent(
+    story: Story, parts: Sequence[tuple[str, Span]], queue: int
+) -> Iterator[tuple[str, int, int, int]]:
+    """Yield what a job cost, its GPU time, and how much of the cost is uncertain, within each part.
+
+    Only the parts in which it lived are there.
+    """
     entry = story.entry
     told = [curve.last.at for curve in (entry.cost, entry.gpu) if curve is not None]
     begin, end = _earliest(entry), max(told, default=0)
@@ -135,11 +174,20 @@ def _spent(story: Story, parts: Sequence[tuple[str, Span]]) -> Iterator[tuple[st
     ]
     if not lived:
         return
-    cost, gpu = _values(story, lived[0][1].begin)
+    before = _values(story, lived[0][1].begin, queue)
     for day, part in lived:
-        then = _values(story, part.end)
-        yield day, then[0] - cost, then[1] - gpu
-        cost, gpu = then
+        then = _values(story, part.end, queue)
+        uncertain = _uncertain(story, before[2], then[2])
+        yield day, then[0] - before[0], then[1] - before[1], uncertain
+        before = then
+
+
+def _uncertain(story: Story, begin: Bounds, end: Bounds) -> int:
+    """Return by how much a job's cost between two instants may be wrong."""
+    if not begin.width and not end.width:
+        return 0
+    total = meters.cost_so_far(story.entry)
+    return min(total, end.upper - begin.lower) - max(0, end.lower - begin.upper)
 
 
 def _earliest(entry: JobEntry) -> int | None:
@@ -150,6 +198,8 @@ def _earliest(entry: JobEntry) -> int | None:
     return min(at for at in told if at is not None)  # in whichever order they are told
 
 
-def _values(story: Story, at: int) -> tuple[int, int]:
-    """Return what the meters of a job showed just before an instant: cost and GPU time."""
-    return cost_before(story, at), gpu_before(story, at)
+def _values(story: Story, at: int, queue: int) -> tuple[int, int, Bounds]:
+    """Return a job's cost and GPU time just before an instant, and the bounds of the cost."""
+    cost = cost_before(story, at, queue)
+    gpu = gpu_before(story, at, queue).nearest(meters.gpu_before(story, at))
+    return cost.nearest(meters.cost_before(story, at)), gpu, cost

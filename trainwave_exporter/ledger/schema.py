@@ -186,6 +186,16 @@ STEPS: Final = (
     ) WITHOUT ROWID;
     ALTER TABLE ledger ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE accounts ADD COLUMN counted_before INTEGER;
+    CREATE TABLE project_names (  -- all that a project ever had
+        project_id TEXT NOT NULL,
+        name TEXT NOT NULL,
+        PRIMARY KEY (project_id, name)
+    ) WITHOUT ROWID;
+    INSERT INTO project_names SELECT id, name FROM projects WHERE name IS NOT NULL;
+    -- Ends of jobs of which lists alone told were guessed in version 2.
+    UPDATE jobs SET finished = NULL WHERE over_seen = first_seen AND name IS NULL AND gpu_type = '';
+    ALTER TABLE balances ADD COLUMN billed_lower INTEGER;
+    ALTER TABLE balances ADD COLUMN billed_upper INTEGER;
     """,
 )
 

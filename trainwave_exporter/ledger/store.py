@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from trainwave_exporter.ledger import database, file, rescue, rows
 from trainwave_exporter.ledger.entry import (
@@ -34,7 +34,7 @@ from trainwave_exporter.ledger.entry import (
 )
 from trainwave_exporter.ledger.errors import LostStoreError, StoreError
 from trainwave_exporter.ledger.guard import FileGuard
-from trainwave_exporter.ledger.units import DAY
+from trainwave_exporter.ledger.units import DAY, HOUR
 
 R = TypeVar("R")
 
@@ -65,6 +65,19 @@ class ProjectEntry(Struct, frozen=True):
     id: str
     organization_id: str | None
     name: str | None
+    earlier: frozenset[str] = frozenset()
+    """Names that it had before."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All names that it has or had."""
+        return self.earlier | ({self.name} if self.name else set())
+
+    def after(self, known: ProjectEntry | None) -> ProjectEntry:
+        """Return this with the names that were known before."""
+        if known is None:
+            return self
+        return replace(self, earlier=known.names - {self.name or ""})
 
 
 class Balance(Struct, frozen=True):
@@ -75,6 +88,8 @@ class Balance(Struct, frozen=True):
     """Milliseconds since 1970."""
     micro: int
     """Micro-dollars."""
+    billed: tuple[int, int] | None = None
+    """Bounds of what all its jobs were billed in all when it was read, micro-dollars."""
 
 
 class ClosedRun(Struct, frozen=True):
@@ -128,6 +143,24 @@ class Batch(Struct, frozen=True):
     balances: Sequence[Balance] = ()
 
 
+class Wanted(Struct, frozen=True):
+    """What the details of finished jobs are wanted for."""
+
+    begins: Collection[int] = ()
+    """Instants, milliseconds: of a job that may have run on both sides the times are wanted."""
+    within: Collection[int] = ()
+    """Likewise: of a job created since, the type of GPU is wanted."""
+    queue: int = 0
+    """The longest plausible queue, milliseconds."""
+
+
+class Undescribed(Struct, frozen=True):
+    """Finished jobs whose details are wanted, the most wanted first."""
+
+    urgent: Sequence[str] = ()
+    others: Sequence[str] = ()
+
+
 class State(Struct, frozen=True):
     """What an exporter has to know when it starts."""
 
@@ -176,9 +209,17 @@ _PUT_JOB: Final = _upsert("jobs", rows.JOB, ("id",))
 _PUT_SERIES: Final = _upsert("series", rows.SERIES, rows.SERIES[:3])
 _PUT_ACCOUNT: Final = _upsert("accounts", ("name", "opened"), ("name",))
 _PUT_PROJECT: Final = _upsert("projects", ("id", "organization_id", "name"), ("id",))
-_PUT_BALANCE: Final = _upsert(
-    "balances", ("organization_id", "at", "micro"), ("organization_id", "at")
-)
+_BALANCE = ("organization_id", "at", "micro", "billed_lower", "billed_upper")
+_PUT_BALANCE: Final = _upsert("balances", _BALANCE, _BALANCE[:2])
+_BALANCES: Final = f"SELECT {', '.join(_BALANCE)} FROM balances ORDER BY at"  # noqa: S608 - our own names
+_DROP_BALANCES: Final = """
+    DELETE FROM balances WHERE at < :before AND EXISTS (
+        SELECT * FROM balances AS later
+        WHERE later.organization_id = balances.organization_id
+            AND later.at > balances.at AND later.at < :before
+            AND later.billed_lower IS NOT NULL
+    )"""
+"""But for the last before that: from there credit is compared after an absence."""
 _DROP_POINT: Final = (
     "DELETE FROM points WHERE job = (SELECT key FROM jobs WHERE id = ?)"
     " AND meter = ? AND run = ? AND at >= ?"
@@ -233,13 +274,28 @@ _MOVED: Final = """
         created IS NULL  -- it may have run long before it was seen
         OR min(created, first_seen, ifnull(started, created), ifnull(finished, created)) < ?
     )"""
-_UNDESCRIBED: Final = """
-    SELECT id FROM jobs
-    WHERE account = ? AND over_seen IS NOT NULL AND name IS NULL AND gpu_type = ''
-    ORDER BY created DESC LIMIT ?"""
+_PUT_PROJECT_NAME: Final = "INSERT OR IGNORE INTO project_names (project_id, name) VALUES (?, ?)"
 _ACCOUNTS_BY_LABELS: Final = """
     SELECT DISTINCT account, series_project_id, series_owner, series_gpu_type
     FROM jobs WHERE series_owner IS NOT NULL"""
+_UNDESCRIBED: Final = """
+    SELECT id, {distance} AS distance FROM jobs
+    WHERE account = ? AND over_seen IS NOT NULL
+        AND (distance < {far} OR (name IS NULL AND gpu_type = ''))
+    ORDER BY distance, created DESC LIMIT ?"""
+_MAY_STRADDLE: Final = """
+    CASE WHEN created < {begin} AND finished IS NULL AND over_seen = first_seen
+        AND (started IS NULL OR cost_last_rate IS NULL)
+        AND created + {queue} + CASE
+            WHEN cost_last_rate > 0 THEN cost_last_told * {hour} / cost_last_rate
+            ELSE ifnull(gpu_last_told, {far}) END > {begin}
+    THEN {begin} - created ELSE {far} END"""
+"""How far before an instant a job was created that may have run after it; of a job whose end is
+unknown, and which may have run for as long as its GPU hours take on one GPU."""
+_WITHIN: Final = """
+    CASE WHEN created >= {begin} AND name IS NULL AND gpu_type = '' THEN {near} ELSE {far} END"""
+_FAR: Final = 10**15
+_NEAR: Final = 10**14
 _JOBS: Final = f"SELECT key, {', '.join(rows.JOB)} FROM jobs"  # noqa: S608 - our own names
 _SERIES: Final = f"SELECT {', '.join(rows.SERIES)} FROM series"  # noqa: S608 - our own names
 
@@ -356,6 +412,9 @@ class Store:
         with self._trouble():
             select = self._connection.execute
             up, down = select("SELECT corrected_up, corrected_down FROM ledger").fetchone()
+            names: defaultdict[str, set[str]] = defaultdict(set)
+            for project_id, name in select("SELECT project_id, name FROM project_names"):
+                names[project_id].add(name)
             return State(
                 series=tuple(map(rows.series_entry, select(_SERIES))),
                 live=tuple(
@@ -366,13 +425,12 @@ class Store:
                 dearest=self._number("SELECT ifnull(max(cost_last_rate), 0) FROM jobs"),
                 opened=dict(select("SELECT name, opened FROM accounts")),
                 projects=tuple(
-                    ProjectEntry(*row)
-                    for row in select("SELECT id, organization_id, name FROM projects")
+                    ProjectEntry(key, organization_id, name, frozenset(names[key]) - {name})
+                    for key, organization_id, name in select(
+                        "SELECT id, organization_id, name FROM projects"
+                    )
                 ),
-                balances=tuple(
-                    Balance(*row)
-                    for row in select("SELECT organization_id, at, micro FROM balances ORDER BY at")
-                ),
+                balances=tuple(map(_balance, select(_BALANCES))),
                 counted_before=dict(
                     select(
                         "SELECT name, counted_before FROM accounts WHERE counted_before IS NOT NULL"
@@ -401,13 +459,47 @@ class Store:
                 found[Labels(*labels)] = known | {account}
         return found
 
-    def undescribed(self, account: str, most: int) -> list[str]:
-        """Return the ids of an account's jobs that are over and whose details were never told.
-
-        The latest come first, and at most so many.
-        """
+    def accounts(self) -> set[str]:
+        """Return the accounts that reported any job."""
         with self._trouble():
-            return [job_id for (job_id,) in self._connection.execute(_UNDESCRIBED, (account, most))]
+            found = self._connection.execute("SELECT DISTINCT account FROM jobs")
+            return {account for (account,) in found}
+
+    def longest_queue(self) -> int | None:
+        """Return the longest time from creation to start that was reported, in milliseconds."""
+        with self._trouble():
+            (longest,) = self._connection.execute(
+                "SELECT max(started - created) FROM jobs WHERE started IS NOT NULL"
+            ).fetchone()
+        return None if longest is None else int(longest)
+
+    def billed(self) -> dict[tuple[str | None, str], int]:
+        """Return what all jobs are billed, by the organization they report and their project."""
+        with self._trouble():
+            return {
+                (organization_id, project_id): micro
+                for organization_id, project_id, micro in self._connection.execute(
+                    "SELECT organization_id, project_id,"
+                    " sum(cost_base + ifnull(cost_last_told, 0)) FROM jobs"
+                    " GROUP BY organization_id, project_id"
+                )
+            }
+
+    def undescribed(self, account: str, wanted: Wanted, most: int) -> Undescribed:
+        """Return the finished jobs of an account whose details are wanted, at most so many.
+
+        Urgent are those that periods need, the nearest to the begin of a period first; of the
+        others the latest come first.
+        """
+        places = {"queue": wanted.queue, "hour": HOUR, "far": _FAR, "near": _NEAR}
+        distances = [_MAY_STRADDLE.format(begin=begin, **places) for begin in wanted.begins]
+        distances += [_WITHIN.format(begin=begin, **places) for begin in wanted.within]
+        distance = f"min({', '.join([*distances, str(_FAR)])}, {_FAR})"
+        query = _UNDESCRIBED.format(distance=distance, far=_FAR)
+        with self._trouble():
+            found = self._connection.execute(query, (account, most)).fetchall()
+        urgent = tuple(job_id for job_id, away in found if away < _FAR)
+        return Undescribed(urgent, tuple(job_id for job_id, _ in found[len(urgent) :]))
 
     def stories(self, begin: int, end: int) -> Iterator[Story]:
         """Yield the jobs whose meters may have moved within [begin, end), milliseconds.
@@ -506,10 +598,17 @@ class Store:
             many(_PUT_SERIES, map(rows.series_row, batch.series))
             many(_PUT_ACCOUNT, batch.opened)
             many(_PUT_PROJECT, [(p.id, p.organization_id, p.name) for p in batch.projects])
-            many(_PUT_BALANCE, [(b.organization_id, b.at, b.micro) for b in batch.balances])
+            many(_PUT_PROJECT_NAME, [(p.id, p.name) for p in batch.projects if p.name])
+            many(
+                _PUT_BALANCE,
+                [
+                    (b.organization_id, b.at, b.micro, *(b.billed or (None, None)))
+                    for b in batch.balances
+                ],
+            )
             if batch.balances:
                 latest = max(balance.at for balance in batch.balances)
-                connection.execute("DELETE FROM balances WHERE at < ?", (latest - BALANCES_KEPT,))
+                connection.execute(_DROP_BALANCES, {"before": latest - BALANCES_KEPT})
             if batch.corrections is not None:
                 connection.execute(
                     "UPDATE ledger SET corrected_up = ?, corrected_down = ?", batch.corrections
@@ -646,6 +745,13 @@ def _point_row(point: Point) -> rows.Row:
 def _run_row(closed: ClosedRun) -> rows.Row:
     run = closed.run
     return (run.number, *astuple(run.life), run.until, closed.job_id)
+
+
+def _balance(row: rows.Row) -> Balance:
+    organization_id, at, micro, *billed = row
+    return Balance(
+        organization_id, at, micro, None if billed[0] is None else (billed[0], billed[1])
+    )
 
 
 def _size(path: Path) -> int:

@@ -77,16 +77,23 @@ class Corrections(Struct, frozen=True, kw_only=True):
 
 
 class BudgetStatus(Struct, frozen=True, kw_only=True):
-    """How a budget stands in its present period."""
+    """Spend of a budget in its current period. What is not known for certain is None."""
 
     name: str
     limit_dollars: float
-    spent_dollars: float
+    spent_dollars: float | None
+    """Accrued spend included; None while it is only known within bounds."""
+    spent_lower_dollars: float | None = None
+    spent_upper_dollars: float | None = None
+    """Bounds of the spend while it is not known to the cent; None: no such bound is known."""
+    accrued_dollars: float | None = None
+    """The part of the spend that is not billed yet."""
     forecast_dollars: float | None
-    """At the end of the period, if what runs now runs on until it expires; None while not all that
-    runs is known."""
+    """At the end of the period, if running jobs run on until they expire; None while unknown."""
+    forecast_lower_dollars: float | None = None
+    forecast_upper_dollars: float | None = None
     exhausted_at: float | None
-    """When the limit was or will be reached; None when the budget will last."""
+    """When the limit was or will be reached; None when the budget lasts, or that is unknown."""
     begins_at: float
     ends_at: float
 
@@ -101,7 +108,8 @@ class Funds(Struct, frozen=True, kw_only=True):
 
     organization_id: str
     exhausted_at: float | None
-    """When nothing will be left, if what runs now runs on until it expires; None: never."""
+    """When nothing will be left, if what runs now runs on until it expires; None: never, or
+    unknown."""
     difference_dollars: float | None
     """By how much the credit fell beyond what was booked in the same time; None: not known yet."""
 
@@ -130,14 +138,13 @@ class Idleness(Struct, frozen=True, kw_only=True):
 
 
 class UnknownFigure(Struct, frozen=True, kw_only=True):
-    """A figure of money that is not known, and so is not shown."""
+    """A figure that is absent because its value is unknown, and why."""
 
     figure: str
-    """A closed set, such as ``spend`` or ``budget``."""
+    """What is absent, such as ``budget`` or ``credit_runway``."""
     name: str
-    """Whose figure it is: the name of an account or a budget, the id of an organization."""
+    """Whose figure: a budget's name, an organization's id, a part of the configuration."""
     reason: str
-    """A closed set, such as ``ledger_catching_up``."""
 
     @property
     def key(self) -> str:

@@ -11,6 +11,7 @@ from trainwave_exporter.model import Change, Fact, Idleness, Job, Quantity
 from trainwave_exporter.overview.configured import configured
 from trainwave_exporter.overview.ranking import Ranking, wasted_dollars
 from trainwave_exporter.overview.troubles import Troubles
+from trainwave_exporter.overview.unknown import UnknownFigures
 from trainwave_exporter.polling import Loop
 from trainwave_exporter.watch import Watch
 from trainwave_exporter.web import AccountOverview, JobOverview, LoopOverview, Overview
@@ -25,10 +26,13 @@ class Standing:
     def __init__(self) -> None:
         self._ranking = Ranking()
         self._troubles = Troubles()
+        self._unknown = UnknownFigures()
 
     def apply(self, changes: Iterable[Change]) -> None:
-        """Take in what happened to jobs and how idle they are. A `ChangeListener`."""
+        """Take in what happened to jobs, and which figures are unknown. A `ChangeListener`."""
+        changes = tuple(changes)
         self._ranking.apply(changes)
+        self._unknown.apply(changes)
 
     def observe(self, fact: Fact, now: float) -> None:
         """Take note of trouble."""
@@ -61,6 +65,7 @@ class Standing:
             loops=tuple(_loop(loop) for loop in loops),
             jobs=tuple(_job(*worst) for worst in self._ranking.worst(JOBS_SHOWN)),
             jobs_idle=self._ranking.idle,
+            unknown=self._unknown.all(),
             troubles=self._troubles.newest(),
             settings=configured(settings, {watch.account.name: watch.key for watch in watches}),
             refused_reload=refused_reload,

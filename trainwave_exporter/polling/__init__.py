@@ -1,6 +1,7 @@
 """What to ask, when, and how much of it: loops over lists, and a planner for the rest."""
 
 from trainwave_exporter.polling.allocation import longest_age
+from trainwave_exporter.polling.archive import Wanted as WantedDetails
 from trainwave_exporter.polling.intervals import Intervals
 from trainwave_exporter.polling.loop import Loop, Work
 from trainwave_exporter.polling.pace import (
@@ -18,6 +19,7 @@ __all__ = [
     "Loop",
     "Schedule",
     "Scope",
+    "WantedDetails",
     "Work",
     "longest_age",
     "readings_in_a_round",

@@ -1,42 +1,105 @@
-"""History that lists tell too little of.
+"""Finished jobs that lists report too little of.
 
-What is over for long is not shown, so nothing but its money matters: what it was spent on, and
-when. One answer tells.
+Most of them ended long ago and are not shown; what they were spent on, and when, is in their
+details alone. One answer is enough.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from trainwave_exporter.polling.question import pause_seconds
 
 AGAIN_SECONDS: Final = 86_400.0
-"""What could not be answered is asked for again after this long."""
+"""What was asked for is asked for again after this long, if it is still wanted."""
+
+
+class Wanted(Protocol):
+    """Jobs whose details are wanted, the most wanted first."""
+
+    @property
+    def urgent(self) -> Sequence[str]:
+        """Those without which no budget is known."""
+
+    @property
+    def others(self) -> Sequence[str]:
+        """All others."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    at: float
+    again: float
+    """Seconds after which it may be asked for again."""
+    failures: int = 0
 
 
 class Archive:
-    """The jobs of one account that are history and whose details nobody told yet."""
+    """The finished jobs of one account whose details are wanted."""
 
-    def __init__(self, wanted: Callable[[], Sequence[str]]) -> None:
-        """``wanted`` names some of them, the most wanted first."""
+    def __init__(self, wanted: Callable[[], Wanted], *, pause: float) -> None:
+        """``wanted`` names some of them; ``pause``: seconds of rest after a first failure."""
         self._wanted = wanted
-        self._asked: dict[str, float] = {}
-        self._next: deque[str] = deque()
-        self._looked_at: float | None = None
+        self._pause = pause
+        self._asked: dict[str, _Asked] = {}
+        self._tidied_at = 0.0
+        self._urgent = _Queue()
+        self._others = _Queue()
 
-    def take(self, now: float) -> str | None:
-        """Return the next job to be asked for (Unix seconds), if any is known at this moment."""
-        if not self._next and self._looked_at != now:
-            self._looked_at = now
-            self._look(now)
-        if not self._next:
-            return None
-        job_id = self._next.popleft()
-        self._asked[job_id] = now
-        return job_id
+    def urgent(self, now: float) -> str | None:
+        """Return the next job without whose details no budget is known (Unix seconds)."""
+        return self._take(self._urgent, self._wanted().urgent, now)
 
-    def _look(self, now: float) -> None:
-        for job_id, asked in list(self._asked.items()):
-            if not 0 <= now - asked < AGAIN_SECONDS:
-                del self._asked[job_id]
-        self._next.extend(job_id for job_id in self._wanted() if job_id not in self._asked)
+    def other(self, now: float) -> str | None:
+        """Return the next of the others, if any is known at this moment."""
+        return self._take(self._others, self._wanted().others, now)
+
+    def _take(self, queue: _Queue, wanted: Sequence[str], now: float) -> str | None:
+        for job_id in queue.rest(wanted, now):
+            asked = self._asked.get(job_id)
+            if asked is None or not 0 <= now - asked.at < asked.again:
+                self.asked(job_id, now)
+                return job_id
+        return None
+
+    def asked(self, job_id: str, now: float) -> None:
+        """Note that the details of a job are asked for."""
+        if not 0 <= now - self._tidied_at < AGAIN_SECONDS:
+            self._tidied_at = now
+            self._asked = {
+                known: asked
+                for known, asked in self._asked.items()
+                if 0 <= now - asked.at < AGAIN_SECONDS
+            }
+        known = self._asked.get(job_id)
+        failures = 0 if known is None else known.failures
+        self._asked[job_id] = _Asked(now, AGAIN_SECONDS, failures)
+
+    def failed(self, job_id: str) -> None:
+        """Note that nothing came, so that it is asked for again after a rest."""
+        asked = self._asked.get(job_id)
+        if asked is not None:
+            asked.failures += 1
+            asked.again = pause_seconds(self._pause, asked.failures)
+
+    def put_off(self, job_id: str) -> None:
+        """Note that it was not asked for; it may be at once."""
+        self._asked.pop(job_id, None)
+
+
+class _Queue:
+    """Goes through a list once, and again when there is another or time has gone by."""
+
+    def __init__(self) -> None:
+        self._wanted: Sequence[str] = ()
+        self._began_at: float | None = None
+        self._rest: Iterator[str] = iter(())
+
+    def rest(self, wanted: Sequence[str], now: float) -> Iterator[str]:
+        """Return what is left of the list."""
+        if wanted is not self._wanted or self._began_at != now:
+            self._wanted, self._began_at = wanted, now
+            self._rest = iter(wanted)
+        return self._rest

@@ -8,16 +8,17 @@ rest, in this order:
    is due by the allocation of the budget (`trainwave_exporter.polling.allocation`,
    `trainwave_exporter.polling.rota`);
 3. all other readings: what was never read, then what is due;
-4. details of finished jobs, and of such as are history.
+4. details of finished jobs: those that budgets need, those that are shown, and all others.
 
 So that nothing starves, the later ones have a fixed part of the turns (`_READING_TURNS` and
-those after it).
+those after it). Details that budgets need have one before all others (`_URGENT_TURNS`): they are
+wanted after a first start on a long history, and then not any more.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -34,11 +35,14 @@ from trainwave_exporter.model import (
     PlannedAge,
 )
 from trainwave_exporter.polling.allocation import GPU_SHARE, allocate, longest_age
+from trainwave_exporter.polling.archive import Archive
 from trainwave_exporter.polling.enquiries import Enquiries
 from trainwave_exporter.polling.pace import round_seconds
 from trainwave_exporter.polling.question import Question
 from trainwave_exporter.polling.rota import Lane, Rota
 
+_URGENT_TURNS: Final = 3 / 4
+"""The part of all turns that finished jobs get without whose details no budget is known."""
 _READING_TURNS: Final = 1 / 2
 """The part of all turns that is left for GPU utilization while details of live jobs are wanted."""
 _REST_TURNS: Final = 1 - GPU_SHARE
@@ -91,16 +95,15 @@ class _Share:
 class Planner:
     """What is asked about the jobs of one account, one by one."""
 
-    def __init__(
-        self, *, account: str, ideals: Ideals, history: Callable[[float], str | None]
-    ) -> None:
-        """``history`` names, at a time, a job that is not shown and whose details are wanted."""
+    def __init__(self, *, account: str, ideals: Ideals, history: Archive) -> None:
+        """``history`` names finished jobs whose details are wanted, most of them not shown."""
         self._account = account
         self._ideals = ideals
         self._history = history
         pause = ideals.readings_interval
         self._rota = Rota(ideal=ideals.readings_interval, pause=pause, weights=ideals.weights)
         self._enquiries = Enquiries(pause=pause, state_interval=ideals.state_interval)
+        self._urgent_turns = _Share(_URGENT_TURNS)
         self._reading_turns = _Share(_READING_TURNS)
         self._rest_turns = _Share(_REST_TURNS, remembered=_REMEMBERED)
         self._due_turns = _Share(_DUE_TURNS)
@@ -157,7 +160,10 @@ class Planner:
         gpus, others = self._rota.due(Lane.GPUS, now), self._rota.due(Lane.OTHERS, now)
         chosen: list[Question] = []
         for _ in range(slots):
-            question = self._next(live, gpus, others, now)
+            question = self._take_urgent(now) if self._urgent_turns.due else None
+            if question is None:
+                question = self._next(live, gpus, others, now)
+                self._urgent_turns.others_had_one()
             if question is None:
                 break
             if question.metric is None:
@@ -207,9 +213,17 @@ class Planner:
             self._finished_turns.others_had_one()
         return question
 
+    def _take_urgent(self, now: float) -> Question | None:
+        if (job_id := self._history.urgent(now)) is None:
+            return None
+        self._urgent_turns.had_one()
+        return Question(job_id)
+
     def _take_finished(self, now: float) -> Question | None:
-        question = self._enquiries.finished(now)
-        if question is None and (job_id := self._history(now)) is not None:
+        question = self._take_urgent(now) or self._enquiries.finished(now)
+        if question is not None:
+            self._history.asked(question.job_id, now)
+        elif (job_id := self._history.other(now)) is not None:
             question = Question(job_id)
         if question is not None:
             self._finished_turns.had_one()
@@ -231,10 +245,14 @@ class Planner:
     def failed(self, question: Question, now: float) -> None:
         """Note that nothing came, so that it is not asked again at once."""
         self._of(question).failed(question, now)
+        if question.metric is None:
+            self._history.failed(question.job_id)
 
     def put_off(self, question: Question) -> None:
         """Note that it was not asked, for no fault of its own."""
         self._of(question).put_off(question)
+        if question.metric is None:
+            self._history.put_off(question.job_id)
 
     # What it comes to
 

@@ -27,7 +27,7 @@ from trainwave_exporter.model import (
     Plan,
     ReadingReplaced,
 )
-from trainwave_exporter.polling.archive import Archive
+from trainwave_exporter.polling.archive import Archive, Wanted
 from trainwave_exporter.polling.intervals import Intervals
 from trainwave_exporter.polling.lists import Lists
 from trainwave_exporter.polling.loop import SUMMARY_SECONDS, Loop, Work
@@ -71,7 +71,7 @@ class AccountPoller:
         scope: Scope,
         intervals: Intervals,
         weights: Mapping[Metric, float],
-        undescribed: Callable[[], Sequence[str]],
+        undescribed: Callable[[], Wanted],
         clock: Callable[[], float],
         monotonic: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -79,7 +79,7 @@ class AccountPoller:
         """``report`` hands an observation to the fleet and its listeners.
 
         ``weights`` are how much each metric matters beside the price of its job. ``undescribed``
-        names jobs that are history and whose details are not known yet.
+        names finished jobs whose details are wanted.
         """
         self.account = account
         self._client = client
@@ -95,7 +95,7 @@ class AccountPoller:
                 state_interval=intervals.running,
                 weights=weights,
             ),
-            history=Archive(undescribed).take,
+            history=Archive(undescribed, pause=intervals.readings),
         )
         self._lists = Lists(
             account=account,

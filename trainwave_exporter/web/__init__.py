@@ -8,6 +8,7 @@ from trainwave_exporter.web.overview import (
     Overview,
     SettingOverview,
     TroubleOverview,
+    UnknownOverview,
 )
 from trainwave_exporter.web.server import HEALTH_PATHS, ListenError, WebServer
 from trainwave_exporter.web.sockets import activated
@@ -23,6 +24,7 @@ __all__ = [
     "Overview",
     "SettingOverview",
     "TroubleOverview",
+    "UnknownOverview",
     "WebServer",
     "activated",
 ]

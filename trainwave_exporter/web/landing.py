@@ -19,6 +19,7 @@ from trainwave_exporter.web.overview import (
     Overview,
     SettingOverview,
     TroubleOverview,
+    UnknownOverview,
 )
 from trainwave_exporter.web.verdict import all_well, awaited, problems
 from trainwave_exporter.web.wording import NONE, ago, dollars, named, span
@@ -121,7 +122,7 @@ running for {span(now - overview.started_at)}</span>
 {_table("budget", _BUDGET, (_budget(account) for account in overview.accounts))}
 <h2 id="jobs">Running jobs, most wasteful first</h2>
 {_jobs(overview)}
-<h2 id="errors">Last errors</h2>
+{_unknown(overview)}<h2 id="errors">Last errors</h2>
 {_troubles(overview)}
 <h2 id="loops">Loops</h2>
 {_table("loops", _LOOP, (_loop(loop, now) for loop in overview.loops))}
@@ -263,6 +264,23 @@ def _job(job: JobOverview, now: float) -> str:
 <td class="number">{dollars(job.cost_dollars)}</td><td class="number">{use}</td>
 <td class="who">{named(job.owner)}</td><td>{gpus or NONE}</td>
 <td>{named(job.account)}</td></tr>"""
+
+
+_UNKNOWN = ("Figure", "Of", "Why it is unknown")
+
+
+def _unknown(overview: Overview) -> str:
+    """Return the section of figures that are unknown; nothing where all are known."""
+    if not overview.unknown:
+        return ""
+    rows = (_unknown_row(each) for each in overview.unknown)
+    return f'<h2 id="unknown">Unknown figures</h2>\n{_table("unknown", _UNKNOWN, rows)}\n'
+
+
+def _unknown_row(unknown: UnknownOverview) -> str:
+    return f"""<tr><th scope="row">{escape(unknown.figure)}</th><td>{named(unknown.name)}</td>
+<td class="words">{escape(unknown.meaning)} <span class="soft">{escape(unknown.reason)}</span></td>\
+</tr>"""
 
 
 _TROUBLE = ("What it means, and what to do", "Last", ">Times", "Account", "Where")

@@ -85,6 +85,19 @@ class TroubleOverview(Struct, frozen=True, kw_only=True):
     last_at: float
 
 
+class UnknownOverview(Struct, frozen=True, kw_only=True):
+    """A figure whose value is unknown, and why."""
+
+    kind: str
+    """What it is, as the metric has it; then in words."""
+    figure: str
+    name: str
+    """Whose figure it is: a budget's, an organization's, a setting's."""
+    reason: str
+    """As the metric has it."""
+    meaning: str
+
+
 class SettingOverview(Struct, frozen=True, kw_only=True):
     """One setting as it is in use; a key is never among them."""
 
@@ -109,6 +122,7 @@ class Overview(Struct, frozen=True, kw_only=True):
     """Some of those that run, the most wasteful first."""
     jobs_idle: int = 0
     """How many run whose GPUs do nothing."""
+    unknown: tuple[UnknownOverview, ...] = ()
     troubles: tuple[TroubleOverview, ...] = ()
     """Newest first."""
     settings: tuple[SettingOverview, ...] = ()

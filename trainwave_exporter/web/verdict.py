@@ -8,6 +8,10 @@ from trainwave_exporter.web.wording import counted, span
 LATELY_SECONDS = 60.0
 """How long an error that came more than now and then makes itself heard in the first line."""
 SEVERAL = 3
+UNMATCHED = "scope_matches_nothing"
+"""Why a figure is unknown that a setting has to be corrected for."""
+LASTING = frozenset({UNMATCHED, "partial_view"})
+"""Why figures are unknown that time alone does not change."""
 HARMLESS = frozenset({"not_found"})
 """Outcomes that come with jobs that were just deleted."""
 
@@ -31,12 +35,14 @@ def problems(overview: Overview) -> list[str]:
         and trouble.account not in failed
     ]
     blocked = [account for account in overview.accounts if account.blocked_until > overview.now]
+    unmatched = [each for each in overview.unknown if each.kind == "scope"]
     return [
         *(_down(account, overview.now) for account in down),
         *_refused(overview),
         *(f"{_of(loop)} has stopped: restart the exporter" for loop in stopped),
         *(f"{_of(loop)} failed: {loop.error or 'no reason given'}" for loop in failing),
         *(_blocked(account, overview.now) for account in blocked),
+        *(f"{unknown.name} matches nothing: correct the setting" for unknown in unmatched),
         *(_recurring(trouble, overview.now) for trouble in lately),
     ]
 
@@ -44,8 +50,12 @@ def problems(overview: Overview) -> list[str]:
 def awaited(overview: Overview) -> list[str]:
     """Return what has not come yet and is no trouble for that, in words that are no HTML."""
     young = [account for account in overview.accounts if not account.up and _young(account)]
+    unknown = {
+        f"{each.figure} {each.name}" for each in overview.unknown if each.reason not in LASTING
+    }
     return [
-        f"Account {account.name} waits for its first complete list of jobs" for account in young
+        *(f"Account {account.name} waits for its first complete list of jobs" for account in young),
+        *[f"{counted(len(unknown), 'figure')} unknown for now: see below"] * bool(unknown),
     ]
 
 

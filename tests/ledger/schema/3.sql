@@ -8,11 +8,11 @@ INSERT INTO "accounts" VALUES('research',1700000000000,NULL);
 CREATE TABLE balances (
         organization_id TEXT NOT NULL,
         at INTEGER NOT NULL,
-        micro INTEGER NOT NULL,
+        micro INTEGER NOT NULL, billed_lower INTEGER, billed_upper INTEGER,
         PRIMARY KEY (organization_id, at)
     ) WITHOUT ROWID;
-INSERT INTO "balances" VALUES('o-1',1700000000000,21);
-INSERT INTO "balances" VALUES('o-1',1700000000001,-22);
+INSERT INTO "balances" VALUES('o-1',1700000000000,21,NULL,NULL);
+INSERT INTO "balances" VALUES('o-1',1700000000001,-22,NULL,NULL);
 CREATE TABLE corrections (
         job INTEGER NOT NULL REFERENCES jobs (key) ON DELETE CASCADE,
         at INTEGER NOT NULL,
@@ -84,7 +84,7 @@ CREATE TABLE ledger (  -- what there is one of; always one row
         corrected_down INTEGER NOT NULL,
         pruned_before INTEGER
     , generation INTEGER NOT NULL DEFAULT 0);
-INSERT INTO "ledger" VALUES(19,20,1700000000000,0);
+INSERT INTO "ledger" VALUES(19,20,1700000000000,1238341310);
 CREATE TABLE "points" (
         job INTEGER NOT NULL REFERENCES jobs (key) ON DELETE CASCADE,
         meter INTEGER NOT NULL CHECK (meter IN (0, 1)),
@@ -98,6 +98,12 @@ CREATE TABLE "points" (
 INSERT INTO "points" VALUES(2,0,0,1700000000000,0,2500000,0);
 INSERT INTO "points" VALUES(2,0,0,1700000060000,40000,NULL,0);
 INSERT INTO "points" VALUES(2,1,0,1700000000000,0,2500000,0);
+CREATE TABLE project_names (  -- all that a project ever had
+        project_id TEXT NOT NULL,
+        name TEXT NOT NULL,
+        PRIMARY KEY (project_id, name)
+    ) WITHOUT ROWID;
+INSERT INTO "project_names" VALUES('p-1','first');
 CREATE TABLE projects (id TEXT PRIMARY KEY, organization_id TEXT, name TEXT) WITHOUT ROWID;
 INSERT INTO "projects" VALUES('p-1','o-1','first');
 INSERT INTO "projects" VALUES('p-2',NULL,NULL);

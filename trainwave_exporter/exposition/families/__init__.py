@@ -17,6 +17,7 @@ from trainwave_exporter.exposition.families.organization import organization
 from trainwave_exporter.exposition.families.project import project
 from trainwave_exporter.exposition.families.spend import spend
 from trainwave_exporter.exposition.families.tally import tally
+from trainwave_exporter.exposition.families.unknown import unknown
 from trainwave_exporter.exposition.family import Families
 
 OTHERS: tuple[Families[Any], ...] = (
@@ -28,6 +29,7 @@ OTHERS: tuple[Families[Any], ...] = (
     project,
     spend,
     tally,
+    unknown,
 )
 """All whose records are shown as they come."""
 FAMILIES: tuple[Families[Any], ...] = (job, idle_job, budget, *OTHERS)

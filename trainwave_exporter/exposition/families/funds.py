@@ -12,8 +12,8 @@ funds = Families(Funds, labels=("organization_id",), identity=lambda f: (f.organ
 
 @funds.gauge(
     "trainwave_organization_credit_exhaustion_timestamp_seconds",
-    "When no credit will be left, if what runs now runs on until it expires; absent while the "
-    "credit is going to last.",
+    "When no credit will be left, if running jobs run on until they expire; absent while the "
+    "credit is going to last, or that is unknown.",
 )
 def exhaustion(f: Funds) -> float | None:
     return f.exhausted_at

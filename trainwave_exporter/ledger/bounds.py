@@ -1,0 +1,132 @@
+"""What is known for certain of a meter before an instant that nobody watched. Pure functions.
+
+Of a job that was finished when it was first seen, a list reports creation, cost and GPU hours, and
+not when it ran. So its cost before an instant lies between two bounds, which meet where the times
+are reported, or where it cannot have run on the other side of the instant:
+
+- It did not begin to run before it was created, nor later than the longest plausible queue after.
+- It did not end after it was seen finished.
+- It ran for as long as its price explains its cost; without a price, no longer than its GPU hours
+  take on one GPU (on its own number of GPUs, where that is known).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from trainwave_exporter.ledger import meters
+from trainwave_exporter.ledger.entry import Curve, Life, Sighting
+from trainwave_exporter.ledger.store import Story
+from trainwave_exporter.ledger.units import DAY, HOUR
+
+SHORTEST_QUEUE_BOUND: Final = DAY
+"""The least that is taken for the longest plausible queue."""
+_EVER: Final = 10**15
+"""Milliseconds, longer than anything runs."""
+
+
+class Bounds(Struct, frozen=True, gc=False):
+    """Lower and upper bound of an amount; equal where it is known."""
+
+    lower: int
+    upper: int
+
+    @property
+    def width(self) -> int:
+        """By how much the amount may differ from the lower bound."""
+        return self.upper - self.lower
+
+    def nearest(self, value: int) -> int:
+        """Return the value within the bounds that is nearest to one."""
+        return min(max(value, self.lower), self.upper)
+
+
+NOTHING: Final = Bounds(0, 0)
+
+
+def queue_bound(longest_queue: int | None) -> int:
+    """Return the longest plausible queue: a day, or twice the longest that was reported."""
+    return max(SHORTEST_QUEUE_BOUND, 2 * (longest_queue or 0))
+
+
+def cost_before(story: Story, at: int, queue: int) -> Bounds:
+    """Return the bounds of what a job cost before ``at``, in micro-dollars.
+
+    ``queue``: the longest plausible queue, milliseconds.
+    """
+    unseen = _before_first(story, story.cost, story.entry.cost, at, queue)
+    return unseen or _exactly(meters.cost_before(story, at))
+
+
+def gpu_before(story: Story, at: int, queue: int) -> Bounds:
+    """Return likewise its GPU milliseconds."""
+    unseen = _before_first(story, story.gpu, story.entry.gpu, at, queue)
+    return unseen or _exactly(meters.gpu_before(story, at))
+
+
+def _exactly(value: int) -> Bounds:
+    return Bounds(value, value)
+
+
+def _before_first(
+    story: Story, kept: Sequence[Sighting], meter: Curve | None, at: int, queue: int
+) -> Bounds | None:
+    """Return the bounds before a meter was first seen; None where what it showed is known."""
+    if meter is None or story.entry.run:
+        return None
+    first = kept[0] if kept else meter.last
+    if at > first.at:
+        return None
+    rate = first.rate or meter.last.rate or 0
+    return _unseen(first, story.entry.life, rate, at, queue, _longest_run(story))
+
+
+def _longest_run(story: Story) -> int:
+    """Return how long a job ran at the most, by its GPU hours."""
+    meter = story.entry.gpu
+    if meter is None:
+        return _EVER
+    gpus = (story.gpu[0] if story.gpu else meter.last).rate or meter.last.rate or HOUR
+    return meter.last.told * HOUR // max(1, gpus)
+
+
+def _unseen(
+    first: Sighting, life: Life, rate: int, at: int, queue: int, longest: int
+) -> Bounds | None:
+    """Return the bounds before a first sighting; None where the times are known well enough."""
+    created, started, finished = life.created, life.started, life.finished
+    ended = first.at if finished is None else min(first.at, finished)
+    end_known = not first.over or finished is not None
+    if not first.told or (end_known + (started is not None) + bool(rate) >= 2):
+        return None
+    shortest = longest = first.told * HOUR // rate if rate else longest
+    if not rate:
+        shortest = 0
+    begin = started if started is not None else created if created is not None else -_EVER
+    last_begin = begin if started is not None else ended
+    if started is None and created is not None:
+        last_begin = min(created + queue, ended)
+    first_end = ended if end_known else -_EVER
+    early = _share(
+        first.told,
+        max(begin, first_end - longest),
+        max(first_end, begin + shortest),
+        at,
+    )
+    late = _share(
+        first.told,
+        min(last_begin, ended - shortest),
+        min(ended, last_begin + longest),
+        at,
+    )
+    return Bounds(min(early, late), max(early, late))  # in whichever order times are reported
+
+
+def _share(told: int, begin: int, end: int, at: int) -> int:
+    """Return which part of an amount spread evenly from ``begin`` to ``end`` lies before ``at``."""
+    if at <= begin:
+        return 0
+    return told if at >= end else told * (at - begin) // (end - begin)
