@@ -197,3 +197,24 @@ def test_a_payer_who_becomes_known_later_makes_no_difference() -> None:
         world.tick(OUTLOOK / 1000)
     world.tick(300)
     assert difference(world) == pytest.approx(0, abs=0.02)
+
+
+@pytest.mark.parametrize("reported", ["started_at", "created_at"])
+def test_credit_that_falls_before_the_bill_comes_makes_no_difference(reported: str) -> None:
+    """The job ran for an hour when it was first seen; its bill of 72 dollars comes at its end."""
+    world = LedgerWorld()
+    began = START - 3600
+    for minute in range(0, 91, 5):
+        world.now = START + 60 * minute
+        over = minute >= 60
+        told: dict[str, Any] = {"created_at": began, "started_at": None, reported: began}
+        if over:
+            told |= {"state": "SUCCESS"}
+        job(world, 72.0 if over else 0.0, **told)
+        balance(world, 1000 - PRICE * min(minute, 60) / 60)
+        world.tick(30)
+        if not over:
+            world.now += 30
+            job(world, 0.0, **told)
+    world.tick(300)
+    assert difference(world) == pytest.approx(0, abs=0.6)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from oracle.scenario import DEFAULT_READINGS, Dialect, Job, Organization, Project, Scenario, iso
 
@@ -255,7 +255,7 @@ class Service:
 
     def _data(self, path: str, query: Mapping[str, str], now: float) -> Any:
         form, scenario = self._form, self._scenario
-        match path.removeprefix(ROOT).strip("/").split("/"):
+        match [unquote(part) for part in path.removeprefix(ROOT).strip("/").split("/")]:
             case ["jobs"]:
                 if scenario.list_delay:
                     time.sleep(scenario.list_delay)

@@ -84,7 +84,7 @@ def test_ten_thousand_finished_jobs(dialect: Dialect, tmp_path: Path) -> None:
             check.near("report", world.reported("2026-11")["p-1"], TRUE_SPEND, within=0.05)
         else:
             check.absent("a single number", sorted(spent))
-            bound = shown.by("bound", "trainwave_budget_spent_dollars_bound", budget="all")
+            bound = shown.by("bound", "trainwave_budget_spent_bound_dollars", budget="all")
             check.between("lower", bound.get("lower"), CREATED_IN_NOVEMBER, TRUE_SPEND)
             check.between("upper", bound.get("upper"), TRUE_SPEND, 10_000 * 80)
     check.done()

@@ -13,6 +13,8 @@ from trainwave_exporter.ledger.units import HOUR
 
 BILL_BOUND: Final = 2 * HOUR
 """How long after a job was seen finished a bill may still come."""
+SEEN_LATE: Final = HOUR // 60
+"""By how much later than its end a job may be seen finished."""
 AWAY: Final = HOUR // 12
 """How long a job that is not seen goes on accruing."""
 
@@ -39,6 +41,8 @@ def accrued(entry: JobEntry, begin: int, now: int) -> int:
     elif now - entry.over_seen <= BILL_BOUND:
         until = min(last.at, entry.life.finished or last.at)
         behind -= rate * (last.at - until) // HOUR
+        if behind <= rate * SEEN_LATE // HOUR:
+            return 0  # it ended that long before it was seen finished
     else:
         return 0
     started = entry.life.started

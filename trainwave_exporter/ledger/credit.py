@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger import funds
+from trainwave_exporter.ledger.accrual import AWAY, accrued
 from trainwave_exporter.ledger.budget import unknown
 from trainwave_exporter.ledger.entry import Correction, JobEntry
 from trainwave_exporter.ledger.live import Runner, lasts_until
@@ -30,6 +31,8 @@ class _Billed(Struct, frozen=True):
     micro: int
     rate: int
     """By how much that grows in an hour while bills come continuously."""
+    accrued: int = 0
+    """What they have accrued beyond that; the credit may have fallen by it already, or not."""
 
     def by(self, at: int) -> int:
         """Return what was or will be billed by another moment close by."""
@@ -85,8 +88,7 @@ class Credit:
         self._resolve(projects)
         totals: defaultdict[str | None, int] = defaultdict(int)
         rates: defaultdict[str | None, int] = defaultdict(int)
-        unsure: set[str | None] = set()
-        """Organizations of running jobs that were not looked at of late."""
+        owed: defaultdict[str | None, int] = defaultdict(int)
         for payer, micro in self._billed.items():
             totals[self._payers[payer]] += micro
         for entry in live:
@@ -96,18 +98,27 @@ class Credit:
             paying = organization_of(*_payer(entry), projects)
             if paying is None:
                 return  # it may be any of them
-            if now - meter.last.at > funds.SETTLING:
-                unsure.add(paying)
-            elif not meter.behind:
+            if now - meter.last.at > AWAY:
+                continue  # nothing more is reported of it
+            if meter.behind:
+                owed[paying] += _owed(entry, now)
+            else:
                 rates[paying] += meter.last.rate
                 totals[paying] += meter.last.rate * (now - meter.last.at) // HOUR
-        for organization_id in set(organizations) - unsure:
+        for organization_id in organizations:
             known = self._samples.setdefault(organization_id, deque())
             while known and not now - 3 * funds.SETTLING <= known[0].at < now:
                 known.popleft()
             if known and known[-1].at >= now:
                 known.pop()
-            known.append(_Billed(now, totals[organization_id], rates[organization_id]))
+            known.append(
+                _Billed(
+                    now,
+                    totals[organization_id],
+                    rates[organization_id],
+                    owed[organization_id],
+                )
+            )
 
     def _resolve(self, projects: Mapping[str, ProjectEntry]) -> None:
         """Look up who pays; where that is known only now, earlier balances say nothing."""
@@ -141,12 +152,14 @@ class Credit:
                 if balance.billed is not None or now - balance.at < funds.SETTLING:
                     continue
                 near = [
-                    sample.by(balance.at)
+                    (sample.by(balance.at), sample.accrued)
                     for sample in samples
                     if abs(sample.at - balance.at) <= funds.SETTLING
                 ]
                 if near:
-                    known[place] = replace(balance, billed=(min(near), max(near)))
+                    lower = min(billed for billed, _ in near)
+                    upper = max(billed + owed for billed, owed in near)
+                    known[place] = replace(balance, billed=(lower, upper))
                     self._unwritten.append(known[place])
 
     def funds(
@@ -212,6 +225,16 @@ class Credit:
             return False
         burn = sum(runner.rate for runner in own)
         return funds.is_suspect(balances[-2], balances[-1], burn, samples[-1].micro)
+
+
+def _owed(entry: JobEntry, now: int) -> int:
+    """Return what a job whose bill stands still may owe beyond it at the most."""
+    meter, created, owed = entry.cost, entry.life.created, accrued(entry, 0, now)
+    assert meter is not None  # noqa: S101 - it stands still
+    if entry.life.started is not None or created is None or meter.anchor.at != entry.first_seen:
+        return owed
+    # It was not billed since it was first seen, and when it started is not reported.
+    return max(owed, (meter.last.rate or 0) * (now - created) // HOUR - meter.last.told)
 
 
 def _payer(entry: JobEntry) -> _Payer:
