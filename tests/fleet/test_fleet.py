@@ -933,3 +933,22 @@ def test_states_that_come_without_end_do_not_make_series_without_end(world: Worl
     assert len(tally.transitions) == MOST_LABELS + 1
     assert tally.transitions["other", "other"] == 2 * MOST_LABELS - 1 - MOST_LABELS
     assert len(tally.run_duration) == MOST_LABELS + 1
+
+
+def test_a_page_that_reports_less_than_the_list_does_not_confirm_what_that_reported() -> None:
+    world = World()
+    world.see(world.job(cost_dollars=10.0))
+    world.now += 30
+    world.see(world.job(cost_dollars=5_000.0))
+    reported_at = world.now
+    world.now += 5
+    world.apply(JobsSeen("a", (world.job(cost_dollars=10.1),), world.now, details=True))
+    job = world.fleet.job("j-1")
+    assert job is not None
+    assert (job.cost_dollars, job.cost_reported_at) == (5_000.0, reported_at)
+    assert job.confirmed_at == world.now
+    world.now += 5
+    world.see(world.job(cost_dollars=10.2))
+    job = world.fleet.job("j-1")
+    assert job is not None
+    assert (job.cost_dollars, job.cost_reported_at) == (10.2, None)

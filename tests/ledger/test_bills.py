@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.ledger_world import LedgerWorld
 
 from trainwave_exporter.ledger import Store
 from trainwave_exporter.ledger.meters import cost_before, gpu_before
 from trainwave_exporter.ledger.units import dollars, gpu_hours, milliseconds
-from trainwave_exporter.model import KnownRun
+from trainwave_exporter.model import Activity, KnownRun
 
 MIDNIGHT = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
 """Where October ends."""
@@ -456,3 +457,55 @@ def test_a_price_that_is_learned_later_says_since_when_a_job_runs(tmp_path: Path
     world.open(world.job(cost_dollars=72.0, hourly_cost_dollars=None))
     world.see(world.job(cost_dollars=72.0, hourly_cost_dollars=36.0))
     assert world.keeper.known_run("j-1") == KnownRun(MIDNIGHT - 2 * HOUR, 36.0)
+
+
+def test_an_hourly_bill_of_a_job_that_ran_before_it_was_seen_loses_no_idle_time(
+    tmp_path: Path,
+) -> None:
+    """The deployed dialect: eight GPUs at $36, since 23:00, first seen at 23:34, billed hourly.
+
+    Idle from 23:50 to the last reading at 00:19: 29 minutes, $17.40, 3.8667 GPU hours. Busy since
+    the first reading: 16 minutes, 2.1333 GPU hours. Nothing was launching, as far as is known.
+    """
+    started = MIDNIGHT - HOUR
+    world = world_at(tmp_path, started + 34 * MINUTE)
+    for minute in range(34, 81):
+        world.now = started + minute * MINUTE
+        billed = 0.0 if minute < 60 else 36.0 if minute < 80 else 48.0
+        described: dict[str, Any] = {
+            "gpus": 8.0,
+            "hourly_cost_dollars": 36.0,
+            "created_at": started,
+            "cost_dollars": billed,
+            "gpu_hours": 8 * billed / 36,
+        }
+        if minute < 80:
+            described["readings"] = world.busy(0.0 if minute >= 50 else 0.9)
+        world.see(
+            world.job(state="RUNNING" if minute < 80 else "SUCCESS", **described), counted=True
+        )
+    world.tick(300)
+    spend = world.spend()
+    assert spend is not None
+    assert spend.activity_gpu_hours[Activity.IDLE] == pytest.approx(8 * 29 / 60)
+    assert spend.activity_gpu_hours[Activity.BUSY] == pytest.approx(8 * 16 / 60)
+    assert world.wasted("gpu_idle") == pytest.approx(17.4)
+    assert world.wasted("stuck_launching") == 0
+    assert world.corrections() == (0, 0)
+
+
+def test_one_report_that_comes_again_with_a_reading_is_no_second_one(tmp_path: Path) -> None:
+    """Readings bring the job as it was last reported; so does a page that reports less."""
+    world = world_at(tmp_path, MIDNIGHT)
+    world.open(world.job(cost_dollars=10.0))
+    world.now += MINUTE
+    absurd = world.job(cost_dollars=2_147_483.0)
+    world.see(absurd)
+    world.see(replace(absurd, readings=world.busy(0.5)))
+    later = replace(absurd, confirmed_at=world.now + 9, cost_reported_at=world.now)
+    world.now += 9
+    world.see(later)
+    assert world.cost() == 10
+    world.now += MINUTE
+    world.see(world.job(cost_dollars=10.12))
+    assert world.cost() == pytest.approx(10.12)

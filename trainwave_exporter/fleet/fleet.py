@@ -236,8 +236,8 @@ class Fleet:
                 return  # an answer that was overtaken by a newer one
             if seen.details:
                 told = replace(told, state=known.state, confirmed_at=known.confirmed_at)
-        if seen.details and told.cost_dollars is not None:
-            told = replace(told, cost_dollars=max(told.cost_dollars, known.cost_dollars or 0.0))
+        if seen.details and (told.cost_dollars or 0.0) < (known.cost_dollars or 0.0):
+            told = replace(told, cost_dollars=None)  # it neither lowers nor confirms what is known
         entry.misses = 0
         merged = merge_jobs(known, told)
         merged = replace(merged, readings=self._readings(entry, merged, told.readings, now))
@@ -281,12 +281,15 @@ class Fleet:
         """Keep a cost, or GPU hours, that the answers stopped telling for a bounded time only."""
         if told.cost_dollars is not None:
             entry.cost_told_at = now
-        elif outdated(
+            job = replace(job, cost_reported_at=None)
+        elif not outdated(
             entry.cost_told_at,
             now,
             self._policy.listed_at_least_every if job.finished else self._policy.staleness,
         ):
-            job = replace(job, cost_dollars=None)
+            job = replace(job, cost_reported_at=entry.cost_told_at)
+        else:
+            job = replace(job, cost_dollars=None, cost_reported_at=None)
         if told.gpu_hours is not None:
             entry.gpu_hours_told_at = now
         elif outdated(entry.gpu_hours_told_at, now, self._policy.listed_at_least_every):

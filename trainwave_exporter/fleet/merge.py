@@ -11,7 +11,16 @@ from trainwave_exporter.model import Job, Metric, Point, Quantity, Reading, Read
 _MERGED_FIELDS = tuple(
     field
     for field in Job.__struct_fields__
-    if field not in {"id", "state", "project_id", "confirmed_at", "account", "readings"}
+    if field
+    not in {
+        "id",
+        "state",
+        "project_id",
+        "confirmed_at",
+        "cost_reported_at",
+        "account",
+        "readings",
+    }
 )
 
 

@@ -172,7 +172,8 @@ def _based_anew(curve: Curve, new: Sighting, origin: Origin) -> Curve | None:
     if _exceeds(owed, rates[1], anchor.at - origin.created):
         return None
     first = replace(anchor, told=owed, rate=rates[1])
-    return Curve(first, replace(last, told=owed, rate=rates[1]))
+    stood_still = rates[1] * (last.at - anchor.at) // HOUR
+    return Curve(first, replace(last, told=owed, rate=rates[1]), behind=stood_still)
 
 
 def _in_arrears(first: Sighting, rate: int | None, origin: Origin) -> Sighting | None:

@@ -108,7 +108,8 @@ def _judged(
             job.gpus,
             since + rules.warm_up,
             rules,
-            behind=round((read_at - since) * (job.gpus or 0)) - totals.gpu,
+            # What the meter shows already and is not judged yet waits as well.
+            behind=round((read_at - since) * (job.gpus or 0)) - totals.gpu + waste.unjudged(totals),
         )
     totals, known = waste.settled(totals, known)
     fresh = known.read_at is not None and at - known.read_at <= rules.reading_gap

@@ -65,14 +65,26 @@ def observe(known: JobEntry | None, job: Job, rules: Rules, dearest: int | None 
     cost = _read(
         Meter.COST,
         _Known(entry.cost, entry.cost_offset, entry.suspect_cost),
-        _Report(at, _rounded(job.cost_dollars, microdollars), _price(job), job.finished),
+        _Report(
+            at,
+            _rounded(job.cost_dollars, microdollars),
+            _price(job),
+            job.finished,
+            reported_at=at if job.cost_reported_at is None else milliseconds(job.cost_reported_at),
+        ),
         origin,
         dearest,
     )
     gpu = _read(
         Meter.GPU,
         _Known(entry.gpu, entry.gpu_offset, entry.suspect_gpu),
-        _Report(at, _rounded(job.gpu_hours, gpu_milliseconds), _gpu_rate(job), job.finished),
+        _Report(
+            at,
+            _rounded(job.gpu_hours, gpu_milliseconds),
+            _gpu_rate(job),
+            job.finished,
+            reported_at=at,
+        ),
         origin,
         None,
     )
@@ -156,8 +168,8 @@ def _described(known: JobEntry | None, job: Job, at: int) -> JobEntry:
         )
     over_seen = (known.over_seen or at) if job.finished else None
     running_since = told.started or known.running_since or (at if job.running else None)
-    if told.started is None and running_since == known.first_seen and not _priced(known):
-        running_since = min(known.first_seen, _began(job, at))
+    if job.running and running_since is not None and _ran_before(known, job, told):
+        running_since = min(running_since, _began(job, at))
     return replace(
         known,
         # Of what is over, two keys that report it need not take turns.
@@ -192,8 +204,17 @@ def _began(job: Job, at: int) -> int:
     return max(_rounded(job.created_at, milliseconds) or 0, at - cost * HOUR // price)
 
 
-def _priced(known: JobEntry) -> bool:
-    return known.cost is not None and known.cost.last.rate is not None
+def _ran_before(known: JobEntry, job: Job, told: Life) -> bool:
+    """Return whether a bill may show that a job ran for longer than was known.
+
+    It ran when its present run was first seen, its start is not reported, and its price is the
+    first: cost over price is how long it has run.
+    """
+    since, seen = known.running_since, known.run_seen or known.first_seen
+    if told.started is not None or known.life.started is not None or since is None or since > seen:
+        return False
+    rate = None if known.cost is None else known.cost.last.rate
+    return known.judgement.earlier_price is None and rate in {None, _price(job)}
 
 
 def _origin(entry: JobEntry) -> Origin:
@@ -229,6 +250,8 @@ class _Report(Struct, frozen=True):
     told: int | None
     rate: int | None
     over: bool
+    reported_at: int
+    """When the meter was reported, which may be earlier than the job was."""
 
 
 class _Read(Struct, frozen=True):
@@ -256,10 +279,12 @@ def _read(
         if same and last.at == report.at:
             return _Read(known)  # another part of the job changed
     sighting = Sighting(report.at, told, rate, report.over)
-    if not plausible(meter, before, sighting, origin, dearest) and not (
-        known.suspect is not None and confirmed(meter, known.suspect, sighting, dearest)
-    ):
-        return _Read(replace(known, suspect=Suspect(report.at, told)))
+    if not plausible(meter, before, sighting, origin, dearest):
+        suspect = known.suspect
+        if suspect is None or not confirmed(meter, suspect, sighting, dearest):
+            return _Read(replace(known, suspect=Suspect(report.reported_at, told)))
+        if report.reported_at <= suspect.at:
+            return _Read(known)  # the same report once more
     step = (
         curve.begin(sighting, origin) if before is None else curve.extend(before, sighting, origin)
     )

@@ -186,11 +186,16 @@ def _overbilled(
 
 
 def _worth(entry: JobEntry, price: int, end: int) -> tuple[int, int]:
-    """Return what a job's running time until ``end`` is worth, and the time before it ran."""
+    """Return what a job's running time until ``end`` is worth, and the time before it ran.
+
+    Nothing is known of the latter where it ran when it was first seen, and no start is reported.
+    """
     begin, since = _begin(entry), end
     if entry.running_since is not None:
         since = min(end, max(entry.running_since, entry.run_seen or 0))
-    return price * (end - since) // HOUR, price * max(0, since - begin) // HOUR
+    waited = entry.life.started is not None or since > entry.first_seen
+    launching = max(0, since - begin) if waited else 0
+    return price * (end - since) // HOUR, price * launching // HOUR
 
 
 def _begin(entry: JobEntry) -> int:

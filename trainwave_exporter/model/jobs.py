@@ -198,6 +198,8 @@ class Job(Struct, frozen=True, kw_only=True, gc=False):
     gpu_memory_limit_bytes: float | None = None
     """Of one device."""
     cost_dollars: float | None = None
+    cost_reported_at: float | None = None
+    """When the cost was last reported, where that was before `confirmed_at`."""
     hourly_cost_dollars: float | None = None
     gpu_hours: float | None = None
     created_at: float | None = None
