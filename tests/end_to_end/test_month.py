@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from threading import Event
@@ -22,15 +24,23 @@ from support.verdict import (
     check_counters,
     labels_of,
 )
-from support.watch import COST, GPU_HOURS, RETENTION, Scrape, Watch, watching
+from support.watch import COST, GPU_HOURS, RETENTION, START, Backup, Scrape, Watch, watching
 
-from trainwave_exporter.simulator import Dialect
+from trainwave_exporter.simulator import BillingMix, Dialect
 
 STEPS = int(os.environ.get("MONTH_STEPS", "120"))
 SEED = int(os.environ.get("MONTH_SEED", "11"))
-MONTH = 30 * 86_400
+DAY = 86_400
+MONTH = 30 * DAY
+AROUND_ITS_END = (START + 8 * DAY, 12 * DAY)
+"""When shorter trials begin, and how long they are: clocks change in them, and a month ends."""
 SHORTEST, LONGEST = 600, 80_000
 """Seconds from one step to the next, before they are stretched to a month."""
+
+
+UNUSUAL = BillingMix(hourly=0.2, at_end=0.2, repriced=0.25, rerun=1.0)
+RESTARTED = replace(UNUSUAL, restarted=0.5)
+"""Likewise, but the cost of some that run again begins anew; only a new start shows that."""
 
 
 @pytest.mark.long
@@ -43,69 +53,146 @@ SHORTEST, LONGEST = 600, 80_000
 def test_a_month_of_trouble_is_booked_to_the_cent(
     tmp_path: Path, dialect: Dialect, steps: int, kills: int
 ) -> None:
-    scrapes: list[Scrape] = []
     with watching(tmp_path, dialect, seed=SEED, jobs=4, history=40) as watch:
-        for scrape in month(watch, steps, kills):
-            if scrapes and not by_labels(scrape.metrics, COST):
-                assert scrape.kills > scrapes[-1].kills  # it started while the API was down
-                continue
-            check_counters(scrape, watch.audit, scrapes[-1] if scrapes else None)
-            scrapes.append(scrape)
-        assert watch.exporter.events("ledger_failing") == []
-    assert "Traceback" not in "".join(watch.exporter.log)
-    assert watch.fallen == []
+        scrapes = list(checked(watch, month(watch, steps, kills)))
     assert watch.kills == kills
     assert len(watch.audit.jobs) > 500
+    assert all(bounds.low > 0 for bounds in watch.audit.corrections().values())
+    check_all(watch, scrapes, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(120 + 3 * STEPS)
+@pytest.mark.parametrize(
+    ("dialect", "steps", "billing"),
+    [(Dialect.DOCUMENTED, STEPS // 3, RESTARTED), (Dialect.DEPLOYED, STEPS // 4, UNUSUAL)],
+    ids=["documented", "deployed"],
+)
+def test_late_bills_other_prices_and_other_runs_are_booked_to_the_cent(
+    tmp_path: Path, dialect: Dialect, steps: int, billing: BillingMix
+) -> None:
+    start, seconds = AROUND_ITS_END
+    with watching(
+        tmp_path, dialect, seed=SEED, jobs=8, history=40, billing=billing, start=start
+    ) as watch:
+        scrapes = list(checked(watch, month(watch, steps, steps // 4, seconds)))
+    check_all(watch, scrapes, tmp_path)
+    jobs = watch.audit.jobs.values()
+    assert any(job.late and job.over for job in jobs)
+    assert any(job.changes(job.looks[0].at, watch.now) for job in jobs)
+    assert any(len(job.runs) > 1 for job in jobs)
+    assert any(len(job.meters) > 1 for job in jobs) is (dialect is Dialect.DOCUMENTED)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(120 + 3 * STEPS)
+@pytest.mark.parametrize("dialect", list(Dialect))
+def test_a_restored_backup_is_booked_up_to_now_and_counts_nothing_twice(
+    tmp_path: Path, dialect: Dialect
+) -> None:
+    """What was only ever seen after the copy was made is lost, and nothing else."""
+    start, seconds = AROUND_ITS_END
+    steps = STEPS // 4
+    with watching(tmp_path, dialect, seed=SEED, jobs=6, history=40, start=start) as watch:
+        watch.corrected = 0.3
+        scrapes = list(checked(watch, month(watch, steps, steps // 2, seconds, restores=3)))
+    assert watch.restores == 3
+    check_all(watch, scrapes, tmp_path)
+
+
+def checked(watch: Watch, scrapes: Iterable[Scrape]) -> Iterator[Scrape]:
+    """Yield the scrapes, each with its counters compared with the audit.
+
+    Where a copy of the ledger was put back, the scrape before is the one before the copy was made.
+    """
+    earlier: dict[int, Scrape] = {}
+    before = None
+    for scrape in scrapes:
+        if before is not None and not by_labels(scrape.metrics, COST):
+            assert scrape.kills > before.kills  # it started while the API was down
+            continue
+        if before is not None and scrape.restored not in {None, before.restored}:
+            before = earlier[scrape.restored]
+        check_counters(scrape, watch.audit, before)
+        yield scrape
+        before = earlier[scrape.at] = scrape
+
+
+def check_all(watch: Watch, scrapes: Sequence[Scrape], folder: Path) -> None:
+    """Compare all that is left in the end with the audit; Prometheus' folders are in ``folder``."""
+    assert watch.exporter.events("ledger_failing") == []
+    assert "Traceback" not in "".join(watch.exporter.log)
+    assert watch.fallen == []
     check_audit(watch.audit, watch.books)
     check_corrections(scrapes[-1].metrics, watch.audit)
     check_activity(scrapes[-1].metrics, watch.audit)
     check_chargeback(watch.ledger, watch.audit)
+    # Where the API reports no GPU hours, they are counted by what was seen, and that may be lost.
+    counters = (COST, GPU_HOURS) if watch.audit.detailed or not watch.restores else (COST,)
     for suite in SUITES:
-        check_increase(suite, tmp_path / suite, scrapes)
+        check_increase(suite, folder / suite, scrapes, counters)
 
 
-def month(watch: Watch, steps: int, kills: int) -> Iterator[Scrape]:
+def month(
+    watch: Watch, steps: int, kills: int, seconds: int = MONTH, restores: int = 0
+) -> Iterator[Scrape]:
     """Let a month pass; yield whenever the exporter has seen and written all it could.
 
-    After kills the exporter comes back at once, or some steps later; at times the API does not
-    answer. The last step is a quiet one.
+    It may be ``seconds`` long instead. After kills the exporter comes back at once, or some steps
+    later; at times the API does not answer. The last step is a quiet one. So often as ``restores``
+    says, a copy of the ledger is put in its place after a kill that is some steps old.
     """
     random = Random(SEED)
     kill_at = set(random.sample(range(steps), kills))
     down_at = set(random.sample(range(1, steps), steps // 20))
-    jumps = [0, *drawn_jumps(random, steps - 1)]
+    jumps = [0, *drawn_jumps(random, steps - 1, seconds)]
     # Jobs that were over for longer than their retention may be told of without their GPU type.
     # Some were at the beginning.
     longest_outage = RETENTION if watch.audit.detailed else MONTH
     looked_at = 0
     off = down = 0
-    for step, (seconds, following) in enumerate(zip(jumps, [*jumps[1:], 0], strict=True)):
-        last_chance = watch.now + seconds + following > looked_at + longest_outage
+    backups: list[Backup] = []
+    for step, (pause, following) in enumerate(zip(jumps, [*jumps[1:], 0], strict=True)):
+        last_chance = watch.now + pause + following > looked_at + longest_outage
         if last_chance:
             off = down = 0
         elif step in down_at:
             down = random.randint(1, 3)
-        watch.go_on(seconds, down=down > 0)
+        watch.go_on(pause, down=down > 0)
         if step in kill_at:
             watch.exporter.ensure_running()
             wait_for_an_instant(random, watch.ledger / "ledger.sqlite3-wal")
             watch.kill(answered=not down)
+            if watch.restores < restores and (backup := restorable(watch, backups)):
+                watch.restore(backup)
+                backups.clear()
             if not last_chance and random.random() < 0.4:
                 off = random.randint(1, 3)
         if not off:
             watch.exporter.ensure_running()
             yield watch.look(answered=not down)
             looked_at = looked_at if down else watch.now
+            if restores and not down:
+                backups.append(watch.back_up())
         off, down = max(0, off - 1), max(0, down - 1)
-    watch.go_on(SHORTEST)
+    watch.corrected = 0
+    watch.go_on(2 * SHORTEST)  # growth that the price does not explain waits for so long
     watch.exporter.ensure_running()
     yield watch.look()
 
 
-def drawn_jumps(random: Random, number: int) -> list[int]:
-    """Draw how long each step lasts: as many short as long ones, a month in all."""
+def restorable(watch: Watch, backups: Sequence[Backup]) -> Backup | None:
+    """Return the oldest of the last copies with which no counter falls."""
+    for backup in backups[-5:-1]:
+        if watch.now - backup.at < RETENTION // 2 and not watch.audit.falls_without(backup.at):
+            return backup
+    return None
+
+
+def drawn_jumps(random: Random, number: int, whole: int) -> list[int]:
+    """Draw how long each step lasts: as many short as long ones, ``whole`` seconds in all."""
     drawn = [SHORTEST * (LONGEST / SHORTEST) ** random.random() for _ in range(number)]
-    return [round(seconds * MONTH / sum(drawn)) for seconds in drawn]
+    return [round(seconds * whole / sum(drawn)) for seconds in drawn]
 
 
 def wait_for_an_instant(random: Random, log: Path) -> None:
@@ -129,21 +216,25 @@ def written_at(path: Path) -> int | None:
         return None
 
 
-def check_increase(suite: str, folder: Path, scrapes: Sequence[Scrape]) -> None:
+def check_increase(
+    suite: str, folder: Path, scrapes: Sequence[Scrape], counters: Sequence[str]
+) -> None:
     """Prometheus finds what the counters grew by, but for what it extrapolates.
+
+    None falls, but for those that begin at zero once more as the ledger was lost that had them.
 
     Where a window begins before the first sample, that is no more than 1.1 times the mean distance
     of samples; where both begin and end together, it is nothing.
     """
     first, last = scrapes[0].at, scrapes[-1].at
     samples = [(scrape.at, scrape.metrics) for scrape in scrapes]
-    with prometheus_of(suite, folder, samples, (COST, GPU_HOURS)) as url:
-        for name in (COST, GPU_HOURS):
+    with prometheus_of(suite, folder, samples, counters) as url:
+        for name in counters:
             values: defaultdict[Labels, list[float]] = defaultdict(list)
             for scrape in scrapes:
                 for labels, value in by_labels(scrape.metrics, name).items():
                     values[labels].append(value)
-            grown = {labels: told[-1] - told[0] for labels, told in values.items() if told[1:]}
+            grown = {labels: increase(told) for labels, told in values.items() if told[1:]}
 
             whole = query_at(url, f"increase({name}[{last - first + 1}s])", last)
             found = {labels_of(sample["metric"]): float(sample["value"][1]) for sample in whole}
@@ -155,3 +246,9 @@ def check_increase(suite: str, folder: Path, scrapes: Sequence[Scrape]) -> None:
                 labels = labels_of(sample["metric"])
                 most = grown[labels] * (1 + 1.1 / (len(values[labels]) - 1))
                 assert grown[labels] - 1e-6 <= float(sample["value"][1]) <= most + 1e-6
+
+
+def increase(values: Sequence[float]) -> float:
+    """Return how much a counter grew, that only ever falls to zero."""
+    assert all(after >= before or after == 0 for before, after in pairwise(values))
+    return sum(after - before for before, after in pairwise(values) if after > before)

@@ -150,6 +150,51 @@ def test_a_bill_hours_after_the_end_counts_for_the_time_that_was_run(tmp_path: P
     assert world.corrections() == (0, 0)
 
 
+@pytest.mark.parametrize("listed_first", [True, False])
+def test_a_bill_at_an_end_that_was_seen_long_after_counts_for_the_time_that_was_run(
+    tmp_path: Path, listed_first: bool
+) -> None:
+    """Ran from 19:00 to 23:00 at $12 an hour; seen at 20:00, and at 09:00 the next month."""
+    started = MIDNIGHT - 5 * HOUR
+    world = world_at(tmp_path, started + HOUR)
+    run: dict[str, Any] = {
+        "hourly_cost_dollars": 12.0,
+        "created_at": started,
+        "started_at": started,
+    }
+    world.open(world.job(cost_dollars=0.0, **run))
+    world.keeper.close()
+    after = world_at(tmp_path, MIDNIGHT + 9 * HOUR)
+    after.open()
+    if listed_first:
+        listed = {**run, "hourly_cost_dollars": None, "started_at": None}
+        after.see(after.job(state="SUCCESS", cost_dollars=48.0, **listed))
+    ended = started + 4 * HOUR
+    after.see(after.job(state="SUCCESS", cost_dollars=48.0, finished_at=ended, **run))
+    assert cost(tmp_path, started + HOUR) == pytest.approx(12, abs=0.01)
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(48, abs=0.01)
+    assert after.corrections() == (0, 0)
+
+
+def test_what_the_launch_cost_is_not_left_for_the_day_on_which_the_end_was_seen(
+    tmp_path: Path,
+) -> None:
+    """Launched 18:50, started 19:00, ended 23:00 at $12 an hour: $50, all of it October's."""
+    started = MIDNIGHT - 5 * HOUR
+    world = world_at(tmp_path, started + HOUR)
+    run: dict[str, Any] = {
+        "hourly_cost_dollars": 12.0,
+        "created_at": started - 12 * MINUTE,
+        "started_at": started,
+    }
+    world.open(world.job(cost_dollars=0.0, **run))
+    world.keeper.close()
+    after = world_at(tmp_path, MIDNIGHT + 9 * HOUR)
+    after.open(after.job(state="SUCCESS", cost_dollars=50.0, finished_at=MIDNIGHT - HOUR, **run))
+    assert cost(tmp_path, started + HOUR) == pytest.approx(14, abs=0.01)
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(50, abs=0.01)
+
+
 def test_a_job_first_seen_finished_may_be_billed_later(tmp_path: Path) -> None:
     ended = MIDNIGHT - HOUR
     world = world_at(tmp_path, MIDNIGHT + HOUR)
@@ -198,6 +243,31 @@ def test_one_change_of_price_within_an_outage_is_solved(tmp_path: Path) -> None:
     after = world_at(tmp_path, MIDNIGHT + 4 * HOUR)
     after.open(after.job(cost_dollars=36 + 72 + 432, hourly_cost_dollars=72.0, started_at=started))
     assert cost(tmp_path, MIDNIGHT) == pytest.approx(36 + 72 + 144, abs=0.01)
+    assert after.corrections() == (0, 0)
+
+
+def test_a_price_that_was_read_right_after_the_first_report_is_that_of_the_report(
+    tmp_path: Path,
+) -> None:
+    """$36 an hour from 20:00, $72 from 22:00 to the end at 23:00: $36 + $36 + $72 in October.
+
+    Lists have no price; the exporter is away from 20:10 to 01:00.
+    """
+    started = MIDNIGHT - 4 * HOUR
+    world = world_at(tmp_path, started + 10 * MINUTE)
+    run: dict[str, Any] = {"created_at": started, "started_at": started}
+    world.open(world.job(cost_dollars=6.0, hourly_cost_dollars=None, **run))
+    world.see(world.job(cost_dollars=6.0, hourly_cost_dollars=36.0, **run))
+    world.keeper.close()
+    after = world_at(tmp_path, MIDNIGHT + HOUR)
+    ended = MIDNIGHT - HOUR
+    listed = after.job(state="SUCCESS", cost_dollars=144.0, hourly_cost_dollars=None)
+    after.open(listed)
+    described: dict[str, Any] = {**run, "hourly_cost_dollars": 72.0, "finished_at": ended}
+    after.see(after.job(state="SUCCESS", cost_dollars=144.0, **described))
+    assert cost(tmp_path, started + HOUR) == pytest.approx(36, abs=0.01)
+    assert cost(tmp_path, started + 2.5 * HOUR) == pytest.approx(108, abs=0.01)
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(144, abs=0.01)
     assert after.corrections() == (0, 0)
 
 
@@ -356,6 +426,136 @@ def test_a_job_taken_for_finished_by_mistake_goes_on_in_the_same_run(tmp_path: P
         assert store.jobs(["j-1"])["j-1"].run == 0
     assert world.cost() == pytest.approx(2.4)
     assert world.corrections() == (0, 0)
+
+
+@pytest.mark.parametrize("state", ["FAILED", "RUNNING"])
+@pytest.mark.parametrize("again", ["RUNNING", "SUCCESS"])
+def test_a_run_whose_cost_is_reported_before_its_start_adds_up_too(
+    tmp_path: Path, state: str, again: str
+) -> None:
+    """$36 for the first run, $18 for the second, which a list reports without its start."""
+    world = world_at(tmp_path, MIDNIGHT - 4 * HOUR)
+    started = world.now
+    first: dict[str, Any] = {
+        "hourly_cost_dollars": 36.0,
+        "created_at": started,
+        "started_at": started,
+    }
+    world.open(world.job(cost_dollars=0.0, gpu_hours=0.0, **first))
+    world.now += HOUR
+    ended: dict[str, Any] = {"finished_at": world.now} if state == "FAILED" else {}
+    world.see(world.job(state=state, cost_dollars=36.0, gpu_hours=1.0, **first, **ended))
+    second = {**first, "started_at": world.now + HOUR}
+    world.now += HOUR * 1.5
+    # The fleet keeps the times that it knows, unless a finished job is alive again.
+    listed = first | ended
+    if (state, again) == ("FAILED", "RUNNING"):
+        listed = {**first, "started_at": None}
+    world.see(world.job(state=again, cost_dollars=18.0, gpu_hours=0.5, **listed))
+    world.now += 1
+    if again == "SUCCESS":
+        second["finished_at"] = world.now - 1
+    world.see(world.job(state=again, cost_dollars=18.0, gpu_hours=0.5, **second))
+    assert world.cost() == pytest.approx(54)
+    assert world.corrections() == (0, 0)
+    assert world.wasted("billed_after_finish") == 0
+    assert cost(tmp_path, started + HOUR / 2) == pytest.approx(18)
+    assert cost(tmp_path, started + 2 * HOUR) == pytest.approx(36)
+    assert cost(tmp_path, started + 2.25 * HOUR) == pytest.approx(45, abs=0.02)
+    assert gpu(tmp_path, started + 2.25 * HOUR) == pytest.approx(1.25, abs=0.01)
+
+
+def test_a_run_again_within_minutes_loses_no_more_than_its_last_ones(tmp_path: Path) -> None:
+    """Seen each minute at $36 an hour up to $6; over and running again between two looks."""
+    world = world_at(tmp_path, MIDNIGHT)
+    run: dict[str, Any] = {"hourly_cost_dollars": 36.0, "created_at": MIDNIGHT}
+    first = {**run, "started_at": MIDNIGHT}
+    world.open(world.job(cost_dollars=0.0, **first))
+    for minute in range(1, 11):
+        world.now += MINUTE
+        world.see(world.job(cost_dollars=0.6 * minute, **first))
+    world.now += MINUTE
+    world.see(world.job(cost_dollars=0.3, **first))  # a list, which reports no start
+    world.see(world.job(cost_dollars=0.3, **{**run, "started_at": world.now - 30}))
+    world.now += MINUTE
+    world.see(world.job(cost_dollars=0.9, **{**run, "started_at": world.now - 90}))
+    assert world.cost() == pytest.approx(6.9)
+    assert cost(tmp_path, world.now + 1) == pytest.approx(6.9)
+    assert world.corrections() == (0, 0)
+
+
+@pytest.mark.parametrize("listed_first", [True, False])
+@pytest.mark.parametrize(("anew", "whole"), [(True, 43.2), (False, 36.0)])
+def test_a_cost_that_did_not_fall_is_told_anew_by_what_the_price_comes_to(
+    tmp_path: Path, anew: bool, whole: float, listed_first: bool
+) -> None:
+    """$7.20 for twelve minutes; then $36, an hour after the new start, or 48 minutes after it.
+
+    In an hour the second run costs $36 of its own: $43.20. In 48 minutes it costs $28.80: $36.
+    """
+    world = world_at(tmp_path, MIDNIGHT - 4 * HOUR)
+    began = world.now
+    first: dict[str, Any] = {"hourly_cost_dollars": 36.0, "created_at": began, "started_at": began}
+    world.open(world.job(cost_dollars=0.0, gpu_hours=0.0, **first))
+    world.now += 12 * MINUTE
+    over: dict[str, Any] = {"state": "FAILED", "finished_at": world.now}
+    world.see(world.job(cost_dollars=7.2, gpu_hours=0.2, **first, **over))
+    world.now += 2 * HOUR
+    if listed_first:
+        world.see(world.job(cost_dollars=36.0, gpu_hours=1.0, **{**first, "started_at": None}))
+    second = {**first, "started_at": world.now - (60 if anew else 48) * MINUTE}
+    world.see(world.job(cost_dollars=36.0, gpu_hours=1.0, **second))
+    assert world.cost() == pytest.approx(whole)
+    assert cost(tmp_path, second["started_at"]) == pytest.approx(7.2, abs=0.02)
+    assert cost(tmp_path, world.now + 1) == pytest.approx(whole)
+    assert gpu(tmp_path, world.now + 1) == pytest.approx(1.2 if anew else 1.0)
+    assert world.corrections() == (0, 0)
+
+
+def test_a_run_that_failed_before_its_start_is_followed_by_one_that_was_over_unseen(
+    tmp_path: Path,
+) -> None:
+    """$2 for a launch that failed at 20:00, and $18 for half an hour from 21:00 on: $20."""
+    failed = MIDNIGHT - 4 * HOUR
+    world = world_at(tmp_path, failed)
+    run: dict[str, Any] = {"hourly_cost_dollars": 36.0, "created_at": failed - 200}
+    first = {**run, "finished_at": failed}
+    world.open(world.job(state="FAILED", cost_dollars=2.0, **first))
+    world.now = MIDNIGHT + 9 * HOUR
+    world.see(world.job(state="SUCCESS", cost_dollars=20.0, **first))  # a list
+    again = failed + HOUR
+    ended = again + HOUR / 2
+    second = {**run, "started_at": again, "finished_at": ended}
+    world.see(world.job(state="SUCCESS", cost_dollars=20.0, **second))
+    assert cost(tmp_path, again) == pytest.approx(2)
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(20)
+    assert world.cost() == pytest.approx(20)
+    assert world.corrections() == (0, 0)
+
+
+def test_a_job_that_ran_and_is_launched_is_in_another_run(tmp_path: Path) -> None:
+    """Nobody saw that it failed: $36 for the first run, and $1 so far for the second."""
+    world = world_at(tmp_path, MIDNIGHT - 4 * HOUR)
+    first: dict[str, Any] = {"hourly_cost_dollars": 36.0, "created_at": world.now}
+    world.open(world.job(cost_dollars=0.0, **first))
+    world.now += HOUR
+    world.see(world.job(cost_dollars=36.0, **first))
+    world.now += HOUR
+    world.see(world.job(state="LAUNCHING", cost_dollars=1.0, **first))
+    assert world.cost() == pytest.approx(37)
+    assert world.corrections() == (0, 0)
+
+
+def test_a_fall_that_no_start_explains_is_a_correction_a_quarter_of_an_hour_later(
+    tmp_path: Path,
+) -> None:
+    world = world_at(tmp_path, MIDNIGHT)
+    run: dict[str, Any] = {"hourly_cost_dollars": 3.6, "started_at": MIDNIGHT - HOUR}
+    world.open(world.job(cost_dollars=3.6, **run))
+    for minute in range(1, 21):
+        world.now += MINUTE
+        world.see(world.job(cost_dollars=2.6 + 0.06 * minute, **run))
+    assert world.corrections() == pytest.approx((0, 1.06), abs=0.07)
 
 
 # --- amounts that nobody can owe --------------------------------------------------------------

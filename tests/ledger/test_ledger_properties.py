@@ -31,10 +31,13 @@ class Bill:
     def __init__(self) -> None:
         self.earlier = self.included = self.cents = self.highest = 0
         self.over = self.fresh = False
+        self.state = ""
 
-    def report(self, cents: int, *, over: bool) -> None:
-        """Take in a report; a job that lives again is billed from zero, or goes on where it was."""
-        if self.over and not over:
+    def report(self, cents: int, state: str, *, over: bool) -> None:
+        """Take in a report; another run is billed from zero, or goes on where the last one was."""
+        relaunched = (self.state, state) == ("RUNNING", "LAUNCHING")
+        self.state = state
+        if (self.over and not over) or relaunched:
             self.earlier, self.included = self.earlier + self.cents, self.included + self.cents
             self.fresh = True
         if self.fresh and cents < self.included:
@@ -93,7 +96,7 @@ class Machine(RuleBasedStateMachine):
             readings=NO_READINGS if busy is None else self.world.busy(busy),
         )
         self.world.see(job, shown=shown)
-        self.bills.setdefault(job_id, Bill()).report(cents, over=job.finished)
+        self.bills.setdefault(job_id, Bill()).report(cents, state, over=job.finished)
 
     @rule()
     def kill(self) -> None:

@@ -166,3 +166,37 @@ def test_a_clock_that_was_set_back_makes_everything_due() -> None:
     enquiries.failed(Question("j-2"), NOW + 86_400)
     enquiries.listed(LISTED, frozenset(), NOW)
     assert wanted(enquiries) == ["j-2", "j-1"]
+
+
+def test_a_finished_job_that_changed_may_have_run_again_and_is_asked_once_more() -> None:
+    over = job("j-1", state="FAILED", cost_dollars=36.0, finished_at=NOW - 60)
+    for again in (
+        job("j-1", state="SUCCESS", cost_dollars=36.0, finished_at=NOW - 60),
+        job("j-1", state="FAILED", cost_dollars=18.0, finished_at=NOW - 60),
+        job("j-1", state="FAILED", cost_dollars=54.0, finished_at=NOW - 60),
+    ):
+        enquiries = new_enquiries(over)
+        assert enquiries.finished(NOW) is None
+        enquiries.seen(again)
+        question = enquiries.finished(NOW)
+        assert question == Question("j-1")
+        enquiries.begin(question, NOW)
+        assert enquiries.finished(NOW) is None
+        enquiries.answered(question, again.state)
+        enquiries.seen(again)
+        assert enquiries.finished(NOW) is None
+
+
+def test_a_finished_job_that_stands_still_or_is_rounded_is_not_asked_again() -> None:
+    enquiries = new_enquiries(job("j-1", state="FAILED", cost_dollars=36.004, finished_at=NOW - 60))
+    for cost in (36.0, 36.004, 36.0):
+        enquiries.seen(job("j-1", state="FAILED", cost_dollars=cost, finished_at=NOW - 60))
+        assert enquiries.finished(NOW) is None
+
+
+def test_one_that_is_seen_alive_before_it_was_asked_needs_it_no_more() -> None:
+    enquiries = new_enquiries(job("j-1", state="FAILED", cost_dollars=36.0, finished_at=NOW - 60))
+    enquiries.seen(job("j-1", state="SUCCESS", cost_dollars=36.0, finished_at=NOW - 60))
+    enquiries.seen(job("j-1", state="RUNNING", cost_dollars=36.0))
+    enquiries.gone("j-1")
+    assert enquiries.finished(NOW) is None

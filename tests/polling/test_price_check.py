@@ -169,3 +169,24 @@ def test_prices_take_no_more_than_a_tenth_of_the_requests() -> None:
     enquiries.begin(Question("j-2"), now)
     assert enquiries.live(now + 7.4, 80.0) == []
     assert enquiries.live(now + 7.5, 80.0) == [Question("j-1")]
+
+
+def test_a_cost_that_fell_is_doubted_until_the_details_are_read() -> None:
+    """It may be that of another run, whose start only the details report."""
+    check = PriceCheck()
+    assert [doubts(check, n, cost) for n, cost in enumerate((10, 10.6, 0.3, 0.9))] == [
+        *(False, False),
+        *(True, True),
+    ]
+    check.confirmed(job(cost_dollars=0.9, hourly_cost_dollars=PRICE, confirmed_at=NOW + 180))
+    assert not doubts(check, 4, 1.5)
+    assert not doubts(check, 4.5, 0.2)  # it was just confirmed
+    assert not doubts(check, 5.5, 0.8)
+
+
+def test_where_no_start_is_reported_a_fall_raises_no_doubt() -> None:
+    check = PriceCheck()
+    for n, cost in enumerate((10, 10.6, 0.3, 0.9)):
+        at = NOW + n * MINUTE
+        fallen = job(cost_dollars=cost, hourly_cost_dollars=PRICE, started_at=None, confirmed_at=at)
+        assert not check.doubts(fallen)

@@ -6,8 +6,10 @@ So what it saw is known exactly, and much time passes in little.
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -16,7 +18,15 @@ from support.audit import Audit
 from support.exporter import wait_for
 from support.simulated import serving
 from support.stepped import Exposition, Rest, StepClock, SteppedExporter
-from trainwave_exporter.simulator import Books, Dialect, Faults, Simulator, World, parse_faults
+from trainwave_exporter.simulator import (
+    BillingMix,
+    Books,
+    Dialect,
+    Faults,
+    Simulator,
+    World,
+    parse_faults,
+)
 
 COST = "trainwave_project_cost_dollars_total"
 GPU_HOURS = "trainwave_project_gpu_hours_total"
@@ -64,6 +74,15 @@ class Scrape(NamedTuple):
     metrics: Exposition
     kills: int
     """How often the exporter had been killed by then."""
+    restored: int | None
+    """When the copy was made that was last put in the ledger's place."""
+
+
+class Backup(NamedTuple):
+    """A copy of the ledger, as it was at an instant."""
+
+    at: int
+    path: Path
 
 
 class Watch:
@@ -82,7 +101,11 @@ class Watch:
         self.audit = audit
         self.exporter = exporter
         self.ledger = ledger
-        self.kills = 0
+        self.kills = self.restores = 0
+        self.restored: int | None = None
+        """When the copy was made that was last put in the ledger's place."""
+        self.corrected = 0.7
+        """How likely a job is corrected in each step."""
         self.fallen: list[str] = []
         """Counters that were lower than before, at whichever scrape."""
         self.world = world
@@ -90,6 +113,8 @@ class Watch:
         self._world_clock, self._clock = clocks
         self._random = Random(world.seed)
         self._highest: dict[str, float] = {}
+        self._seen_since = True
+        """The exporter looked since a copy of the ledger was put back."""
 
     @property
     def now(self) -> int:
@@ -110,7 +135,8 @@ class Watch:
             self._simulator.faults = parse_faults("down=1")
         self._world_clock.set(self.now + seconds)
         self.world.advance()
-        self._correct_a_job()
+        if self._seen_since:
+            self._correct_a_job()
         self._clock.set(self.now)
         if not down:
             self._simulator.faults = Faults()
@@ -121,9 +147,10 @@ class Watch:
             job
             for job in self.world.jobs[-40:]
             if job.cost(self.now) > 0
+            and self.world.corrigible(job)
             and (job.finished_at is None or self.now - job.finished_at < 86_400)
         ]
-        if lately and self._random.random() < 0.7:
+        if lately and self._random.random() < self.corrected:
             job = self._random.choice(lately)
             self.world.correct(job, int(job.cost(self.now) * self._random.uniform(-0.3, 0.2)))
 
@@ -133,6 +160,28 @@ class Watch:
         self.kills += 1
         if answered:
             self.audit.look(self.books, sure=False)
+
+    def back_up(self) -> Backup:
+        """Copy the ledger as SQLite's own tools do, while the exporter runs."""
+        path = self.ledger.with_name(f"backup-{self.now}")
+        with (
+            closing(sqlite3.connect(self.ledger / "ledger.sqlite3")) as ledger,
+            closing(sqlite3.connect(path)) as copy,
+        ):
+            ledger.backup(copy)
+        return Backup(self.now, path)
+
+    def restore(self, backup: Backup) -> None:
+        """Put a copy in the ledger's place, while the exporter does not run."""
+        assert self.exporter.pid is None
+        for path in self.ledger.glob("ledger.sqlite3*"):
+            path.unlink()
+        shutil.copy(backup.path, self.ledger / "ledger.sqlite3")
+        self.audit.lose(backup.at)
+        self.restores += 1
+        self.restored = backup.at
+        self._seen_since = False
+        self._highest.clear()
 
     def look(self, *, answered: bool = True) -> Scrape:
         """Have the exporter look at the world until it has nothing more to ask or to write.
@@ -146,12 +195,13 @@ class Watch:
             lambda m: _runs_of_ledger(m) >= runs + 2 and not m.get(WAITING),
             "all to be written",
         )
-        return Scrape(self.now, written, self.kills)
+        return Scrape(self.now, written, self.kills, self.restored)
 
     def see(self, *, sure: bool) -> Exposition:
         """Have the exporter look likewise; ``sure``: it will be able to write what it saw."""
         books = self.books
         self.audit.look(books, sure=sure)
+        self._seen_since = True
         rest = Rest()
         return self.wait(lambda m: rest.of(m) and self._all_known(m, books), "all to be known")
 
@@ -200,15 +250,24 @@ def _runs_of_ledger(metrics: Exposition) -> float:
 
 @contextmanager
 def watching(
-    folder: Path, dialect: Dialect, *flags: str, seed: int, jobs: int, history: int
+    folder: Path,
+    dialect: Dialect,
+    *flags: str,
+    seed: int,
+    jobs: int,
+    history: int,
+    billing: BillingMix = BillingMix(),  # noqa: B008 - it is frozen
+    start: int = START,
 ) -> Iterator[Watch]:
     """Set up a world and an exporter, which does not run yet, with all files in ``folder``.
 
     ``flags`` are the exporter's, beside those it always has, or in their place.
     """
-    world_clock = StepClock.create(folder / "world-clock", START)
-    clock = StepClock.create(folder / "clock", START)
-    world = World(seed=seed, jobs=jobs, history=history, start=START, clock=world_clock)
+    world_clock = StepClock.create(folder / "world-clock", start)
+    clock = StepClock.create(folder / "clock", start)
+    world = World(
+        seed=seed, jobs=jobs, history=history, billing=billing, start=start, clock=world_clock
+    )
     simulator = Simulator(world, dialect=dialect, keys=(_KEY,), rate_limit=None)
     ledger = folder / "ledger"
     with (

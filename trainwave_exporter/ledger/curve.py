@@ -15,6 +15,8 @@ same rules:
 - A rise by less contradicts the price likewise; but where the meter had not been billed before (it
   was zero, stood still, or the job was over) billing began in between, at the job's start where
   that is known, and where the job is over then, billing ended in between. A fall is a correction.
+- Where starts and finishes are reported, a fall, and any change after the end that is no late bill,
+  wait likewise: they may be those of another run, whose start is reported a little later.
 - When the job was over before, a rise that its price and its run explain is a late bill, and counts
   as if it had been reported when the end was first seen; every other change is a correction.
 - Where no rate was ever reported, every rise of a job that is not over is spent evenly.
@@ -88,6 +90,8 @@ def begin(new: Sighting, origin: Origin = NOWHERE) -> Step:
 def extend(curve: Curve, new: Sighting, origin: Origin = NOWHERE) -> Step:
     """Return what one more sighting does to a meter; it follows the one before it in any case."""
     anchor, last = curve.anchor, curve.last
+    if anchor.rate is None and last.told == anchor.told and new.rate is not None:
+        return _priced_late(curve, new, origin)
     if new.at < last.at - _LATENCY and not (last.over and new.over and new.told == last.told):
         return _set_back(curve, new)
     if new.at <= last.at:
@@ -99,6 +103,17 @@ def extend(curve: Curve, new: Sighting, origin: Origin = NOWHERE) -> Step:
         return _grown(curve, new, origin)
     step = _grown(based, new, origin)
     return replace(step, kept=(based.anchor, *step.kept), dropped=min(anchor.at, based.anchor.at))
+
+
+def _priced_late(curve: Curve, new: Sighting, origin: Origin) -> Step:
+    """Return what a sighting does that is the first with a rate: it was the rate before, too."""
+    anchor, last = curve.anchor, curve.last
+    priced = replace(anchor, rate=new.rate)
+    last = replace(last, rate=new.rate if last.rate is None else last.rate)
+    step = extend(replace(curve, anchor=priced, last=last), new, origin)
+    if step.dropped is not None:
+        return step
+    return replace(step, kept=(priced, *step.kept), dropped=anchor.at)
 
 
 def value_at(kept: Sequence[Sighting], last: Sighting, life: Life, at: int) -> int:
@@ -150,8 +165,10 @@ def _based_anew(curve: Curve, new: Sighting, origin: Origin) -> Curve | None:
     anchor, last = curve.anchor, curve.last
     if _starts(anchor, origin):
         # It was taken to be in arrears. If it is billed by the minute, billing began late instead.
-        prompt = new.told > last.told and not _exceeds(
-            new.told - last.told, max(_rates(last, new) or (0,)), new.at - last.at
+        # What it costs in the end says nothing of that.
+        prompt = last.told < new.told and not (
+            new.over
+            or _exceeds(new.told - last.told, max(_rates(last, new) or (0,)), new.at - last.at)
         )
         return Curve(last, last) if prompt and last.at == origin.first_seen else None
     if anchor.at != origin.first_seen or last.told != anchor.told or anchor.over:
@@ -211,13 +228,13 @@ def _grown(curve: Curve, new: Sighting, origin: Origin) -> Step:
         return Step(replace(curve, last=new, behind=behind))
     if unexplained and _one_change(anchor, new):
         return Step(Curve(anchor, new))
-    if unexplained and new.told > last.told and _may_wait(curve, new, unexplained):
+    if unexplained and _may_wait(curve, new, unexplained, origin):
         # Bills in steps, and prices that are read late, are explained from the anchor on.
         step = Step(Curve(anchor, new)) if curve.behind or curve.pending else _corner(curve, new)
         pending = curve.pending + unexplained
         return replace(step, curve=replace(step.curve, behind=behind, pending=pending))
     corrections = _nonzero(curve.pending, unexplained)
-    late = not corrections and _one_lump(anchor, last, new)
+    late = not corrections and (_one_lump(anchor, last, new) or _last_bill(curve, new))
     still = new.told == last.told and (
         last.told == anchor.told
         or (
@@ -245,9 +262,16 @@ def _patient(curve: Curve, new: Sighting, behind: int) -> bool:
     return rates is not None and behind * HOUR < rates[0] * PRICE_PATIENCE
 
 
-def _may_wait(curve: Curve, new: Sighting, unexplained: int) -> bool:
-    """Return whether growth that contradicts the price may be waiting for another price."""
+def _may_wait(curve: Curve, new: Sighting, unexplained: int, origin: Origin) -> bool:
+    """Return whether a change that contradicts the price may be waiting for an explanation.
+
+    That is another price, or, of a fall where starts are reported, the start of another run.
+    """
     if _rates(curve.last, new) is None:
+        return False
+    if new.told < curve.last.told:
+        return origin.started is not None and not curve.pending
+    if new.told == curve.last.told:
         return False
     if not curve.pending:
         return True
@@ -276,6 +300,9 @@ def _after_end(curve: Curve, new: Sighting, origin: Origin) -> Step:
         settled = _settled(curve, new, origin)
         if settled is not None:
             return settled
+    if not pending and (origin.started is not None or origin.finished is not None):
+        waits = _corner(curve, new)  # it may be another run, whose start is not known yet
+        return replace(waits, curve=replace(waits.curve, pending=rise))
     return replace(_corner(curve, new), corrections=_nonzero(pending, rise))
 
 
@@ -341,6 +368,21 @@ def _one_lump(anchor: Sighting, last: Sighting, new: Sighting) -> bool:
         and _exceeds(new.told - last.told, rates[1], gap)
         and not _exceeds(rise, rates[1], time + gap)
         and (anchor.told == 0 or not _falls_short(rise, rates[0], time - gap))
+    )
+
+
+def _last_bill(curve: Curve, new: Sighting) -> bool:
+    """Return whether the bill of a job that is over makes up for what was behind since the anchor.
+
+    When it ended may be reported later, or not at all.
+    """
+    anchor = curve.anchor
+    rates = _rates(anchor, new)
+    return (
+        new.over
+        and curve.behind > 0
+        and rates is not None
+        and not _exceeds(new.told - anchor.told, rates[1], new.at - anchor.at)
     )
 
 
@@ -418,7 +460,8 @@ def _between(before: Sighting, after: Sighting, life: Life, at: int, *, billed: 
         return before.told + max(rise, 0) * passed // time
     low, high = rates
     if _exceeds(rise, high, time):
-        return before.told + high * passed // HOUR
+        launch = rise - high * time // HOUR if _launched_before(before, after, life, end) else 0
+        return before.told + launch + high * passed // HOUR
     line = before.told + low * passed // HOUR
     if rise * HOUR < low * time:
         if not billed:
@@ -433,6 +476,17 @@ def _between(before: Sighting, after: Sighting, life: Life, at: int, *, billed: 
     changed = (rise * HOUR - after.rate * time) // (before.rate - after.rate)
     then = max(0, passed - min(max(changed, 0), time))
     return before.told + min(rise, (before.rate * (passed - then) + after.rate * then) // HOUR)
+
+
+def _launched_before(start: Sighting, after: Sighting, life: Life, end: int) -> bool:
+    """Return whether what the run does not explain was billed while the job was launched."""
+    return (
+        after.over
+        and start.told == 0
+        and start.at == life.started
+        and life.created is not None
+        and not _exceeds(after.told, start.rate or 0, end - life.created)
+    )
 
 
 def _begun_between(rise: int, rate: int, begin: int, end: int, life: Life, passed: int) -> int:

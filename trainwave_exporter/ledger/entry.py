@@ -57,7 +57,9 @@ class Curve(Struct, frozen=True, gc=False):
     behind: int = 0
     """By how much the last was behind what the rate explains, because the meter stood still."""
     pending: int = 0
-    """Growth that contradicts the rate: a correction, unless the rate turns out to have changed."""
+    """A change that contradicts the rate: a correction, unless the rate turns out to have changed,
+    or another run to have begun.
+    """
 
 
 class Life(Struct, frozen=True, gc=False):

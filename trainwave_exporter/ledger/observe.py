@@ -57,11 +57,14 @@ def observe(known: JobEntry | None, job: Job, rules: Rules, dearest: int | None 
     """
     at = milliseconds(job.confirmed_at)
     closed = None
-    if known is not None and runs.is_another(known, job, _life(job)):
-        closed = runs.close(idleness.abandoned(known), at)
+    reported = _life(job)
+    if known is not None and runs.is_another(known, job, reported):
+        closed = runs.close(idleness.abandoned(known), at, reported.started)
         known = closed.entry
     entry = _described(known, job, at)
     origin = _origin(entry)
+    # The start of another run may be reported after its first cost.
+    begins = known is not None and known.run > 0 and known.life.started is None
     cost = _read(
         Meter.COST,
         _Known(entry.cost, entry.cost_offset, entry.suspect_cost),
@@ -74,6 +77,7 @@ def observe(known: JobEntry | None, job: Job, rules: Rules, dearest: int | None 
         ),
         origin,
         dearest,
+        begins=begins,
     )
     gpu = _read(
         Meter.GPU,
@@ -87,6 +91,7 @@ def observe(known: JobEntry | None, job: Job, rules: Rules, dearest: int | None 
         ),
         origin,
         None,
+        begins=begins,
     )
     entry = replace(
         entry,
@@ -262,13 +267,26 @@ class _Read(Struct, frozen=True):
 
 
 def _read(
-    meter: Meter, known: _Known, report: _Report, origin: Origin, dearest: int | None
+    meter: Meter,
+    known: _Known,
+    report: _Report,
+    origin: Origin,
+    dearest: int | None,
+    *,
+    begins: bool,
 ) -> _Read:
+    """Return a meter after a report; ``begins``: whether it goes on from a run before is open."""
     told, rate, before = report.told, report.rate, known.curve
     if told is None:
         return _Read(known)
-    if before is None and told < known.offset:
-        known = replace(known, offset=0)  # the API's own meter began anew with the run
+    fell = before is None and told < known.offset
+    if fell or (
+        begins and known.offset and runs.begins_anew(told, known.offset, rate, report.at, origin)
+    ):
+        began = _read(meter, _Known(None, 0, None), report, origin, dearest, begins=False)
+        if before is None or began.step is None:
+            return began
+        return replace(began, step=replace(began.step, dropped=before.anchor.at))
     told = max(0, told - known.offset)
     if before is not None:
         last = before.last

@@ -3,7 +3,11 @@
 A run ends where its job is seen finished. It is followed by another where the job is alive again,
 or where the API reports a start, or a finish, that lies after all that was seen of it. What the
 earlier runs cost stays as it is: their sightings and their times are kept as they were, and the
-meters of the new run begin at zero, whether the API's own begin anew or go on. Pure functions.
+meters of the new run begin at zero, whether the API's own begin anew or go on. Which of the two
+they do shows where they fall, or else by what the price comes to since the new start.
+
+Lists report a job's cost before its details report its start, so the last sighting may be one of
+the new run already. It is taken off the run that ended. Pure functions.
 """
 
 from __future__ import annotations
@@ -11,11 +15,17 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trainwave_exporter.ledger.curve import FINISH_GRACE
+from trainwave_exporter.ledger.curve import FINISH_GRACE, TOLERANCE, Origin
 from trainwave_exporter.ledger.entry import Curve, JobEntry, Life, Meter, Run
 from trainwave_exporter.ledger.store import ClosedRun, Point
-from trainwave_exporter.model import Job
+from trainwave_exporter.ledger.units import HOUR
+from trainwave_exporter.model import Job, JobState
 
+_UNDER_WAY = frozenset({JobState.RUNNING, JobState.UPLOADING})
+_WAITING = frozenset({JobState.SUBMIT_CODE, JobState.LAUNCHING})
+_LONGEST_LAUNCH = HOUR // 4
+"""Milliseconds for which a run may be billed before its reported start."""
+_QUARTER = HOUR // 4
 _ROUNDING = 1000
 """Milliseconds by which two reports of one moment may differ."""
 
@@ -44,7 +54,13 @@ def is_another(known: JobEntry, job: Job, reported: Life) -> bool:
     if known.over and not job.finished:
         return restarted or reported.started is None or reported.started != before.started
     if restarted and reported.started is not None:
-        return reported.started > _last_seen(known) - _ROUNDING or _fell(known, job)
+        return (
+            reported.started > _last_seen(known) - _ROUNDING
+            or _fell(known, job)
+            or _is_ahead(known.cost, reported.started)
+        )
+    if known.state in _UNDER_WAY and job.state in _WAITING:
+        return True
     return (
         known.over_seen is not None
         and reported.finished is not None
@@ -53,8 +69,16 @@ def is_another(known: JobEntry, job: Job, reported: Life) -> bool:
     )
 
 
-def close(known: JobEntry, at: int) -> Closed:
-    """Return a job as it is when another of its runs is first seen at ``at``, milliseconds."""
+def close(known: JobEntry, at: int, started: int | None) -> Closed:
+    """Return a job as it is when another of its runs is first seen at ``at``, milliseconds.
+
+    ``started``: when that began to run, as far as it is reported.
+    """
+    known = replace(
+        known,
+        cost=_ended(known.cost, started, known.totals.cost - known.cost_base),
+        gpu=_ended(known.gpu, started, known.totals.gpu - known.gpu_base),
+    )
     ends = [
         Point(known.id, meter, replace(curve.last, over=True), known.run)
         for meter, curve in ((Meter.COST, known.cost), (Meter.GPU, known.gpu))
@@ -78,6 +102,44 @@ def close(known: JobEntry, at: int) -> Closed:
         suspect_gpu=None,
     )
     return Closed(entry, ClosedRun(known.id, Run(known.run, known.life, at)), tuple(ends))
+
+
+def begins_anew(told: int, offset: int, rate: int | None, at: int, origin: Origin) -> bool:
+    """Return whether a meter that did not fall began at zero, instead of going on from ``offset``.
+
+    ``at``: when it was read; ``origin``: of the new run. It did where its rate explains all of it
+    since the new start, and what goes on would be too little.
+    """
+    if rate is None or origin.started is None or origin.first_seen is None:
+        return False
+    end = at if origin.finished is None else min(at, origin.finished)
+    run = rate * (end - origin.started) // HOUR
+    slack = TOLERANCE + rate * _ROUNDING // HOUR
+    launch = rate * _LONGEST_LAUNCH // HOUR
+    return run - slack <= told <= run + launch + slack and told - offset < run - slack
+
+
+def _is_ahead(curve: Curve | None, started: int) -> bool:
+    """Return whether the last sighting of a meter, and it alone, is of a run that began then."""
+    return curve is not None and curve.anchor.at < started <= curve.last.at
+
+
+def _ended(curve: Curve | None, started: int | None, highest: int) -> Curve | None:
+    """Return a meter as the run left it that was over before another began at ``started``.
+
+    ``highest``: the most that it ever showed in that run. The sighting before the last is the
+    anchor, unless its quarter of an hour has enough of them.
+    """
+    if curve is None:
+        return None
+    if started is None or not _is_ahead(curve, started):
+        return replace(curve, pending=0)
+    anchor = curve.anchor
+    if anchor.at // _QUARTER != curve.last.at // _QUARTER:
+        return Curve(anchor, anchor)
+    most = anchor.told + (anchor.rate or 0) * (started - anchor.at) // HOUR
+    told = max(anchor.told, min(highest, most))
+    return Curve(anchor, replace(anchor, told=told, at=max(anchor.at, started - 1)))
 
 
 def _last_seen(known: JobEntry) -> int:

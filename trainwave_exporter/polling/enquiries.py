@@ -5,8 +5,10 @@
 * What the list does not bring of a live job (name, hardware, price, start) is asked for once per
   state; the missing details of a finished one, without which nobody knows what its money was spent
   on, once.
-* Where a running job's cost grows at another rate than its price, the price is read again
-  (`trainwave_exporter.polling.price_check`).
+* Where a running job's cost grows at another rate than its price, or falls, its details are read
+  again (`trainwave_exporter.polling.price_check`).
+* Where a finished job changes its state or its cost, it may have run again meanwhile, and its
+  details are read again.
 * Jobs that wait to run or are being wound up are never named by the running list: nothing else
   confirms their state, so they are asked for as often as a share of the budget allows.
 
@@ -28,6 +30,9 @@ _UNLISTED_SHARE: Final = 0.25
 """The part of the budget that confirming the state of unlisted jobs may take."""
 _PRICE_SHARE: Final = 0.1
 """The part that reading prices again may take, where an API's costs are noisy."""
+
+_CENT: Final = 0.011
+"""Dollars by which two answers of one cost may differ: some round to cents."""
 
 
 @dataclass(slots=True)
@@ -62,11 +67,18 @@ class Enquiries:
         """Running jobs whose price has to be read again."""
         self._price_asked_at = -math.inf
         self._finished: dict[str, None] = {}
+        self._finished_anew: dict[str, None] = {}
+        """Finished jobs that may have run again since their details were read."""
         self._unlisted: dict[str, None] = {}
         self._listed_since = 0.0
 
     def seen(self, job: Job) -> None:
         """Take in what is known of a job now."""
+        before = self._jobs.get(job.id)
+        if before is not None and _may_have_run_again(before, job):
+            self._finished_anew.setdefault(job.id)
+        elif not job.finished:
+            self._finished_anew.pop(job.id, None)
         self._jobs[job.id] = job
         if job.finished:
             self._alive.discard(job.id)
@@ -88,6 +100,7 @@ class Enquiries:
             self._live,
             self._doubted,
             self._finished,
+            self._finished_anew,
             self._unlisted,
         ):
             memory.pop(job_id, None)
@@ -138,7 +151,7 @@ class Enquiries:
 
     def finished(self, now: float) -> Question | None:
         """Return the finished job that waits longest to be asked for what it was."""
-        for job_id in self._finished:
+        for job_id in (*self._finished_anew, *self._finished):
             if self._may_be_asked(job_id, now):
                 return Question(job_id)
         return None
@@ -157,6 +170,7 @@ class Enquiries:
             if job.id in self._doubted:
                 del self._doubted[job.id]
                 self._prices.confirmed(job)
+            self._finished_anew.pop(job.id, None)
             self._sort(job)
 
     def failed(self, question: Question, now: float) -> None:
@@ -192,6 +206,16 @@ class Enquiries:
     def _is_unlisted(self, job: Job, now: float) -> bool:
         """Whether a live job is missing from the newest walk of the running list."""
         return not job.finished and not self._listed_since <= job.confirmed_at <= now
+
+
+def _may_have_run_again(before: Job, job: Job) -> bool:
+    """Return whether a job that was finished, and is, may have run in between."""
+    if not before.finished or not job.finished or before.finished_at is None:
+        return False
+    costs = before.cost_dollars, job.cost_dollars
+    return before.state != job.state or (
+        costs[0] is not None and costs[1] is not None and abs(costs[1] - costs[0]) > _CENT
+    )
 
 
 def _dearest_first(job: Job) -> float:

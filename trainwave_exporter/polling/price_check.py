@@ -3,8 +3,9 @@
 Lists report what a job costs, and not always at which price; a price that was read once is wrong
 after it changed, and with it burn, forecasts and the value of idle time. The growth of the cost
 shows that. Bills that come in steps are compared from step to step, so that standing still says
-nothing. A price that is confirmed is not doubted again for two minutes, and for longer each time
-that it is contradicted all the same.
+nothing. A cost that fell may be that of another run, whose start only the details report. What is
+confirmed is not doubted again for two minutes, and for longer each time that it is contradicted all
+the same.
 
 Times are Unix seconds, money is US dollars.
 """
@@ -55,8 +56,15 @@ class PriceCheck:
             self.forget(job.id)
             return False
         known = self._jobs.get(job.id)
-        if known is None or known.price != price or cost < known.cost or now < known.since:
+        if known is None or known.price != price or now < known.since:
             self._jobs[job.id] = _Growth(price, now, cost)
+            return False
+        if cost < known.cost and job.started_at is not None and now >= known.trusted_until:
+            return True
+        if cost < known.cost:
+            self._jobs[job.id] = _Growth(
+                price, now, cost, pause=known.pause, trusted_until=known.trusted_until
+            )
             return False
         if cost == known.cost:
             if now > known.since:  # else only a reading came

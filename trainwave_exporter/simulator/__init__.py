@@ -6,6 +6,7 @@ share a misreading.
 
 from __future__ import annotations
 
+from trainwave_exporter.simulator.billing import BillingMix
 from trainwave_exporter.simulator.books import Books
 from trainwave_exporter.simulator.faults import FAULT_NAMES, Fault, Faults, parse_faults
 from trainwave_exporter.simulator.identity import Dialect
@@ -17,6 +18,7 @@ from trainwave_exporter.simulator.world import World
 
 __all__ = [
     "FAULT_NAMES",
+    "BillingMix",
     "Books",
     "Dialect",
     "Fault",

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from trainwave_exporter.simulator.accounts import Account
 from trainwave_exporter.simulator.catalogue import Organization
 from trainwave_exporter.simulator.identity import Dialect, Kind, write_id
 from trainwave_exporter.simulator.jobs import Job
-from trainwave_exporter.simulator.lifecycle import State
+from trainwave_exporter.simulator.lifecycle import LEGAL, State
 
 _DAY = 24 * 3600
 
@@ -56,6 +57,14 @@ class JobEntry:
     """Every state it was in, and since which Unix second."""
     corrections: tuple[tuple[int, int], ...]
     """Unix seconds and micro-dollars; they are part of the total."""
+    prices: tuple[tuple[int, int], ...]
+    """Since which Unix second it has which price, in micro-dollars a second."""
+    reported: Total
+    """What the API reports of it: less than the total where bills come late or began anew."""
+    billed_until: int
+    """Until when its cost is reported, Unix seconds."""
+    reported_since: int | None
+    """Since when it is reported; None: from the beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,24 +146,38 @@ def _entry(job: Job, now: int) -> JobEntry:
         total=Total(job.cost(now), job.gpu_seconds(now)),
         timeline=tuple(job.timeline),
         corrections=tuple(job.corrections),
+        prices=tuple(job.prices),
+        reported=Total(job.reported_cost(now), job.reported_gpu_seconds(now)),
+        billed_until=job.billed_until(now),
+        reported_since=job.meters_since,
     )
 
 
 def _days(job: Job, now: int) -> Iterator[tuple[str, int, int]]:
     """Yield a job's micro-dollars and GPU seconds on each UTC day that has any."""
-    offer = job.order.offer
-    end = now if job.finished_at is None else job.finished_at
-    for day, seconds in _split(job.billed_from, end):
-        yield day, seconds * offer.price, 0
-    for day, seconds in _split(job.started_at, end):
-        yield day, 0, seconds * offer.gpus
+    steps = [*job.timeline, (now, job.state)]
+    for (since, state), (until, _) in pairwise(steps):
+        if state not in LEGAL or state is State.SUBMIT_CODE:
+            continue
+        for begin, end, price in _priced(job, since, until):
+            for day, seconds in _split(begin, end):
+                yield day, seconds * price, 0
+        if state is not State.LAUNCHING:
+            for day, seconds in _split(since, until):
+                yield day, 0, seconds * job.order.offer.gpus
     for at, amount in job.corrections:
         yield _day(at), amount, 0
 
 
-def _split(begin: int | None, end: int) -> Iterator[tuple[str, int]]:
+def _priced(job: Job, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Cut the time from ``begin`` to ``end`` where the price changes; yield prices with it."""
+    for (since, price), (until, _) in pairwise([*job.prices, (end, 0)]):
+        yield max(begin, since), min(end, until), price
+
+
+def _split(begin: int, end: int) -> Iterator[tuple[str, int]]:
     """Cut the time from ``begin`` to ``end`` at midnights; yield days and seconds."""
-    while begin is not None and begin < end:
+    while begin < end:
         midnight = min(end, (begin // _DAY + 1) * _DAY)
         yield _day(begin), midnight - begin
         begin = midnight

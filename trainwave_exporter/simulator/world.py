@@ -13,11 +13,20 @@ from random import Random
 
 from trainwave_exporter.simulator.accounts import Account
 from trainwave_exporter.simulator.agenda import Agenda
+from trainwave_exporter.simulator.billing import BillingMix, JobBilling
 from trainwave_exporter.simulator.books import Books, keep_books
 from trainwave_exporter.simulator.catalogue import Catalogue, Organization, Project
 from trainwave_exporter.simulator.identity import Kind, gather, scatter
 from trainwave_exporter.simulator.jobs import Draft, Job
-from trainwave_exporter.simulator.lifecycle import LEGAL, State, Status, status_of
+from trainwave_exporter.simulator.lifecycle import (
+    LEGAL,
+    Course,
+    State,
+    Status,
+    Temper,
+    draw_course,
+    status_of,
+)
 from trainwave_exporter.simulator.orders import Order
 from trainwave_exporter.simulator.population import Population
 from trainwave_exporter.simulator.shelves import Scope, Shelves
@@ -38,7 +47,8 @@ class World:
     ``jobs`` are running or pending, ``history`` (twice as many unless told) are over when the
     world begins at ``start`` (Unix seconds; now, unless told). ``speed`` is simulated seconds for
     each second of ``clock``. A job that is over for ``forget_after`` seconds is told of no more,
-    though it stays in the books; None: every job is told of for ever.
+    though it stays in the books; None: every job is told of for ever. ``billing`` says how many
+    jobs have unusual bills, run again or change their price: none unless told.
     """
 
     def __init__(
@@ -49,6 +59,7 @@ class World:
         history: int | None = None,
         speed: float = 1.0,
         forget_after: int | None = None,
+        billing: BillingMix = BillingMix(),  # noqa: B008 - it is frozen
         start: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -60,6 +71,9 @@ class World:
         self._speed = speed
         self._forget_after = forget_after
         self._forgotten: set[int] = set()
+        self._billing = billing
+        self._billings: dict[int, JobBilling] = {}
+        """What is unusual about jobs' bills, by ordinal."""
         self._clock = clock
         self._agenda = Agenda()
         self._shelves = Shelves()
@@ -141,6 +155,10 @@ class World:
 
     # What the service does beyond what jobs run into
 
+    def corrigible(self, job: Job) -> bool:
+        """Return whether a job's bill is ordinary: what its price does not explain is corrected."""
+        return self._billings[job.ordinal].corrigible
+
     def correct(self, job: Job, amount: int) -> None:
         """Correct what a job costs by so many micro-dollars."""
         self.advance()
@@ -155,41 +173,79 @@ class World:
 
     def _submit(self, draft: Draft, at: int) -> Job:
         ordinal = len(self.jobs)
-        job = Job(ordinal, scatter(self.seed, Kind.JOB, ordinal), draft, at)
+        unusual = self._billing.draw(draft.seed)
+        job = Job(
+            ordinal, scatter(self.seed, Kind.JOB, ordinal), draft, at, billing=unusual.billing
+        )
+        self._billings[ordinal] = unusual
         self.jobs.append(job)
         self._shelves.add(job)
-        self._agenda.add(at + draft.course[0][0], partial(self._take_step, job, 0))
-        if draft.correction is not None:
+        self._follow(job, draft.course, at)
+        if draft.correction is not None and unusual.corrigible:
             after, part = draft.correction
             self._agenda.add(at + after, partial(self._correct, job, part))
         return job
 
-    def _take_step(self, job: Job, place: int, at: int) -> None:
-        if job.finished_at is not None:  # it was stopped meanwhile
+    def _follow(self, job: Job, course: Course, since: int) -> None:
+        """Have a job take the steps of a course, whose seconds count from ``since``."""
+        step = partial(self._take_step, job, job.earlier_runs, course, since)
+        self._agenda.add(since + course[0][0], partial(step, 0))
+
+    def _take_step(
+        self, job: Job, run: int, course: Course, since: int, place: int, at: int
+    ) -> None:
+        if job.finished_at is not None or job.earlier_runs != run:  # it was stopped meanwhile
             return
-        course = job.draft.course
         self._enter(job, course[place][1], at)
         if place + 1 < len(course):
-            due = job.created_at + course[place + 1][0]
-            self._agenda.add(due, partial(self._take_step, job, place + 1))
+            step = partial(self._take_step, job, run, course, since, place + 1)
+            self._agenda.add(since + course[place + 1][0], step)
 
     def _enter(self, job: Job, state: State, at: int) -> None:
         before = job.state
         job.enter(state, at)
         self._shelves.move(job, status_of(before), status_of(state))
-        price = job.order.offer.price
+        unusual = self._billings[job.ordinal]
         if state is State.LAUNCHING:
-            self._account_of(job).change_rate(price, at)
+            self._account_of(job).change_rate(job.price, at)
+            if unusual.repriced:
+                self._plan_price(job, at)
         elif job.finished_at is not None:
             if job.billed_from is not None:
-                self._account_of(job).change_rate(-price, at)
-            if job.draft.recurs:
+                self._account_of(job).change_rate(-job.price, at)
+            if job.draft.recurs and not job.earlier_runs:
                 pause, draft = self._population.successor(job.draft)
                 self._agenda.add(at + pause, partial(self._submit, draft))
+            if status_of(state) is Status.FAILED and unusual.rerun and not job.earlier_runs:
+                self._agenda.add(at + unusual.pause(), partial(self._run_again, job))
             if self._forget_after is not None:
                 self._agenda.add(at + self._forget_after, partial(self._forget, job))
 
-    def _forget(self, job: Job, _at: int) -> None:
+    def _plan_price(self, job: Job, at: int) -> None:
+        """Have the price of a job change, and again, until it ends."""
+        unusual = self._billings[job.ordinal]
+        pause, price = unusual.next_price(job.order.offer.price, job.price)
+        self._agenda.add(at + pause, partial(self._reprice, job, price))
+
+    def _reprice(self, job: Job, price: int, at: int) -> None:
+        if job.finished_at is None:
+            self._account_of(job).change_rate(price - job.price, at)
+            job.prices.append((at, price))
+            self._plan_price(job, at)
+
+    def _run_again(self, job: Job, at: int) -> None:
+        if job.ordinal in self._forgotten:
+            return
+        unusual = self._billings[job.ordinal]
+        job.run_again(at, restarted=unusual.restarted)
+        course = draw_course(unusual.course_random(), Temper.STEADY)
+        self._enter(job, State.LAUNCHING, at)
+        rest = tuple(step for step in course if step[1] is not State.LAUNCHING)
+        self._follow(job, rest, at)
+
+    def _forget(self, job: Job, at: int) -> None:
+        if job.finished_at is None or at - job.finished_at < (self._forget_after or 0):
+            return  # it runs again, or ran again since
         self._shelves.drop(job, status_of(job.state))
         self._forgotten.add(job.ordinal)
 

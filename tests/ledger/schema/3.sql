@@ -84,7 +84,7 @@ CREATE TABLE ledger (  -- what there is one of; always one row
         corrected_down INTEGER NOT NULL,
         pruned_before INTEGER
     , generation INTEGER NOT NULL DEFAULT 0);
-INSERT INTO "ledger" VALUES(19,20,1700000000000,1238341310);
+INSERT INTO "ledger" VALUES(19,20,1700000000000,1342292046);
 CREATE TABLE "points" (
         job INTEGER NOT NULL REFERENCES jobs (key) ON DELETE CASCADE,
         meter INTEGER NOT NULL CHECK (meter IN (0, 1)),

@@ -52,8 +52,8 @@ class Documented:
                 "email": owner.email,
                 "username": owner.username,
             },
-            "total_cost": job.cost(world.now) / 1_000_000,
-            "gpu_hours": round(job.gpu_seconds(world.now) / 3600, 4),
+            "total_cost": job.reported_cost(world.now) / 1_000_000,
+            "gpu_hours": round(job.reported_gpu_seconds(world.now) / 3600, 4),
             "metrics": _metrics(job, world),
         }
 
@@ -72,8 +72,8 @@ class Documented:
             "gpus": offer.gpus,
             "cpu_cores": job.order.cpus,
             "memory_gb": job.order.memory_mb // 1000,
-            "cost_per_hour": offer.hourly_dollars,
-            "total_cost": job.cost(world.now) / 1_000_000,
+            "cost_per_hour": job.hourly_dollars,
+            "total_cost": job.reported_cost(world.now) / 1_000_000,
             "metrics": _metrics(job, world),
         }
 
