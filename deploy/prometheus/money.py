@@ -284,7 +284,7 @@ label_replace(
         concern="figure_unknown",
         # Which part of an organization is watched is a setting, and stays as it is. A budget whose
         # spend is unknown has an alert of its own.
-        expr="\nor\n".join(
+        expr="\nor on (cluster, view, figure, name, reason)\n".join(
             (
                 named('figure=~"credit_.+",reason!="partial_view"', "organization_id"),
                 named('figure="spend"', "account"),

@@ -300,7 +300,6 @@ min by (cluster, view, budget) (trainwave_budget_limit_dollars)""",
         _bound("spent", "lower"),
         _bound("spent", "upper"),
         _bound("forecast", "lower"),
-        _bound("forecast", "upper"),
         Record(
             # What may be spent in an hour so that the limit is reached when the period ends.
             record="budget:trainwave_even_dollars_per_hour:max",
