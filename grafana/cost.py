@@ -174,7 +174,9 @@ def _budgets() -> Panel:
                 width=100,
             ),
             *(
-                Column(heading=heading, expr=_budget(name), unit="currencyUSD", decimals=2, width=100)
+                Column(
+                    heading=heading, expr=_budget(name), unit="currencyUSD", decimals=2, width=100
+                )
                 for heading, name in (
                     ("At least", "spent_lower_dollars:max"),
                     ("At most", "spent_upper_dollars:min"),

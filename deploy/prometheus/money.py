@@ -245,7 +245,7 @@ max by (cluster, view, budget) (trainwave_budget_spent_dollars)""",
 
 
 _UNKNOWN = "figure:trainwave_unknown:max"
-_REASONS = {
+REASONS = {
     "scope_matches_nothing": "a name in its settings, or in those of an account, matches nothing",
     "history_incomplete": "the history of its period is incomplete",
     "account_down": "an account that counts towards it is down",
@@ -256,10 +256,12 @@ _REASONS = {
     "balance_unconfirmed": "the balance fell by more than was billed",
     "balances_not_settled": "no two balances can be compared with the bills yet",
 }
+"""All but ``partial_view``, of which there is no alert."""
+
 _REASON = (
     "{{ if "
     + "{{ else if ".join(
-        f"eq $labels.reason `{reason}` }}}}{text}" for reason, text in _REASONS.items()
+        f"eq $labels.reason `{reason}` }}}}{text}" for reason, text in REASONS.items()
     )
     + "{{ else }}{{ $labels.reason }}{{ end }}"
 )

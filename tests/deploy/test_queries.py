@@ -17,12 +17,15 @@ from support.promql import (
     recorded,
     without_label,
 )
+from support.rule_files import FOLDER
 from support.rules import ALERTS, RECORDS, known_series
 
 from deploy.prometheus.exporter import CLASHING
+from deploy.prometheus.money import REASONS
 from deploy.prometheus.rule import Alert
 from grafana.build import dashboards, files
 from trainwave_exporter.exposition import catalog
+from trainwave_exporter.overview import unknown
 
 CONSTANT = {"project:trainwave_info:one"}
 """It looks at a counter to see for which projects there is one, and takes it zero times."""
@@ -210,3 +213,9 @@ def test_every_recorded_series_is_looked_at_by_someone() -> None:
     asked = " ".join([*files().values(), *(alert.expr + alert.description for alert in ALERTS)])
     asked += " ".join(expr for _, expr in RECORDS)
     assert [name for name, _ in RECORDS if name not in asked] == []
+
+
+def test_every_reason_for_which_a_figure_is_unknown_is_put_into_words() -> None:
+    assert REASONS.keys() == unknown.REASONS.keys() - {"partial_view"}
+    runbooks = (FOLDER / "runbooks.md").read_text()
+    assert [reason for reason in unknown.REASONS if f"`{reason}`" not in runbooks] == []

@@ -191,6 +191,16 @@ def test_two_teams_that_call_all_the_same_and_two_clusters_stay_separate_where_a
             PATIENCE_SECONDS,
         )
 
+        def views_of_figures() -> set[tuple[str, str]]:
+            found = world.query("figure:trainwave_unknown:max == 1")
+            return {(one["metric"]["cluster"], one["metric"].get("view", "")) for one in found}
+
+        wait_for(
+            lambda: views_of_figures() == views(),
+            "unknown figures of each exporter",
+            PATIENCE_SECONDS,
+        )
+
         def complete(cluster: str) -> bool:
             return len(world.full(BOARDS, cluster=cluster)) > 90
 
