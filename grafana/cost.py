@@ -37,7 +37,7 @@ def dashboard() -> Dashboard:
         time_from="now-7d",
         rows=[
             Row("Spend", [*_periods(), _burn(), _runway()]),
-            Row("Budgets", [_budgets(), _budget_use()]),
+            Row("Budgets", [_budgets(), _budget_use(), _unknown()]),
             Row("Who and what for", [*_spenders(), _by_project(), _by_gpu_type()]),
             Row("Jobs", [_jobs()]),
             Row("Credit and books", [_credit(), _difference(), _corrections()]),
@@ -128,8 +128,15 @@ def _budget(name: str) -> str:
 
 
 _LIMIT = f"on (cluster, view, budget) ({_budget('limit_dollars:max')} > 0)"
-_SHARE = f"{_budget('spent_dollars:max')} / {_LIMIT}"
-_FORECAST = f"{_budget('forecast_dollars:max')} / {_LIMIT}"
+
+
+def _share(figure: str) -> str:
+    """Return the part of the limit: of the exact value, or of the lower bound without one."""
+    exact, lower = _budget(f"{figure}_dollars:max"), _budget(f"{figure}_lower_dollars:max")
+    return f"({exact} or on (cluster, view, budget) {lower}) / {_LIMIT}"
+
+
+_SHARE = _share("spent")
 _USE = steps(palette.GOOD, (0.8, palette.WARNING), (1, palette.BAD))
 
 
@@ -142,11 +149,14 @@ def _budgets() -> Panel:
                 " an exporter's accounts see; where exporters that see the same disagree about a"
                 " budget, the lowest limit is in force. The forecast is the part of the limit that"
                 " will be spent by the end of the period if what runs now runs on until it expires."
-                " Exhausted is empty while the limit is going to last."
+                " Exhausted is empty while the limit is going to last. Accrued is the part of the"
+                " spend that is not billed yet. While the spend is not known exactly, Spent is"
+                " empty, At least and At most are its bounds, and Of the limit and Forecast go by"
+                " the lower one."
             ),
             no_data="No budget is configured",
-            width=14,
-            height=9,
+            width=24,
+            height=6,
         ),
         [
             Column(
@@ -163,6 +173,16 @@ def _budgets() -> Panel:
                 decimals=2,
                 width=100,
             ),
+            *(
+                Column(
+                    heading=heading, expr=_budget(name), unit="currencyUSD", decimals=2, width=100
+                )
+                for heading, name in (
+                    ("At least", "spent_lower_dollars:max"),
+                    ("At most", "spent_upper_dollars:min"),
+                    ("Accrued", "accrued_dollars:max"),
+                )
+            ),
             Column(
                 heading="Of the limit",
                 expr=_SHARE,
@@ -174,7 +194,7 @@ def _budgets() -> Panel:
             ),
             Column(
                 heading="Forecast",
-                expr=_FORECAST,
+                expr=_share("forecast"),
                 unit="percentunit",
                 decimals=0,
                 thresholds=_USE,
@@ -204,16 +224,40 @@ def _budget_use() -> Panel:
             title="Budgets over time",
             description=(
                 "What was spent of each budget's limit in the period of that time. It falls to zero"
-                " when a period begins. At 100 % the limit is reached."
+                " when a period begins. At 100 % the limit is reached. While the spend is not known"
+                " exactly, its lower bound is shown."
             ),
             unit="percentunit",
             no_data="No budget is configured",
-            width=10,
-            height=9,
+            width=12,
+            height=6,
         ),
         Query(_SHARE, "{{budget}} {{view}}"),
         Query("vector(1)", "limit"),
         bounds="^limit$",
+    )
+
+
+def _unknown() -> Panel:
+    return rows(
+        About(
+            title="Unknown figures",
+            description=(
+                "Figures that are absent because their value is unknown, and why, of the chosen"
+                " clusters, whatever else is chosen above. partial_view is a setting: only a part"
+                " of the organization is watched."
+            ),
+            no_data="All figures are known",
+            width=12,
+            height=6,
+        ),
+        [
+            Column(
+                heading="Reason", expr=f"figure:trainwave_unknown:max{{{BUDGETS}}}", label="reason"
+            )
+        ],
+        labels={"figure": "Figure", "name": "Name", "view": "View", "cluster": "Cluster"},
+        sort_by="Figure",
     )
 
 

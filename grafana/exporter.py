@@ -47,7 +47,16 @@ def dashboard() -> Dashboard:
             Row("API", [_requests(), _failures(), _latency(), _budget(), _plan(), _readings_age()]),
             Row("Data and loops", [_data_age(), _loop_age(), _loop_time(), _loop_failures()]),
             Row("What was met", [_unreadable(), _oddities(), _skew(), _refused()]),
-            Row("Ledger", [_ledger_writes(), _ledger_time(), _ledger_age(), _ledger_size()]),
+            Row(
+                "Ledger",
+                [
+                    _ledger_writes(),
+                    _ledger_time(),
+                    _ledger_age(),
+                    _ledger_size(),
+                    _ledger_file(),
+                ],
+            ),
             Row("Scrapes", [_scrape_time(), _scraped(), _series(), _folded()]),
             Row("Process", [_cpu(), _memory(), _files(), _versions()]),
         ],
@@ -391,7 +400,7 @@ def _ledger_writes() -> Panel:
             description="Attempts a second to write down what was seen, by how they ended.",
             unit="ops",
             no_data="Nothing was written",
-            width=6,
+            width=5,
         ),
         Query(
             f"sum by (cluster, instance, outcome) (rate({counted}[$__rate_interval]))",
@@ -407,7 +416,7 @@ def _ledger_time() -> Panel:
             description="Time that the last attempt to write took.",
             unit="s",
             no_data="Nothing was written",
-            width=6,
+            width=5,
         ),
         Query(f"trainwave_exporter_ledger_write_duration_seconds{{{_ITS}}}", _WHO),
     )
@@ -419,7 +428,7 @@ def _ledger_age() -> Panel:
             title="Ledger: waiting jobs",
             description="Jobs whose last sighting is not written down yet. It should fall to zero.",
             no_data="None",
-            width=6,
+            width=5,
         ),
         Query(f"trainwave_exporter_ledger_waiting_jobs{{{_ITS}}}", _WHO),
     )
@@ -432,9 +441,26 @@ def _ledger_size() -> Panel:
             description="Size of all that the ledger stores.",
             unit="bytes",
             no_data="It is kept in memory",
-            width=6,
+            width=5,
         ),
         Query(f"trainwave_exporter_ledger_size_bytes{{{_ITS}}}", _WHO),
+    )
+
+
+def _ledger_file() -> Panel:
+    return panels.number(
+        About(
+            title="Ledger: file",
+            description=(
+                "Whether the ledger is written to its own file, or to ledger.sqlite3.rescued since"
+                " another program replaced or overwrote that."
+            ),
+            no_data="Not reported",
+            width=4,
+        ),
+        Query(f"trainwave_exporter_ledger_lost{{{_ITS}}}", _WHO),
+        thresholds=steps(palette.GOOD, (1, palette.BAD)),
+        texts={"0": "in place", "1": "rescued"},
     )
 
 

@@ -39,6 +39,7 @@ def group(settings: Settings) -> Group:
             _instance_down(settings),
             _account_down(settings),
             _key_invalid(settings),
+            _forbidden(settings),
             _data_stale(settings),
             _rate_limited(settings),
             _loop_stopped(settings),
@@ -48,6 +49,7 @@ def group(settings: Settings) -> Group:
             _labels_clash(settings),
             _scope_unknown(settings),
             _ledger_failing(settings),
+            _ledger_lost(),
             _reload_failed(),
             _clock_skew(settings),
         ),
@@ -124,30 +126,11 @@ unless on (cluster, account, view) account:trainwave_up:max""",
 
 
 def _key_invalid(settings: Settings) -> Alert:
-    minutes = settings.exporter.account_down_minutes
-
-    def lists(matchers: str) -> str:
-        return f"""\
-sum by (cluster, instance, account) (
-      {_requests("jobs", matchers, minutes)}
-    )"""
-
     return Alert(
         alert="TrainwaveKeyInvalid",
         severity="critical",
         concern="key",
-        # The list is asked for again whatever came before, so that a key that is refused is seen
-        # all the time, and soon after a start with it. One refusal before other trouble is
-        # outnumbered by that before it is told, and a key that lists jobs is not meant.
-        expr=f"""\
-max by (cluster, account, view) (
-  (
-    {lists('outcome="invalid_key"')}
-    / {lists('outcome!="ok"')}
-  )
-  {OF_ACCOUNT}
-) > 0.5
-and on (cluster, account, view) account:trainwave_up:max == 0""",
+        expr=_refused("invalid_key", settings),
         pending="2m",
         summary=f"The API key of {_ACCOUNT} is refused as invalid",
         description=(
@@ -157,6 +140,49 @@ and on (cluster, account, view) account:trainwave_up:max == 0""",
         ),
         dashboard=_OF_ACCOUNT,
     )
+
+
+def _forbidden(settings: Settings) -> Alert:
+    return Alert(
+        alert="TrainwaveForbidden",
+        severity="critical",
+        concern="forbidden",
+        expr=_refused("forbidden", settings),
+        pending="2m",
+        summary=f"Requests of {_ACCOUNT} are refused, and not because of the key",
+        description=(
+            f"No sweep of the jobs of {_ACCOUNT} succeeds; {_LAST_SUCCESS}. Requests are refused "
+            "by something in front of the API, or by the API for another reason than the key. Look "
+            "at the proxy, firewall or gateway between the exporter and the API."
+        ),
+        dashboard=_OF_ACCOUNT,
+    )
+
+
+def _refused(outcome: str, settings: Settings) -> str:
+    """Select the accounts whose jobs cannot be listed, mostly with this outcome.
+
+    The list is asked for again whatever came before, so that a refusal is seen all the time, and
+    soon after a start with it. One refusal before other trouble is outnumbered by that before an
+    alert fires, and an account whose jobs are listed is not meant.
+    """
+    minutes = settings.exporter.account_down_minutes
+
+    def lists(matchers: str) -> str:
+        return f"""\
+sum by (cluster, instance, account) (
+      {_requests("jobs", matchers, minutes)}
+    )"""
+
+    return f"""\
+max by (cluster, account, view) (
+  (
+    {lists(f'outcome="{outcome}"')}
+    / {lists('outcome!="ok"')}
+  )
+  {OF_ACCOUNT}
+) > 0.5
+and on (cluster, account, view) account:trainwave_up:max == 0"""
 
 
 def _data_stale(settings: Settings) -> Alert:
@@ -339,9 +365,9 @@ CLASHING = {
     "state": "trainwave_job_state",
     "organization_name": "trainwave_organization_info",
     "budget": "trainwave_budget_limit_dollars",
-    "kind": "trainwave_budget_unresolved",
-    "scope": "trainwave_exporter_account_scope_unresolved",
-    "name": "trainwave_exporter_account_scope_unresolved",
+    "bound": "trainwave_budget_spent_bound_dollars",
+    "figure": "trainwave_figure_unknown",
+    "name": "trainwave_figure_unknown",
     "activity": "trainwave_project_activity_gpu_hours_total",
     "reason": "trainwave_waste_dollars_total",
     "direction": "trainwave_cost_corrections_dollars_total",
@@ -390,23 +416,24 @@ def _scope_unknown(settings: Settings) -> Alert:
         alert="TrainwaveScopeUnknown",
         severity="warning",
         concern="configuration",
-        # A scrape that fails in between does not begin the wait anew.
+        # The name says where it is configured: accounts[main].project: p-nope.
         expr="""\
-max by (cluster, account, scope, name) (
-  last_over_time(trainwave_exporter_account_scope_unresolved[5m])
+label_replace(
+  label_replace(
+    max by (cluster, view, name) (figure:trainwave_unknown:max{figure="scope"}),
+    "account", "$1", "name", "accounts\\\\[(.+)\\\\]\\\\.[a-z_]+: .*"
+  ),
+  "budget", "$1", "name", "budgets\\\\[(.+)\\\\]\\\\.[a-z_]+: .*"
 ) == 1""",
         pending=f"{minutes}m",
-        summary=(
-            "The {{ $labels.scope }} {{ $labels.name }} of account {{ $labels.account }} does not "
-            "exist, or its key does not see it"
-        ),
+        summary="A configured name matches nothing: {{ $labels.name }}",
         description=(
-            "Account {{ $labels.account }} is configured to watch the {{ $labels.scope }} "
-            "{{ $labels.name }} only, and its key sees nothing by that id or name: no jobs are "
-            "shown, and no money is counted. Correct trainwave.{{ $labels.scope }}; "
-            "trainwave-exporter check lists what the key sees."
+            "No key sees anything by the name in {{ $labels.name }}. "
+            "{{ if $labels.account }}No jobs of that account are shown, and no money is counted. "
+            "{{ else }}Nothing counts towards the budget by that name. {{ end }}"
+            "Correct the setting; trainwave-exporter check names the nearest right name."
         ),
-        dashboard=f"{_DASHBOARD}?var-account={{{{ $labels.account | urlquery }}}}",
+        dashboard=_DASHBOARD,
     )
 
 
@@ -453,6 +480,24 @@ sum by (cluster, instance) (
             f"jobs that wait to be written down: {_LEDGER_WAITING}. Counters of money stand still "
             "until that works again, and how idle GPUs are meanwhile is forgotten if the exporter "
             "stops before. See to the disk under storage.path."
+        ),
+        dashboard=_OF_INSTANCE,
+    )
+
+
+def _ledger_lost() -> Alert:
+    return Alert(
+        alert="TrainwaveLedgerLost",
+        severity="critical",
+        concern="ledger",
+        # A scrape that fails in between does not end the alert.
+        expr="max by (cluster, instance) (last_over_time(trainwave_exporter_ledger_lost[5m])) == 1",
+        summary="The ledger of the exporter {{ $labels.instance }} was replaced or overwritten",
+        description=(
+            f"Another program replaced, overwrote or truncated the ledger of {_EXPORTER} while it "
+            "ran. It continues in ledger.sqlite3.rescued beside it, and counters go on; the report "
+            "command reads neither file. Find out what wrote there, and move ledger.sqlite3 with "
+            "its -wal and -shm away: the rescued file then becomes the ledger."
         ),
         dashboard=_OF_INSTANCE,
     )

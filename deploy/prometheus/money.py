@@ -50,6 +50,7 @@ def group(settings: Settings) -> Group:
             _forecast_exceeded(settings),
             _exhausted(),
             _unknown(settings),
+            _figure_unknown(settings),
             _settings_differ(settings),
             _runway_critical(settings),
             _runway_short(settings),
@@ -144,13 +145,14 @@ def _forecast_exceeded(settings: Settings) -> Alert:
         concern="budget",
         # The last values stay for a while, so that neither a scrape that failed nor an exporter
         # that starts and does not know yet what runs has the waiting begin anew.
-        expr="""\
-last_over_time(budget:trainwave_forecast_dollars:max[15m])
-> on (cluster, view, budget) last_over_time(budget:trainwave_limit_dollars:max[15m])""",
+        expr=_reached("forecast", ">"),
         pending=f"{hours}h",
-        summary=f"The budget {_BUDGET} will not last: {own(DOLLARS)} of {_LIMIT} will be spent",
+        summary=(
+            f"The budget {_BUDGET} will not last: {_at_least('forecast')}{own(DOLLARS)} of {_LIMIT}"
+            " will be spent"
+        ),
         description=(
-            f"If what runs now runs on, {own(DOLLARS)} will be spent of the "
+            f"If what runs now runs on, {_at_least('forecast')}{own(DOLLARS)} will be spent of the "
             f"{_LIMIT} of the budget {_BUDGET} until {_PERIOD_END}; the limit is reached "
             f"{reached}. It has looked so for {counted(hours, 'hour')}. Stop jobs, have them "
             "expire sooner, or agree on another limit."
@@ -165,12 +167,13 @@ def _exhausted() -> Alert:
         severity="critical",
         concern="budget",
         # The last values stay while an exporter that starts waits for all accounts.
-        expr="""\
-last_over_time(budget:trainwave_spent_dollars:max[15m])
->= on (cluster, view, budget) last_over_time(budget:trainwave_limit_dollars:max[15m])""",
-        summary=f"The budget {_BUDGET} is used up: {own(DOLLARS)} of {_LIMIT} are spent",
+        expr=_reached("spent", ">="),
+        summary=(
+            f"The budget {_BUDGET} is used up: {_at_least('spent')}{own(DOLLARS)} of {_LIMIT}"
+            " are spent"
+        ),
         description=(
-            f"{own(DOLLARS)} were spent of the {_LIMIT} that the budget "
+            f"Spent: {_at_least('spent')}{own(DOLLARS)} of {_LIMIT} that the budget "
             f"{_BUDGET} has until {_PERIOD_END}. Nothing stops by itself: stop what runs, or agree "
             "on another limit."
         ),
@@ -178,39 +181,136 @@ last_over_time(budget:trainwave_spent_dollars:max[15m])
     )
 
 
+def _reached(figure: Literal["spent", "forecast"], compared: str) -> str:
+    """Compare the exact value of a figure with the limit, or its lower bound while there is none.
+
+    A budget that is surely exceeded is so however little else is known of it. The bound may lack
+    what an exporter that starts does not know yet: for a while, the exact value outlives it.
+    """
+    limit = "on (cluster, view, budget) last_over_time(budget:trainwave_limit_dollars:max[15m])"
+    exact, lower = f"budget:trainwave_{figure}_dollars:max", f"trainwave_{figure}_lower_dollars:max"
+    return f"""\
+last_over_time({exact}[15m])
+{compared} {limit}
+or on (cluster, view, budget)
+last_over_time(budget:{lower}[15m])
+{compared} {limit}
+unless on (cluster, view, budget) {exact}"""
+
+
+def _at_least(figure: Literal["spent", "forecast"]) -> str:
+    """Write a template that is empty where the figure is known exactly."""
+    given = " ".join([f"`budget:trainwave_{figure}_lower_dollars:max{{{_MATCHED}}}`", *_THIS])
+    return f"{{{{ with printf {given} | query }}}}at least {{{{ end }}}}"
+
+
 def _unknown(settings: Settings) -> Alert:
     bounds = settings.budget
-    unknown = "trainwave_budget_unresolved"
-    by = "by (cluster, view, budget, kind, reason)"
+    others = 'figure="budget",reason!="scope_matches_nothing"'
     ago = bounds.unknown_hours * 60 - bounds.unknown_name_minutes
     return Alert(
         alert="TrainwaveBudgetUnknown",
         severity="warning",
         concern="budget_unknown",
         # A name that matches nothing stays so; history and accounts may still come, and are given
-        # more time: what was unknown that long ago, and still is.
+        # more time: what was unknown that long ago, and still is. What one exporter does not know
+        # yet, another one that sees the same may.
         expr=f"""\
-max {by} (last_over_time({unknown}{{reason="unknown_name"}}[5m])) == 1
-or
-max {by} (last_over_time({unknown}{{reason!="unknown_name"}}[5m])) == 1
-and
-max {by} (last_over_time({unknown}{{reason!="unknown_name"}}[5m] offset {ago}m)) == 1""",
+max by (cluster, view, budget, reason) (
+  label_replace(
+    {_UNKNOWN}{{figure="budget",reason="scope_matches_nothing"}}
+    or
+    {_UNKNOWN}{{{others}}}
+    and
+    {_UNKNOWN}{{{others}}} offset {ago}m,
+    "budget", "$1", "name", "(.*)"
+  )
+) == 1
+unless on (cluster, view, budget)
+max by (cluster, view, budget) (trainwave_budget_spent_dollars)""",
         pending=f"{bounds.unknown_name_minutes}m",
-        summary=f"The budget {_BUDGET} is not watched: {_REASON}",
+        summary=f"The spend of the budget {_BUDGET} is unknown: {_REASON}",
         description=(
-            f"Nothing is known of the budget {_BUDGET}: {_REASON}. Its metrics are absent, so that "
-            "no other alert on it can fire. See what its settings name, and what "
-            "trainwave-exporter check says of them."
+            f"The spend of the budget {_BUDGET} is not known exactly: {_REASON}. "
+            "{{ if eq $labels.reason `scope_matches_nothing` }}"
+            "Its metrics are absent, so that no other alert on it can fire. Correct its settings; "
+            "trainwave-exporter check names the nearest right name."
+            "{{ else }}"
+            "Alerts on its burn rate cannot fire; those on its limit fire once the lower bound is "
+            "beyond it. The runbook says what to do for each reason."
+            "{{ end }}"
         ),
         dashboard=_DASHBOARD,
     )
 
 
+_UNKNOWN = "figure:trainwave_unknown:max"
+REASONS = {
+    "scope_matches_nothing": "a name in its settings, or in those of an account, matches nothing",
+    "history_incomplete": "the history of its period is incomplete",
+    "account_down": "an account that counts towards it is down",
+    "ledger_catching_up": "the first complete list of jobs since the start is missing",
+    "ledger_failing": "the ledger cannot be written",
+    "ledger_unavailable": "the ledger cannot be written",
+    "price_unknown": "the price of a running job is unknown",
+    "balance_unconfirmed": "the balance fell by more than was billed",
+    "balances_not_settled": "no two balances can be compared with the bills yet",
+}
+"""All but ``partial_view``, of which there is no alert."""
+
 _REASON = (
-    "{{ if eq $labels.reason `unknown_name` }}no {{ $labels.kind }} that it names exists"
-    "{{ else if eq $labels.reason `history_incomplete` }}the history of its period is not known yet"
-    "{{ else if eq $labels.reason `account_down` }}an account that counts towards it is down"
-    "{{ else }}{{ $labels.reason }}{{ end }}"
+    "{{ if "
+    + "{{ else if ".join(
+        f"eq $labels.reason `{reason}` }}}}{text}" for reason, text in REASONS.items()
+    )
+    + "{{ else }}{{ $labels.reason }}{{ end }}"
+)
+"""Why a figure is unknown, in words."""
+
+
+def _figure_unknown(settings: Settings) -> Alert:
+    hours = settings.figures.unknown_hours
+
+    def named(matchers: str, label: str, besides: str = "") -> str:
+        """Select figures; what each is of goes into a label that other alerts have, too."""
+        return f"""\
+label_replace(
+  {_UNKNOWN}{{{matchers}}}{besides},
+  "{label}", "$1", "name", "(.*)"
+)"""
+
+    forecast = f'\n  unless on (cluster, view, name) {_UNKNOWN}{{figure="budget"}}'
+    return Alert(
+        alert="TrainwaveFigureUnknown",
+        severity="warning",
+        concern="figure_unknown",
+        # Which part of an organization is watched is a setting, and stays as it is. A budget whose
+        # spend is unknown has an alert of its own.
+        expr="\nor on (cluster, view, figure, name, reason)\n".join(
+            (
+                named('figure=~"credit_.+",reason!="partial_view"', "organization_id"),
+                named('figure="spend"', "account"),
+                named('figure="budget_forecast"', "budget", forecast),
+                f'{_UNKNOWN}{{figure!~"budget|budget_forecast|scope|spend|credit_.+"}}',
+            )
+        ),
+        pending=f"{hours}h",
+        summary=f"Unknown: {_FIGURE} of {{{{ $labels.name }}}}, as {_REASON}",
+        description=(
+            f"For {counted(hours, 'hour')}, {_FIGURE} of {{{{ $labels.name }}}} has been unknown, "
+            f"as {_REASON}. Its metrics are absent, so that no alert on them can fire. The runbook "
+            "says what to do for each reason."
+        ),
+        dashboard=_DASHBOARD,
+    )
+
+
+_FIGURE = (
+    "{{ if eq $labels.figure `credit_runway` }}the credit runway"
+    "{{ else if eq $labels.figure `credit_reconciliation` }}the credit reconciliation"
+    "{{ else if eq $labels.figure `spend` }}the spend"
+    "{{ else if eq $labels.figure `budget_forecast` }}the forecast of the budget"
+    "{{ else }}{{ $labels.figure }}{{ end }}"
 )
 
 

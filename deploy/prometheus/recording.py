@@ -230,6 +230,20 @@ def _in_force(metric: str, which: Literal["max", "min"] = "max") -> Record:
     )
 
 
+def _bound(figure: Literal["spent", "forecast"], bound: Literal["lower", "upper"]) -> Record:
+    """Record the tightest bound of a figure that no exporter whose limit is in force knows."""
+    which = "max" if bound == "lower" else "min"
+    return Record(
+        record=f"budget:trainwave_{figure}_{bound}_dollars:{which}",
+        expr=f"""\
+{which} by (cluster, view, budget) (
+  trainwave_budget_{figure}_bound_dollars{{bound="{bound}"}}
+  and on (cluster, instance, view, budget) exporter:trainwave_budget_limit_dollars:in_force
+)
+unless on (cluster, view, budget) budget:trainwave_{figure}_dollars:max""",
+    )
+
+
 _MONEY = Group(
     name="trainwave-money",
     rules=(
@@ -275,6 +289,7 @@ min by (cluster, view, budget) (trainwave_budget_limit_dollars)""",
             _in_force(f"trainwave_budget_{name}")
             for name in (
                 "spent_dollars",
+                "accrued_dollars",
                 "limit_dollars",
                 "forecast_dollars",
                 "period_start_timestamp_seconds",
@@ -282,6 +297,9 @@ min by (cluster, view, budget) (trainwave_budget_limit_dollars)""",
             )
         ),
         _in_force("trainwave_budget_exhaustion_timestamp_seconds", "min"),
+        _bound("spent", "lower"),
+        _bound("spent", "upper"),
+        _bound("forecast", "lower"),
         Record(
             # What may be spent in an hour so that the limit is reached when the period ends.
             record="budget:trainwave_even_dollars_per_hour:max",
@@ -334,6 +352,30 @@ max by (cluster, account, view) (
     last_over_time(trainwave_account_last_success_timestamp_seconds[5m])
   )
   {OF_ACCOUNT}
+)""",
+        ),
+        Record(
+            # Budgets carry the views of all accounts of an exporter; without any, one account's
+            # view stands for the exporter.
+            record="exporter:trainwave_views:one",
+            expr="""\
+1 + 0 * topk by (cluster, instance) (
+  1,
+  max by (cluster, instance, view) (trainwave_budget_limit_dollars{view!=""})
+  or on (cluster, instance)
+  max by (cluster, instance, view) (exporter:trainwave_view:one)
+)""",
+        ),
+        Record(
+            # A scrape that fails in between changes nothing. Where the view is unknown, the figure
+            # is no less so.
+            record="figure:trainwave_unknown:max",
+            expr="""\
+max by (cluster, view, figure, name, reason) (
+  last_over_time(trainwave_figure_unknown[5m])
+  * on (cluster, instance) group_left (view) exporter:trainwave_views:one
+  or on (cluster, instance)
+  last_over_time(trainwave_figure_unknown[5m])
 )""",
         ),
     ),

@@ -68,6 +68,12 @@ class Budget(_Section):
         )
 
 
+class Figures(_Section):
+    """How long other figures than a budget's spend may be unknown."""
+
+    unknown_hours: Count
+
+
 class Credit(_Section):
     """For how long the credit has to last."""
 
@@ -142,6 +148,7 @@ class Settings(_Section):
     gpu_idle: GpuIdle
     job_cost: JobCost
     budget: Budget
+    figures: Figures
     credit: Credit
     job_launch: JobLaunch
     job_failures: JobFailures

@@ -55,6 +55,9 @@ def test_the_example_is_accepted(suite: str) -> None:
         (alert("TrainwaveExporterDown", job="trainwave"), "on-call"),
         (alert("TrainwaveExporterInstanceDown", instance="a:9877"), "operators"),
         (alert("TrainwaveKeyInvalid", account="main"), "on-call"),
+        (alert("TrainwaveForbidden", account="main"), "on-call"),
+        (alert("TrainwaveLedgerLost", instance="a:9877"), "on-call"),
+        (alert("TrainwaveFigureUnknown", figure="spend", account="main"), "operators"),
         (alert("TrainwaveDataStale", account="main"), "operators"),
         (alert("TrainwaveBudgetExhausted", budget="all"), "on-call"),
         (alert("TrainwaveBudgetForecastExceeded", budget="all"), "operators"),
@@ -136,6 +139,8 @@ SILENCED = [
     ),
     (alert("TrainwaveKeyInvalid", account="main"), alert("TrainwaveAccountDown", account="main")),
     (alert("TrainwaveKeyInvalid", account="main"), alert("TrainwaveDataStale", account="main")),
+    (alert("TrainwaveForbidden", account="main"), alert("TrainwaveAccountDown", account="main")),
+    (alert("TrainwaveForbidden", account="main"), alert("TrainwaveDataStale", account="main")),
     (
         alert("TrainwaveKeyInvalid", cluster="east", account="default", view="o1"),
         alert("TrainwaveAccountDown", cluster="east", account="default", view="o1"),
@@ -162,8 +167,17 @@ HEARD = [
         alert("TrainwaveAccountDown", account="main", view="o2"),
     ),
     (
+        alert("TrainwaveForbidden", account="main", view="o1"),
+        alert("TrainwaveAccountDown", account="main", view="o2"),
+    ),
+    (
         alert("TrainwaveBudgetExhausted", budget="all", view="o1"),
         alert("TrainwaveBudgetForecastExceeded", budget="all", view="o2"),
+    ),
+    # That a budget is not watched is news, whatever was known of it before.
+    (
+        alert("TrainwaveBudgetExhausted", budget="all"),
+        alert("TrainwaveBudgetUnknown", budget="all", reason="account_down"),
     ),
     (
         alert("TrainwaveExporterDown", cluster="east"),
@@ -204,7 +218,12 @@ EXPLAINED = {
     source["alertname"]: target
     for source, target in reversed(SILENCED)
     if source["alertname"]
-    in {"TrainwaveKeyInvalid", "TrainwaveExporterDown", "TrainwaveExporterInstanceDown"}
+    in {
+        "TrainwaveKeyInvalid",
+        "TrainwaveForbidden",
+        "TrainwaveExporterDown",
+        "TrainwaveExporterInstanceDown",
+    }
     or target["alertname"] == "TrainwaveBudgetForecastExceeded"
 }
 """What each source silences where all else is the same, for a test to see that it is known."""

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 from support.promql import (
-    AWAITED,
     TARGET,
     Checker,
     Schema,
@@ -18,12 +17,15 @@ from support.promql import (
     recorded,
     without_label,
 )
+from support.rule_files import FOLDER
 from support.rules import ALERTS, RECORDS, known_series
 
 from deploy.prometheus.exporter import CLASHING
+from deploy.prometheus.money import REASONS
 from deploy.prometheus.rule import Alert
 from grafana.build import dashboards, files
 from trainwave_exporter.exposition import catalog
+from trainwave_exporter.overview import unknown
 
 CONSTANT = {"project:trainwave_info:one"}
 """It looks at a counter to see for which projects there is one, and takes it zero times."""
@@ -119,7 +121,6 @@ LEFT_ASIDE = {
     "trainwave_exporter_": {"job"},
     # Whose success it was, and what that account sees, is found out once for all.
     "trainwave_account_last_success_timestamp_seconds": {*TARGET, "view"},
-    "trainwave_exporter_account_scope_unresolved": {*TARGET},
     # Only the version is looked at.
     "trainwave_exporter_build_info": {*TARGET, "python_version"},
     # What one exporter cannot read, none can.
@@ -203,7 +204,7 @@ def test_every_label_that_rules_go_by_is_watched_for_one_that_takes_its_place() 
     gone_by = checker.labels - TARGET - of_rules
     # `endpoint` is overwritten by every ServiceMonitor, and `operation` says the same.
     assert gone_by - {"endpoint"} <= set(CLASHING)
-    declared = {about.name: about.labels for about in catalog()} | AWAITED
+    declared = {about.name: about.labels for about in catalog()}
     for label, metric in CLASHING.items():
         assert label in declared[metric], (label, metric)
 
@@ -212,3 +213,9 @@ def test_every_recorded_series_is_looked_at_by_someone() -> None:
     asked = " ".join([*files().values(), *(alert.expr + alert.description for alert in ALERTS)])
     asked += " ".join(expr for _, expr in RECORDS)
     assert [name for name, _ in RECORDS if name not in asked] == []
+
+
+def test_every_reason_for_which_a_figure_is_unknown_is_put_into_words() -> None:
+    assert REASONS.keys() == unknown.REASONS.keys() - {"partial_view"}
+    runbooks = (FOLDER / "runbooks.md").read_text()
+    assert [reason for reason in unknown.REASONS if f"`{reason}`" not in runbooks] == []

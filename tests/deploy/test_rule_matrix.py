@@ -37,7 +37,9 @@ def test_alerts_come_and_go_however_exporters_are_scraped(
     new = {
         "budget_settings_differ",
         "budget_unknown",
+        "figure_unknown",
         "labels_clash",
+        "ledger_lost",
         "scope_unknown",
         "two_exporters",
     }

@@ -353,6 +353,10 @@ _WAITS: dict[tuple[str, str], tuple[str, dict[str, tuple[str, str | None]]]] = {
         "m",
         {"TrainwaveBudgetUnknown": ("", "offset 103m")},
     ),
+    ("figures", "unknown_hours"): (
+        "h",
+        {"TrainwaveFigureUnknown": ("For 17 hours", None)},
+    ),
     ("budget", "differs_hours"): (
         "h",
         {"TrainwaveBudgetSettingsDiffer": ("For 17 hours", None)},
@@ -362,7 +366,9 @@ _WAITS: dict[tuple[str, str], tuple[str, dict[str, tuple[str, str | None]]]] = {
         {"TrainwaveClockSkew": ("For 17 minutes", None)},
     ),
 }
-_BESIDES = {("exporter", "account_down_minutes"): {"TrainwaveKeyInvalid"}}
+_BESIDES = {
+    ("exporter", "account_down_minutes"): {"TrainwaveKeyInvalid", "TrainwaveForbidden"},
+}
 """Alerts that a time to wait is a window of, and nothing else."""
 
 
@@ -382,9 +388,10 @@ def test_a_changed_time_to_wait_arrives_in_the_rule_and_in_the_words(
         assert query is None or query in after[name].expr
 
 
-def test_a_refused_key_is_looked_for_in_the_time_an_account_may_be_down(tmp_path: Path) -> None:
-    changed = _changed(tmp_path, ("exporter", "account_down_minutes"), 17)
-    assert 'outcome="invalid_key"}[17m]' in _alerts(load(changed))["TrainwaveKeyInvalid"].expr
+def test_refusals_are_looked_for_in_the_time_an_account_may_be_down(tmp_path: Path) -> None:
+    alerts = _alerts(load(_changed(tmp_path, ("exporter", "account_down_minutes"), 17)))
+    assert 'outcome="invalid_key"}[17m]' in alerts["TrainwaveKeyInvalid"].expr
+    assert 'outcome="forbidden"}[17m]' in alerts["TrainwaveForbidden"].expr
 
 
 def test_every_threshold_is_seen_to_arrive() -> None:

@@ -20,12 +20,6 @@ from trainwave_exporter.exposition.text import Kind
 TARGET = frozenset({"instance", "job", "cluster"})
 """What Prometheus adds to every series of a target, and federation or remote write to all."""
 
-AWAITED = {
-    "trainwave_budget_unresolved": ("budget", "view", "kind", "reason"),
-    "trainwave_exporter_account_scope_unresolved": ("account", "scope", "name"),
-}
-"""Labels of gauges that rules ask for before an exporter declares them."""
-
 _SCRAPES = (
     "up",
     "scrape_duration_seconds",
@@ -60,8 +54,6 @@ Schema: TypeAlias = dict[str, Shape]
 def exposed() -> Schema:
     """Return what the exporter exposes, and what Prometheus says of its scrapes."""
     schema = {name: Shape(TARGET, TARGET) for name in _SCRAPES}
-    for name, further in AWAITED.items():
-        schema[name] = Shape(TARGET | {*further}, TARGET | {*further})
     for about in catalog():
         labels = frozenset(about.labels) | TARGET
         if about.type is Kind.HISTOGRAM:

@@ -13,6 +13,7 @@ FIGURES: Final[Mapping[str, str]] = {
     "budget_forecast": "Forecast of the budget",
     "credit_runway": "How long credit lasts",
     "credit_reconciliation": "Credit reconciliation",
+    "spend": "Counters of cost and GPU hours of the account",
     "scope": "What a setting names",
 }
 REASONS: Final[Mapping[str, str]] = {
@@ -23,6 +24,7 @@ REASONS: Final[Mapping[str, str]] = {
     " (yet). The bounds say what is certain.",
     "ledger_catching_up": "The first complete list since the start is not read yet.",
     "ledger_failing": "The ledger cannot be written.",
+    "ledger_unavailable": "The ledger can be read and not written since the start.",
     "partial_view": "Only a part of the organization's jobs is watched.",
     "price_unknown": "The price of a running job is not reported.",
     "scope_matches_nothing": "No project, organization, owner or GPU type has this name. Correct"
