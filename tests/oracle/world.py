@@ -250,7 +250,7 @@ class World:
         return rows
 
     def try_report(self, period: str, *by: str) -> tuple[int, list[dict[str, Any]]]:
-        """Return exit code and rows of a report, which may fail."""
+        """Return exit code and rows of a report, which may fail; its words go to the output."""
         command = [
             *(sys.executable, "-m", "trainwave_exporter", "report"),
             *(self._storage, "--period", period, "--time-zone", "UTC"),
@@ -264,6 +264,7 @@ class World:
             timeout=60,
             check=False,
         )
+        print(answer.stderr)  # noqa: T201 - shown where a test fails
         rows = json.loads(answer.stdout)["rows"] if answer.returncode == 0 else []
         return answer.returncode, rows
 
