@@ -87,10 +87,14 @@ def test_late_bills_other_prices_and_other_runs_are_booked_to_the_cent(
 @pytest.mark.long
 @pytest.mark.timeout(120 + 3 * STEPS)
 @pytest.mark.parametrize("dialect", list(Dialect))
-def test_a_restored_backup_is_booked_up_to_now_and_counts_nothing_twice(
+def test_after_a_backup_is_restored_all_that_is_reported_is_booked_once(
     tmp_path: Path, dialect: Dialect
 ) -> None:
-    """What was only ever seen after the copy was made is lost, and nothing else."""
+    """What was only ever seen after the copy was made is lost, and nothing else.
+
+    Counters that the copy does not have begin at zero once more. The others do not fall, unless a
+    job was corrected downwards whose highest cost was lost; no copy is restored where that is so.
+    """
     start, seconds = AROUND_ITS_END
     steps = STEPS // 4
     with watching(tmp_path, dialect, seed=SEED, jobs=6, history=40, start=start) as watch:
