@@ -66,7 +66,8 @@ class PriceCheck:
             )
             return False
         if cost == known.cost:
-            known.still_at = now
+            if now - known.since > _LATENCY:  # two reports of one moment are the same anyway
+                known.still_at = now
             return False
         if now - known.since < _SHORTEST:
             return False
