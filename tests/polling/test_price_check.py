@@ -190,3 +190,12 @@ def test_where_no_start_is_reported_a_fall_raises_no_doubt() -> None:
         at = NOW + n * MINUTE
         fallen = job(cost_dollars=cost, hourly_cost_dollars=PRICE, started_at=None, confirmed_at=at)
         assert not check.doubts(fallen)
+
+
+def test_two_reports_of_one_moment_do_not_look_like_bills_in_steps() -> None:
+    """A list and the details at once, and an hour later a cost that is another run's."""
+    check = PriceCheck()
+    assert [doubts(check, minutes, cost) for minutes, cost in ((0, 9), (0, 9), (60, 10.6))] == [
+        *(False, False),
+        True,
+    ]

@@ -297,6 +297,12 @@ class Audit:
             job.looks = [look for look in job.looks if look.at <= since]
         self.jobs = {job_id: job for job_id, job in self.jobs.items() if job.looks}
 
+    @property
+    def largest_refund(self) -> float:
+        """The most that one correction took off a job, in dollars."""
+        corrections = [job.entry.corrections for job in self.jobs.values()]
+        return max((-amount for each in corrections for _, amount in each), default=0) / 1_000_000
+
     def falls_without(self, since: int) -> bool:
         """Return whether some job cost more, by a look after ``since``, than by all others."""
         for job in self.jobs.values():
@@ -362,8 +368,10 @@ class Audit:
         if len(job.entry.prices) > 1:
             yield Doubt(job.created, last.at, CENT + job.dearest)
             if job.changes(0, first.at):
-                # The price that it has now draws back what it cost so far.
-                yield Doubt(job.created, first.at, first.cost)
+                # The price that it has now draws back what it cost so far; what that does not come
+                # to is taken for a bill that is behind, until another look shows what it is.
+                until, most = looks[:2][-1].at, job.dearest * (first.at - job.created)
+                yield Doubt(job.created, until, max(first.cost, most))
         if first.runs > 1 and not first.restarts:
             yield Doubt(job.created, first.at, first.cost)
         for before, after in pairwise(looks):

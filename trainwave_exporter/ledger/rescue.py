@@ -22,7 +22,7 @@ from trainwave_exporter.ledger.errors import UnfitStoreError
 
 log = structlog.get_logger()
 
-_ATTEMPTS: Final = 50
+_ATTEMPTS: Final = 200
 _PAUSE_SECONDS: Final = 0.01
 """An exporter notes what it wrote within less than that."""
 

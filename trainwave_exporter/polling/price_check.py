@@ -67,7 +67,8 @@ class PriceCheck:
             )
             return False
         if cost == known.cost:
-            if now > known.since:  # else only a reading came
+            # A reading brings what was last reported; two reports of one moment say no more.
+            if now - known.since > _LATENCY:
                 known.still_at = now
             return False
         if now - known.since < _SHORTEST:
