@@ -356,14 +356,18 @@ max by (cluster, account, view) (
         ),
         Record(
             # Budgets carry the views of all accounts of an exporter; without any, one account's
-            # view stands for the exporter.
+            # view stands for the exporter. A scrape that fails in between changes nothing.
             record="exporter:trainwave_views:one",
             expr="""\
 1 + 0 * topk by (cluster, instance) (
   1,
   max by (cluster, instance, view) (trainwave_budget_limit_dollars{view!=""})
   or on (cluster, instance)
-  max by (cluster, instance, view) (exporter:trainwave_view:one)
+  max by (cluster, instance, view) (
+    last_over_time(trainwave_budget_limit_dollars{view!=""}[5m])
+  )
+  or on (cluster, instance)
+  max by (cluster, instance, view) (exporter:trainwave_view:one{view!=""})
 )""",
         ),
         Record(
