@@ -247,6 +247,7 @@ max by (cluster, view, budget) (trainwave_budget_spent_dollars)""",
 _UNKNOWN = "figure:trainwave_unknown:max"
 REASONS = {
     "scope_matches_nothing": "a name in its settings, or in those of an account, matches nothing",
+    "implausible_amount": "a cost is reported that no price explains",
     "history_incomplete": "the history of its period is incomplete",
     "account_down": "an account that counts towards it is down",
     "ledger_catching_up": "the first complete list of jobs since the start is missing",

@@ -709,3 +709,15 @@ def test_one_report_that_comes_again_with_a_reading_is_no_second_one(tmp_path: P
     world.now += MINUTE
     world.see(world.job(cost_dollars=10.12))
     assert world.cost() == pytest.approx(10.12)
+
+
+def test_a_cost_that_waits_for_a_second_report_is_said_to_be_unknown(tmp_path: Path) -> None:
+    world = world_at(tmp_path, MIDNIGHT)
+    world.open(world.job(cost_dollars=10.0))
+    assert world.unknown("cost") == set()
+    world.now += MINUTE
+    world.see(world.job(cost_dollars=5_000.0))
+    assert world.unknown("cost", "a") == {"implausible_amount"}
+    world.now += MINUTE
+    world.see(world.job(cost_dollars=10.12))
+    assert world.unknown("cost") == set()

@@ -105,7 +105,9 @@ class Keeper:
         self._regained = False
         """Whether the ledger was restored: it knows less than what was last written there."""
         self._unknown: dict[str, UnknownFigure] = {}
-        """Accounts whose counters are not shown."""
+        """What is shown to be unknown besides budgets and credit."""
+        self._implausible: dict[str, str] = {}
+        """The accounts of jobs whose reported cost waits for a second report, by the jobs' ids."""
         self._counted: dict[str, int] = {}
         self._outlook = Outlook(terms, self._counted)
         self._live = Live()
@@ -252,6 +254,11 @@ class Keeper:
         book.adopt(batch, seen.jobs)
         self._show_books(batch, seen.jobs, seen.hidden)
         self._show_counters(book, batch, now)
+        for entry in batch.jobs:
+            if entry.suspect_cost is None:
+                self._implausible.pop(entry.id, None)
+            else:
+                self._implausible[entry.id] = entry.account
         self._outlook.written(batch, before, book, store, now)
         self._tidy(book, store, now)
         if self._lost is not None:
@@ -315,13 +322,17 @@ class Keeper:
             self._showcase.show(Corrections(up=dollars(up), down=dollars(down)))
 
     def _show_unknown(self) -> None:
-        """Say of which accounts the counters are not shown, and why."""
+        """Say of which accounts counters, or costs of jobs, are not shown, and why."""
         reason = "ledger_catching_up" if self._writable else "ledger_unavailable"
-        unknown = {
-            figure.key: figure
+        figures = [
+            UnknownFigure(figure="spend", name=account, reason=reason)
             for account in self._catch_up.behind
-            for figure in [UnknownFigure(figure="spend", name=account, reason=reason)]
-        }
+        ]
+        figures += [
+            UnknownFigure(figure="cost", name=account, reason="implausible_amount")
+            for account in set(self._implausible.values())
+        ]
+        unknown = {figure.key: figure for figure in figures}
         for key in self._unknown.keys() - unknown.keys():
             self._showcase.hide(UnknownFigure, key)
         for figure in unknown.values():

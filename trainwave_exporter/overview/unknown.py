@@ -13,6 +13,7 @@ FIGURES: Final[Mapping[str, str]] = {
     "budget_forecast": "Forecast of the budget",
     "credit_runway": "How long credit lasts",
     "credit_reconciliation": "Credit reconciliation",
+    "cost": "Cost of a job of the account",
     "spend": "Counters of cost and GPU hours of the account",
     "scope": "What a setting names",
 }
@@ -22,6 +23,8 @@ REASONS: Final[Mapping[str, str]] = {
     "balances_not_settled": "There are no two balances yet that can be compared with the bills.",
     "history_incomplete": "Lists or details of jobs that may have run in the period are missing"
     " (yet). The bounds say what is certain.",
+    "implausible_amount": "A cost is reported that no price explains; it counts when it is reported"
+    " again.",
     "ledger_catching_up": "The first complete list since the start is not read yet.",
     "ledger_failing": "The ledger cannot be written.",
     "ledger_unavailable": "The ledger can be read and not written since the start.",
