@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from support.examples import PAGES, Row, examples, tables
 from support.ledger_world import LedgerWorld
 
 from trainwave_exporter.ledger import Store
@@ -17,27 +18,10 @@ from trainwave_exporter.ledger.book import OPENING
 from trainwave_exporter.ledger.meters import cost_before
 from trainwave_exporter.ledger.units import dollars, milliseconds
 
-PAGE = Path(__file__).parents[2] / "docs" / "money" / "cost.md"
+PAGE = PAGES / "cost.md"
 NOVEMBER: Final = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
 MINUTE: Final = 60.0
-EXAMPLES = {
-    match[1].strip(): match[2]
-    for match in re.finditer(
-        r"^### Example: (.*)\n((?:(?!^##).*\n)*)", PAGE.read_text(), re.MULTILINE
-    )
-}
-Row = dict[str, str]
-
-
-def tables(text: str) -> list[list[Row]]:
-    """Return the tables of a text, each row by the names in its header."""
-    found = []
-    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
-        header, _, *rows = [
-            [cell.strip() for cell in line.strip("|\n").split("|")] for line in block.splitlines()
-        ]
-        found.append([dict(zip(header, row, strict=True)) for row in rows])
-    return found
+EXAMPLES = examples(PAGE)
 
 
 def instant(clock: str) -> float:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from support.examples import PAGES, Row, examples, tables
 from support.fleet_world import World
 from support.ledger_world import START, LedgerWorld
 
@@ -24,26 +24,9 @@ from trainwave_exporter.model import (
     Waste,
 )
 
-PAGE = Path(__file__).parents[2] / "docs" / "money" / "idleness.md"
+PAGE = PAGES / "idleness.md"
 MINUTE = 60.0
-HEADINGS = {
-    match[1].strip(): match[2]
-    for match in re.finditer(
-        r"^### Example: (.*)\n((?:(?!^##).*\n)*)", PAGE.read_text(), re.MULTILINE
-    )
-}
-Row = dict[str, str]
-
-
-def tables(text: str) -> list[list[Row]]:
-    """Return the tables of a text, each row by the names in its header."""
-    found = []
-    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
-        header, _, *rows = [
-            [cell.strip() for cell in line.strip("|\n").split("|")] for line in block.splitlines()
-        ]
-        found.append([dict(zip(header, row, strict=True)) for row in rows])
-    return found
+EXAMPLES = examples(PAGE)
 
 
 def number(text: str) -> float:
@@ -115,15 +98,15 @@ def minutes(cell: str) -> Iterator[int]:
 
 
 def test_there_are_examples_and_no_page_without_them() -> None:
-    assert len(HEADINGS) == PAGE.read_text().count("### Example") >= 10
-    assert all(len(tables(text)) == 2 for text in HEADINGS.values())
+    assert len(EXAMPLES) == PAGE.read_text().count("### Example") >= 10
+    assert all(len(tables(text)) == 2 for text in EXAMPLES.values())
 
 
-@pytest.mark.parametrize("name", HEADINGS)
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_comes_out_as_the_page_says(name: str) -> None:
-    replay = Replay(HEADINGS[name])
+    replay = Replay(EXAMPLES[name])
     spend = replay.ledger.one(Spend)
-    results = tables(HEADINGS[name])[1]
+    results = tables(EXAMPLES[name])[1]
     assert results
     for result in results:
         what, value = result["result"], result[""]
