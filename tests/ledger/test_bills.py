@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from msgspec.structs import replace
 from support.ledger_world import LedgerWorld
 
-from trainwave_exporter.ledger import Store
+from trainwave_exporter.ledger import Budget, Period, Store
 from trainwave_exporter.ledger.meters import cost_before, gpu_before
 from trainwave_exporter.ledger.units import dollars, gpu_hours, milliseconds
-from trainwave_exporter.model import Activity, KnownRun
+from trainwave_exporter.model import Activity, BudgetStatus, KnownRun
 
 MIDNIGHT = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
 """Where October ends."""
@@ -721,3 +723,117 @@ def test_a_cost_that_waits_for_a_second_report_is_said_to_be_unknown(tmp_path: P
     world.now += MINUTE
     world.see(world.job(cost_dollars=10.12))
     assert world.unknown("cost") == set()
+
+
+def bills(*steps: tuple[float, float]) -> Callable[[float], float]:
+    """Return what is billed at a minute after midnight, by steps of (minute, dollars)."""
+    return lambda minute: max([0.0, *(dollars for at, dollars in steps if minute >= at)])
+
+
+def watched_from_its_launch(
+    folder: Path,
+    start: float,
+    end: float,
+    cost: Callable[[float], float],
+    until: float,
+    *,
+    documented: bool,
+    price: Callable[[float], float] = lambda _: 36.0,
+    budgets: tuple[Budget, ...] = (),
+    watch: dict[float, list[float | None]] | None = None,
+) -> LedgerWorld:
+    """See a job every minute from two before its start on; minutes count from midnight."""
+    world = LedgerWorld(folder, now=MIDNIGHT, budgets=budgets)
+    for minute in range(round(start) - 2, round(until) + 1):
+        world.now = MIDNIGHT + minute * MINUTE
+        over = minute >= end
+        times: dict[str, Any] = {}
+        if documented and minute >= start:
+            times["started_at"] = MIDNIGHT + start * MINUTE
+        if documented and over:
+            times["finished_at"] = MIDNIGHT + end * MINUTE
+        state = "LAUNCHING" if minute < start else "SUCCESS" if over else "RUNNING"
+        job = world.job(
+            state=state,
+            cost_dollars=cost(minute),
+            hourly_cost_dollars=price(minute),
+            created_at=MIDNIGHT + (start - 1) * MINUTE,
+            **times,
+        )
+        world.see(job, counted=True)
+        if watch is not None and minute in watch:
+            budget = world.one(BudgetStatus)
+            watch[minute] = [budget.spent_dollars, budget.forecast_dollars]
+    return world
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "steps", "documented", "october"),
+    [
+        pytest.param(-210, -30, ((-146, 36.0), (-86, 72.0), (5, 108.0)), False, 108, id="no-times"),
+        pytest.param(-210, -60, ((-146, 36.0), (-86, 72.0), (5, 90.0)), False, 90, id="part-hour"),
+        pytest.param(
+            -305,
+            -5,
+            ((-241, 36.0), (-184, 72.0), (-125, 108.0), (-64, 144.0), (4, 180.0)),
+            True,
+            180,
+            id="lag-varies",
+        ),
+    ],
+)
+def test_the_last_of_several_late_bills_comes_after_the_end_and_the_month(
+    tmp_path: Path,
+    start: float,
+    end: float,
+    steps: tuple[tuple[float, float], ...],
+    documented: bool,
+    october: float,
+) -> None:
+    """Hourly bills at $36, minutes late; all of it was run in October."""
+    world = watched_from_its_launch(tmp_path, start, end, bills(*steps), 60, documented=documented)
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(october, abs=0.01)
+    assert world.corrections() == (0, 0)
+
+
+def test_a_price_that_fell_leaves_what_was_accrued_before(tmp_path: Path) -> None:
+    """From 21:00 at $36, from 22:30 at $12, billed hourly: $54 at 22:30, $60 at 23:00.
+
+    The forecast for October is 36 × 1.5 + 12 × 1.5 = $72 from then on. At 00:59 November has cost
+    59 minutes at $12.
+    """
+    zone = ZoneInfo("UTC")
+    budget = Budget(name="all", limit_dollars=1e6, period=Period.MONTH, zone=zone)
+    seen: dict[float, list[float | None]] = {-90: [], -60: [], 59: []}
+    watched_from_its_launch(
+        tmp_path,
+        -180,
+        60,
+        bills((-119, 36.0), (-59, 60.0), (1, 72.0)),
+        59,
+        documented=True,
+        price=lambda minute: 36.0 if minute < -90 else 12.0,
+        budgets=(budget,),
+        watch=seen,
+    )
+    assert seen[-90] == pytest.approx([54, 72], abs=0.7)
+    assert seen[-60] == pytest.approx([60, 72], abs=0.7)
+    assert seen[59][0] == pytest.approx(11.8, abs=0.7)
+
+
+@pytest.mark.parametrize("documented", [True, False])
+def test_ten_minute_bills_of_a_job_seen_from_its_launch_lose_nothing_at_midnight(
+    tmp_path: Path, *, documented: bool
+) -> None:
+    """From 21:00 to 01:00 at $36, billed every ten minutes of running, on the minute: $108, $36."""
+    world = watched_from_its_launch(
+        tmp_path,
+        -180,
+        60,
+        lambda minute: min(max(0, minute + 180), 240) // 10 * 6.0,
+        90,
+        documented=documented,
+    )
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(108, abs=0.01)
+    assert cost(tmp_path, MIDNIGHT + 2 * HOUR) == 144
+    assert world.corrections() == (0, 0)

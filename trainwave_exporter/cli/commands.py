@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -124,7 +125,11 @@ def report(options: Options, environ: Mapping[str, str]) -> int:
         uncertain=found.uncertain,
         unread=found.unread,
     )
-    sys.stdout.write(FORMATS[options.format](sheet))
+    try:
+        sys.stdout.write(FORMATS[options.format](sheet))
+        sys.stdout.flush()
+    except BrokenPipeError:  # `head` has seen enough; what is buffered must not fail once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.stderr.write("".join(f"{line}\n" for line in sheet.doubts))
     return 0
 

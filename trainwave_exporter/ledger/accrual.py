@@ -46,6 +46,8 @@ def accrued(entry: JobEntry, begin: int, now: int) -> int:
     else:
         return 0
     started = entry.life.started
-    if started is not None and started > entry.run_since:
+    # After a change of price, the present one says nothing of what the whole run is worth.
+    one_price = entry.judgement.earlier_price is None
+    if one_price and started is not None and started > entry.run_since:
         behind = min(behind, rate * (until - started) // HOUR - last.told)
     return max(0, min(behind, rate * (until - begin) // HOUR))

@@ -21,10 +21,10 @@ same rules:
   as if it had been reported when the end was first seen; every other change is a correction.
 - Where no rate was ever reported, every rise of a job that is not over is spent evenly.
 
-Of the sightings within one quarter of an hour (UTC) no more than three are kept, whatever the API
-reports: the first, the first that was not zero, and the last (and one for each time that the clock
-was set back). All midnights and changes of the clock of all time zones lie between two quarters, so
-this moves nothing from one day to another.
+Of the sightings within one quarter of an hour (UTC) no more than five are kept, whatever the API
+reports: the first, the first that was not zero, bills that come five minutes apart or more, and the
+last (and one for each time that the clock was set back). All midnights and changes of the clock of
+all time zones lie between two quarters, so this moves nothing from one day to another.
 
 Pure functions; whole numbers throughout, so that the parts of a meter add up to all of it.
 """
@@ -53,6 +53,8 @@ PRICE_PATIENCE: Final = HOUR // 4
 _LATENCY: Final = 1000
 """Milliseconds by which an answer may be older than it seems."""
 _QUARTER: Final = HOUR // 4
+_STEP: Final = HOUR // 12
+"""Bills that come in steps at least so long apart are each kept."""
 
 
 class Step(Struct, frozen=True):
@@ -234,14 +236,16 @@ def _grown(curve: Curve, new: Sighting, origin: Origin) -> Step:
         pending = curve.pending + unexplained
         return replace(step, curve=replace(step.curve, behind=behind, pending=pending))
     corrections = _nonzero(curve.pending, unexplained)
-    late = not corrections and (_one_lump(anchor, last, new) or _last_bill(curve, new))
-    still = new.told == last.told and (
-        last.told == anchor.told
-        or (
-            _starts(anchor, origin)
-            and _falls_short(last.told, anchor.rate or 0, last.at - anchor.at)
-        )
+    late = not corrections and (
+        _one_lump(anchor, last, new) or _last_bill(curve, new) or _caught_up(curve, new, behind)
     )
+    # In arrears from the start on, at one price, bills in steps say no more than their last.
+    in_arrears = (
+        _starts(anchor, origin)
+        and anchor.rate == new.rate
+        and _falls_short(last.told, anchor.rate or 0, last.at - anchor.at)
+    )
+    still = new.told == last.told and (last.told == anchor.told or in_arrears)
     if late or still or _one_line(anchor, new):
         return Step(Curve(anchor, new, behind), corrections=corrections)
     step = _corner(curve, new)
@@ -254,6 +258,14 @@ def _repriced(curve: Curve, new: Sighting) -> Curve | None:
         return None
     last = replace(curve.last, rate=new.rate)
     return Curve(curve.anchor, last, curve.behind) if _one_change(curve.anchor, last) else None
+
+
+def _caught_up(curve: Curve, new: Sighting, behind: int) -> bool:
+    """Return whether a lump makes up for all the time in which the meter stood still."""
+    rates = _rates(curve.last, new)
+    rise, time = new.told - curve.last.told, new.at - curve.last.at
+    lump = rates is not None and _exceeds(rise, rates[1], time)
+    return lump and behind <= TOLERANCE < curve.behind
 
 
 def _patient(curve: Curve, new: Sighting, behind: int) -> bool:
@@ -314,12 +326,14 @@ def _settled(curve: Curve, new: Sighting, origin: Origin) -> Step | None:
         return None
     first_over = anchor.at if anchor.over else last.at
     in_grace = new.at - first_over <= FINISH_GRACE
+    begun = origin.started or origin.created
     if not anchor.over:
         end = new.at if in_grace else min(last.at, origin.finished or last.at)
-        if _exceeds(new.told - anchor.told, rates[1], end - anchor.at):
+        # The bill before this one may have come late as well, so that the whole run counts.
+        whole = begun is not None and not _exceeds(new.told, rates[1], end - begun)
+        if not whole and _exceeds(new.told - anchor.told, rates[1], end - anchor.at):
             return None
         return Step(Curve(anchor, replace(new, at=last.at)))
-    begun = origin.started or origin.created
     end = min(anchor.at, origin.finished or anchor.at)
     if begun is not None and not _exceeds(new.told, rates[1], end - begun):
         first = replace(new, at=anchor.at)
@@ -333,7 +347,9 @@ def _corner(curve: Curve, new: Sighting) -> Step:
     """Return the step that keeps the last sighting, unless its quarter has enough of them."""
     anchor, last = curve.anchor, curve.last
     began = anchor.told == 0 < last.told
-    if last.at == anchor.at or (anchor.at // _QUARTER == new.at // _QUARTER and not began):
+    step = anchor.told < last.told == new.told and last.at - anchor.at >= _STEP
+    same_quarter = anchor.at // _QUARTER == new.at // _QUARTER
+    if last.at == anchor.at or (same_quarter and not began and not step):
         return Step(Curve(anchor, new))
     return Step(Curve(last, new), kept=(last,))
 

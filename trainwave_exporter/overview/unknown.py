@@ -25,7 +25,8 @@ REASONS: Final[Mapping[str, str]] = {
     " (yet). The bounds say what is certain.",
     "implausible_amount": "A cost is reported that no price explains; it counts when it is reported"
     " again.",
-    "ledger_catching_up": "The first complete list since the start is not read yet.",
+    "ledger_catching_up": "The first complete list since the start is not read, or not booked yet:"
+    " the GPU types of new jobs are waited for, for up to 15 minutes.",
     "ledger_failing": "The ledger cannot be written.",
     "ledger_unavailable": "The ledger can be read and not written since the start.",
     "partial_view": "Only a part of the organization's jobs is watched.",
