@@ -253,7 +253,8 @@ async def test_the_page_counts_all_jobs_and_names_the_first_of_those_that_run() 
             assert (len(overview.jobs), len(shown)) == (20, 20)
             assert account.jobs_known > account.jobs_running > 20
             assert all(f'"https://trainwave.ai/jobs/{job_id}"' in page for job_id in shown)
-            assert "All well: 1 account up" in page
+            # The counters wait for the GPU types of new jobs.
+            assert "1 figure unknown for now" in page
             assert len(page) < 40_000
 
 

@@ -99,7 +99,7 @@ def begun(file: Path) -> Daemon:
 
 KEPT = r"trainwave_(up|job_|jobs|account_|organization_info|project_info|budget_limit_dollars)"
 COUNTERS = re.compile(r"^(trainwave_\w+_total(?:{.*})?) (\S+)$", re.MULTILINE)
-PASSING = re.compile("timestamp|_idle_")
+PASSING = re.compile("timestamp|_idle_|_waste_")
 
 
 def shown(text: str) -> dict[str, str | None]:

@@ -114,6 +114,7 @@ def checked(watch: Watch, scrapes: Iterable[Scrape]) -> Iterator[Scrape]:
     for scrape in scrapes:
         if before is not None and not by_labels(scrape.metrics, COST):
             assert scrape.kills > before.kills  # it started while the API was down
+            before = None  # what began meanwhile was not shown from zero on
             continue
         if before is not None and scrape.restored not in {None, before.restored}:
             before = earlier[scrape.restored]

@@ -55,7 +55,7 @@ async def test_the_page_looks_right_in_both_schemes_and_on_a_phone(
             )
         )
         assert await page.title() == "Trainwave exporter"
-        assert await page.get_by_role("table").count() == 6
+        assert await page.get_by_role("table").count() == 7
         assert await page.evaluate("() => document.documentElement.scrollWidth") == 360
         await context.close()
     assert complaints == []
@@ -136,6 +136,7 @@ async def test_the_page_is_read_aloud_in_order_and_walked_by_keyboard(
         "Accounts",
         "Request budget",
         "Running jobs, most wasteful first",
+        "Unknown figures",
         "Last errors",
         "Loops",
         "Configuration in use",
@@ -143,7 +144,7 @@ async def test_the_page_is_read_aloud_in_order_and_walked_by_keyboard(
     for heading in headings[1:]:
         assert await page.get_by_role("region", name=heading, exact=True).count() == 1
     reached = []
-    for _ in range(11):
+    for _ in range(12):
         await page.keyboard.press("Tab")
         reached.append(
             await page.evaluate(
@@ -151,7 +152,7 @@ async def test_the_page_is_read_aloud_in_order_and_walked_by_keyboard(
                 " ?? document.activeElement.localName"
             )
         )
-    tables = ["accounts", "budget", "jobs", "a", "errors", "loops", "settings"]
+    tables = ["accounts", "budget", "jobs", "a", "unknown", "errors", "loops", "settings"]
     assert reached == ["a", "a", "a", *tables, "summary"]
     await page.keyboard.press("Enter")
     assert await page.get_by_role("region", name="All 1 settings").is_visible()

@@ -297,9 +297,9 @@ def _after_end(curve: Curve, new: Sighting, origin: Origin) -> Step:
     if pending:
         repriced = _repriced(curve, new)
         if repriced is None and (
-            new.told == curve.last.told and new.at - curve.last.at <= PRICE_PATIENCE
+            new.told == curve.last.told and new.at - curve.last.at <= FINISH_GRACE
         ):
-            return Step(curve)
+            return Step(curve)  # its details are being read, and may explain it
         curve = repriced or replace(curve, pending=0)
         pending = 0 if repriced else pending
     last = curve.last
@@ -312,7 +312,7 @@ def _after_end(curve: Curve, new: Sighting, origin: Origin) -> Step:
         settled = _settled(curve, new, origin)
         if settled is not None:
             return settled
-    if not pending and (origin.started is not None or origin.finished is not None):
+    if rise > 0 and not pending and (origin.started is not None or origin.finished is not None):
         waits = _corner(curve, new)  # it may be another run, whose start is not known yet
         return replace(waits, curve=replace(waits.curve, pending=rise))
     return replace(_corner(curve, new), corrections=_nonzero(pending, rise))

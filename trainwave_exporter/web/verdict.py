@@ -12,6 +12,8 @@ UNMATCHED = "scope_matches_nothing"
 """Why a figure is unknown that a setting has to be corrected for."""
 LASTING = frozenset({UNMATCHED, "partial_view"})
 """Why figures are unknown that time alone does not change."""
+SETTLING = frozenset({"balances_not_settled"})
+"""Why figures are unknown for some ten minutes after each start, and nobody has to know."""
 HARMLESS = frozenset({"not_found"})
 """Outcomes that come with jobs that were just deleted."""
 
@@ -51,7 +53,9 @@ def awaited(overview: Overview) -> list[str]:
     """Return what has not come yet and is no trouble for that, in words that are no HTML."""
     young = [account for account in overview.accounts if not account.up and _young(account)]
     unknown = {
-        f"{each.figure} {each.name}" for each in overview.unknown if each.reason not in LASTING
+        f"{each.figure} {each.name}"
+        for each in overview.unknown
+        if each.reason not in LASTING | SETTLING
     }
     return [
         *(f"Account {account.name} waits for its first complete list of jobs" for account in young),
