@@ -76,6 +76,8 @@ class Origin(Struct, frozen=True):
     created: int | None = None
     started: int | None = None
     finished: int | None = None
+    state_changed: bool = False
+    """It is in another state than before: where it was over, it may be another run."""
 
 
 NOWHERE: Final = Origin()
@@ -312,7 +314,8 @@ def _after_end(curve: Curve, new: Sighting, origin: Origin) -> Step:
         settled = _settled(curve, new, origin)
         if settled is not None:
             return settled
-    if rise > 0 and not pending and (origin.started is not None or origin.finished is not None):
+    known = origin.started is not None or origin.finished is not None
+    if (rise > 0 or origin.state_changed) and not pending and known:
         waits = _corner(curve, new)  # it may be another run, whose start is not known yet
         return replace(waits, curve=replace(waits.curve, pending=rise))
     return replace(_corner(curve, new), corrections=_nonzero(pending, rise))

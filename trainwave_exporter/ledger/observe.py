@@ -62,7 +62,8 @@ def observe(known: JobEntry | None, job: Job, rules: Rules, dearest: int | None 
         closed = runs.close(idleness.abandoned(known), at, reported.started)
         known = closed.entry
     entry = _described(known, job, at)
-    origin = _origin(entry)
+    changed = known is not None and known.state not in {"", job.state}
+    origin = replace(_origin(entry), state_changed=changed)
     # The start of another run may be reported after its first cost.
     begins = known is not None and known.run > 0 and known.life.started is None
     cost = _read(
