@@ -434,14 +434,14 @@ def test_a_job_that_lives_again_without_a_price_costs_more_when_that_is_seen() -
 # --- without a price --------------------------------------------------------------------------
 
 
-def test_without_a_price_a_rise_is_spread_evenly() -> None:
+def test_without_a_price_a_bill_is_spread_evenly_since_the_one_before() -> None:
     meter = watched((0, 0), (20, DOLLAR), (40, DOLLAR), (60, 3 * DOLLAR), rate=None)
     assert meter.corrections == []
     assert [meter.at(after(n)) for n in (10, 20, 30, 50)] == [
         DOLLAR // 2,
         DOLLAR,
-        DOLLAR,
-        2 * DOLLAR,
+        DOLLAR * 3 // 2,
+        DOLLAR * 5 // 2,
     ]
 
 
@@ -458,10 +458,10 @@ def test_without_a_price_a_fall_was_corrected() -> None:
     assert [meter.at(after(n)) for n in (10, 20, 21)] == [2 * DOLLAR, 2 * DOLLAR, DOLLAR]
 
 
-def test_without_a_price_a_meter_that_stands_still_is_kept_by_its_two_ends() -> None:
+def test_without_a_price_bills_alone_are_kept() -> None:
     still = [(n, DOLLAR) for n in range(0, 600, 20)]
     meter = watched(*still, (600, 2 * DOLLAR), (620, 3 * DOLLAR), rate=None)
-    assert kept(meter) == [0, 580, 600]
+    assert kept(meter) == [0, 600]
 
 
 def test_without_a_price_history_is_spread_from_its_begin() -> None:

@@ -15,11 +15,15 @@ same rules:
 - A rise by less contradicts the price likewise; but where the meter had not been billed before (it
   was zero, stood still, or the job was over) billing began in between, at the job's start where
   that is known, and where the job is over then, billing ended in between. A fall is a correction.
-- Where starts and finishes are reported, a fall, and any change after the end that is no late bill,
-  wait likewise: they may be those of another run, whose start is reported a little later.
+- A fall may be an older answer, where several servers answer in turn: it waits for the meter to
+  leap back to where it was. Where starts and finishes are reported, any change after the end that
+  is no late bill waits likewise: it may be another run's, whose start is reported a little later.
+- A bill that covers most of the time since the one before it came late, and counts for the time
+  that it covers; one that covers less was for the time just before it came, after a pause.
 - When the job was over before, a rise that its price and its run explain is a late bill, and counts
   as if it had been reported when the end was first seen; every other change is a correction.
-- Where no rate was ever reported, every rise of a job that is not over is spent evenly.
+- Where no rate was ever reported, every rise of a job that is not over is spent evenly since the
+  one before it, and after the end, a rise at up to twice that pace is a late bill.
 
 Of the sightings within one quarter of an hour (UTC) no more than five are kept, whatever the API
 reports: the first, the first that was not zero, bills that come five minutes apart or more, and the
@@ -55,6 +59,8 @@ _LATENCY: Final = 1000
 _QUARTER: Final = HOUR // 4
 _STEP: Final = HOUR // 12
 """Bills that come in steps at least so long apart are each kept."""
+STALE: Final = HOUR // 12
+"""Milliseconds by which an answer may be older than the one before it, where servers take turns."""
 
 
 class Step(Struct, frozen=True):
@@ -113,7 +119,9 @@ def _priced_late(curve: Curve, new: Sighting, origin: Origin) -> Step:
     """Return what a sighting does that is the first with a rate: it was the rate before, too."""
     anchor, last = curve.anchor, curve.last
     priced = replace(anchor, rate=new.rate)
-    last = replace(last, rate=new.rate if last.rate is None else last.rate)
+    if last.rate is None:  # it stood still all that time
+        last = replace(last, rate=new.rate)
+        curve = replace(curve, behind=(new.rate or 0) * (last.at - anchor.at) // HOUR)
     step = extend(replace(curve, anchor=priced, last=last), new, origin)
     if step.dropped is not None:
         return step
@@ -154,7 +162,7 @@ def _set_back(curve: Curve, new: Sighting) -> Step:
     rise = new.told - last.told
     correction = rise if last.over and new.over else min(rise, 0)
     return Step(
-        Curve(moved, new),
+        Curve(moved, new, behind=max(0, curve.behind - max(0, rise))),
         kept=(moved,),
         dropped=moved.at,
         corrections=_nonzero(curve.pending, correction),
@@ -223,10 +231,9 @@ def _starts(anchor: Sighting, origin: Origin) -> bool:
 def _grown(curve: Curve, new: Sighting, origin: Origin) -> Step:
     """Return what a sighting does to a job that was not over before, or is not now."""
     anchor, last = curve.anchor, curve.last
-    if curve.pending:
-        repriced = _repriced(curve, new)
-        if repriced is not None:
-            curve = repriced
+    if curve.pending < 0 and (step := _after_fall(curve, new)) is not None:
+        return step
+    curve = _reconsidered(curve, new)
     unexplained, behind = _unexplained(curve, new)
     if curve.pending and new.told == last.told and not new.over and _patient(curve, new, behind):
         return Step(replace(curve, last=new, behind=behind))
@@ -234,24 +241,92 @@ def _grown(curve: Curve, new: Sighting, origin: Origin) -> Step:
         return Step(Curve(anchor, new))
     if unexplained and _may_wait(curve, new, unexplained, origin):
         # Bills in steps, and prices that are read late, are explained from the anchor on.
-        step = Step(Curve(anchor, new)) if curve.behind or curve.pending else _corner(curve, new)
+        fell = new.told < last.told
+        from_anchor = (curve.behind or curve.pending) and not fell
+        step = Step(Curve(anchor, new)) if from_anchor else _corner(curve, new)
         pending = curve.pending + unexplained
+        if fell:  # an older answer is behind by as much
+            behind = curve.behind - unexplained
         return replace(step, curve=replace(step.curve, behind=behind, pending=pending))
     corrections = _nonzero(curve.pending, unexplained)
+    raised = None if corrections else _raised(curve, new)
+    if raised is not None:
+        return Step(Curve(raised, new, behind), kept=(raised,), dropped=anchor.at)
     late = not corrections and (
         _one_lump(anchor, last, new) or _last_bill(curve, new) or _caught_up(curve, new, behind)
     )
-    # In arrears from the start on, at one price, bills in steps say no more than their last.
-    in_arrears = (
-        _starts(anchor, origin)
-        and anchor.rate == new.rate
-        and _falls_short(last.told, anchor.rate or 0, last.at - anchor.at)
-    )
-    still = new.told == last.told and (last.told == anchor.told or in_arrears)
-    if late or still or _one_line(anchor, new):
+    # Without a price, a bill is for the time since the one before, and not since the last look.
+    unpriced = _rates(anchor, new) is None and anchor.told == last.told
+    unpriced = unpriced and (anchor.told > 0 or origin.started is not None)
+    if late or unpriced or last.told == anchor.told == new.told or _one_line(anchor, new):
         return Step(Curve(anchor, new, behind), corrections=corrections)
-    step = _corner(curve, new)
+    step = _corner(_on_time(curve, new, origin), new)
     return replace(step, curve=replace(step.curve, behind=behind), corrections=corrections)
+
+
+def _reconsidered(curve: Curve, new: Sighting) -> Curve:
+    """Return the curve where a fall was no older answer, or a new price explains a rise."""
+    if curve.pending < 0:
+        curve = replace(curve, behind=max(0, curve.behind + curve.pending))
+    if not curve.pending:
+        return curve
+    return _repriced(curve, new) or curve
+
+
+def _on_time(curve: Curve, new: Sighting, origin: Origin) -> Curve:
+    """Return the curve with its last bill, after which the meter stands still, at its due time.
+
+    It came late if it covers the time from the start on, or most of the time since the bill before.
+    If it covers less, the job was not billed for a while, and then until the bill came.
+    """
+    anchor, last = curve.anchor, curve.last
+    if not (anchor.rate and anchor.rate == last.rate and anchor.told < last.told == new.told):
+        return curve
+    due = anchor.at + (last.told - anchor.told) * HOUR // anchor.rate
+    late = _starts(anchor, origin) or _follows(anchor, last, anchor.rate)
+    if curve.behind and due < last.at and late:
+        return replace(curve, last=replace(last, at=due))
+    return curve
+
+
+def _raised(curve: Curve, new: Sighting) -> Sighting | None:
+    """Return the bill before one that is for more than the time between: it was behind by that."""
+    anchor, last = curve.anchor, curve.last
+    if anchor.over or not anchor.told == last.told < new.told or anchor.told == 0:
+        return None
+    rates = _rates(anchor, new)
+    if not curve.behind or rates is None:
+        return None
+    excess = new.told - anchor.told - rates[1] * (new.at - anchor.at) // HOUR
+    if excess <= TOLERANCE or not _exceeds(new.told - last.told, rates[1], new.at - last.at):
+        return None
+    return replace(anchor, told=anchor.told + min(excess, curve.behind))
+
+
+def _follows(bill: Sighting, following: Sighting, rate: int) -> bool:
+    """Return whether a bill covers most of the time since the one before, so that it came late."""
+    rise, time = following.told - bill.told, following.at - bill.at
+    return bill.told > 0 and 2 * rise * HOUR >= rate * (time - _STEP)
+
+
+def _after_fall(curve: Curve, new: Sighting) -> Step | None:
+    """Return what a sighting does after a fall, if that may have been an older answer; else None.
+
+    Where several servers answer in turn, some of them are behind the others. A meter that leaps
+    back to where it was shows that. A small fall waits for that; any other for one more sighting.
+    """
+    anchor, last = curve.anchor, curve.last
+    rates = _rates(last, new)
+    if rates is None:
+        return None
+    rise, time, stale = new.told - last.told, new.at - last.at, rates[1] * STALE // HOUR
+    leap = rise - rates[1] * time // HOUR
+    if leap > TOLERANCE and leap + curve.pending >= -stale:
+        return Step(Curve(anchor, new, behind=max(0, curve.behind - leap)))
+    if curve.pending < -stale - TOLERANCE or new.at - anchor.at > 2 * PRICE_PATIENCE or new.over:
+        return None
+    unexplained, behind = _unexplained(curve, new)
+    return None if unexplained else Step(replace(curve, last=new, behind=max(behind, curve.behind)))
 
 
 def _repriced(curve: Curve, new: Sighting) -> Curve | None:
@@ -279,12 +354,12 @@ def _patient(curve: Curve, new: Sighting, behind: int) -> bool:
 def _may_wait(curve: Curve, new: Sighting, unexplained: int, origin: Origin) -> bool:
     """Return whether a change that contradicts the price may be waiting for an explanation.
 
-    That is another price, or, of a fall where starts are reported, the start of another run.
+    That is another price, or, of a fall, the start of another run, or an older answer.
     """
     if _rates(curve.last, new) is None:
         return False
     if new.told < curve.last.told:
-        return origin.started is not None and not curve.pending
+        return not curve.pending and (not new.over or origin.started is not None)
     if new.told == curve.last.told:
         return False
     if not curve.pending:
@@ -326,7 +401,7 @@ def _settled(curve: Curve, new: Sighting, origin: Origin) -> Step | None:
     anchor, last = curve.anchor, curve.last
     rates = _rates(anchor, new)
     if rates is None:
-        return None
+        return _settled_unpriced(curve, new, origin)
     first_over = anchor.at if anchor.over else last.at
     in_grace = new.at - first_over <= FINISH_GRACE
     begun = origin.started or origin.created
@@ -344,6 +419,21 @@ def _settled(curve: Curve, new: Sighting, origin: Origin) -> Step | None:
     if not in_grace or _exceeds(new.told - anchor.told, rates[1], new.at - anchor.at):
         return None
     return Step(Curve(anchor, new))
+
+
+def _settled_unpriced(curve: Curve, new: Sighting, origin: Origin) -> Step | None:
+    """Return what the late bill does of a job whose price was never reported; None: it is none.
+
+    It goes on as the bills before it, or at most at twice their pace.
+    """
+    anchor, last = curve.anchor, curve.last
+    begun = origin.started or origin.created or origin.first_seen
+    if begun is None or anchor.over or begun >= anchor.at:
+        return None
+    pace = anchor.told * HOUR // (anchor.at - begun)
+    if _exceeds(new.told - anchor.told, 2 * pace, last.at - anchor.at):
+        return None
+    return Step(Curve(anchor, replace(new, at=last.at)))
 
 
 def _corner(curve: Curve, new: Sighting) -> Step:
@@ -376,17 +466,14 @@ def _one_line(anchor: Sighting, new: Sighting) -> bool:
 
 
 def _one_lump(anchor: Sighting, last: Sighting, new: Sighting) -> bool:
-    """Return whether a meter leapt onto the line that its price draws from the anchor.
-
-    A lump comes at any time between two sightings.
-    """
+    """Return whether a bill in a lump covers the time since the anchor, all or most of it."""
     rates = _rates(anchor, new)
     rise, time, gap = new.told - anchor.told, new.at - anchor.at, new.at - last.at
     return (
         rates is not None
         and _exceeds(new.told - last.told, rates[1], gap)
         and not _exceeds(rise, rates[1], time + gap)
-        and (anchor.told == 0 or not _falls_short(rise, rates[0], time - gap))
+        and (anchor.told == 0 or _follows(anchor, new, rates[0]))
     )
 
 
@@ -421,14 +508,10 @@ def _unexplained(curve: Curve, new: Sighting) -> tuple[int, int]:
         return 0, curve.behind + (low * time // HOUR if time > _LATENCY else 0)
     if _exceeds(rise, high, time):
         excess = rise - high * time // HOUR - curve.behind
-        return (
-            (excess, 0)
-            if curve.behind == 0 or _exceeds(excess, high, time)
-            else (
-                0,
-                max(0, -excess),
-            )
-        )
+        # A bill comes at any time between two sightings, and may be at the price before this one.
+        if curve.behind and not _exceeds(excess, max(high, curve.anchor.rate or 0), time):
+            return 0, max(0, -excess)
+        return excess, 0
     if not _falls_short(rise, low, time):
         return 0, 0
     if new.over or not _billed(curve.anchor, last):
@@ -476,7 +559,7 @@ def _between(before: Sighting, after: Sighting, life: Life, at: int, *, billed: 
         end = finished
     time, passed = end - before.at, min(at, end) - before.at
     if rates is None:
-        return before.told + max(rise, 0) * passed // time
+        return before.told + _evenly(max(rise, 0), before, end, life, passed)
     low, high = rates
     if _exceeds(rise, high, time):
         launch = rise - high * time // HOUR if _launched_before(before, after, life, end) else 0
@@ -495,6 +578,17 @@ def _between(before: Sighting, after: Sighting, life: Life, at: int, *, billed: 
     changed = (rise * HOUR - after.rate * time) // (before.rate - after.rate)
     then = max(0, passed - min(max(changed, 0), time))
     return before.told + min(rise, (before.rate * (passed - then) + after.rate * then) // HOUR)
+
+
+def _evenly(rise: int, before: Sighting, end: int, life: Life, passed: int) -> int:
+    """Return how much of a rise was billed after so much time, if no price was ever reported.
+
+    The first bill is for the time since the start, where that is reported.
+    """
+    begin, started = before.at, life.started
+    if before.told == 0 and started is not None and begin < started < end:
+        begin = started
+    return rise * max(0, passed - (begin - before.at)) // (end - begin)
 
 
 def _launched_before(start: Sighting, after: Sighting, life: Life, end: int) -> bool:

@@ -58,6 +58,8 @@ def observe(known: JobEntry | None, job: Job, rules: Rules, dearest: int | None 
     at = milliseconds(job.confirmed_at)
     closed = None
     reported = _life(job)
+    if known is not None and runs.is_older(known, job, reported, at):
+        return Observed(known)
     if known is not None and runs.is_another(known, job, reported):
         closed = runs.close(idleness.abandoned(known), at, reported.started)
         known = closed.entry
@@ -79,6 +81,7 @@ def observe(known: JobEntry | None, job: Job, rules: Rules, dearest: int | None 
         origin,
         dearest,
         begins=begins,
+        since=entry.run_since,
     )
     gpu = _read(
         Meter.GPU,
@@ -93,6 +96,7 @@ def observe(known: JobEntry | None, job: Job, rules: Rules, dearest: int | None 
         origin,
         None,
         begins=begins,
+        since=entry.run_since,
     )
     entry = replace(
         entry,
@@ -275,16 +279,22 @@ def _read(
     dearest: int | None,
     *,
     begins: bool,
+    since: int,
 ) -> _Read:
-    """Return a meter after a report; ``begins``: whether it goes on from a run before is open."""
+    """Return a meter after a report; ``begins``: whether it goes on from a run before is open.
+
+    ``since``: when the run before was last seen, milliseconds.
+    """
     told, rate, before = report.told, report.rate, known.curve
     if told is None:
         return _Read(known)
     fell = before is None and told < known.offset
-    if fell or (
+    if (fell and runs.may_have_begun(told, rate, report.at - since)) or (
         begins and known.offset and runs.begins_anew(told, known.offset, rate, report.at, origin)
     ):
-        began = _read(meter, _Known(None, 0, None), report, origin, dearest, begins=False)
+        began = _read(
+            meter, _Known(None, 0, None), report, origin, dearest, begins=False, since=since
+        )
         if before is None or began.step is None:
             return began
         return replace(began, step=replace(began.step, dropped=before.anchor.at))

@@ -15,7 +15,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trainwave_exporter.ledger.curve import FINISH_GRACE, TOLERANCE, Origin
+from trainwave_exporter.ledger.curve import FINISH_GRACE, STALE, TOLERANCE, Origin
 from trainwave_exporter.ledger.entry import Curve, JobEntry, Life, Meter, Run
 from trainwave_exporter.ledger.store import ClosedRun, Point
 from trainwave_exporter.ledger.units import HOUR
@@ -69,6 +69,23 @@ def is_another(known: JobEntry, job: Job, reported: Life) -> bool:
     )
 
 
+def is_older(known: JobEntry, job: Job, reported: Life, at: int) -> bool:
+    """Return whether a report that takes a job back to an earlier state is an older one.
+
+    Where several servers answer in turn, some are minutes behind the others. What such an answer
+    says was known already: neither is its start another, nor its cost higher.
+    """
+    cost = job.cost_dollars
+    higher = cost is not None and round(cost * 1_000_000) > known.cost_offset + _shown(known.cost)
+    if higher or reported.started not in {None, known.life.started}:
+        return False
+    if known.over_seen is not None:
+        return not job.finished and at - known.over_seen <= STALE
+    began = known.running_since
+    back = known.state in _UNDER_WAY and job.state in _WAITING
+    return back and began is not None and at - began <= STALE
+
+
 def close(known: JobEntry, at: int, started: int | None) -> Closed:
     """Return a job as it is when another of its runs is first seen at ``at``, milliseconds.
 
@@ -117,6 +134,14 @@ def begins_anew(told: int, offset: int, rate: int | None, at: int, origin: Origi
     slack = TOLERANCE + rate * _ROUNDING // HOUR
     launch = rate * _LONGEST_LAUNCH // HOUR
     return run - slack <= told <= run + launch + slack and told - offset < run - slack
+
+
+def may_have_begun(told: int, rate: int | None, time: int) -> bool:
+    """Return whether a meter that fell may have begun at zero within a time, milliseconds.
+
+    What is far beyond its rate is what the run before cost, less a refund: it goes on.
+    """
+    return rate is None or told <= 2 * rate * (time + _LONGEST_LAUNCH) // HOUR + TOLERANCE
 
 
 def _is_ahead(curve: Curve | None, started: int) -> bool:
