@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from support.watched_meter import NOON, WatchedMeter
 
-from trainwave_exporter.ledger.curve import FINISH_GRACE, TOLERANCE
+from trainwave_exporter.ledger.curve import FINISH_GRACE
 from trainwave_exporter.ledger.entry import Life
+from trainwave_exporter.ledger.price_line import TOLERANCE
 
 MINUTE = 60_000
 DOLLAR = 1_000_000

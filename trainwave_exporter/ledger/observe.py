@@ -9,7 +9,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger import curve, idleness, runs
-from trainwave_exporter.ledger.curve import Origin
 from trainwave_exporter.ledger.entry import (
     Correction,
     Curve,
@@ -22,6 +21,7 @@ from trainwave_exporter.ledger.entry import (
     Suspect,
     UtilizationBucket,
 )
+from trainwave_exporter.ledger.late_bills import Origin
 from trainwave_exporter.ledger.peaks import rose
 from trainwave_exporter.ledger.plausible import confirmed, plausible
 from trainwave_exporter.ledger.rules import Rules
