@@ -165,7 +165,7 @@ def _grown(curve: Curve, new: Sighting, origin: Origin) -> Step:
         from_anchor = (curve.behind or curve.pending) and not fell
         step = Step(Curve(anchor, new)) if from_anchor else _corner(curve, new)
         pending = curve.pending + unexplained
-        if fell:  # an older answer is behind by as much
+        if fell and _may_be_older(curve, new):  # it is behind by as much, then
             behind = curve.behind - unexplained
         return replace(step, curve=replace(step.curve, behind=behind, pending=pending))
     corrections = _nonzero(curve.pending, unexplained)
@@ -195,11 +195,21 @@ def _reconsidered(curve: Curve, new: Sighting) -> Curve:
     return _repriced(curve, new) or curve
 
 
+def _may_be_older(curve: Curve, new: Sighting) -> bool:
+    """Return whether a fall may be an answer of a server that is behind another.
+
+    It is small then, or takes back the last bill.
+    """
+    anchor, last = curve.anchor, curve.last
+    most = max(rates_of(last, new) or (0,)) * STALE // HOUR + TOLERANCE
+    return not new.over and min(last.told - new.told, abs(new.told - anchor.told)) <= most
+
+
 def _after_fall(curve: Curve, new: Sighting) -> Step | None:
     """Return what a sighting does after a fall, if that may have been an older answer; else None.
 
-    Where several servers answer in turn, some of them are behind the others. A meter that leaps
-    back to where it was shows that. A small fall waits for that; any other for one more sighting.
+    A meter that leaps back to where it was shows that. A small fall waits for it; any other, which
+    may be another run, for one more sighting.
     """
     anchor, last = curve.anchor, curve.last
     rates = rates_of(last, new)
@@ -207,12 +217,16 @@ def _after_fall(curve: Curve, new: Sighting) -> Step | None:
         return None
     rise, time, stale = new.told - last.told, new.at - last.at, rates[1] * STALE // HOUR
     leap = rise - rates[1] * time // HOUR
-    if leap > TOLERANCE and leap + curve.pending >= -stale:
+    if leap > TOLERANCE and abs(leap + curve.pending) <= stale:
         return Step(Curve(anchor, new, behind=max(0, curve.behind - leap)))
     if curve.pending < -stale - TOLERANCE or new.at - anchor.at > 2 * PRICE_PATIENCE or new.over:
         return None
     unexplained, behind = _unexplained(curve, new)
-    return None if unexplained else Step(replace(curve, last=new, behind=max(behind, curve.behind)))
+    if unexplained:
+        return None
+    step = _corner(curve, new)
+    waits = replace(step.curve, behind=max(behind, curve.behind), pending=curve.pending)
+    return replace(step, curve=waits)
 
 
 def _repriced(curve: Curve, new: Sighting) -> Curve | None:
@@ -237,7 +251,8 @@ def _may_wait(curve: Curve, new: Sighting, unexplained: int, origin: Origin) -> 
     if rates_of(curve.last, new) is None:
         return False
     if new.told < curve.last.told:
-        return not curve.pending and (not new.over or origin.started is not None)
+        older = _may_be_older(curve, new)
+        return older if curve.pending else older or origin.started is not None
     if new.told == curve.last.told:
         return False
     if not curve.pending:

@@ -233,7 +233,8 @@ def _origin(entry: JobEntry) -> Origin:
     if entry.run_seen is None:
         return Origin(entry.first_seen, life.created, life.started, life.finished)
     own = life.started if life.started is not None and life.started > entry.run_since else None
-    return Origin(entry.run_seen, None, own, life.finished)
+    # It was created no earlier than the run before was last seen.
+    return Origin(entry.run_seen, entry.run_since, own, life.finished)
 
 
 def _finished(known: JobEntry | None, job: Job, told: Life) -> int | None:

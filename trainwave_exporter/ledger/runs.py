@@ -72,20 +72,17 @@ def is_another(known: JobEntry, job: Job, reported: Life) -> bool:
 
 
 def is_older(known: JobEntry, job: Job, reported: Life, at: int) -> bool:
-    """Return whether a report that takes a job back to an earlier state is an older one.
+    """Return whether a report by which a job that is over is alive again is an older one.
 
     Where several servers answer in turn, some are minutes behind the others. What such an answer
-    says was known already: neither is its start another, nor its cost higher.
+    says was known before: its start is no other, and its cost is lower. A job that is alive again
+    at the same cost is one that was taken for finished by mistake.
     """
-    cost = job.cost_dollars
-    higher = cost is not None and round(cost * 1_000_000) > known.cost_offset + _shown(known.cost)
-    if higher or reported.started not in {None, known.life.started}:
+    if known.over_seen is None or job.finished or job.cost_dollars is None:
         return False
-    if known.over_seen is not None:
-        return not job.finished and at - known.over_seen <= STALE
-    began = known.running_since
-    back = known.state in _UNDER_WAY and job.state in _WAITING
-    return back and began is not None and at - began <= STALE
+    rise = round(job.cost_dollars * 1_000_000) - known.cost_offset - _shown(known.cost)
+    same_run = reported.started in {None, known.life.started}
+    return same_run and rise < 0 and 0 <= at - known.over_seen <= STALE
 
 
 def close(known: JobEntry, at: int, started: int | None) -> Closed:
@@ -143,7 +140,7 @@ def may_have_begun(told: int, rate: int | None, time: int) -> bool:
 
     What is far beyond its rate is what the run before cost, less a refund: it goes on.
     """
-    return rate is None or told <= 2 * rate * (time + _LONGEST_LAUNCH) // HOUR + TOLERANCE
+    return rate is None or told <= 2 * rate * (max(0, time) + _LONGEST_LAUNCH) // HOUR + TOLERANCE
 
 
 def _is_ahead(curve: Curve | None, started: int) -> bool:
