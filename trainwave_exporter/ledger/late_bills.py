@@ -96,13 +96,19 @@ def _starts(anchor: Sighting, origin: Origin) -> bool:
 
 
 def at_due_time(curve: Curve, new: Sighting, origin: Origin) -> Curve:
-    """Return the curve with its last bill, after which the meter stands still, at its due time.
+    """Return the curve with its last sighting where the price says, if bills come in steps.
 
-    It came late if it covers the time from the start on, or most of the time since the bill before.
-    If it covers less, the job was not billed for a while, and then until the bill came.
+    After a bill the meter stands still. The bill came late if it covers the time from the start on,
+    or most of the time since the bill before: it was due earlier. If it covers less, the job was
+    not billed for a while, and then from as long before the bill as that covers.
     """
     anchor, last = curve.anchor, curve.last
-    if not (anchor.rate and anchor.rate == last.rate and anchor.told < last.told == new.told):
+    if not anchor.rate or not anchor.rate == last.rate == new.rate:
+        return curve
+    if anchor.told == last.told < new.told and curve.behind and not new.over:
+        resumed = new.at - (new.told - last.told) * HOUR // anchor.rate
+        return replace(curve, last=replace(last, at=resumed)) if resumed > anchor.at else curve
+    if not anchor.told < last.told == new.told:
         return curve
     due = anchor.at + (last.told - anchor.told) * HOUR // anchor.rate
     late = _starts(anchor, origin) or _follows(anchor, last, anchor.rate)
