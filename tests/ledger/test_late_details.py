@@ -12,7 +12,7 @@ from support.ledger_world import START, LedgerWorld
 
 from trainwave_exporter.ledger import Store
 from trainwave_exporter.ledger.book import OPENING, PATIENCE
-from trainwave_exporter.ledger.curve import value_at
+from trainwave_exporter.ledger.curve_value import value_at
 from trainwave_exporter.ledger.units import dollars, milliseconds
 
 HOUR = 3600.0

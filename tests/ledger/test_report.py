@@ -16,7 +16,7 @@ from support.ledger_world import START, LedgerWorld
 
 from trainwave_exporter.ledger import StoreError, curve
 from trainwave_exporter.ledger.bounds import Bounds, cost_before, gpu_before
-from trainwave_exporter.ledger.curve import value_at
+from trainwave_exporter.ledger.curve_value import value_at
 from trainwave_exporter.ledger.entry import Curve, JobEntry, Labels, Life, Sighting
 from trainwave_exporter.ledger.periods import Span, parse_span
 from trainwave_exporter.ledger.report import Dimension, Row, chargeback, columns, read
