@@ -50,9 +50,8 @@ def check_counters(scrape: Scrape, audit: Audit, before: Scrape | None) -> None:
     known = audit.by_labels()
     assert hours.keys() == costs.keys()
     assert costs.keys() <= known.keys(), costs.keys() - known.keys()
-    assert {
-        labels for labels, jobs in known.items() if any(job.surely for job in jobs)
-    } <= costs.keys()
+    sure = {labels for labels, jobs in known.items() if any(job.surely for job in jobs)}
+    assert sure <= costs.keys(), {labels: known[labels] for labels in sure - costs.keys()}
     previous = {} if before is None else by_labels(before.metrics, COST)
     killed = scrape.kills > (0 if before is None else before.kills)
     for labels, dollars in costs.items():
