@@ -24,7 +24,18 @@ from support.verdict import (
     check_counters,
     labels_of,
 )
-from support.watch import COST, GPU_HOURS, RETENTION, START, Backup, Scrape, Watch, watching
+from support.watch import (
+    ACTIVITY,
+    COST,
+    GPU_HOURS,
+    RETENTION,
+    START,
+    WASTE,
+    Backup,
+    Scrape,
+    Watch,
+    watching,
+)
 
 from trainwave_exporter.simulator import BillingMix, Dialect
 
@@ -105,19 +116,19 @@ def test_after_a_backup_is_restored_all_that_is_reported_is_booked_once(
 
 
 def checked(watch: Watch, scrapes: Iterable[Scrape]) -> Iterator[Scrape]:
-    """Yield the scrapes, each with its counters compared with the audit.
+    """Yield the scrapes with counters, each compared with the audit.
 
-    Where a copy of the ledger was put back, the scrape before is the one before the copy was made.
+    There are none from a start until the API answers. Where a copy of the ledger was put back and
+    the exporter cannot know it, the scrape before is the one before the copy was made.
     """
     earlier: dict[int, Scrape] = {}
     before = None
     for scrape in scrapes:
-        if before is not None and not by_labels(scrape.metrics, COST):
-            assert scrape.kills > before.kills  # it started while the API was down
-            before = None  # what began meanwhile was not shown from zero on
+        if not scrape.caught_up:
+            assert not any(scrape.metrics.all(name) for name in (COST, GPU_HOURS, ACTIVITY, WASTE))
             continue
         if before is not None and scrape.restored not in {None, before.restored}:
-            before = earlier[scrape.restored]
+            before = before if scrape.regained else earlier[scrape.restored]
         check_counters(scrape, watch.audit, before)
         yield scrape
         before = earlier[scrape.at] = scrape
@@ -169,7 +180,7 @@ def month(
             wait_for_an_instant(random, watch.ledger / "ledger.sqlite3-wal")
             watch.kill(answered=not down)
             if watch.restores < restores and (backup := restorable(watch, backups)):
-                watch.restore(backup)
+                watch.restore(backup, noted=watch.restores % 2 == 0)
                 looked_at = backup.at
                 last_chance = True
                 backups.clear()

@@ -44,7 +44,8 @@ def check_counters(scrape: Scrape, audit: Audit, before: Scrape | None) -> None:
     """Counters are the highest that was told; but all that are not there at first begin at zero.
 
     They stay there while the clock stands still, and once more after a kill. What an exporter may
-    have seen before it was killed is counted, or is not. ``before``: the scrape before this one.
+    have seen before it was killed is counted, or is not. ``before``: the scrape with counters
+    before this one.
     """
     costs, hours = by_labels(scrape.metrics, COST), by_labels(scrape.metrics, GPU_HOURS)
     known = audit.by_labels()
@@ -56,7 +57,7 @@ def check_counters(scrape: Scrape, audit: Audit, before: Scrape | None) -> None:
     killed = scrape.kills > (0 if before is None else before.kills)
     for labels, dollars in costs.items():
         cost, jobs = round(dollars * DOLLAR), known[labels]
-        if before is not None and labels not in previous:
+        if before is not None and labels not in previous and not scrape.regained:
             assert (cost, hours[labels]) == (0, 0), labels
             continue
         if killed and not previous.get(labels) and not cost:
