@@ -202,6 +202,27 @@ def test_labels_that_were_at_zero_when_it_stopped_are_so_again_when_counters_are
     assert after.cost() == 6.6
 
 
+def test_labels_of_the_lost_time_open_as_they_were_after_yet_another_restart(
+    tmp_path: Path,
+) -> None:
+    world = LedgerWorld(tmp_path)
+    world.open(world.job(cost_dollars=1.0))
+    back_up(tmp_path)
+    world.see(world.job("j-2", gpu_type="L40S", cost_dollars=300.0))
+    world.tick(HELD)
+    assert world.cost("L40S") == 300
+    hidden = restored(world, tmp_path)
+    hidden.see(hidden.job("j-2", gpu_type="L40S", cost_dollars=301.0))
+    hidden.keeper.close()
+    after = LedgerWorld(tmp_path, now=hidden.now + 60)
+    after.see(after.job("j-2", gpu_type="L40S", cost_dollars=302.0))
+    assert after.cost("L40S") is None
+    after.open(after.job(cost_dollars=1.0))
+    assert (after.cost(), after.cost("L40S")) == (1, 302)
+    after.see(after.job("j-3", gpu_type="A100", cost_dollars=2.0))
+    assert after.cost("A100") == 0
+
+
 def test_labels_that_were_at_zero_in_the_copy_open_as_they_were(tmp_path: Path) -> None:
     """Since the copy was made they most likely were shown in full."""
     world = LedgerWorld(tmp_path)

@@ -85,7 +85,7 @@ def check_corrections(metrics: Metrics, audit: Audit) -> None:
     slack = (MOMENT if audit.detailed else 2 * CENT) * len(corrected)
     for direction, dollars in metrics.by("direction", CORRECTIONS).items():
         least, most = audit.corrections()[direction]
-        assert least - slack <= dollars * DOLLAR <= most + slack
+        assert least - slack <= dollars * DOLLAR <= most + slack, direction
 
 
 def check_activity(metrics: Metrics, audit: Audit) -> None:

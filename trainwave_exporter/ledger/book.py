@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger.catch_up import PATIENCE, CatchUp
-from trainwave_exporter.ledger.entry import JobEntry, Labels, Meter, SeriesEntry, Totals
+from trainwave_exporter.ledger.entry import ANEW, JobEntry, Labels, Meter, SeriesEntry, Totals
 from trainwave_exporter.ledger.idleness import abandoned
 from trainwave_exporter.ledger.observe import observe
 from trainwave_exporter.ledger.rules import Rules
@@ -64,7 +64,8 @@ class Book:
         self.corrections = state.corrections
         self.dearest = state.dearest
         """The highest price ever seen of a job, micro-dollars an hour; 0: none was."""
-        self._opened = dict(state.opened)
+        self._opened = {name: at for name, at in state.opened.items() if at != ANEW}
+        self._regaining = state.opened.keys() - self._opened.keys()
         self._counted_before = dict(state.counted_before)
         self._hidden = {
             labels: self.unopened
@@ -110,6 +111,11 @@ class Book:
         """The accounts whose history has not been read as a whole yet."""
         return self._accounts - self._opened.keys()
 
+    @property
+    def regaining(self) -> frozenset[str]:
+        """Those of them whose history was read before the ledger was restored."""
+        return self.unopened & self._regaining
+
     def plan(
         self,
         seen: Mapping[str, Seen],
@@ -147,7 +153,7 @@ class Book:
             asked = entry.id not in seen or seen[entry.id].shown
             asked_since = max(entry.first_seen, counted.get(entry.account, now))
             patient = (
-                (asked or entry.account in catch_up.regaining)
+                (asked or entry.account in self.regaining)
                 and entry.account in self._accounts
                 and abs(now - asked_since) < PATIENCE
             )
@@ -167,7 +173,7 @@ class Book:
             dropped=tuple(drop for outcome in outcomes for drop in outcome.dropped),
             idled=tuple(Idled(o.entry.id, interval) for o in outcomes for interval in o.idled),
             used=tuple(Used(o.entry.id, bucket) for o in outcomes for bucket in o.used),
-            series=self._opened_series(count.series, jobs, opened, catch_up, ahead, now),
+            series=self._opened_series(count.series, jobs, opened, ahead, now),
             corrections=(up, down) if (up, down) != self.corrections else None,
             corrected=corrected,
             runs=[outcome.closed for outcome in outcomes if outcome.closed is not None],
@@ -202,6 +208,7 @@ class Book:
         self.corrections = batch.corrections or self.corrections
         self.dearest = max([self.dearest, *(_price(item.job) for item in seen.values())])
         self._opened.update(batch.opened)
+        self._regaining -= self._opened.keys()
 
     def _listed(
         self, jobs: Mapping[str, JobEntry], counted: Mapping[str, int], now: int
@@ -238,7 +245,7 @@ class Book:
             ),
             series=tuple(self.series.values()),
             corrections=self.corrections,
-            opened=tuple(self._opened.items()),
+            opened=(*self._opened.items(), *((name, ANEW) for name in self._regaining)),
         )
 
     def lost(self, now: int) -> None:
@@ -250,16 +257,14 @@ class Book:
         grown: Mapping[Labels, SeriesEntry],
         jobs: Mapping[str, JobEntry],
         opened: Mapping[str, int],
-        before: CatchUp,
-        ahead: CatchUp,
+        catch_up: CatchUp,
         now: int,
     ) -> tuple[SeriesEntry, ...]:
         """Return the series to be written, with those opened whose time has come.
 
         What is found before an account is opened is history, and opens as a whole. What comes later
         begins at zero: from when counters are first shown, and until all scrapers saw it there;
-        where the exporter stopped meanwhile, it begins anew. Of a ledger that was restored, what is
-        found before it has caught up was most likely shown before, so it opens as a whole, too.
+        where the exporter stopped meanwhile, it begins anew.
         """
         tellers = accounts_by_labels(jobs.values())
         unopened = self.unopened - opened.keys()
@@ -269,15 +274,26 @@ class Book:
             if entry.opened_at is None:
                 awaited = self._hidden.get(labels, frozenset()) | tellers.get(labels, frozenset())
                 if awaited.isdisjoint(unopened):
-                    past = opened.keys() | before.regaining
-                    history = labels in self._hidden or not awaited.isdisjoint(past)
+                    history = labels in self._hidden or not awaited.isdisjoint(opened)
                     series[labels] = replace(entry, opened_at=0 if history else now)
             elif labels in self._unseen:
-                if not ahead.waits(labels):
-                    series[labels] = replace(entry, opened_at=0 if before.regaining else now)
+                if not catch_up.waits(labels):
+                    series[labels] = replace(entry, opened_at=now)
             elif entry.opened_at and not 0 <= now - entry.opened_at < OPENING:
                 series[labels] = replace(entry, opened_at=0)
         return tuple(entry for labels, entry in series.items() if entry != self.series.get(labels))
+
+
+def reopening(state: State) -> Batch:
+    """Return what is to be written where a ledger was restored, as its accounts are read anew.
+
+    What came up since the copy was made was most likely shown already: so it opens as a whole, as
+    history does.
+    """
+    return Batch(
+        series=tuple(replace(entry, opened_at=None) for entry in state.series if entry.opened_at),
+        opened=tuple((name, ANEW) for name in state.opened),
+    )
 
 
 def _price(job: Job) -> int:

@@ -33,8 +33,6 @@ class CatchUp(Struct, frozen=True):
     """Those of them that have not caught up yet."""
     reporting: Mapping[Labels, frozenset[str]] = {}
     """Which accounts report the jobs that are counted under each set of labels."""
-    restored: bool = False
-    """The ledger knows less than what was last written in its place."""
     since: int | None = None
     """When the first batch was planned, milliseconds; None: none was."""
     patient: bool = True
@@ -45,14 +43,6 @@ class CatchUp(Struct, frozen=True):
         """Return that none of these accounts has caught up."""
         watched = frozenset(accounts)
         return cls(watched, watched)
-
-    @property
-    def regaining(self) -> frozenset[str]:
-        """The accounts of a restored ledger that are behind.
-
-        What is found of them was most likely counted and shown before.
-        """
-        return self.behind if self.restored else frozenset()
 
     @property
     def waits_for_any(self) -> bool:

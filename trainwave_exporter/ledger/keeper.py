@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger import records
-from trainwave_exporter.ledger.book import Book, Seen
+from trainwave_exporter.ledger.book import Book, Seen, reopening
 from trainwave_exporter.ledger.catch_up import CatchUp
 from trainwave_exporter.ledger.entry import JobEntry
 from trainwave_exporter.ledger.errors import LostStoreError, StoreError, UnfitStoreError
@@ -99,6 +99,8 @@ class Keeper:
         self._book: Book | None = None
         self._lost: str | None = None
         """How the file of the ledger was lost, while another one is written in its place."""
+        self._restored = False
+        """Whether the ledger is known to be restored, and that is not written in it yet."""
         self._catch_up = CatchUp.start(terms.accounts)
         self._waiting = True
         """Whether counters were hidden when they were last looked at."""
@@ -192,7 +194,10 @@ class Keeper:
 
     def _begin(self, store: Store) -> None:
         """Go by this store from now on, which may hold more than the one before."""
+        self._restored = self._restored or store.restored
         try:
+            if self._restored:
+                store.write(reopening(store.load()))
             state, accounts = store.load(), store.accounts_by_labels()
             self._outlook.begin(state, store.longest_queue(), store.billed())
         except StoreError:
@@ -201,7 +206,8 @@ class Keeper:
         self.close()
         self._store = store
         self._book = Book(state, self._terms.accounts, self._terms.rules)
-        self._catch_up = replace(self._catch_up, reporting=accounts, restored=store.restored)
+        self._restored = False
+        self._catch_up = replace(self._catch_up, reporting=accounts)
 
     def close(self) -> None:
         """Close the store."""
