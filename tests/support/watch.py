@@ -42,8 +42,6 @@ START = 1_792_000_000
 """In October 2026: the month from then on has the end of a month and a change of clocks in it."""
 RETENTION = 48 * 3600
 """Seconds after its end in which a job is shown, and so its details are asked for."""
-_REGAINING = 2
-"""Looks until details are known that a restored ledger lacks: they are asked for at the second."""
 _KEY = "watch-key-2f8c1d"
 _SHOWN = (
     *COUNTERS,
@@ -81,7 +79,7 @@ class Scrape(NamedTuple):
     restored: int | None
     """When the copy was made that was last put in the ledger's place."""
     caught_up: bool
-    """The exporter read all that it needs to show counters since it started."""
+    """The exporter read the whole list since it started, so it shows counters."""
     regained: bool
     """These are the first counters since a copy was put in place, and the exporter knows it was.
 
@@ -119,8 +117,8 @@ class Watch:
         """How likely a job is corrected in each step."""
         self._caught_up = False
         """The exporter read the whole list since it started."""
-        self._regaining = 0
-        """At how many looks it may still show none, as it knows that its ledger is a copy."""
+        self._regaining = False
+        """It has yet to show counters since a copy was put in place, and will know it was."""
         self.fallen: list[str] = []
         """Counters that were lower than before, at whichever scrape."""
         self.world = world
@@ -174,7 +172,6 @@ class Watch:
         self.exporter.kill()
         self.kills += 1
         self._caught_up = False
-        self._regaining = _REGAINING if self._regaining else 0
         if answered:
             self.audit.look(self.books, sure=False)
 
@@ -202,7 +199,7 @@ class Watch:
         self.restores += 1
         self.restored = backup.at
         self._seen_since = False
-        self._regaining = _REGAINING if noted else 0
+        self._regaining = noted
         # What the API reports no more is lost, so its counters may fall.
         lasting = (COST, GPU_HOURS) if noted and self.audit.detailed else (COST,) if noted else ()
         self._highest = {
@@ -224,11 +221,9 @@ class Watch:
         # What an answer says of loops is newer than what it says of money.
         published = _runs(written, "publication")
         written = self.wait(lambda m: _runs(m, "publication") > published, "all to be shown")
-        caught_up, regained = self._caught_up, False
-        if caught_up and self._regaining:
-            caught_up = regained = bool(written.all(COST))
-            self._regaining = 0 if regained else self._regaining - 1
-        return Scrape(self.now, written, self.kills, self.restored, caught_up, regained)
+        regained = self._regaining and self._caught_up
+        self._regaining &= not regained
+        return Scrape(self.now, written, self.kills, self.restored, self._caught_up, regained)
 
     def see(self, *, sure: bool) -> Exposition:
         """Have the exporter look likewise; ``sure``: it will be able to write what it saw."""
