@@ -240,7 +240,7 @@ def test_a_report_says_how_much_of_its_period_is_not_known_yet(
     doubts = (
         "$10.00 of the total is uncertain: when some jobs ran is not reported (yet), and part of"
         " their cost may belong to another period.\n"
-        "The list of all jobs was never read to its end for account a: the total may be higher.\n"
+        "The list of all jobs was not read to its end yet for account a: the total may be higher.\n"
     )
     assert err == doubts
     head, columns, ada, total = out.removesuffix(doubts).splitlines()

@@ -55,7 +55,7 @@ class Sheet(Struct, frozen=True, kw_only=True):
         if self.unread:
             names = ", ".join(map(_printable, self.unread))
             told.append(
-                f"The list of all jobs was never read to its end for account {names}: the total"
+                f"The list of all jobs was not read to its end yet for account {names}: the total"
                 " may be higher."
             )
         return told

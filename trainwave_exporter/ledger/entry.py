@@ -15,6 +15,10 @@ from trainwave_exporter.model import Job
 
 UTILIZATION_BUCKET: Final = 300_000
 """Milliseconds of one `UtilizationBucket`."""
+ANEW: Final = 0
+"""In place of the time at which the history of an account was read as a whole: it has to be read
+anew, as the ledger was restored since.
+"""
 
 
 class Meter(IntEnum):

@@ -202,7 +202,7 @@ class Outlook:
             UnknownFigure(figure="scope", name=each.figure_name, reason=MATCHES_NOTHING)
             for each in unmatched
         ]
-        runners, opening = live.runners(), book.unopened
+        runners, opening = live.runners(), book.unopened - book.regaining
         detailed_since = store.pruned_before or 0
         for budget in self._terms.budgets:
             accounts = self._accounts_of(budget)

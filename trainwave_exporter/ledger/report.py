@@ -27,7 +27,7 @@ from trainwave_exporter.ledger.bounds import (
     gpu_before,
     queue_bound,
 )
-from trainwave_exporter.ledger.entry import JobEntry
+from trainwave_exporter.ledger.entry import ANEW, JobEntry
 from trainwave_exporter.ledger.errors import StoreError
 from trainwave_exporter.ledger.organization import organization_of
 from trainwave_exporter.ledger.periods import Span, days
@@ -100,8 +100,8 @@ def read(folder: Path, span: Span, zone: ZoneInfo, by: Sequence[Dimension]) -> C
         projects = {project.id: project for project in state.projects}
         stories = store.stories(span.begin, span.end)
         found = chargeback(stories, projects, span, zone, by, queue)
-        unread = sorted(store.accounts() - state.opened.keys())
-        return replace(found, unread=unread)
+        read = {name for name, at in state.opened.items() if at != ANEW}
+        return replace(found, unread=sorted(store.accounts() - read))
 
 
 def chargeback(
