@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 import time
@@ -19,6 +18,7 @@ from trainwave_exporter import logs
 from trainwave_exporter.cli import event_loop
 from trainwave_exporter.cli.chargeback import FORMATS, Sheet
 from trainwave_exporter.cli.options import Options, flags_of
+from trainwave_exporter.cli.output import write
 from trainwave_exporter.cli.table import as_markdown, as_text
 from trainwave_exporter.config import (
     CONFIG_FILE,
@@ -99,14 +99,14 @@ def check(options: Options, environ: Mapping[str, str]) -> int:
     """Try every account's key, and print what it can see."""
     settings = _settings(options, environ)
     report = event_loop.run(trial.check(settings, _keys(settings, environ), environ))
-    sys.stdout.write(trial.render(report))
+    write(trial.render(report))
     return 0 if report.succeeded else 1
 
 
 def metrics(options: Options, _environ: Mapping[str, str]) -> int:
     """Print the table of all metrics."""
     table = as_markdown if options.format == "markdown" else as_text
-    sys.stdout.write(table(catalog()))
+    write(table(catalog()))
     return 0
 
 
@@ -122,15 +122,16 @@ def report(options: Options, environ: Mapping[str, str]) -> int:
         zone=zone,
         columns=ledger_report.columns(options.by),
         rows=found.rows,
-        uncertain=found.uncertain,
+        bounds=found.bounds,
         unread=found.unread,
     )
-    try:
-        sys.stdout.write(FORMATS[options.format](sheet))
-        sys.stdout.flush()
-    except BrokenPipeError:  # `head` has seen enough; what is buffered must not fail once more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.stderr.write("".join(f"{line}\n" for line in sheet.doubts))
+    notes = "".join(f"{line}\n" for line in sheet.notes)
+    text = FORMATS[options.format](sheet)
+    if options.format == "table":
+        write(text + notes)
+    else:  # for programs, which would take notes for rows
+        write(text)
+        sys.stderr.write(notes)
     return 0
 
 
