@@ -255,7 +255,7 @@ async def test_a_gpu_type_is_checked_where_lists_report_them(tmp_path: Path) -> 
     assert report.succeeded
     assert render(report).endswith(
         "\nnot checked    budgets[research].gpu_types: H10: lists report no GPU types here; the"
-        " exporter logs scope_matches_nothing once it knows those of all jobs\n"
+        " exporter logs scope_matches_nothing once it knows all\n"
     )
 
 

@@ -285,14 +285,10 @@ def render(report: Report) -> str:
         ("not seen", f"{each.figure_name} matches no job so far{each.hint}")
         for each in report.unseen
     ]
-    rows += [
-        (
-            "not checked",
-            f"{each.figure_name}: lists report no GPU types here; the exporter logs"
-            " scope_matches_nothing once it knows those of all jobs",
-        )
-        for each in report.unjudged
-    ]
+    later = (
+        "lists report no GPU types here; the exporter logs scope_matches_nothing once it knows all"
+    )
+    rows += [("not checked", f"{each.figure_name}: {later}") for each in report.unjudged]
     scopes = "".join(f"{name:<14} {value}\n" for name, value in rows)
     return f"{accounts}\n{scopes}" if scopes else accounts
 
