@@ -393,7 +393,10 @@ def test_without_a_ledger_there_is_nothing_to_report(
 
 
 def test_a_ledger_in_memory_is_another_processs(capsys: pytest.CaptureFixture[str]) -> None:
-    expected = (2, "storage.path: :memory: keeps nothing to report")
+    expected = (
+        2,
+        "storage.path: expected the folder of a ledger; :memory: keeps nothing to report",
+    )
     assert failure(capsys, "--storage.path=:memory:") == expected
 
 
@@ -415,12 +418,12 @@ ZONES = "a time zone of the IANA database, such as UTC or Europe/Berlin"
     [
         (
             "--by=owner,team",
-            f"argument --by: expected some of {DIMENSIONS}, each once, got owner,team",
+            f'--by: expected some of {DIMENSIONS}, each once, got "owner,team"',
         ),
-        ("--by=day,day", f"argument --by: expected some of {DIMENSIONS}, each once, got day,day"),
-        ("--by=", f"argument --by: expected some of {DIMENSIONS}, each once, got "),
-        ("--time-zone=Berlin", f"argument --time-zone: expected {ZONES}, got Berlin"),
-        ("--format=xml", "argument --format: invalid choice: 'xml'"),
+        ("--by=day,day", f'--by: expected some of {DIMENSIONS}, each once, got "day,day"'),
+        ("--by=", f'--by: expected some of {DIMENSIONS}, each once, got ""'),
+        ("--time-zone=Berlin", f'--time-zone: expected {ZONES}, got "Berlin"'),
+        ("--format=xml", '--format: expected one of table, csv, json, got "xml"'),
     ],
 )
 def test_what_nobody_can_report_by_is_wrong_usage(

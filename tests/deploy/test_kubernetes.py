@@ -141,7 +141,7 @@ def test_the_exporter_understands_its_arguments_and_its_configuration(
     known = made(by, name)
     pod = pod_of(known)
     [container] = pod["containers"]
-    new_parser().parse_args(container["args"])
+    new_parser().read(container["args"])
     mounted = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
     assert set(mounted.values()) == set(volumes)

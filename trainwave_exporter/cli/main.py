@@ -12,8 +12,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from trainwave_exporter.cli import commands
-from trainwave_exporter.cli.options import PROGRAM, Options, new_parser
+from trainwave_exporter.cli.options import new_parser
 from trainwave_exporter.cli.output import write
+from trainwave_exporter.cli.parser import PROGRAM, Options
 from trainwave_exporter.config import ConfigError
 from trainwave_exporter.daemon import StartError
 from trainwave_exporter.ledger import StoreError
@@ -42,7 +43,7 @@ def main(
     ``--help`` and ``--version`` raise `SystemExit`, as argparse does.
     """
     try:
-        options = new_parser().parse_args(arguments)
+        options = new_parser().read(arguments)
     finally:
         write("")  # what --help and --version printed
     try:
