@@ -252,6 +252,11 @@ class JobEntry(Struct, frozen=True, kw_only=True):
         """Whether it was finished when it was last seen."""
         return self.over_seen is not None
 
+    @property
+    def described(self) -> bool:
+        """Whether its GPU type is known, or it is known to have none: details bring a name, too."""
+        return bool(self.labels.gpu_type) or self.name is not None
+
 
 class SeriesEntry(Struct, frozen=True, kw_only=True):
     """What is counted under one set of labels."""
