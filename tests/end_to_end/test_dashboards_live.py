@@ -86,7 +86,7 @@ def test_every_query_has_data(suite: str, dialect: Dialect, tmp_path: Path) -> N
     with stack(
         suite, tmp_path, dialect=dialect, faults=FAULTS, labels=through_a_service_monitor
     ) as running:
-        idle = running.idle_job()
+        idle = running.idle_jobs()[0]
         project = running.id(idle.order.project)
         jobs = [running.id(job) for job in (idle, *things_happen(running, idle))]
         missing: dict[Asked, str] = {}
