@@ -33,9 +33,11 @@ NOTHING = "no-such-project"
 ALL_IS_TOLD = "all jobs tell how much memory they have"
 NO_GPU_MEMORY = "nothing tells how much memory GPUs have"
 NO_START = "nothing tells when a job started"
+ALL_IS_REPORTED = "the spend is known exactly, as is when jobs started and ended"
 LATER = "balances are compared two minutes later, for which the other dialect waits"
 EMPTY = {
     Dialect.DOCUMENTED: {
+        "Budgets in their present period": ("CD", ALL_IS_REPORTED),
         "Credit against books": ("A", LATER),
         "Expires in": ("A", "nothing tells when a job expires"),
         "GPU memory": ("B", NO_GPU_MEMORY),
@@ -62,6 +64,7 @@ WHATEVER_IS_CHOSEN = {
     "Credit against books",
     "Credit lasts",
     "Credit left",
+    "Unknown figures",
 }
 """Panels about more than projects, on dashboards that let a project be chosen."""
 
