@@ -56,9 +56,9 @@ polling:
   sweep_interval: 3s
   directory_interval: 2s
   readings_interval: 10s
-waste:
-  warm_up: 1s
-  reading_gap: 1h  # readings tell the time of a service that is behind
+# Readings carry the time of a service that is behind.
+fleet: {{staleness: 1h}}
+waste: {{warm_up: 1s, reading_gap: 1h}}
 storage:
   write_interval: 1s
 """
