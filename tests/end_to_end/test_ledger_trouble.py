@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from support.exporter import wait_for
 from support.stepped import Exposition
 from support.verdict import check_chargeback, check_counters
 from support.watch import COST, COUNTERS, WAITING, Watch, watching
@@ -174,15 +175,15 @@ def test_files_that_are_lost_in_use_lose_nothing(
     counted, reported = counters(before.metrics), report(watch)
     lost(path, older)
     watch.wait(lambda m: m.get(WRITES, outcome="error"), "a failure")
-    (failing,) = watch.exporter.events("ledger_failing")
+    (failing,) = wait_for(lambda: watch.exporter.events("ledger_failing"), "the log to say so")
     assert "ledger.sqlite3" in failing["error"]
     assert "while in use" in failing["error"]
+    found = path.read_bytes()
     if lost is overwritten:
         watch.wait(lambda m: m.get("trainwave_exporter_ledger_lost") == 1, "the gauge to say so")
         refused = report(watch)
         assert (refused.returncode, refused.stdout) == (1, "")
         assert "ledger.sqlite3.rescued" in refused.stderr
-        assert path.read_bytes() == older
     else:
         watch.wait(lambda m: m.get("trainwave_exporter_ledger_lost") == 0, "the end of it")
         assert report(watch).stdout == reported.stdout
@@ -197,7 +198,9 @@ def test_files_that_are_lost_in_use_lose_nothing(
     assert all(counters(after.metrics)[series] >= value for series, value in counted.items())
     check_counters(after, watch.audit, before)
     assert watch.fallen == []
-    if lost is not overwritten:
+    if lost is overwritten:  # be it in the middle of a write: nothing is written there any more
+        assert path.with_name(f"{path.name}.lost-1").read_bytes() == found
+    else:
         check_chargeback(watch.ledger, watch.audit)
 
 

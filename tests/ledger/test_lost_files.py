@@ -14,13 +14,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from ledger.interrupted import at_call, killed
 from ledger.store_rig import log_kept, names, read_only
-from ledger.test_migration import killed_opening
 from support.ledger_world import START, LedgerWorld
 
 from trainwave_exporter.ledger import Budget, Period, report
@@ -50,9 +52,9 @@ def right(world: LedgerWorld) -> float:
     return 5 + (world.now - START) / 1000
 
 
-def lived(folder: Path) -> LedgerWorld:
+def lived(folder: Path, budgets: tuple[Budget, ...] = ()) -> LedgerWorld:
     """Return a world whose ledger knows of both jobs, and was written three times."""
-    world = LedgerWorld(folder)
+    world = LedgerWorld(folder, budgets=budgets)
     world.see(finished(world), shown=False, counted=True)
     shutil.copyfile(folder / NAME, folder.parent / "older")
     for _ in range(2):
@@ -290,6 +292,32 @@ def test_a_ledger_that_is_overwritten_goes_on_with_its_sums(
         assert (folder / f"{NAME}.lost-1").read_bytes() == damaged
 
 
+@pytest.mark.parametrize("happens", [overwritten_by_an_older_copy, emptied])
+def test_a_ledger_that_is_overwritten_at_any_step_of_a_write_goes_on_with_its_sums(
+    folder: Path, happens: Callable[[Path], None]
+) -> None:
+    """Also where that is right before pages are moved into the file, which is then of two."""
+    everything = Budget(name="all", limit_dollars=9.0, period=Period.MONTH, zone=UTC)
+    for step in count(1):
+        world = lived(folder, budgets=(everything,))
+        in_vain = False
+        with at_call(step, partial(happens, folder / NAME)) as reached, suppress(LostStoreError):
+            in_vain = True
+            look(world)
+            in_vain = False
+        if not reached():
+            break
+        if not in_vain:
+            assert f"{folder / NAME} was overwritten while in use" in go_on_in_vain(world)
+        with pytest.raises(StoreError, match="was lost while in use"):
+            Store.open_for_reading(folder)
+        after = restarted(world, folder)
+        assert after.cost() == pytest.approx(right(after))
+        after.keeper.close()
+        shutil.rmtree(folder)
+    assert step > 40
+
+
 @pytest.mark.parametrize("happens", SIDES)
 @pytest.mark.parametrize("restart", [False, True])
 def test_a_file_that_lost_what_is_beside_it_is_opened_anew(
@@ -405,7 +433,8 @@ def test_a_log_that_is_lost_while_it_is_written_is_noticed_right_after(tmp_path:
 
 def test_what_cannot_be_looked_at_now_is_not_taken_for_lost(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with closing(Store.open(tmp_path)) as store:
+    with closing(Store.open(tmp_path)) as store, log_kept(tmp_path):
+        store.write(Batch(projects=[ProjectEntry("p-1", None, None)]))
         os.utime(tmp_path / NAME)
         with ExitStack() as opened:
             resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
@@ -478,13 +507,13 @@ def test_killed_at_any_step_a_rescued_ledger_still_becomes_the_ledger(
         happens(tmp_path / "data" / NAME)
         go_on_in_vain(world)
     go_on_in_vain(world) if happens is not removed else None
-    folders = [tmp_path / str(step) for step in range(80)]
+    folders = [tmp_path / str(step) for step in range(140)]
     for folder in folders:
         shutil.copytree(tmp_path / "data", folder)
     found = wal(folders[0] / NAME).read_bytes() if happens is log_written_anew else None
-    killed = killed_opening(folders)
-    assert killed > 10
-    for folder in folders[: killed + 1]:
+    done = killed("open", folders)
+    assert done > 10
+    for folder in folders[: done + 1]:
         after = LedgerWorld(folder, now=world.now + 60)
         after.see(finished(after), shown=False)
         after.see(running(after), counted=True)

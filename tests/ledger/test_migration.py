@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from ledger.interrupted import killed
 from ledger.store_rig import names
 from ledger.test_store_schema import DUMPS, OVER, RUNNING, STATE, restore
 from ledger.test_store_trouble import room_up_to
@@ -23,6 +21,8 @@ from trainwave_exporter.ledger.store import Batch, ProjectEntry, Store
 
 EARLIER = sorted(path for path in DUMPS.iterdir() if path.stem != str(len(STEPS)))
 NEWEST = len(STEPS)
+MOST = 180
+"""More calls than a migration comes to."""
 
 
 def version(path: Path) -> int:
@@ -139,58 +139,6 @@ def test_an_older_exporter_names_the_copy_to_go_back_to(tmp_path: Path) -> None:
         assert store.restored
 
 
-KILLED = """
-import os, sys
-from pathlib import Path
-from trainwave_exporter.ledger.store import Store
-
-CALLS = {"backup", "executescript", "execute", "connect", "close", "fsync", "rename", "unlink",
-         "pwrite", "write", "flock"}
-
-def open_until(folder, left):
-    def count(frame, event, called):
-        nonlocal left
-        if event == "c_call" and called.__name__ in CALLS:
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), 9)
-
-    os.dup2(2, 1)  # what is logged is not what is printed
-    sys.setprofile(count)
-    store = Store.open(folder)
-    sys.setprofile(None)
-    store.close()
-    os._exit(0)
-
-for step, folder in enumerate(sys.argv[1:], 1):
-    child = os.fork()
-    if child == 0:
-        open_until(Path(folder), step)
-    _, status = os.waitpid(child, 0)
-    print(os.waitstatus_to_exitcode(status))
-"""
-"""Opens the ledger in each folder, in a process that is killed at as many calls as it comes to."""
-STEPS_KILLED = 150
-
-
-def killed_opening(folders: list[Path]) -> int:
-    """Open each of these, killed one call later than the one before; return how many were killed.
-
-    One more was opened to the end.
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, *map(str, folders)],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    ends = [int(line) for line in done.stdout.split()]
-    killed = ends.count(-signal.SIGKILL)
-    assert ends == [-signal.SIGKILL] * killed + [0] * (len(folders) - killed)
-    assert killed < len(folders)
-    return killed
-
-
 def check_whole(folder: Path, number: int) -> None:
     """Insist on a ledger that is of one version or the other, and on copies that are whole."""
     assert version(folder / file.NAME) in {number, NEWEST}
@@ -207,13 +155,13 @@ def test_killed_at_any_step_a_migration_leaves_the_old_ledger_or_the_new(
     dump: Path, tmp_path: Path
 ) -> None:
     number, seen = int(dump.stem), set()
-    folders = [tmp_path / str(step) for step in range(1, STEPS_KILLED + 1)]
+    folders = [tmp_path / str(step) for step in range(1, MOST + 1)]
     for folder in folders:
         folder.mkdir()
         restore(dump, folder)
-    killed = killed_opening(folders)
-    assert killed > 30
-    for folder in folders[: killed + 1]:
+    done = killed("open", folders)
+    assert done > 30
+    for folder in folders[: done + 1]:
         crashed = folder / "crashed"  # what is looked at is changed by looking
         crashed.mkdir()
         for part in folder.glob(f"{file.NAME}*"):

@@ -31,6 +31,7 @@ from ledger.store_rig import (
     state_after,
 )
 
+from trainwave_exporter.ledger import generation
 from trainwave_exporter.ledger.entry import Meter
 from trainwave_exporter.ledger.errors import LostStoreError, StoreError, UnfitStoreError
 from trainwave_exporter.ledger.file import NAME
@@ -158,6 +159,16 @@ def test_a_ledger_without_what_there_is_one_of_is_damaged(tmp_path: Path) -> Non
         connection.execute("DELETE FROM ledger")
     for attempt in (Store.open, Store.open_for_reading):
         assert "is damaged (its table ledger has no row); move" in unfit(attempt, tmp_path)
+
+
+def test_a_ledger_of_parts_of_two_copies_is_damaged(tmp_path: Path) -> None:
+    """As an exporter that is killed may leave one that was overwritten in use."""
+    with closing(sqlite3.connect(filled(tmp_path), isolation_level=None)) as connection:
+        for table in generation.TABLES:
+            connection.execute(f"UPDATE {table} SET previous = previous - 1")
+    for attempt in (Store.open, Store.open_for_reading):
+        message = unfit(attempt, tmp_path)
+        assert "is damaged (part of it is of another copy); move" in message
 
 
 def test_a_damaged_header_is_found_at_the_start(tmp_path: Path) -> None:

@@ -121,14 +121,10 @@ def verdict(connection: sqlite3.Connection) -> str:
     return str(found)
 
 
-def generation(connection: sqlite3.Connection) -> int | None:
-    """Return the number that each write of the ledger raises; None: it has no row for it."""
-    row = connection.execute("SELECT generation FROM ledger").fetchone()
-    return None if row is None else int(row[0])
-
-
 def backfill(connection: sqlite3.Connection) -> bool:
     """Move what is in the log into the file, and empty the log; False while a reader needs it.
+
+    Raises `sqlite3.OperationalError` where that is cut short, as by a full disk.
 
     So a file alone is nearly always the whole ledger: with its log lost nothing is lost, and with
     a copy put in its place no old log is taken for the copy's.
@@ -136,8 +132,6 @@ def backfill(connection: sqlite3.Connection) -> bool:
     connection.execute("PRAGMA busy_timeout = 0")  # a reader may take its time
     try:
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    except sqlite3.OperationalError:  # a full disk, say: what is committed is safe in the log
-        return False
     finally:
         connection.execute(f"PRAGMA busy_timeout = {round(_BUSY_SECONDS * 1000)}")
     return not busy

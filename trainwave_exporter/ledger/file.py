@@ -19,7 +19,7 @@ from weakref import finalize
 
 import structlog
 
-from trainwave_exporter.ledger import copies, database
+from trainwave_exporter.ledger import copies, database, generation
 from trainwave_exporter.ledger.errors import StoreError, UnfitStoreError
 from trainwave_exporter.ledger.schema import APPLICATION_ID, STEPS, is_ledger, migrate, version
 
@@ -187,11 +187,13 @@ def _examine(path: Path, connection: sqlite3.Connection, newest: int) -> None:
         raise UnfitStoreError(f"{path} is damaged ({verdict.splitlines()[-1]}); {_REMEDY}")
 
 
-def generation(path: Path, connection: sqlite3.Connection) -> int:
+def generation_of(path: Path, connection: sqlite3.Connection) -> int:
     """Return the number that each write of a ledger raises."""
-    found = database.generation(connection)
-    if found is None:
+    if connection.execute("SELECT count(*) FROM ledger").fetchone() == (0,):
         raise UnfitStoreError(f"{path} is damaged (its table ledger has no row); {_REMEDY}")
+    found = generation.read(connection)
+    if found is None:
+        raise UnfitStoreError(f"{path} is damaged (part of it is of another copy); {_REMEDY}")
     return found
 
 

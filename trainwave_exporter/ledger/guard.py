@@ -1,20 +1,21 @@
 """Notices that another program removed, replaced or overwrote the files of a ledger in use.
 
 SQLite does not: it goes on writing to a file that has lost its name, and reads what it finds. So
-the files are compared with what they were after the last write. Where they differ, their content
-decides: a generation number in the ledger, which each write raises. Other programs may read, and
-even write, by SQLite's rules.
+the files are compared with what they were after the last write, and their content with what it has
+to be: by the number in the ledger that each write raises, since a file that is overwritten during a
+write looks as it was left. Other programs may read, and even write, by SQLite's rules.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from msgspec import Struct
 
-from trainwave_exporter.ledger import database
+from trainwave_exporter.ledger import database, generation
 from trainwave_exporter.ledger.errors import LostStoreError
 
 
@@ -47,29 +48,44 @@ class FileGuard:
         """Begin with the files as they are."""
         self._path = path
         self._left = _files(path)
-        self._generation = 0
-        self._alone: int | None = 0
+        self._generation = -1
+        """The last that was written, of which nothing is known yet."""
+        alone = _generation(path, "immutable=1")
+        self._in_file = alone or 0
+        """The first that the file alone may be of; it may be of each that was written since."""
+        self._torn = alone is None
+        """Whether moving them there was cut short, so that the file alone may be of none."""
 
     @property
     def pending(self) -> bool:
-        """Whether part of the ledger is in its log only, as a reader needs the file as it was."""
-        return self._alone != self._generation
+        """Whether part of the ledger may be in its log only, as a reader needs the file as is."""
+        return self._in_file != self._generation
 
-    def left(self, generation: int, *, backfilled: bool) -> None:
-        """Take the files as they are for what was left by a write of this generation.
+    def wrote(self, number: int, backfill: Callable[[], bool]) -> None:
+        """Take over that this generation is in the log, and have it moved into the file.
 
-        ``backfilled``: the main file alone holds all of it.
+        ``backfill`` does so, and returns whether all of it is there. Nothing is moved into a file
+        that another program touched: it may be another one, which that would make a mixture of.
+        `check` then says what it is.
         """
+        self._generation = number
+        if _found(self._path) != self._left.main:
+            return
+        try:
+            if backfill():
+                self._in_file, self._torn = number, False
+        except sqlite3.OperationalError:  # a full disk, say: what is committed is safe in the log
+            self._torn = True
         found = _files(self._path)
         if found.identities == self._left.identities:
             self._left = found
         # Else that write may have gone to files without a name: `check` will say so.
-        self._generation = generation
-        self._alone = generation if backfilled else _generation(self._path, "immutable=1")
 
     def check_identity(self) -> None:
         """Raise `LostStoreError` where the file is gone, or there is another of its name."""
-        found = _files(self._path)
+        self._check_identity(_files(self._path))
+
+    def _check_identity(self, found: _Files) -> None:
         if found.identities[0] != self._left.identities[0]:
             text = f"{self._path} was removed or replaced while in use"
             raise LostStoreError(text, readable=True)
@@ -77,13 +93,14 @@ class FileGuard:
     def check(self) -> None:
         """Raise `LostStoreError` where the files are not what was last written."""
         found = _files(self._path)
-        if found == self._left:
-            return
+        self._check_identity(found)
         path, left = self._path, self._left
-        self.check_identity()
-        alone = _generation(path, "immutable=1")
-        if alone != self._alone:
+        # Also where they look as they were left: that may have been after they were overwritten.
+        alone = _generation(path, "immutable=1", whole=found != left)
+        if not (self._torn if alone is None else self._in_file <= alone <= self._generation):
             raise LostStoreError(f"{path} was overwritten while in use")
+        if found == left:
+            return
         whole = alone == self._generation
         if found.identities != left.identities:
             side = database.index_of(path) if found.index != left.index else database.wal_of(path)
@@ -93,8 +110,9 @@ class FileGuard:
                 on_disk=whole and empty,
                 readable=True,
             )
-        if not whole and _generation(path, "mode=ro") != self._generation:
-            raise LostStoreError(f"{database.wal_of(path)} was overwritten while in use")
+        if not whole and _generation(path, "mode=ro", whole=True) != self._generation:
+            part = path if alone is None else database.wal_of(path)
+            raise LostStoreError(f"{part} was overwritten while in use")
         self._left = found  # another program used it by SQLite's rules
 
 
@@ -111,14 +129,17 @@ def _found(path: Path) -> _Found | None:
     return _Found((found.st_dev, found.st_ino), (found.st_size, found.st_mtime_ns))
 
 
-def _generation(path: Path, options: str) -> int | None:
-    """Return the generation of a ledger that is whole; None for anything else."""
+def _generation(path: Path, options: str, *, whole: bool = False) -> int | None:
+    """Return the generation of a ledger; None for anything else, and for parts of two.
+
+    ``whole``: only if SQLite finds nothing wrong with any of its pages, either.
+    """
     try:
         with closing(database.connect(path, options)) as connection:
             connection.execute("BEGIN")
-            if database.verdict(connection) != "ok":
+            if whole and database.verdict(connection) != "ok":
                 return None
-            return database.generation(connection)
+            return generation.read(connection)
     except (sqlite3.Error, UnicodeError) as error:
         if database.says_nothing_of_the_file(error) and not _reading_failed(error):
             raise

@@ -240,13 +240,18 @@ class Keeper:
         except StoreError:
             self._foresee(seen, now)
             raise
+        self._check(now)
+        try:
+            self._write(seen, now)
+        except StoreError:
+            self._check(now)  # its file may have been lost since
+            raise
+        if self._lost is not None:
+            raise LostStoreError(self._lost)
+
+    def _write(self, seen: Sightings, now: int) -> None:
         book, store = self._book, self._store
         assert book is not None and store is not None  # noqa: S101, PT018 - it is open
-        try:
-            store.check()
-        except LostStoreError as lost:
-            self._save(lost, book, store, now)
-            raise LostStoreError(self._lost or f"{lost}; opened anew, it holds all") from None
         stored, batch, catch_up = self._plan(book, store, seen, now)
         projects, balances = self._outlook.to_write(seen.projects, seen.organizations)
         batch = replace(batch, projects=projects, balances=balances)
@@ -264,8 +269,6 @@ class Keeper:
                 self._implausible[entry.id] = entry.account
         self._outlook.written(batch, before, book, store, now)
         self._tidy(book, store, now)
-        if self._lost is not None:
-            raise LostStoreError(self._lost)
 
     def _plan(
         self, book: Book, store: Store, seen: Sightings, now: int
@@ -277,8 +280,18 @@ class Keeper:
         stored = store.jobs(book.unknown(seen.jobs))
         return stored, *book.plan(seen.jobs, stored, self._counted, now, self._catch_up)
 
+    def _check(self, now: int) -> None:
+        """Raise `LostStoreError` if the file of the store is lost; what it held is kept then."""
+        book, store = self._book, self._store
+        assert book is not None and store is not None  # noqa: S101, PT018 - it is open
+        try:
+            store.check()
+        except LostStoreError as lost:
+            self._save(lost, book, store, now)
+            raise LostStoreError(self._lost or f"{lost}; opened anew, it holds all") from None
+
     def _save(self, lost: LostStoreError, book: Book, store: Store, now: int) -> None:
-        """Keep what a lost file held. Raises `LostStoreError` where that cannot be written."""
+        """Keep what a lost file held. Raises `LostStoreError` where that is not possible now."""
         if lost.on_disk:
             self._let_go()
             return
@@ -360,7 +373,12 @@ class Keeper:
         self._show_unknown()
         if not 0 <= now - self._reckoned_at < OUTLOOK:
             self._reckoned_at = now
-            self._show_outlook(now)
+            try:
+                self._show_outlook(now)
+            except StoreError:
+                if self._writable:
+                    self._check(now)  # likewise
+                raise
 
     def changes(self) -> tuple[Change, ...]:
         """Return what has to be shown otherwise since the last call."""

@@ -315,7 +315,7 @@ class Outlook:
     def _pending(self, store: Store, book: Book) -> dict[str, Sequence[str]]:
         """Return of which settings not all names are known yet, and why."""
         accounts = self._terms.accounts
-        unread = self._unread(accounts, book.unopened)
+        unread = self._unread(accounts, book.unopened - book.regaining)
         if unread:
             return dict.fromkeys((*KINDS, "organization", "project"), tuple(unread))
         pending: dict[str, Sequence[str]] = {}

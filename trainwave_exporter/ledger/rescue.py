@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
-from typing import Final
 
 import structlog
 
@@ -21,10 +19,6 @@ from trainwave_exporter.ledger import copies, database
 from trainwave_exporter.ledger.errors import UnfitStoreError
 
 log = structlog.get_logger()
-
-_ATTEMPTS: Final = 200
-_PAUSE_SECONDS: Final = 0.01
-"""An exporter notes what it wrote within less than that."""
 
 
 def rescued_of(place: Path) -> Path:
@@ -82,37 +76,3 @@ def take_place(place: Path) -> None:
 def _names(place: Path) -> Iterator[Path]:
     for number in count(1):
         yield place.with_name(f"{place.name}.lost-{number}")
-
-
-def remembered(place: Path) -> int:
-    """Return the generation that was last written here; 0 where that is not known."""
-    try:
-        return int(_note_of(place).read_text())
-    except (OSError, ValueError):
-        return 0
-
-
-def remember(place: Path, generation: int) -> None:
-    """Note the generation that was just written, to notice an older file in the ledger's place."""
-    with suppress(OSError):  # then an older one goes unnoticed, but no other is taken for one
-        note = os.open(_note_of(place), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            os.pwrite(note, b"%020d\n" % generation, 0)
-        finally:
-            os.close(note)
-
-
-def is_what_was_written(place: Path, found: int, before: int) -> bool:
-    """Whether a generation that was found is what an exporter wrote last, or just now.
-
-    ``before`` is what was remembered before it was looked for: an exporter may write meanwhile.
-    """
-    attempts = 0
-    while found > (after := remembered(place)) > 0 and attempts < _ATTEMPTS:
-        attempts += 1
-        time.sleep(_PAUSE_SECONDS)
-    return before <= found and (found <= after or after == 0)
-
-
-def _note_of(place: Path) -> Path:
-    return place.with_name(place.name + "-generation")

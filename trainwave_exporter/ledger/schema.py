@@ -184,7 +184,11 @@ STEPS: Final = (
         micro INTEGER NOT NULL,
         PRIMARY KEY (job, at)
     ) WITHOUT ROWID;
-    ALTER TABLE ledger ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
+    -- See `trainwave_exporter.ledger.generation`; one row each.
+    CREATE TABLE generation_a (number INTEGER NOT NULL, previous INTEGER NOT NULL);
+    CREATE TABLE generation_b (number INTEGER NOT NULL, previous INTEGER NOT NULL);
+    INSERT INTO generation_a VALUES (0, 0);
+    INSERT INTO generation_b VALUES (0, 0);
     ALTER TABLE accounts ADD COLUMN counted_before INTEGER;
     CREATE TABLE project_names (  -- all that a project ever had
         project_id TEXT NOT NULL,

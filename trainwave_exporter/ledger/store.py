@@ -12,6 +12,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
+from functools import partial
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any, Final, Self, TypeVar
 from msgspec import Struct
 from msgspec.structs import astuple, replace
 
-from trainwave_exporter.ledger import database, file, rescue, rows
+from trainwave_exporter.ledger import database, file, generation, note, rescue, rows
 from trainwave_exporter.ledger.entry import (
     Correction,
     IdleInterval,
@@ -346,14 +347,28 @@ class Store:
             store._begin()
             return store
 
+    @classmethod
+    def _of_memory(cls, held: Batch, now: int, number: int) -> Self:
+        """Return a ledger in memory of what is held there, and what it has to say of the rest.
+
+        Its generation is the one that was last written, as it is to be taken for that.
+        """
+        store = cls(file.open_in_memory())
+        store.write(held)
+        store.give_up_detail(now)
+        with store._transaction(number):
+            pass
+        return store
+
     def _begin(self) -> None:
         """Begin a generation that no copy of this ledger comes to have, wherever it is used."""
         assert self._place is not None and self._path is not None  # noqa: S101, PT018 - a file
-        found = file.generation(self._path, self._connection)
-        before = rescue.remembered(self._place)
-        self.restored = before > found
-        self._generation = max(before, found) + int.from_bytes(os.urandom(_RANDOM_BYTES), "big")
-        with self._transaction():
+        found = file.generation_of(self._path, self._connection)
+        noted = note.read(self._place) or note.Written(found, found)
+        self.restored = noted.low > found
+        self._generation = max(noted.low, found)  # a restored one stays one until it is written
+        beyond = 1 + int.from_bytes(os.urandom(_RANDOM_BYTES), "big")
+        with self._transaction(max(noted.high, found) + beyond):
             pass
 
     @classmethod
@@ -371,14 +386,16 @@ class Store:
                     f"{place} was lost while in use, and what it held is in {rescued};"
                     " start the exporter anew"
                 )
-            written = rescue.remembered(place)
+            before = note.read(place)
             connection = file.open_to_read(place)
             with file.undone_on_failure(connection.close):
-                found = file.generation(place, connection)
-                if not rescue.is_what_was_written(place, found, written):
+                found = file.generation_of(place, connection)
+                if not note.allows(before, found, after := note.read(place)):
+                    wrote = after or before
                     raise StoreError(
-                        f"{place} is not what an exporter last wrote here (generation {written},"
-                        f" and not {found}), but was put in its place; start the exporter on it"
+                        f"{place} is not what an exporter last wrote here (generation"
+                        f" {wrote and wrote.high}, and not {found}), but was put in its place;"
+                        " start the exporter on it"
                     )
             return cls(connection, place)
 
@@ -640,7 +657,7 @@ class Store:
                 if lost.readable:
                     path = rescue.write(place, self._connection)
                 else:
-                    with closing(_of_memory(held, now)) as memory:
+                    with closing(self._of_memory(held, now, self._generation)) as memory:
                         path = rescue.write(place, memory._connection)  # noqa: SLF001 - its like
                 store = self._opened(place, path, hold)
         left_alone = None
@@ -704,38 +721,37 @@ class Store:
             self._hold.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Have all of what is written within committed, or nothing."""
-        connection = self._connection
+    def _transaction(self, number: int | None = None) -> Iterator[sqlite3.Connection]:
+        """Have all of what is written within committed, or nothing.
+
+        ``number``: the generation to be written; if it is not given, the next one.
+        """
+        connection, guard, number = self._connection, self._guard, number or self._generation + 1
         with self._trouble():
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
-                generation = self._generation + 1
-                connection.execute("UPDATE ledger SET generation = ?", (generation,))
+                generation.write(
+                    connection, number, in_file=guard is not None and not guard.pending
+                )
+                if self._place is not None:
+                    note.announce(self._place, self._generation, number)
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:  # some errors end it by themselves
                     connection.execute("ROLLBACK")
                 raise
-            self._generation = generation
-            if self._guard is not None and self._place is not None:
-                rescue.remember(self._place, generation)
-                self._guard.left(generation, backfilled=database.backfill(connection))
+            self._generation = number
+            if self._place is not None:
+                note.settle(self._place, number)
+            if guard is not None:
+                guard.wrote(number, partial(database.backfill, connection))
 
     def _trouble(self) -> AbstractContextManager[None]:
         return database.trouble_with(self._path or "ledger in memory")
 
     def _number(self, query: str) -> int:
         return int(self._connection.execute(query).fetchone()[0])
-
-
-def _of_memory(held: Batch, now: int) -> Store:
-    """Return a ledger in memory of what is held there, and what it has to say of the rest."""
-    store = Store(file.open_in_memory())
-    store.write(held)
-    store.give_up_detail(now)
-    return store
 
 
 def _point_row(point: Point) -> rows.Row:

@@ -20,6 +20,10 @@ CREATE TABLE corrections (
         micro INTEGER NOT NULL,
         PRIMARY KEY (job, at)
     ) WITHOUT ROWID;
+CREATE TABLE generation_a (number INTEGER NOT NULL, previous INTEGER NOT NULL);
+INSERT INTO "generation_a" VALUES(1342292045,1342292044);
+CREATE TABLE generation_b (number INTEGER NOT NULL, previous INTEGER NOT NULL);
+INSERT INTO "generation_b" VALUES(1342292046,1342292045);
 CREATE TABLE idle_intervals (
         job INTEGER NOT NULL REFERENCES jobs (key) ON DELETE CASCADE,
         begin INTEGER NOT NULL,
@@ -83,8 +87,8 @@ CREATE TABLE ledger (  -- what there is one of; always one row
         corrected_up INTEGER NOT NULL,
         corrected_down INTEGER NOT NULL,
         pruned_before INTEGER
-    , generation INTEGER NOT NULL DEFAULT 0);
-INSERT INTO "ledger" VALUES(19,20,1700000000000,1342292046);
+    );
+INSERT INTO "ledger" VALUES(19,20,1700000000000);
 CREATE TABLE "points" (
         job INTEGER NOT NULL REFERENCES jobs (key) ON DELETE CASCADE,
         meter INTEGER NOT NULL CHECK (meter IN (0, 1)),

@@ -1,0 +1,43 @@
+"""The number of a ledger's last write, in the ledger itself.
+
+Each write raises it, so two files of one ledger are told apart by it. It stands in two tables, and
+so on two pages of the file, of which a write changes one: the other one as soon as all that was
+written before is in the file. Each also says what the other one said. An older copy that another
+program lays over the file while pages are moved into it thus leaves numbers that contradict each
+other, whichever pages are whose.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+TABLES: Final = ("generation_a", "generation_b")
+
+
+def read(connection: sqlite3.Connection) -> int | None:
+    """Return the number of the last write; None: this is no whole ledger, or parts of two."""
+    found = _found(connection)
+    if len(found) < len(TABLES):
+        return None
+    (before, _, _), (last, previous, _) = found
+    return last if previous == before else None
+
+
+def write(connection: sqlite3.Connection, generation: int, *, in_file: bool) -> None:
+    """Have the ledger bear this number; ``in_file``: all that was written before is in the file."""
+    (before, _, other), (last, _, same) = _found(connection)
+    table, previous = (other, last) if in_file else (same, before)
+    connection.execute(
+        f"UPDATE {table} SET number = ?, previous = ?",  # noqa: S608 - our own names
+        (generation, previous),
+    )
+
+
+def _found(connection: sqlite3.Connection) -> list[tuple[int, int, str]]:
+    """Return what the tables say, each with its name, the last number last."""
+    union = " UNION ALL ".join(
+        f"SELECT number, previous, '{table}' FROM {table}"  # noqa: S608 - our own names
+        for table in TABLES
+    )
+    return sorted(connection.execute(union))
