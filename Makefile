@@ -114,7 +114,7 @@ $(BIN)/python:
 	@echo 'Creating $(VENV)'
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
+$(VENV)/.runtime: requirements.lock pyproject.toml trainwave_exporter/__init__.py | $(BIN)/python
 	@echo 'Installing the exporter into $(VENV)'
 	@$(PIP) install --require-hashes -r requirements.lock
 	@$(PIP) install --no-deps --editable .

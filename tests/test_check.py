@@ -235,10 +235,28 @@ async def test_the_name_of_an_organization_is_no_id_and_points_to_it(tmp_path: P
 
 
 async def test_an_owner_without_jobs_is_said_and_may_still_come(tmp_path: Path) -> None:
-    report = await check_budget(simulator(), tmp_path, "owners: [nobody-yet], gpu_types: [H100]")
+    report = await check_budget(simulator(), tmp_path, "owners: [nobody-yet]")
     assert report.succeeded
-    assert [each.name for each in report.unseen][:1] == ["nobody-yet"]
-    assert "\nnot seen       budgets[research].owners: nobody-yet matches nothing" in render(report)
+    assert [each.name for each in report.unseen] == ["nobody-yet"]
+    assert "\nnot seen       budgets[research].owners: nobody-yet matches no job so far" in render(
+        report
+    )
+
+
+async def test_a_gpu_type_is_checked_where_lists_report_them(tmp_path: Path) -> None:
+    scope = "gpu_types: [H10]"
+    report = await check_budget(simulator(dialect="deployed", jobs=60), tmp_path, scope)
+    assert report.succeeded
+    assert render(report).endswith(
+        "\nnot seen       budgets[research].gpu_types: H10 matches no job so far; did you mean"
+        " H100?\n"
+    )
+    report = await check_budget(simulator(dialect="documented"), tmp_path, scope)
+    assert report.succeeded
+    assert render(report).endswith(
+        "\nnot checked    budgets[research].gpu_types: H10: lists report no GPU types here; the"
+        " exporter logs scope_matches_nothing once it knows all\n"
+    )
 
 
 @pytest.mark.parametrize("setting", ["project", "organization"])

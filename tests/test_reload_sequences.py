@@ -92,7 +92,7 @@ def document(chosen: Mapping[str, Any], api_urls: Mapping[str, str]) -> Mapping[
 def begun(file: Path) -> Daemon:
     """Return a daemon that goes by a file, and can load it again."""
     flags = ["--web.listen-address=127.0.0.1:0", "--storage.path=:memory:"]
-    options = new_parser().parse_args([f"--config.file={file}", *flags])
+    options = new_parser().read([f"--config.file={file}", *flags])
     configuration = Configuration(options, KEYS)
     return Daemon(*configuration.load(), configuration=configuration)
 

@@ -1,3 +1,3 @@
 """Prometheus exporter for the jobs, costs and GPU use of Trainwave."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

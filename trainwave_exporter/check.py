@@ -104,6 +104,8 @@ class Report(Struct, frozen=True):
     """Organizations and projects that are configured and that no key sees."""
     unseen: tuple[Unmatched, ...] = ()
     """Owners and GPU types of budgets that no job has now; one to come may."""
+    unjudged: tuple[Unmatched, ...] = ()
+    """GPU types of budgets, where lists report none."""
 
     @property
     def succeeded(self) -> bool:
@@ -138,9 +140,11 @@ async def check(
     found = [
         each for budget in terms(settings).budgets for each in unmatched_of_budget(budget, names)
     ]
-    unmatched += [each for each in found if each.place.endswith(("projects", "organizations"))]
-    unseen = [each for each in found if each not in unmatched]
-    return Report(accounts, tuple(unmatched), tuple(unseen))
+    unmatched += [each for each in found if each.kind in {"projects", "organizations"}]
+    judged = names.matching["gpu_types"]
+    unjudged = [each for each in found if each.kind == "gpu_types" and not judged]
+    unseen = [each for each in found if each not in unmatched and each not in unjudged]
+    return Report(accounts, tuple(unmatched), tuple(unseen), tuple(unjudged))
 
 
 def _names(*sights: Sight) -> Names:
@@ -154,16 +158,14 @@ def _names(*sights: Sight) -> Names:
         *(project.organization_id for project in projects if project.organization_id),
         *(job.organization_id for job in jobs if job.organization_id),
     }
-    gpu_types = {job.gpu_type for job in jobs if job.gpu_type}
     matching: dict[str, Collection[str]] = {
         "organizations": of_organizations,
         "organization": of_organizations | {each.rid for each in organizations if each.rid},
         "projects": of_projects | {each.name for each in projects if each.name},
         "project": of_projects | {each.rid for each in projects if each.rid},
         "owners": {job.owner for job in jobs if job.owner},
+        "gpu_types": {job.gpu_type for job in jobs if job.gpu_type},
     }
-    if gpu_types:
-        matching["gpu_types"] = gpu_types
     hints = {each.name: each.id for each in organizations if each.name}
     hints |= {each.name: each.id for each in projects if each.name}
     return Names(matching=matching, hints=hints)
@@ -279,7 +281,14 @@ def render(report: Report) -> str:
     """Return the report as a short text."""
     accounts = "\n".join(_render(account) for account in report.accounts)
     rows = [("FAILED", str(each)) for each in report.unmatched]
-    rows += [("not seen", f"{each}, so far") for each in report.unseen]
+    rows += [
+        ("not seen", f"{each.figure_name} matches no job so far{each.hint}")
+        for each in report.unseen
+    ]
+    later = (
+        "lists report no GPU types here; the exporter logs scope_matches_nothing once it knows all"
+    )
+    rows += [("not checked", f"{each.figure_name}: {later}") for each in report.unjudged]
     scopes = "".join(f"{name:<14} {value}\n" for name, value in rows)
     return f"{accounts}\n{scopes}" if scopes else accounts
 

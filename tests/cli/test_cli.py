@@ -9,8 +9,10 @@ import pytest
 
 from trainwave_exporter import __version__
 from trainwave_exporter.cli import main
-from trainwave_exporter.config import CONFIG_FILE, SETTINGS
+from trainwave_exporter.cli.options import flags_of, new_parser
+from trainwave_exporter.config import CONFIG_FILE, SETTINGS, load
 from trainwave_exporter.exposition import catalog
+from trainwave_exporter.simulator import parse_faults
 
 
 def failure(capsys: pytest.CaptureFixture[str], *arguments: str, **environ: str) -> tuple[int, str]:
@@ -32,11 +34,14 @@ def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Run a command with wrong usage; return its last line."""
+    """Run a command with wrong usage; return its one line of error."""
     with pytest.raises(SystemExit) as caught:
         main(arguments, {})
     assert caught.value.code == 2
-    return capsys.readouterr().err.splitlines()[-1]
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith("trainwave-exporter: error: ")
+    return err.removeprefix("trainwave-exporter: error: ").removesuffix("\n")
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,31 +72,89 @@ def test_help_of_the_demo_tells_nothing_of_keys_and_environment(
     assert "env: " not in text
 
 
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        (("--colour",), "unrecognized arguments: --colour"),
-        (("--web.listen=:1",), "unrecognized arguments: --web.listen=:1"),
-        (("demo", "--jobs=few"), "argument --jobs: expected a whole number from 0, got few"),
-        (("demo", "--jobs=-1"), "argument --jobs: expected a whole number from 0, got -1"),
-        (
-            ("simulator", "--port=70000"),
-            "argument --port: expected a whole number from 0 to 65535, got 70000",
-        ),
-        (("simulator", "--speed=0"), "argument --speed: expected a number above 0, got 0"),
-        (("simulator", "--speed=inf"), "argument --speed: expected a number above 0, got inf"),
-        (("simulator", "--speed=fast"), "argument --speed: expected a number above 0, got fast"),
-        (("simulator", "--faults=5xx=2"), "the rate of the fault 5xx must be from 0 to 1"),
-    ],
-)
-def test_wrong_usage_is_told_in_one_line(
-    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], line: str
-) -> None:
-    assert line in refusal(capsys, *arguments)
+COMMANDS = "check, demo, metrics, report, simulator"
+WRONG: dict[str, str] = {
+    "--colour": "unknown flag --colour; see trainwave-exporter --help",
+    "--web.listen=:1": "unknown flag --web.listen; did you mean --web.listen-address?",
+    "--log-level=info": "unknown flag --log-level; did you mean --log.level?",
+    "--perod 2026 report": "unknown flag --perod; did you mean --period?",
+    "report --perod=2026": "unknown flag --perod; did you mean --period?",
+    "report --colour": "unknown flag --colour; see trainwave-exporter report --help",
+    "report --polling.running-interval=30s": (
+        "--polling.running-interval: not a flag of this command; see trainwave-exporter report"
+        " --help"
+    ),
+    "demo --trainwave.api-url=http://localhost": (
+        "--trainwave.api-url: not a flag of this command; see trainwave-exporter demo --help"
+    ),
+    "check -v": "-v: not a flag of this command; see trainwave-exporter check --help",
+    "report november": ('unexpected argument "november"; see trainwave-exporter report --help'),
+    "chek": 'unknown command "chek"; did you mean check?',
+    "dance": f'unknown command "dance"; there are {COMMANDS}',
+    "--log.level": "--log.level: expected one of debug, info, warning, error, got nothing",
+    "--polling.running-interval": (
+        "--polling.running-interval: expected a duration of 100ms or more, such as 30s, got nothing"
+    ),
+    "report --period": "--period: expected a value, got nothing",
+    "report --format=xls": '--format: expected one of table, csv, json, got "xls"',
+    "report --format=": '--format: expected one of table, csv, json, got ""',
+    "metrics --format=html": '--format: expected one of text, markdown, got "html"',
+    "--web.open-health=yes": '--web.open-health: expected no value, got "yes"',
+    "--version=1": '--version: expected no value, got "1"',
+    "--log.level=info --log.level=debug": ("--log.level: given more than once; expected one value"),
+    "--log.level=info check --log.level debug": (
+        "--log.level: given more than once; expected one value"
+    ),
+    "--web.open-health --no-web.open-health": (
+        "--no-web.open-health: given more than once; expected one value"
+    ),
+    "report --period 2026 --period 2027": "--period: given more than once; expected one value",
+    "demo --jobs=few": '--jobs: expected a whole number from 0 up, got "few"',
+    "demo --jobs=-1": '--jobs: expected a whole number from 0 up, got "-1"',
+    "demo --jobs=": '--jobs: expected a whole number from 0 up, got ""',
+    "simulator --port=70000": '--port: expected a whole number from 0 to 65535, got "70000"',
+    "simulator --speed=0": '--speed: expected a number above 0, got "0"',
+    "simulator --speed=inf": '--speed: expected a number above 0, got "inf"',
+    "simulator --speed=fast": '--speed: expected a number above 0, got "fast"',
+    "simulator --window=hour": '--window: expected one of fixed, sliding, got "hour"',
+    "simulator --faults=5xx=2": (
+        "--faults: the rate of the fault 5xx must be from 0 to 1, not 2.0"
+    ),
+    "simulator --faults=429=x": "--faults: 429: expected a rate from 0 to 1, got 'x'",
+}
+"""Command lines, and what is said of them."""
 
 
-def test_a_command_nobody_knows_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "invalid choice: 'dance'" in refusal(capsys, "dance")
+@pytest.mark.parametrize("line", WRONG)
+def test_wrong_usage_is_told_in_one_line(capsys: pytest.CaptureFixture[str], line: str) -> None:
+    assert refusal(capsys, *line.split()) == WRONG[line]
+
+
+def test_a_list_may_be_given_in_parts_by_each_flag_that_takes_one() -> None:
+    lists = [setting for setting in SETTINGS if isinstance(setting.default, tuple) and setting.flag]
+    assert {setting.path for setting in lists} == {
+        "metrics.allow",
+        "metrics.deny",
+        "web.listen_address",
+    }
+    items = {
+        "metrics.allow": ["trainwave_up", "trainwave_job_*", "trainwave_jobs"],
+        "metrics.deny": ["trainwave_job_info", "trainwave_job_state", "*_info"],
+        "web.listen_address": [":9877", "[::1]:1", "unix:/run/x.sock"],
+    }
+    for setting in lists:
+        first, *others = items[setting.path]
+        for parts in ([first, ",".join(others)], [",".join([first, *others])], [first, *others]):
+            arguments = [part for text in parts for part in (setting.flag, text)]
+            flags = flags_of(new_parser().read(arguments))
+            settings = load(flags, {}, None)
+            found = getattr(getattr(settings, setting.section), setting.key)
+            assert list(found) == items[setting.path]
+
+
+def test_faults_may_be_given_in_parts() -> None:
+    parts = new_parser().read(["demo", "--faults", "5xx=0.1,slow=0.2", "--faults=skew=2m"])
+    assert parts.faults == parse_faults("5xx=0.1,slow=0.2,skew=2m")
 
 
 @pytest.mark.parametrize("command", [(), ("check",)])
@@ -205,13 +268,20 @@ def test_the_metric_table_comes_as_markdown(capsys: pytest.CaptureFixture[str]) 
     assert up.startswith("| `trainwave_up` | gauge | `account`, `view` | 1 if ")
 
 
+@pytest.mark.parametrize("command", [(), ("check",)])
+@pytest.mark.parametrize(
+    ("variable", "nearest"),
+    [
+        ("TRAINWAVE_LOG_LEVLE", ["TRAINWAVE_LOG_LEVEL"]),
+        ("TRAINWAVE_API_KYE", ["TRAINWAVE_API_KEY"]),
+        ("TRAINWAVE_REGISTRY", []),
+    ],
+)
 def test_variables_that_look_like_settings_are_warned_of_by_name(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], command: tuple[str, ...], variable: str, nearest: list[str]
 ) -> None:
-    environ = {"TRAINWAVE_LOG_LEVLE": "secret", "TRAINWAVE_API_KEY": "two words"}
-    assert main([], environ) == 2
+    assert main(command, {variable: "secret"}) == 2
     warning, error = capsys.readouterr().err.splitlines()
     assert "event=environment_variables_not_known" in warning
-    assert "TRAINWAVE_LOG_LEVLE" in warning
-    assert "secret" not in warning
-    assert "two words" not in error
+    assert warning.endswith(f" names={[variable]} nearest={nearest}")
+    assert error.startswith("trainwave-exporter: error: no API key: set TRAINWAVE_API_KEY")

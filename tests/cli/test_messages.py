@@ -132,11 +132,19 @@ STARTS = {
         ("--config.file=@/exporter.yml", "demo"),
     ),
     "report of nothing": Start(
-        "storage.path: :memory: keeps nothing to report", ("report", "--storage.path=:memory:")
+        "storage.path: expected the folder of a ledger; :memory: keeps nothing to report",
+        ("report", "--storage.path=:memory:"),
+    ),
+    "report of no folder": Start(
+        "@/none: there is no such folder; set --storage.path to that of the exporter's ledger",
+        ("report", "--storage.path=@/none"),
+    ),
+    "empty name of a file": Start(
+        '--config.file: expected the path of a file, got ""', ("--config.file=",)
     ),
     "report of no period": Start(
         "--period: expected a year, month, day or ISO week, as 2026, 2026-11, 2026-11-23 or"
-        " 2026-W47",
+        ' 2026-W47, got "soon"',
         ("report", "--period=soon"),
     ),
 }

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
+import subprocess
+import sys
 import time
 import tomllib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
 import pytest
-from cli.conftest import line_of
+from cli.conftest import environment, line_of
 from support.exporter import AT_ONCE_SECONDS, wait_for
+from support.ledger_world import LedgerWorld
 
 from trainwave_exporter.__main__ import run
 from trainwave_exporter.cli import main
@@ -203,6 +208,68 @@ def test_a_demo_takes_no_proxy_of_the_environment(start: Start) -> None:
     process = start("demo", HERE, "--jobs=3", **bad)
     metrics = line_of(process, r"Metrics: +(\S+)")
     wait_for(lambda: "trainwave_job_info{" in body_of(metrics), "a job")
+
+
+@pytest.fixture
+def long_ledger(tmp_path: Path) -> Path:
+    """The folder of a ledger whose report by job is longer than a pipe holds (64 KiB)."""
+    now = datetime(2026, 11, 23, tzinfo=UTC).timestamp()
+    world = LedgerWorld(tmp_path, now=now)
+    jobs = (f"j-{number:0100}" for number in range(1000))
+    world.open(*(world.job(id_, "SUCCESS", created_at=now - 3600, cost_dollars=1) for id_ in jobs))
+    world.keeper.close()
+    return tmp_path
+
+
+def piped_to_head(*arguments: str, **variables: str) -> tuple[list[int], str, str]:
+    """Pipe a command to ``head -1``; return both exit statuses, the output, and the errors."""
+    command = shlex.join([sys.executable, "-m", "trainwave_exporter", *arguments])
+    done = subprocess.run(
+        ["bash", "-c", f'{command} | head -1; echo "${{PIPESTATUS[@]}}"'],
+        capture_output=True,
+        text=True,
+        env=environment(**variables),
+        timeout=60,
+        check=False,
+    )
+    *lines, statuses = done.stdout.splitlines()
+    return [int(status) for status in statuses.split()], "\n".join(lines), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("form", "first"),
+    [("table", "2026-11-01 00:00 to "), ("csv", "job_id,job_name,"), ("json", "{")],
+)
+def test_a_report_of_which_only_the_first_line_is_read_ends_quietly(
+    long_ledger: Path, form: str, first: str
+) -> None:
+    arguments = ["--period=2026-11", "--by=job", f"--format={form}"]
+    statuses, line, errors = piped_to_head("report", f"--storage.path={long_ledger}", *arguments)
+    assert (statuses, errors) == ([0, 0], "")
+    assert line.startswith(first)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("--version",), ("metrics",), ("check",), ("report",)]
+)
+def test_what_nobody_reads_is_no_error(
+    api_url: str, long_ledger: Path, arguments: tuple[str, ...]
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    if arguments == ("check",):
+        arguments = (*arguments, f"--trainwave.api-url={api_url}", "--log.level=warning")
+    with open(writing, "wb") as pipe:  # noqa: PTH123 - a descriptor
+        done = subprocess.run(
+            [sys.executable, "-m", "trainwave_exporter", *arguments],
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(TRAINWAVE_API_KEY="demo-key", TRAINWAVE_STORAGE_PATH=str(long_ledger)),
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_one_key_behind_two_references_is_one_account_too_many(

@@ -17,6 +17,7 @@ from support.ledger_world import LedgerWorld
 
 from trainwave_exporter.cli import main
 from trainwave_exporter.cli.chargeback import Sheet, as_csv, as_json, as_table
+from trainwave_exporter.ledger.bounds import Bounds
 from trainwave_exporter.ledger.periods import parse_span
 from trainwave_exporter.ledger.report import Row
 from trainwave_exporter.ledger.units import HOUR, MICRO
@@ -25,15 +26,29 @@ BERLIN = ZoneInfo("Europe/Berlin")
 NOVEMBER = datetime(2026, 11, 23, 22, 0, tzinfo=UTC).timestamp()
 
 
-def sheet(*rows: Row, columns: tuple[str, ...] = ("owner", "gpu_type")) -> Sheet:
-    return Sheet(span=parse_span("2026-10", BERLIN), zone=BERLIN, columns=columns, rows=rows)
+def row(keys: tuple[str, ...], cost: int, gpu: int, lower: int = 0, upper: int = 0) -> Row:
+    """Return a row whose cost is exact but for so many micro-dollars."""
+    return Row(keys, cost, gpu, Bounds(cost - lower, cost + upper))
+
+
+def sheet(*rows: Row, unread: tuple[str, ...] = ()) -> Sheet:
+    return Sheet(
+        span=parse_span("2026-10", BERLIN),
+        zone=BERLIN,
+        columns=("owner", "gpu_type"),
+        rows=rows,
+        bounds=Bounds(sum(r.bounds.lower for r in rows), sum(r.bounds.upper for r in rows)),
+        unread=unread,
+    )
 
 
 SOME = sheet(
-    Row(("ada", "H100"), 1_234_565_432, 7 * HOUR + HOUR // 3),
-    Row(("", "RTX 4090"), 20_000, HOUR // 2),
-    Row(("grace", "H100"), -1_005_000, 0),
+    row(("ada", "H100"), 1_234_565_432, 7 * HOUR + HOUR // 3),
+    row(("", "RTX 4090"), 20_000, HOUR // 2),
+    row(("grace", "H100"), -1_005_000, 0),
 )
+INEXACT = row(("ada", "H100"), 8_004_000, 2 * HOUR, lower=4_000_000, upper=1_000)
+"""8.004 dollars: 4.004 at the least and 8.005 at the most."""
 
 
 def test_the_table_is_for_people() -> None:
@@ -45,6 +60,50 @@ def test_the_table_is_for_people() -> None:
         "grace  H100             -1.01       0.00\n"
         "total                 1233.58       7.83\n"
     )
+
+
+SPREAD = (
+    "- The API has not reported when some jobs ran. Their cost is spread over the time in which"
+    " they may have run; part of it may belong to another period or day."
+)
+MISSING = (
+    "- The list of all jobs of account a, b has not been read to its end yet. Jobs may be missing"
+    " here."
+)
+
+
+def test_costs_that_are_not_exact_have_bounds_in_the_table_and_the_reason_in_notes() -> None:
+    told = sheet(INEXACT, row(("eve", "H100"), 1_000_000, 0))
+    assert as_table(told).splitlines()[1:] == [
+        "owner  gpu_type  cost_dollars  gpu_hours  lower_bound_dollars  upper_bound_dollars",
+        "ada    H100              8.00       2.00                 4.00                 8.01",
+        "eve    H100              1.00       0.00                 1.00                 1.00",
+        "total                    9.00       2.00                 5.00                 9.01",
+    ]
+    assert told.notes == [
+        "Costs are not exact. The total is at least $5.00; at most $9.01.",
+        SPREAD,
+    ]
+
+
+def test_there_is_no_upper_bound_where_jobs_may_be_missing() -> None:
+    told = sheet(INEXACT, unread=("a", "b"))
+    assert as_table(told).splitlines()[2:] == [
+        "ada    H100              8.00       2.00                 4.00              unknown",
+        "total                    8.00       2.00                 4.00              unknown",
+    ]
+    unknown = "Costs are not exact. The total is at least $4.00; an upper bound is unknown."
+    assert told.notes == [unknown, SPREAD, MISSING]
+    assert as_csv(told).splitlines()[-1] == "total,,8.004000,2.000000,4.004000,"
+    assert json.loads(as_json(told))["total"]["upper_bound_dollars"] is None
+    assert sheet(SOME.rows[0], unread=("a", "b")).notes == [
+        "Costs are not exact. The total is at least $1234.56; an upper bound is unknown.",
+        MISSING,
+    ]
+
+
+def test_exact_costs_need_no_notes() -> None:
+    assert SOME.notes == ()
 
 
 def test_a_table_of_nothing_has_a_total_of_nothing() -> None:
@@ -62,7 +121,7 @@ amounts = st.integers(-(10**12), 10**12)
 def test_the_cents_of_a_table_are_off_by_less_than_one_and_add_up_to_the_rounded_total(
     spent: list[tuple[int, int]],
 ) -> None:
-    told = sheet(*(Row((str(n), "-"), *both) for n, both in enumerate(spent)))
+    told = sheet(*(row((str(n), "-"), *both) for n, both in enumerate(spent)))
     lines = [line.split() for line in as_table(told).splitlines()[2:]]
     for column, unit, place in ((-2, MICRO // 100, 0), (-1, HOUR // 100, 1)):
         *cells, total = (round(float(line[column]) * 100) for line in lines)
@@ -74,11 +133,11 @@ def test_the_cents_of_a_table_are_off_by_less_than_one_and_add_up_to_the_rounded
 
 def test_spreadsheets_get_micro_dollars_and_the_total_in_the_last_row() -> None:
     assert as_csv(SOME) == (
-        "owner,gpu_type,cost_dollars,gpu_hours,uncertain_dollars\n"
-        "ada,H100,1234.565432,7.333333,0.000000\n"
-        ",RTX 4090,0.020000,0.500000,0.000000\n"
-        "grace,H100,-1.005000,0.000000,0.000000\n"
-        "total,,1233.580432,7.833333,0.000000\n"
+        "owner,gpu_type,cost_dollars,gpu_hours,lower_bound_dollars,upper_bound_dollars\n"
+        "ada,H100,1234.565432,7.333333,1234.565432,1234.565432\n"
+        ",RTX 4090,0.020000,0.500000,0.020000,0.020000\n"
+        "grace,H100,-1.005000,0.000000,-1.005000,-1.005000\n"
+        "total,,1233.580432,7.833333,1233.580432,1233.580432\n"
     )
 
 
@@ -92,37 +151,45 @@ def test_programs_get_numbers_and_the_period_with_its_time_zone() -> None:
                 "gpu_type": "H100",
                 "cost_dollars": 1234.565432,
                 "gpu_hours": 7.333333,
-                "uncertain_dollars": 0.0,
+                "lower_bound_dollars": 1234.565432,
+                "upper_bound_dollars": 1234.565432,
             },
             {
                 "owner": "",
                 "gpu_type": "RTX 4090",
                 "cost_dollars": 0.02,
                 "gpu_hours": 0.5,
-                "uncertain_dollars": 0.0,
+                "lower_bound_dollars": 0.02,
+                "upper_bound_dollars": 0.02,
             },
             {
                 "owner": "grace",
                 "gpu_type": "H100",
                 "cost_dollars": -1.005,
                 "gpu_hours": 0.0,
-                "uncertain_dollars": 0.0,
+                "lower_bound_dollars": -1.005,
+                "upper_bound_dollars": -1.005,
             },
         ],
-        "total": {"cost_dollars": 1233.580432, "gpu_hours": 7.833333, "uncertain_dollars": 0.0},
+        "total": {
+            "cost_dollars": 1233.580432,
+            "gpu_hours": 7.833333,
+            "lower_bound_dollars": 1233.580432,
+            "upper_bound_dollars": 1233.580432,
+        },
         "unread_accounts": [],
     }
 
 
 def test_a_name_does_nothing_to_a_terminal() -> None:
-    told = sheet(Row(("a\x1b[2J\nb", "Météo"), 0, HOUR))
+    told = sheet(row(("a\x1b[2J\nb", "Météo"), 0, HOUR))
     assert "\na [2J b  Météo " in as_table(told)
     assert "a [2J b,Météo," in as_csv(told)
     assert '"owner": "a\\u001b[2J\\nb"' in as_json(told)
 
 
 def test_json_keeps_letters_and_escapes_what_a_terminal_might_act_on() -> None:
-    told = as_json(sheet(Row(("Jürgen 山", "\x9b2J\u202eH100\ud800"), 0, HOUR)))
+    told = as_json(sheet(row(("Jürgen 山", "\x9b2J\u202eH100\ud800"), 0, HOUR)))
     assert '"owner": "Jürgen 山"' in told
     assert '"gpu_type": "\\u009b2J\\u202eH100\\ud800"' in told
     assert json.loads(told)["rows"][0]["gpu_type"] == "\x9b2J\u202eH100\ud800"
@@ -130,7 +197,7 @@ def test_json_keeps_letters_and_escapes_what_a_terminal_might_act_on() -> None:
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("a","b")'])
 def test_a_name_is_no_formula_in_a_spreadsheet(name: str) -> None:
-    told = sheet(Row((name, "H100"), 0, HOUR))
+    told = sheet(row((name, "H100"), 0, HOUR))
     assert list(csv.reader(as_csv(told).splitlines()))[1][0] == f"'{name}"
 
 
@@ -181,9 +248,9 @@ def test_a_period_is_a_year_month_day_or_week(
 ) -> None:
     out = printed(capsys, ledger, f"--period={period}", "--format=csv", "--by=owner")
     assert out == (
-        "owner,cost_dollars,gpu_hours,uncertain_dollars\n"
-        "ada,7.200000,2.000000,0.000000\n"
-        "total,7.200000,2.000000,0.000000\n"
+        "owner,cost_dollars,gpu_hours,lower_bound_dollars,upper_bound_dollars\n"
+        "ada,7.200000,2.000000,7.200000,7.200000\n"
+        "total,7.200000,2.000000,7.200000,7.200000\n"
     )
 
 
@@ -192,9 +259,9 @@ def test_the_days_are_those_of_the_time_zone(
 ) -> None:
     by_day = ["--period=2026-11", "--by=day, owner", "--format=csv"]
     assert printed(capsys, ledger, *by_day, "--time-zone=Europe/Berlin").splitlines()[1:] == [
-        "2026-11-23,ada,3.600000,1.000000,0.000000",
-        "2026-11-24,ada,3.600000,1.000000,0.000000",
-        "total,,7.200000,2.000000,0.000000",
+        "2026-11-23,ada,3.600000,1.000000,3.600000,3.600000",
+        "2026-11-24,ada,3.600000,1.000000,3.600000,3.600000",
+        "total,,7.200000,2.000000,7.200000,7.200000",
     ]
 
 
@@ -209,7 +276,7 @@ def test_dimensions_given_one_after_the_other_are_combined(
 
 
 @pytest.fixture
-def uncertain(tmp_path: Path) -> Path:
+def inexact(tmp_path: Path) -> Path:
     """Return a ledger whose lists alone reported jobs of October 31 for November's first report.
 
     j-1 cost 10 dollars on one GPU for 5 hours at the most: it began within a day of 22:00, and so
@@ -226,49 +293,67 @@ def uncertain(tmp_path: Path) -> Path:
             "j-2", "SUCCESS", created_at=midnight + 3600, cost_dollars=3.0, gpu_hours=1.0, **listed
         ),
         shown=False,
+        counted=True,
     )
     world.keeper.close()
     return tmp_path / "ledger"
 
 
-def test_a_report_says_how_much_of_its_period_is_not_known_yet(
-    capsys: pytest.CaptureFixture[str], uncertain: Path
+def test_a_report_says_once_between_which_bounds_its_costs_are_and_why(
+    capsys: pytest.CaptureFixture[str], inexact: Path
 ) -> None:
-    command = ["report", f"--storage.path={uncertain}", "--by=owner", "--period=2026-11"]
-    assert main(command, {}) == 0
-    out, err = capsys.readouterr()
-    doubts = (
-        "$10.00 of the total is uncertain: when some jobs ran is not reported (yet), and part of"
-        " their cost may belong to another period.\n"
-        "The list of all jobs was never read to its end for account a: the total may be higher.\n"
-    )
-    assert err == doubts
-    head, columns, ada, total = out.removesuffix(doubts).splitlines()
+    command = ["report", f"--storage.path={inexact}", "--by=owner", "--period=2026-11"]
+    out = printed(capsys, inexact, *command[2:])
+    head, columns, ada, total, *notes = out.splitlines()
     assert head == "2026-11-01 00:00 to 2026-12-01 00:00, UTC"
-    assert columns.split() == ["owner", "cost_dollars", "gpu_hours", "uncertain_dollars"]
-    assert ada.split()[-1] == total.split()[-1] == "10.00"
+    bounds = ["lower_bound_dollars", "upper_bound_dollars"]
+    assert columns.split() == ["owner", "cost_dollars", "gpu_hours", *bounds]
+    assert ada.split()[-2:] == total.split()[-2:] == ["3.00", "13.00"]
     assert 3 <= float(total.split()[1]) <= 13
-    assert main([*command, "--format=json"], {}) == 0
-    document = json.loads(capsys.readouterr().out)
-    assert document["total"]["uncertain_dollars"] == 10.0
-    assert document["unread_accounts"] == ["a"]
-    assert main([*command, "--format=csv"], {}) == 0
-    assert capsys.readouterr().out.splitlines()[-1].endswith(",10.000000")
+    assert notes == ["Costs are not exact. The total is at least $3.00; at most $13.00.", SPREAD]
+    for form in ("csv", "json"):
+        assert main([*command, f"--format={form}"], {}) == 0
+        out, err = capsys.readouterr()
+        assert err.splitlines() == notes
+        assert SPREAD not in out
+        if form == "csv":
+            assert out.splitlines()[-1].endswith(",3.000000,13.000000")
+        else:
+            amounts = json.loads(out)["total"]
+            assert [amounts[name] for name in bounds] == [3, 13]
+
+
+def test_a_report_names_the_accounts_whose_jobs_may_be_missing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    world = LedgerWorld(tmp_path, now=NOVEMBER)
+    world.see(world.job("j-1", "SUCCESS", created_at=NOVEMBER - 3600, cost_dollars=3.0))
+    world.keeper.close()
+    out = printed(capsys, tmp_path, "--by=owner", "--period=2026-11")
+    assert out.splitlines()[2:] == [
+        "ada            3.00       0.00                 3.00              unknown",
+        "total          3.00       0.00                 3.00              unknown",
+        "Costs are not exact. The total is at least $3.00; an upper bound is unknown.",
+        MISSING.replace("a, b", "a"),
+    ]
 
 
 def test_a_day_may_be_uncertain_where_the_month_is_not(
-    capsys: pytest.CaptureFixture[str], uncertain: Path
+    capsys: pytest.CaptureFixture[str], inexact: Path
 ) -> None:
     """j-2 ran for an hour at the most: on November 1 or 2, and in November for certain.
 
     j-1 began by 22:00 of November 1, so three of its five hours may be of November 2: 6 dollars.
     """
-    path = f"--storage.path={uncertain}"
+    path = f"--storage.path={inexact}"
     assert main(["report", path, "--period=2026-11", "--by=day", "--format=json"], {}) == 0
     document = json.loads(capsys.readouterr().out)
-    rows = {row["day"]: row["uncertain_dollars"] for row in document["rows"]}
-    assert (rows["2026-11-01"], rows["2026-11-02"]) == (10.0 + 3.0, 6.0 + 3.0)
-    assert document["total"]["uncertain_dollars"] == 10.0
+    of_days = {row["day"]: row for row in document["rows"]}
+    for day, upper in (("2026-11-01", 10 + 3), ("2026-11-02", 6 + 3)):
+        assert of_days[day]["lower_bound_dollars"] == 0
+        assert of_days[day]["upper_bound_dollars"] == upper
+    assert document["total"]["lower_bound_dollars"] == 3
+    assert document["total"]["upper_bound_dollars"] == 13
 
 
 def test_without_a_period_it_is_the_present_month_of_the_time_zone(
@@ -308,7 +393,10 @@ def test_without_a_ledger_there_is_nothing_to_report(
 
 
 def test_a_ledger_in_memory_is_another_processs(capsys: pytest.CaptureFixture[str]) -> None:
-    expected = (2, "storage.path: :memory: keeps nothing to report")
+    expected = (
+        2,
+        "storage.path: expected the folder of a ledger; :memory: keeps nothing to report",
+    )
     assert failure(capsys, "--storage.path=:memory:") == expected
 
 
@@ -330,12 +418,12 @@ ZONES = "a time zone of the IANA database, such as UTC or Europe/Berlin"
     [
         (
             "--by=owner,team",
-            f"argument --by: expected some of {DIMENSIONS}, each once, got owner,team",
+            f'--by: expected some of {DIMENSIONS}, each once, got "owner,team"',
         ),
-        ("--by=day,day", f"argument --by: expected some of {DIMENSIONS}, each once, got day,day"),
-        ("--by=", f"argument --by: expected some of {DIMENSIONS}, each once, got "),
-        ("--time-zone=Berlin", f"argument --time-zone: expected {ZONES}, got Berlin"),
-        ("--format=xml", "argument --format: invalid choice: 'xml'"),
+        ("--by=day,day", f'--by: expected some of {DIMENSIONS}, each once, got "day,day"'),
+        ("--by=", f'--by: expected some of {DIMENSIONS}, each once, got ""'),
+        ("--time-zone=Berlin", f'--time-zone: expected {ZONES}, got "Berlin"'),
+        ("--format=xml", '--format: expected one of table, csv, json, got "xml"'),
     ],
 )
 def test_what_nobody_can_report_by_is_wrong_usage(

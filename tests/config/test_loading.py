@@ -242,14 +242,17 @@ def test_variables_that_are_no_settings_are_listed_without_values() -> None:
         "PATH": "/bin",
     }
     settings = load({}, environ, None)
-    assert stray_variables(environ, settings) == ["TRAINWAVE_HOME", "TRAINWAVE_LOG_LEVLE"]
+    assert stray_variables(environ, settings) == {
+        "TRAINWAVE_HOME": None,
+        "TRAINWAVE_LOG_LEVLE": "TRAINWAVE_LOG_LEVEL",
+    }
 
 
 def test_a_variable_that_an_account_takes_its_key_from_is_no_stray(tmp_path: Path) -> None:
     file = tmp_path / "exporter.yml"
     file.write_text("accounts:\n  - name: research\n    api_key_env: TRAINWAVE_RESEARCH_KEY\n")
     environ = {"TRAINWAVE_RESEARCH_KEY": "secret"}
-    assert stray_variables(environ, load({}, environ, file)) == []
+    assert stray_variables(environ, load({}, environ, file)) == {}
 
 
 TEXT = st.text(max_size=5)

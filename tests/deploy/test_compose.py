@@ -52,7 +52,7 @@ def test_each_profile_has_one_exporter_that_prometheus_finds(profile: str | None
     aliases = (exporter["networks"]["default"] or {}).get("aliases", [])
     assert name in {OURS[profile or "live"], *aliases}
     assert [each["target"] for each in exporter["ports"]] == [int(port)]
-    new_parser().parse_args(exporter["command"])
+    new_parser().read(exporter["command"])
 
 
 @pytest.mark.parametrize("profile", OURS)

@@ -80,7 +80,7 @@ class Replay:
         again = times.get("started again")
         over = row["state"] in {"SUCCESS", "FAILED"}
         fields: dict[str, Any] = {
-            "hourly_cost_dollars": float(row["price"].strip("$")),
+            "hourly_cost_dollars": None if row["price"] == "-" else float(row["price"].strip("$")),
             "cost_dollars": cost,
             "created_at": times["started"],
             "started_at": again if again is not None and at >= again else times["started"],

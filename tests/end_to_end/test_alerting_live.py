@@ -17,8 +17,14 @@ from grafana import uids
 from trainwave_exporter.simulator import Dialect
 from trainwave_exporter.simulator.jobs import Job
 
-CRITICAL_DOLLARS = 10_000.0
-MICRODOLLARS = 1_000_000
+HOURLY_DOLLARS = 22.464
+"""Price of the dearest job that idles."""
+CRITICAL_SECONDS = 40
+"""A job is critical that has lost as much as that one does in so long: a ninetieth of it, $0.25.
+
+So the warning comes first; the next dearest is critical only after five minutes.
+"""
+CRITICAL_DOLLARS = HOURLY_DOLLARS * CRITICAL_SECONDS / 3600
 WARNING, CRITICAL, DOWN = (
     "TrainwaveJobGpuIdle",
     "TrainwaveJobGpuIdleCostly",
@@ -44,17 +50,16 @@ def test_whoever_has_to_act_is_told_and_nobody_of_what_goes_without_saying(
     with stack(
         suite, tmp_path, dialect=Dialect.DOCUMENTED, critical_dollars=CRITICAL_DOLLARS
     ) as running:
-        job = running.idle_job()
+        job = max(running.idle_jobs(), key=lambda job: job.price)
         warning = first(running, WARNING, job)
         check_warning(running, job, warning)
         assert running.webhook.of(CRITICAL) == []
 
-        # What was lost so far turns out to be more than anybody would overlook.
-        correction = 1000 * int(CRITICAL_DOLLARS) * MICRODOLLARS
-        running.api.do(lambda simulator: simulator.world.correct(job, correction))
-        corrected_at = time.time()
+        # It idles on, until it has lost too much.
+        assert job.order.offer.hourly_dollars == pytest.approx(HOURLY_DOLLARS)
+        critical_at = idle_since(running, job) + CRITICAL_SECONDS
         critical = first(running, CRITICAL, job)
-        assert critical.at - corrected_at < ON_THE_WAY_SECONDS
+        assert critical_at <= critical.at < critical_at + ON_THE_WAY_SECONDS
         assert (critical.receiver, critical.labels["severity"]) == ("owners", "critical")
         assert critical.labels["concern"] == warning.labels["concern"]
         check_unsaid(running, warning, because_of=CRITICAL)
@@ -78,12 +83,21 @@ def first(running: Stack, name: str, job: Job) -> Told:
     return told[0]
 
 
+def idle_since(running: Stack, job: Job) -> float:
+    """Return since when a job is seen to idle."""
+    [sample] = query(running.prometheus, since(running, job))
+    return float(sample["value"][1])
+
+
+def since(running: Stack, job: Job) -> str:
+    return f'trainwave_job_idle_since_timestamp_seconds{{job_id="{running.id(job)}"}}'
+
+
 def check_warning(running: Stack, job: Job, told: Told) -> None:
     """Assert that a warning came in time, and that it says what its owner has to know."""
-    since = f'trainwave_job_idle_since_timestamp_seconds{{job_id="{running.id(job)}"}}'
-    [idle_since] = query(running.prometheus, since)
-    [seen_at] = query(running.prometheus, f"min_over_time(timestamp({since})[10m:1s])")
-    due = max(float(idle_since["value"][1]) + IDLE_SECONDS, float(seen_at["value"][1]))
+    first_seen = f"min_over_time(timestamp({since(running, job)})[10m:1s])"
+    [seen_at] = query(running.prometheus, first_seen)
+    due = max(idle_since(running, job) + IDLE_SECONDS, float(seen_at["value"][1]))
     assert told.at - due < ON_THE_WAY_SECONDS
 
     order = job.order

@@ -24,7 +24,18 @@ from support.verdict import (
     check_counters,
     labels_of,
 )
-from support.watch import COST, GPU_HOURS, RETENTION, START, Backup, Scrape, Watch, watching
+from support.watch import (
+    ACTIVITY,
+    COST,
+    GPU_HOURS,
+    RETENTION,
+    START,
+    WASTE,
+    Backup,
+    Scrape,
+    Watch,
+    watching,
+)
 
 from trainwave_exporter.simulator import BillingMix, Dialect
 
@@ -92,8 +103,9 @@ def test_after_a_backup_is_restored_all_that_is_reported_is_booked_once(
 ) -> None:
     """What was only ever seen after the copy was made is lost, and nothing else.
 
-    Counters that the copy does not have begin at zero once more. The others do not fall, unless a
-    job was corrected downwards whose highest cost was lost; no copy is restored where that is so.
+    Where the exporter cannot know that its ledger is a copy, counters that this does not have begin
+    at zero once more. No others fall, unless a job was corrected downwards whose highest cost was
+    lost; no copy is restored where that is so.
     """
     start, seconds = AROUND_ITS_END
     steps = STEPS // 4
@@ -105,19 +117,19 @@ def test_after_a_backup_is_restored_all_that_is_reported_is_booked_once(
 
 
 def checked(watch: Watch, scrapes: Iterable[Scrape]) -> Iterator[Scrape]:
-    """Yield the scrapes, each with its counters compared with the audit.
+    """Yield the scrapes with counters, each compared with the audit.
 
-    Where a copy of the ledger was put back, the scrape before is the one before the copy was made.
+    There are none from a start until the API answers. Where a copy of the ledger was put back and
+    the exporter cannot know it, the scrape before is the one before the copy was made.
     """
     earlier: dict[int, Scrape] = {}
     before = None
     for scrape in scrapes:
-        if before is not None and not by_labels(scrape.metrics, COST):
-            assert scrape.kills > before.kills  # it started while the API was down
-            before = None  # what began meanwhile was not shown from zero on
+        if not scrape.caught_up:
+            assert not any(scrape.metrics.all(name) for name in (COST, GPU_HOURS, ACTIVITY, WASTE))
             continue
         if before is not None and scrape.restored not in {None, before.restored}:
-            before = earlier[scrape.restored]
+            before = before if scrape.regained else earlier[scrape.restored]
         check_counters(scrape, watch.audit, before)
         yield scrape
         before = earlier[scrape.at] = scrape
@@ -135,7 +147,7 @@ def check_all(watch: Watch, scrapes: Sequence[Scrape], folder: Path) -> None:
     # Where the API reports no GPU hours, they are counted by what was seen, and that may be lost.
     counters = (COST, GPU_HOURS) if watch.audit.detailed or not watch.restores else (COST,)
     for suite in SUITES:
-        check_increase(suite, folder / suite, scrapes, counters, watch.audit.largest_refund)
+        check_increase(suite, folder / suite, scrapes, counters)
 
 
 def month(
@@ -145,7 +157,7 @@ def month(
 
     It may be ``seconds`` long instead. After kills the exporter comes back at once, or some steps
     later; at times the API does not answer. The last step is a quiet one. So often as ``restores``
-    says, a copy of the ledger is put in its place after a kill that is some steps old.
+    says, a copy of the ledger that is some steps old is put in its place after a kill.
     """
     random = Random(SEED)
     kill_at = set(random.sample(range(steps), kills))
@@ -168,9 +180,9 @@ def month(
             watch.exporter.ensure_running()
             wait_for_an_instant(random, watch.ledger / "ledger.sqlite3-wal")
             watch.kill(answered=not down)
-            if watch.restores < restores and (backup := restorable(watch, backups)):
-                watch.restore(backup)
-                looked_at = backup.at
+            restoring = not down and watch.restores < restores
+            if restoring and (backup := restorable(watch, backups)):
+                watch.restore(backup, noted=watch.restores % 2 == 0)
                 last_chance = True
                 backups.clear()
             if not last_chance and random.random() < 0.4:
@@ -189,7 +201,7 @@ def month(
 
 
 def restorable(watch: Watch, backups: Sequence[Backup]) -> Backup | None:
-    """Return the oldest of the last copies with which no counter falls."""
+    """Return the oldest of the last copies with which no counter falls that is looked at now."""
     for backup in backups[-5:-1]:
         if watch.now - backup.at < RETENTION // 2 and not watch.audit.falls_without(backup.at):
             return backup
@@ -224,15 +236,14 @@ def written_at(path: Path) -> int | None:
 
 
 def check_increase(
-    suite: str, folder: Path, scrapes: Sequence[Scrape], counters: Sequence[str], refund: float
+    suite: str, folder: Path, scrapes: Sequence[Scrape], counters: Sequence[str]
 ) -> None:
     """Prometheus finds what the counters grew by, but for what it extrapolates.
 
-    None falls, but for those that begin at zero once more as the ledger was lost that had them, or
-    by a ``refund`` of a job whose highest cost was lost.
+    None falls, but for those that begin at zero once more as the ledger was lost that had them.
 
-    Where a window begins before the first sample, that is no more than 1.1 times the mean distance
-    of samples; where both begin and end together, it is nothing.
+    Where a window begins before the first sample, and that is not zero, it extrapolates over no
+    more than 1.1 times the mean distance of samples.
     """
     first, last = scrapes[0].at, scrapes[-1].at
     samples = [(scrape.at, scrape.metrics) for scrape in scrapes]
@@ -242,21 +253,22 @@ def check_increase(
             for scrape in scrapes:
                 for labels, value in by_labels(scrape.metrics, name).items():
                     values[labels].append(value)
-            grown = {labels: increase(told, refund) for labels, told in values.items() if told[1:]}
+            grown = {labels: increase(told) for labels, told in values.items() if told[1:]}
 
-            whole = query_at(url, f"increase({name}[{last - first + 1}s])", last)
-            found = {labels_of(sample["metric"]): float(sample["value"][1]) for sample in whole}
-            assert found == pytest.approx(grown, rel=1e-4, abs=1e-6)
+            for window in (f"{last - first + 1}s", "60d"):
+                found = query_at(url, f"increase({name}[{window}])", last)
+                assert {labels_of(sample["metric"]) for sample in found} == grown.keys()
+                for sample in found:
+                    labels = labels_of(sample["metric"])
+                    told, most = values[labels], grown[labels]
+                    whole = len(told) == len(scrapes) and window != "60d"
+                    if told[0] and not whole:
+                        most *= 1 + 1.1 / (len(told) - 1)
+                    slack = 1e-4 * most + 1e-6
+                    assert grown[labels] - slack <= float(sample["value"][1]) <= most + slack
 
-            beyond = query_at(url, f"increase({name}[60d])", last)
-            assert {labels_of(sample["metric"]) for sample in beyond} == grown.keys()
-            for sample in beyond:
-                labels = labels_of(sample["metric"])
-                most = grown[labels] * (1 + 1.1 / (len(values[labels]) - 1))
-                assert grown[labels] - 1e-6 <= float(sample["value"][1]) <= most + 1e-6
 
-
-def increase(values: Sequence[float], refund: float) -> float:
-    """Return how much a counter grew by what Prometheus knows: after a fall it began at zero."""
-    assert all(after >= before - refund or after == 0 for before, after in pairwise(values))
-    return sum(after - before if after >= before else after for before, after in pairwise(values))
+def increase(values: Sequence[float]) -> float:
+    """Return how much a counter grew, that only ever falls to zero."""
+    assert all(after >= before or after == 0 for before, after in pairwise(values))
+    return sum(after - before for before, after in pairwise(values) if after > before)

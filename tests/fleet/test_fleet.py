@@ -730,6 +730,7 @@ def test_running_totals_become_rates(world: World) -> None:
 
 def test_projects_appear_change_and_vanish(world: World) -> None:
     one, two = (Project(account="a", id=f"p-{n}", name=f"n{n}") for n in (1, 2))
+    world.projects()
     assert world.projects(one, two) == (Appeared(one), Appeared(two))
     renamed = Project(account="a", id="p-1", name="new")
     assert world.projects(renamed) == (Changed(one, renamed),)
@@ -747,6 +748,7 @@ def test_a_project_missed_once_in_a_while_stays(world: World) -> None:
 
 def test_balances_are_dropped_when_they_were_not_confirmed_for_too_long(world: World) -> None:
     broke = Organization(account="a", id="o-1", credit_balance_dollars=3.5)
+    world.organizations()
     assert world.organizations(broke) == (Appeared(broke),)
     world.tick(600)
     world.projects()
@@ -757,8 +759,23 @@ def test_balances_are_dropped_when_they_were_not_confirmed_for_too_long(world: W
 def test_an_organization_seen_by_two_keys_is_told_once(worlds: Callable[..., World]) -> None:
     world = worlds(("a", "b"))
     world.organizations(Organization(account="a", id="o-1", credit_balance_dollars=3.5))
+    world.organizations(account="b")
     other = Organization(account="b", id="o-1", credit_balance_dollars=4.0)
     assert world.organizations(other, account="b") == ()
+
+
+@pytest.mark.parametrize(
+    ("look", "field"),
+    [(World.projects, "projects_listed"), (World.organizations, "organizations_listed")],
+    ids=["projects", "organizations"],
+)
+def test_an_account_says_whether_all_its_names_were_listed(
+    world: World, look: Callable[..., tuple[object, ...]], field: str
+) -> None:
+    before = world.fleet.status("a")
+    assert look(world, complete=False) == ()
+    assert look(world) == (Changed(before, replace(before, **{field: True})),)
+    assert look(world) == look(world, complete=False) == ()
 
 
 # Listeners

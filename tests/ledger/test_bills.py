@@ -738,7 +738,7 @@ def watched_from_its_launch(
     until: float,
     *,
     documented: bool,
-    price: Callable[[float], float] = lambda _: 36.0,
+    price: Callable[[float], float | None] = lambda _: 36.0,
     budgets: tuple[Budget, ...] = (),
     watch: dict[float, list[float | None]] | None = None,
 ) -> LedgerWorld:

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from support.ledger_world import START, LedgerWorld
 
 from trainwave_exporter.ledger import Budget, Period, Terms, Watched
-from trainwave_exporter.ledger.book import OPENING, PATIENCE, Seen
+from trainwave_exporter.ledger.book import OPENING, Seen
+from trainwave_exporter.ledger.catch_up import PATIENCE
 from trainwave_exporter.ledger.file import NAME
 from trainwave_exporter.ledger.keeper import OUTLOOK, Sightings
 from trainwave_exporter.model import AccountStatus, BudgetStatus, Corrections, Job
@@ -127,6 +128,136 @@ def test_after_an_ordinary_restart_new_labels_open_at_zero(tmp_path: Path) -> No
     assert (after.cost(), after.cost("L40S")) == (1.5, 0)
     after.tick(HELD)
     assert (after.cost(), after.cost("L40S")) == (1.5, 3)
+
+
+def test_labels_that_come_up_while_counters_are_hidden_begin_at_zero(tmp_path: Path) -> None:
+    """The list of running jobs names them long before the whole list is read."""
+    world = LedgerWorld(tmp_path)
+    world.open(world.job(cost_dollars=1.0))
+    world.keeper.close()
+    after = LedgerWorld(tmp_path, now=START + 3600)
+    after.see(after.job(cost_dollars=1.5), after.job("j-2", gpu_type="L40S", cost_dollars=3.0))
+    after.tick(10 * HELD)
+    assert (after.cost(), after.cost("L40S")) == (None, None)
+    after.see(after.job("j-2", gpu_type="L40S", cost_dollars=4.5), counted=True)
+    assert (after.cost(), after.cost("L40S")) == (1.5, 0)
+    after.tick(HELD - 1)
+    assert after.cost("L40S") == 0
+    after.tick(1)
+    assert after.cost("L40S") == 4.5
+
+
+def test_they_begin_at_zero_however_long_another_jobs_gpu_type_is_waited_for(
+    tmp_path: Path,
+) -> None:
+    world = LedgerWorld(tmp_path)
+    world.open(world.job(cost_dollars=1.0))
+    world.keeper.close()
+    after = LedgerWorld(tmp_path, now=START + 3600)
+    after.open(
+        after.job(cost_dollars=1.5),
+        after.job("j-2", gpu_type="L40S", cost_dollars=3.0),
+        after.job("j-3", gpu_type=None, cost_dollars=2.0),
+    )
+    after.tick(2 * HELD)
+    assert (after.cost(), after.cost("L40S")) == (None, None)
+    after.see(after.job("j-3", gpu_type="A100", cost_dollars=2.0))
+    assert [after.cost(gpu_type) for gpu_type in ("H100", "L40S", "A100")] == [1.5, 0, 0]
+    after.tick(HELD)
+    assert [after.cost(gpu_type) for gpu_type in ("H100", "L40S", "A100")] == [1.5, 3, 2]
+
+
+def test_they_begin_at_zero_after_yet_another_restart(tmp_path: Path) -> None:
+    world = LedgerWorld(tmp_path)
+    world.open()
+    world.keeper.close()
+    hidden = LedgerWorld(tmp_path, now=START + 3600)
+    hidden.see(hidden.job(cost_dollars=3.0))
+    hidden.tick(2 * HELD)
+    hidden.keeper.close()
+    after = LedgerWorld(tmp_path, now=hidden.now + 3600)
+    after.tick(2 * HELD)
+    assert after.cost() is None
+    after.open()
+    assert after.cost() == 0
+    after.tick(HELD)
+    assert after.cost() == 3
+
+
+def test_labels_that_were_at_zero_when_it_stopped_are_so_again_when_counters_are_shown(
+    tmp_path: Path,
+) -> None:
+    world = LedgerWorld(tmp_path)
+    world.open()
+    world.see(world.job(cost_dollars=3.0))
+    assert world.cost() == 0
+    world.keeper.close()
+    after = LedgerWorld(tmp_path, now=START + 3600)
+    after.see(after.job(cost_dollars=6.6))
+    after.tick(2 * HELD)
+    assert after.cost() is None
+    after.open()
+    assert after.cost() == 0
+    after.tick(HELD)
+    assert after.cost() == 6.6
+
+
+def test_labels_of_the_lost_time_open_as_they_were_after_yet_another_restart(
+    tmp_path: Path,
+) -> None:
+    world = LedgerWorld(tmp_path)
+    world.open(world.job(cost_dollars=1.0))
+    back_up(tmp_path)
+    world.see(world.job("j-2", gpu_type="L40S", cost_dollars=300.0))
+    world.tick(HELD)
+    assert world.cost("L40S") == 300
+    hidden = restored(world, tmp_path)
+    hidden.see(hidden.job("j-2", gpu_type="L40S", cost_dollars=301.0))
+    hidden.keeper.close()
+    after = LedgerWorld(tmp_path, now=hidden.now + 60)
+    after.see(after.job("j-2", gpu_type="L40S", cost_dollars=302.0))
+    assert after.cost("L40S") is None
+    after.open(after.job(cost_dollars=1.0))
+    assert (after.cost(), after.cost("L40S")) == (1, 302)
+    after.see(after.job("j-3", gpu_type="A100", cost_dollars=2.0))
+    assert after.cost("A100") == 0
+
+
+def test_labels_that_were_at_zero_in_the_copy_open_as_they_were(tmp_path: Path) -> None:
+    """Since the copy was made they most likely were shown in full."""
+    world = LedgerWorld(tmp_path)
+    world.open()
+    world.see(world.job(cost_dollars=3.0))
+    back_up(tmp_path)
+    world.tick(HELD)
+    world.see(world.job(cost_dollars=3.5))
+    assert world.cost() == 3.5
+    after = restored(world, tmp_path)
+    after.open(after.job(cost_dollars=3.6))
+    assert after.cost() == 3.6
+
+
+def test_of_two_accounts_each_has_its_labels_begin_when_it_catches_up(tmp_path: Path) -> None:
+    two_accounts(tmp_path)
+    after = LedgerWorld(tmp_path, accounts=("a", "b"), now=START + 60)
+    new = (
+        after.job("j-5", gpu_type="L40S", owner="ada", cost_dollars=5.0),
+        after.job("j-6", gpu_type="L40S", owner="bo", account="b", cost_dollars=6.0),
+        after.job("j-7", gpu_type="L40S", owner="cy", cost_dollars=7.0),
+        after.job("j-8", gpu_type="L40S", owner="cy", account="b", cost_dollars=8.0),
+    )
+
+    def costs() -> list[float | None]:
+        return [after.cost("L40S", owner) for owner in ("ada", "bo", "cy")]
+
+    after.take(counted("a", jobs=new))
+    assert costs() == [0, None, None]
+    after.tick(DAY)
+    assert costs() == [5, None, None]
+    after.take(counted("b"))
+    assert costs() == [5, 0, 0]
+    after.tick(HELD)
+    assert costs() == [5, 6, 15]
 
 
 def two_accounts(folder: Path) -> LedgerWorld:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from support.watched_meter import NOON, WatchedMeter
 
-from trainwave_exporter.ledger.curve import FINISH_GRACE, TOLERANCE
+from trainwave_exporter.ledger.curve import FINISH_GRACE
 from trainwave_exporter.ledger.entry import Life
+from trainwave_exporter.ledger.price_line import TOLERANCE
 
 MINUTE = 60_000
 DOLLAR = 1_000_000
@@ -263,7 +264,7 @@ def test_a_meter_that_stands_still_is_kept_by_its_two_ends() -> None:
     pause = [(n, billed(130)) for n in range(30, 150, 10)]
     meter = watched((0, billed(100)), *pause, (160, billed(135)), (180, billed(155)))
     assert meter.corrections == []
-    assert kept(meter) == [0, 30, 140, 160]
+    assert kept(meter) == [0, 30, 155]
     assert shown(meter, 30, 140, 155, 158, 160) == [130, 130, 130, 133, 135]
 
 
@@ -325,7 +326,7 @@ def test_what_is_billed_late_after_a_pause_is_no_correction() -> None:
     pause = [(n, billed(130)) for n in range(30, 200, 30)]
     meter = watched((0, billed(100)), *pause, (190, billed(150)), (210, billed(170)))
     assert meter.corrections == []
-    assert shown(meter, 180, 190, 191) == [130, 140, 151]
+    assert shown(meter, 170, 180, 190, 191) == [130, 140, 150, 151]
 
 
 # --- when the job is over ---------------------------------------------------------------------
@@ -434,14 +435,14 @@ def test_a_job_that_lives_again_without_a_price_costs_more_when_that_is_seen() -
 # --- without a price --------------------------------------------------------------------------
 
 
-def test_without_a_price_a_rise_is_spread_evenly() -> None:
+def test_without_a_price_a_bill_is_spread_evenly_since_the_one_before() -> None:
     meter = watched((0, 0), (20, DOLLAR), (40, DOLLAR), (60, 3 * DOLLAR), rate=None)
     assert meter.corrections == []
     assert [meter.at(after(n)) for n in (10, 20, 30, 50)] == [
         DOLLAR // 2,
         DOLLAR,
-        DOLLAR,
-        2 * DOLLAR,
+        DOLLAR * 3 // 2,
+        DOLLAR * 5 // 2,
     ]
 
 
@@ -458,10 +459,10 @@ def test_without_a_price_a_fall_was_corrected() -> None:
     assert [meter.at(after(n)) for n in (10, 20, 21)] == [2 * DOLLAR, 2 * DOLLAR, DOLLAR]
 
 
-def test_without_a_price_a_meter_that_stands_still_is_kept_by_its_two_ends() -> None:
+def test_without_a_price_bills_alone_are_kept() -> None:
     still = [(n, DOLLAR) for n in range(0, 600, 20)]
     meter = watched(*still, (600, 2 * DOLLAR), (620, 3 * DOLLAR), rate=None)
-    assert kept(meter) == [0, 580, 600]
+    assert kept(meter) == [0, 600]
 
 
 def test_without_a_price_history_is_spread_from_its_begin() -> None:

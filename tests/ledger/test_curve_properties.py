@@ -11,8 +11,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 from support.watched_meter import NOON, WatchedMeter
 
-from trainwave_exporter.ledger.curve import FINISH_GRACE, TOLERANCE
+from trainwave_exporter.ledger.curve import FINISH_GRACE
 from trainwave_exporter.ledger.entry import Life
+from trainwave_exporter.ledger.price_line import TOLERANCE
 from trainwave_exporter.ledger.units import HOUR
 
 SECOND = 1000

@@ -21,7 +21,8 @@ from trainwave_exporter.ledger import (
     Watched,
     milliseconds,
 )
-from trainwave_exporter.ledger.book import OPENING, PATIENCE, Seen
+from trainwave_exporter.ledger.book import OPENING, Seen
+from trainwave_exporter.ledger.catch_up import PATIENCE
 from trainwave_exporter.ledger.curve import PRICE_PATIENCE
 from trainwave_exporter.ledger.file import NAME
 from trainwave_exporter.ledger.keeper import OUTLOOK, Sightings

@@ -11,8 +11,9 @@ import pytest
 from support.ledger_world import START, LedgerWorld
 
 from trainwave_exporter.ledger import Store
-from trainwave_exporter.ledger.book import OPENING, PATIENCE
-from trainwave_exporter.ledger.curve import value_at
+from trainwave_exporter.ledger.book import OPENING
+from trainwave_exporter.ledger.catch_up import PATIENCE
+from trainwave_exporter.ledger.curve_value import value_at
 from trainwave_exporter.ledger.units import dollars, milliseconds
 
 HOUR = 3600.0
@@ -99,4 +100,6 @@ def test_a_restart_counts_what_nobody_can_ask_about_any_more(tmp_path: Path) -> 
     after.tick(HELD)
     assert after.cost("") is None
     after.tick(PATIENT)  # the other account is down
+    assert after.cost("") == 0  # it was never shown before
+    after.tick(HELD)
     assert after.cost("") == 1

@@ -51,6 +51,7 @@ from trainwave_exporter.model import (
     Readings,
     Record,
     Spend,
+    UnknownFigure,
 )
 
 
@@ -221,11 +222,16 @@ async def test_a_name_that_matches_nothing_is_logged_once_with_the_nearest() -> 
     )
     desk = Desk(budgets=(budget,))
     await desk.ledger.open()
-    desk.see(COUNTED, Project(account="a", id="p-1", name="Vision"))
+    listed = replace(COUNTED, organizations_listed=True, projects_listed=True)
+    desk.see(listed, Project(account="a", id="p-1", name="Vision"))
     with capture_logs() as logs:
+        await desk.ledger.run()
+        shown = [each for each in desk.shown.values() if isinstance(each, UnknownFigure)]
+        assert {each.figure for each in shown} == {"scope", "budget"}
+        assert len(logs) == 1  # when it is shown
         for _ in range(8):
-            await desk.ledger.run()
             desk.now += 20
+            await desk.ledger.run()
     assert logs == [
         {
             "event": "scope_matches_nothing",

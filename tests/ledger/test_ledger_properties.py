@@ -31,10 +31,19 @@ class Bill:
     def __init__(self) -> None:
         self.earlier = self.included = self.cents = self.highest = 0
         self.over = self.fresh = False
-        self.state = ""
+        self.state, self.over_since = "", 0.0
 
-    def report(self, cents: int, state: str, *, over: bool) -> None:
-        """Take in a report; another run is billed from zero, or goes on where the last one was."""
+    def report(self, at: float, cents: int, state: str, *, over: bool) -> None:
+        """Take in a report; another run is billed from zero, or goes on where the last one was.
+
+        A job that is alive at a lower cost within five minutes of its end was reported by a server
+        that is behind.
+        """
+        lower = cents < self.included + self.cents
+        if self.over and not over and lower and 0 <= at - self.over_since <= 300:
+            return
+        if over and not self.over:
+            self.over_since = at
         relaunched = (self.state, state) == ("RUNNING", "LAUNCHING")
         self.state = state
         if (self.over and not over) or relaunched:
@@ -96,7 +105,9 @@ class Machine(RuleBasedStateMachine):
             readings=NO_READINGS if busy is None else self.world.busy(busy),
         )
         self.world.see(job, shown=shown)
-        self.bills.setdefault(job_id, Bill()).report(cents, state, over=job.finished)
+        self.bills.setdefault(job_id, Bill()).report(
+            self.world.now, cents, state, over=job.finished
+        )
 
     @rule()
     def kill(self) -> None:

@@ -28,6 +28,7 @@ from ledger.store_rig import (
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger import curve, file
+from trainwave_exporter.ledger.curve_value import value_at
 from trainwave_exporter.ledger.entry import (
     UTILIZATION_BUCKET,
     Correction,
@@ -333,7 +334,7 @@ instants = st.integers(0, 1100 * MINUTE)
 
 def value(story: Story, at: int) -> int:
     assert story.entry.cost is not None
-    return curve.value_at(story.cost, story.entry.cost.last, story.entry.life, at)
+    return value_at(story.cost, story.entry.cost.last, story.entry.life, at)
 
 
 @given(told(), instants, instants)

@@ -14,7 +14,7 @@ from support.ledger_world import LedgerWorld
 from trainwave_exporter.ledger import Budget, Period, StoreError, Terms, Watched
 from trainwave_exporter.ledger.keeper import OUTLOOK, Sightings
 from trainwave_exporter.ledger.store import Undescribed
-from trainwave_exporter.model import AccountStatus, BudgetStatus, Project
+from trainwave_exporter.model import AccountStatus, BudgetStatus, Project, Spend
 
 NOON = 1_700_049_600.0
 """2023-11-15 12:00 UTC."""
@@ -296,8 +296,6 @@ def test_a_budget_whose_names_match_nothing_is_absent_and_named_with_the_nearest
         assert world.unknown("budget", name) == {"scope_matches_nothing"}
     assert world.unknown("budget", "half") == set()
     assert world.unknown("scope", "budgets[half].projects: Speech") == {"scope_matches_nothing"}
-    assert named(world) == []  # the lists may still be on their way
-    world.tick(60)
     assert named(world) == [
         "budgets[half].projects: Speech matches nothing",
         "budgets[nobody].owners: adda matches nothing; did you mean ada?",
@@ -315,6 +313,131 @@ def test_names_are_not_judged_before_all_jobs_are_listed() -> None:
     world.tick(100)
     assert world.unknown("scope") == set()
     assert world.unknown("budget") == {"history_incomplete"}
+
+
+LISTS: tuple[tuple[dict[str, Any], str, dict[str, Any]], ...] = (
+    (
+        {"projects": frozenset({"Visoin"})},
+        "budgets[all].projects: Visoin",
+        {"projects_listed": True},
+    ),
+    (
+        {"organizations": frozenset({"o-l"})},
+        "budgets[all].organizations: o-l",
+        {"organizations_listed": True},
+    ),
+)
+
+
+@pytest.mark.parametrize(("scope", "place", "listed"), LISTS, ids=["projects", "organizations"])
+def test_a_name_is_not_judged_and_its_budget_unknown_before_the_list_it_may_be_in(
+    scope: dict[str, Any], place: str, listed: dict[str, Any]
+) -> None:
+    world = new_world(budget(**scope))
+    world.take(Sightings(accounts={"a": AccountStatus(name="a", counted=True)}))
+    look(world)
+    assert bounds(world) == (0, None)
+    assert world.unknown("budget") == {"ledger_catching_up"}
+    assert world.unknown("scope") == set()
+    assert named(world) == []
+    world.take(Sightings(accounts={"a": AccountStatus(name="a", counted=True, **listed)}))
+    look(world)
+    assert world.all(BudgetStatus) == []
+    assert world.unknown("budget") == {"scope_matches_nothing"}
+    assert world.unknown("scope", place) == {"scope_matches_nothing"}
+
+
+def test_a_budget_is_unknown_while_nothing_tells_whether_its_accounts_project_is_there() -> None:
+    world = new_world(watched={"a": Watched(project="p-nope")})
+    world.directory(Project(account="a", id="p-1"))
+    world.take(Sightings(accounts={"a": AccountStatus(name="a", counted=True)}))
+    look(world)
+    assert bounds(world) == (0, None)
+    assert world.unknown("budget") == {"ledger_catching_up"}
+
+
+def test_a_wrong_gpu_type_is_found_where_nothing_ever_reports_when_jobs_ended() -> None:
+    world = new_world(budget(gpu_types=frozenset({"H10"})))
+    # It may have run past midnight, so that its details stay wanted, which are all reported.
+    world.open(world.job(state="SUCCESS", created_at=MIDNIGHT - HOUR, cost_dollars=3.6))
+    look(world)
+    assert world.keeper.undescribed["a"] == Undescribed(urgent=("j-1",))
+    assert world.all(BudgetStatus) == []
+    assert world.unknown("budget") == {"scope_matches_nothing"}
+    assert world.unknown("scope", "budgets[all].gpu_types: H10") == {"scope_matches_nothing"}
+    assert named(world) == ["budgets[all].gpu_types: H10 matches nothing; did you mean H100?"]
+
+
+@pytest.mark.parametrize(
+    ("job", "upper", "reason"),
+    [
+        # Nothing bounds what it will have cost once its GPU type is known.
+        ({"state": "RUNNING"}, None, "ledger_catching_up"),
+        # It may have run past midnight: all of its 5 dollars may be of this day.
+        ({"state": "COMPLETED", "created_at": MIDNIGHT - HOUR}, 5, "history_incomplete"),
+        ({"state": "COMPLETED", "created_at": MIDNIGHT - 500 * HOUR}, 0, "history_incomplete"),
+    ],
+    ids=["running", "at the begin of the period", "before it"],
+)
+def test_a_gpu_type_is_not_judged_and_its_budget_unknown_while_that_of_a_job_is(
+    job: dict[str, Any], upper: float | None, reason: str
+) -> None:
+    world = new_world(
+        budget(name="wrong", gpu_types=frozenset({"H10"})),
+        budget(name="half", gpu_types=frozenset({"H100", "H1"})),
+    )
+    job = {"cost_dollars": 5.0, "gpu_hours": 1.0, **job}
+    known = world.job("j-0", cost_dollars=1.0, created_at=NOON, name="known")
+    world.open(known, world.job(**{**job, **LISTED}))
+    look(world)
+    (wrong,) = [shown for shown in world.all(BudgetStatus) if shown.name == "wrong"]
+    assert wrong.spent_dollars is None
+    assert (wrong.spent_lower_dollars, wrong.spent_upper_dollars) == (0, upper)
+    assert world.unknown("budget", "wrong") == {reason}
+    assert world.unknown("scope") == set()
+    world.see(world.job(**{**job, "gpu_type": "A100", "name": "late"}))
+    look(world)
+    assert world.unknown("budget", "wrong") == {"scope_matches_nothing"}
+    assert named(world) == [
+        "budgets[half].gpu_types: H1 matches nothing; did you mean H100?",
+        "budgets[wrong].gpu_types: H10 matches nothing; did you mean H100?",
+    ]
+
+
+def test_a_gpu_type_that_only_history_had_is_right_also_after_a_restart(tmp_path: Path) -> None:
+    """Its job is counted without one, as the details that report it come after the list."""
+    scope = budget(gpu_types=frozenset({"A100"}))
+    world = new_world(scope, folder=tmp_path)
+    old: dict[str, Any] = {"created_at": MIDNIGHT - 500 * HOUR, "cost_dollars": 5.0}
+    world.see(world.job(state="COMPLETED", **old, **LISTED), shown=False, counted=True)
+    look(world)
+    assert world.unknown("budget") == {"history_incomplete"}
+    details: dict[str, Any] = {**old, "gpu_type": "A100", "name": "described"}
+    world.see(world.job(state="COMPLETED", **details), shown=False)
+    look(world)
+    assert spent(world) == {"all": 0}
+    world.keeper.close()
+    again = LedgerWorld(tmp_path, budgets=(scope,), now=NOON + 60)
+    again.open()
+    look(again)
+    assert spent(again) == {"all": 0}
+    assert again.unknown("budget") == set()
+    assert {labels.gpu_type for labels in again.all(Spend)} == {""}
+
+
+def test_a_job_that_comes_later_does_not_put_in_doubt_that_a_gpu_type_matches_nothing() -> None:
+    world = new_world(budget(gpu_types=frozenset({"A100"})))
+    world.open(world.job(cost_dollars=1.0, created_at=NOON))
+    look(world)
+    assert world.unknown("budget") == {"scope_matches_nothing"}
+    new: dict[str, Any] = {"job_id": "j-2", "cost_dollars": 0.0, "created_at": NOON}
+    world.see(world.job(**new, **LISTED))
+    look(world)
+    assert world.unknown("budget") == {"scope_matches_nothing"}
+    world.see(world.job(**new, gpu_type="A100", name="first of its kind"))
+    look(world)
+    assert world.unknown("budget") == world.unknown("scope") == set()
+    assert spent(world) == {"all": pytest.approx(0.03, abs=0.011)}  # half a minute
 
 
 @pytest.mark.parametrize(

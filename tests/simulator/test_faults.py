@@ -69,16 +69,16 @@ def test_a_fault_that_is_named_is_not_spread_over() -> None:
 def test_an_unknown_fault_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(ValueError) as refusal:
         parse_faults("5xx=0.1,gremlins=0.1")
-    assert str(refusal.value) == f"unknown fault 'gremlins'; choose from {', '.join(FAULT_NAMES)}"
+    assert str(refusal.value) == f"unknown fault 'gremlins'; there are {', '.join(FAULT_NAMES)}"
     assert set(Fault) | {"skew", "slow_for", "all"} == set(FAULT_NAMES)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("slow=often", "slow must be a number, not 'often'"),
-        ("skew=", "skew must be a number, not ''"),
-        ("skew=xs", "skew must be a number, not 'x'"),
+        ("slow=often", "slow: expected a rate from 0 to 1, got 'often'"),
+        ("skew=", "skew: expected a time such as 90s or 2m, got ''"),
+        ("skew=xs", "skew: expected a time such as 90s or 2m, got 'xs'"),
         ("slow=0.1,slow=0.2", "the fault slow is given twice"),
         ("slow=1.5", "the rate of the fault slow must be from 0 to 1, not 1.5"),
         ("slow=-0.1", "the rate of the fault slow must be from 0 to 1, not -0.1"),

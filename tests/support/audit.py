@@ -297,12 +297,6 @@ class Audit:
             job.looks = [look for look in job.looks if look.at <= since]
         self.jobs = {job_id: job for job_id, job in self.jobs.items() if job.looks}
 
-    @property
-    def largest_refund(self) -> float:
-        """The most that one correction took off a job, in dollars."""
-        corrections = [job.entry.corrections for job in self.jobs.values()]
-        return max((-amount for each in corrections for _, amount in each), default=0) / 1_000_000
-
     def falls_without(self, since: int) -> bool:
         """Return whether some job cost more, by a look after ``since``, than by all others."""
         for job in self.jobs.values():
@@ -428,19 +422,23 @@ class Audit:
         noticed = next(look.at for look in after if look.sure)
         if not before or before[-1].cost == 0:
             return job.created, noticed  # it was in the bill that was first seen
-        if before[-1].over and self._like_a_late_bill(amount):
+        if before[-1].over and self._of_a_late_bill(job, before[-1], amount):
             return job.created, noticed
         ended_untold = after[0].over and not self.detailed
         if not before[-1].over and (ended_untold or not self._plain(job, amount)):
             return before[-1].at, noticed
         return after[0].at, noticed
 
-    def _like_a_late_bill(self, amount: int) -> bool:
-        """Whether a correction after the end cannot be told from the rest of the bill.
+    def _of_a_late_bill(self, job: Watched, before: Look, amount: int) -> int:
+        """Return how much of a correction after the end may as well be the rest of the bill.
 
-        Where no end is reported, nobody knows how much the time since the last look came to.
+        Where no end is reported, nobody knows how much the time since the last look came to; else
+        it is what the bill is short of, by an earlier correction.
         """
-        return amount > 0 and not self.detailed
+        if not self.detailed:
+            return max(0, amount)
+        short = sum(piece.cost for piece in job.pieces) - before.cost
+        return max(0, min(amount, short))
 
     def _plain(self, job: Watched, amount: int) -> bool:
         """Whether a correction is more than a cent, rounding, and a second of running."""
@@ -478,10 +476,10 @@ class Audit:
                 ]
                 whole = sum(amounts)
                 alike = before.over == after.over and before.cost != after.cost
-                late = after.over and self._like_a_late_bill(whole)
-                if before.cost > 0 and alike and not late and self._plain(job, whole):
+                late = self._of_a_late_bill(job, before, whole) if after.over else 0
+                if before.cost > 0 and alike and self._plain(job, whole - late):
                     direction = "up" if whole > 0 else "down"
-                    bounds[direction] = bounds[direction].plus(abs(whole), 0)
+                    bounds[direction] = bounds[direction].plus(abs(whole - late), 0)
                 for direction, amount in self._like_corrections(job, before, after).items():
                     bounds[direction] = bounds[direction].plus(0, amount)
             for _, amount in job.entry.corrections:

@@ -51,18 +51,18 @@ class Metrics:
             for sample in family.samples:
                 self._samples.setdefault(sample.name, []).append((sample.labels, sample.value))
 
-    def all(self, name: str, **labels: str) -> list[tuple[dict[str, str], float]]:
+    def all(self, name: str, /, **labels: str) -> list[tuple[dict[str, str], float]]:
         """Return all samples of a name that carry these labels."""
         wanted = labels.items()
         return [sample for sample in self._samples.get(name, []) if wanted <= sample[0].items()]
 
-    def get(self, name: str, **labels: str) -> float | None:
+    def get(self, name: str, /, **labels: str) -> float | None:
         """Return the one sample of a name that carries these labels; None without any."""
         found = self.all(name, **labels)
         assert len(found) <= 1, f"{name}{labels}: {len(found)} samples"
         return found[0][1] if found else None
 
-    def by(self, label: str, name: str, **labels: str) -> dict[str, float]:
+    def by(self, label: str, name: str, /, **labels: str) -> dict[str, float]:
         """Return the samples of a name that carry these labels, by the value of another one."""
         found = self.all(name, **labels)
         result = {sample_labels[label]: value for sample_labels, value in found}

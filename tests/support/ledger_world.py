@@ -88,7 +88,9 @@ class LedgerWorld:
         """Tell of jobs, and whether all of the account's are known by now."""
         sightings = Sightings(jobs={job.id: Seen(job, shown) for job in jobs})
         if counted is not None:
-            sightings.accounts["a"] = AccountStatus(name="a", counted=counted)
+            sightings.accounts["a"] = AccountStatus(
+                name="a", counted=counted, organizations_listed=counted, projects_listed=counted
+            )
         self.take(sightings)
 
     def open(self, *history: Job) -> None:

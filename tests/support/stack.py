@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +49,16 @@ accounts:
   - {{name: kestrel, api_key_env: KESTREL_KEY, organization: {kestrel}}}
 budgets:
   - {{name: everything, limit_dollars: 1000000, period: month, time_zone: UTC}}
-  - {{name: a-dollar, limit_dollars: 1, period: day, time_zone: UTC}}
+  - {{name: a-dollar, limit_dollars: 1, period: day, time_zone: {late}}}
+  - {{name: since-midnight, limit_dollars: 1000000, period: day, time_zone: {early}}}
 polling:
   running_interval: 1s
   sweep_interval: 3s
   directory_interval: 2s
   readings_interval: 10s
-waste:
-  warm_up: 1s
-  reading_gap: 1h  # readings tell the time of a service that is behind
+# Readings carry the time of a service that is behind.
+fleet: {{staleness: 1h}}
+waste: {{warm_up: 1s, reading_gap: 1h}}
 storage:
   write_interval: 1s
 """
@@ -80,18 +82,16 @@ class Stack:
         kind = Kind.JOB if isinstance(thing, Job) else Kind.PROJECT
         return write_id(self.dialect, kind, thing.code)
 
-    def idle_job(self) -> Job:
-        """Return the job that runs longest of those that have stopped using their GPUs."""
+    def idle_jobs(self) -> list[Job]:
+        """Return the running jobs that have stopped using their GPUs; the one that lasts first."""
 
-        def find(simulator: Simulator) -> Job:
-            return max(
-                (
-                    job
-                    for job in simulator.world.jobs
-                    if job.draft.temper is Temper.IDLES and job.state is State.RUNNING
-                ),
-                key=lambda job: job.created_at + (job.draft.life or 0),
-            )
+        def find(simulator: Simulator) -> list[Job]:
+            found = [
+                job
+                for job in simulator.world.jobs
+                if job.draft.temper is Temper.IDLES and job.state is State.RUNNING
+            ]
+            return sorted(found, key=lambda job: -job.created_at - (job.draft.life or 0))
 
         return self.api.do(find)
 
@@ -127,7 +127,8 @@ def stack(
         for organization in world.catalogue.organizations
     )
     settings = folder / "settings.yml"
-    settings.write_text(_SETTINGS.format(northwind=northwind, kestrel=kestrel))
+    zones = {"late": _zone(hour=22), "early": _zone(hour=2)}
+    settings.write_text(_SETTINGS.format(northwind=northwind, kestrel=kestrel, **zones))
     with (
         served(simulator) as api,
         webhook() as told,
@@ -193,6 +194,16 @@ def _catching_up(clock: Callable[[], float]) -> Callable[[], float]:
         return min(SPEED * elapsed, LAG_SECONDS + elapsed)
 
     return now
+
+
+def _zone(hour: int) -> str:
+    """Return a time zone in which it is this hour now.
+
+    Late in the day all jobs ran on that day; soon after midnight, some that are over may have
+    begun before, and where nothing tells when they did, the spend of the day is not known exactly.
+    """
+    ahead = (hour - datetime.now(UTC).hour + 12) % 24 - 12
+    return f"Etc/GMT{-ahead:+d}"  # these count what a zone is behind
 
 
 def _quick_rules(folder: Path, critical_dollars: float) -> list[Path]:

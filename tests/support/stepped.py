@@ -70,7 +70,7 @@ class Exposition(Metrics):
             if not line.startswith("#"):
                 self._lines[line[: line.find("{")] if "{" in line else line.split()[0]].append(line)
 
-    def all(self, name: str, **labels: str) -> list[tuple[dict[str, str], float]]:
+    def all(self, name: str, /, **labels: str) -> list[tuple[dict[str, str], float]]:
         """Return all samples of a name that carry these labels."""
         if name not in self._samples:
             text = "\n".join(self._lines.get(name, ()))

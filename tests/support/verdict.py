@@ -44,20 +44,20 @@ def check_counters(scrape: Scrape, audit: Audit, before: Scrape | None) -> None:
     """Counters are the highest that was told; but all that are not there at first begin at zero.
 
     They stay there while the clock stands still, and once more after a kill. What an exporter may
-    have seen before it was killed is counted, or is not. ``before``: the scrape before this one.
+    have seen before it was killed is counted, or is not. ``before``: the scrape with counters
+    before this one.
     """
     costs, hours = by_labels(scrape.metrics, COST), by_labels(scrape.metrics, GPU_HOURS)
     known = audit.by_labels()
     assert hours.keys() == costs.keys()
     assert costs.keys() <= known.keys(), costs.keys() - known.keys()
-    assert {
-        labels for labels, jobs in known.items() if any(job.surely for job in jobs)
-    } <= costs.keys()
+    sure = {labels for labels, jobs in known.items() if any(job.surely for job in jobs)}
+    assert sure <= costs.keys(), {labels: known[labels] for labels in sure - costs.keys()}
     previous = {} if before is None else by_labels(before.metrics, COST)
     killed = scrape.kills > (0 if before is None else before.kills)
     for labels, dollars in costs.items():
         cost, jobs = round(dollars * DOLLAR), known[labels]
-        if before is not None and labels not in previous:
+        if before is not None and labels not in previous and not scrape.regained:
             assert (cost, hours[labels]) == (0, 0), labels
             continue
         if killed and not previous.get(labels) and not cost:
@@ -85,7 +85,7 @@ def check_corrections(metrics: Metrics, audit: Audit) -> None:
     slack = (MOMENT if audit.detailed else 2 * CENT) * len(corrected)
     for direction, dollars in metrics.by("direction", CORRECTIONS).items():
         least, most = audit.corrections()[direction]
-        assert least - slack <= dollars * DOLLAR <= most + slack
+        assert least - slack <= dollars * DOLLAR <= most + slack, direction
 
 
 def check_activity(metrics: Metrics, audit: Audit) -> None:

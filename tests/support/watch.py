@@ -35,6 +35,8 @@ WASTE = "trainwave_waste_dollars_total"
 CORRECTIONS = "trainwave_cost_corrections_dollars_total"
 COUNTERS = (COST, GPU_HOURS, ACTIVITY, WASTE, CORRECTIONS)
 WAITING = "trainwave_exporter_ledger_waiting_jobs"
+GENERATION = "ledger.sqlite3-generation"
+"""The file beside the ledger that has the number of its last write."""
 
 START = 1_792_000_000
 """In October 2026: the month from then on has the end of a month and a change of clocks in it."""
@@ -76,6 +78,13 @@ class Scrape(NamedTuple):
     """How often the exporter had been killed by then."""
     restored: int | None
     """When the copy was made that was last put in the ledger's place."""
+    caught_up: bool
+    """The exporter read the whole list since it started, so it shows counters."""
+    regained: bool
+    """These are the first counters since a copy was put in place, and the exporter knows it was.
+
+    What came up since the copy was made opens as a whole.
+    """
 
 
 class Backup(NamedTuple):
@@ -106,6 +115,10 @@ class Watch:
         """When the copy was made that was last put in the ledger's place."""
         self.corrected = 0.7
         """How likely a job is corrected in each step."""
+        self._caught_up = False
+        """The exporter read the whole list since it started."""
+        self._regaining = False
+        """It has yet to show counters since a copy was put in place, and will know it was."""
         self.fallen: list[str] = []
         """Counters that were lower than before, at whichever scrape."""
         self.world = world
@@ -158,6 +171,7 @@ class Watch:
         """Kill the exporter; ``answered``: the API did, so it may have looked before."""
         self.exporter.kill()
         self.kills += 1
+        self._caught_up = False
         if answered:
             self.audit.look(self.books, sure=False)
 
@@ -171,17 +185,26 @@ class Watch:
             ledger.backup(copy)
         return Backup(self.now, path)
 
-    def restore(self, backup: Backup) -> None:
-        """Put a copy in the ledger's place, while the exporter does not run."""
+    def restore(self, backup: Backup, *, noted: bool) -> None:
+        """Put a copy in the ledger's place, while the exporter does not run.
+
+        ``noted``: the number of the last write stays beside it, so that it is known for a copy.
+        """
         assert self.exporter.pid is None
         for path in self.ledger.glob("ledger.sqlite3*"):
-            path.unlink()
+            if not (noted and path.name == GENERATION):
+                path.unlink()
         shutil.copy(backup.path, self.ledger / "ledger.sqlite3")
         self.audit.lose(backup.at)
         self.restores += 1
         self.restored = backup.at
         self._seen_since = False
-        self._highest.clear()
+        self._regaining = noted
+        # What the API reports no more is lost, so its counters may fall.
+        lasting = (COST, GPU_HOURS) if noted and self.audit.detailed else (COST,) if noted else ()
+        self._highest = {
+            series: value for series, value in self._highest.items() if series.startswith(lasting)
+        }
 
     def look(self, *, answered: bool = True) -> Scrape:
         """Have the exporter look at the world until it has nothing more to ask or to write.
@@ -189,13 +212,18 @@ class Watch:
         Not ``answered``: the API is down, so all there is to do is done soon.
         """
         before = self.see(sure=True) if answered else self.exporter.metrics()
-        runs = _runs_of_ledger(before)
+        runs = _runs(before, "ledger")
         written = self.wait(
             # One may have been under way, so the second has written all.
-            lambda m: _runs_of_ledger(m) >= runs + 2 and not m.get(WAITING),
+            lambda m: _runs(m, "ledger") >= runs + 2 and not m.get(WAITING),
             "all to be written",
         )
-        return Scrape(self.now, written, self.kills, self.restored)
+        # What an answer says of loops is newer than what it says of money.
+        published = _runs(written, "publication")
+        written = self.wait(lambda m: _runs(m, "publication") > published, "all to be shown")
+        regained = self._regaining and self._caught_up
+        self._regaining &= not regained
+        return Scrape(self.now, written, self.kills, self.restored, self._caught_up, regained)
 
     def see(self, *, sure: bool) -> Exposition:
         """Have the exporter look likewise; ``sure``: it will be able to write what it saw."""
@@ -203,7 +231,9 @@ class Watch:
         self.audit.look(books, sure=sure)
         self._seen_since = True
         rest = Rest()
-        return self.wait(lambda m: rest.of(m) and self._all_known(m, books), "all to be known")
+        known = self.wait(lambda m: rest.of(m) and self._all_known(m, books), "all to be known")
+        self._caught_up = True
+        return known
 
     def wait(self, condition: Callable[[Exposition], object], what: str) -> Exposition:
         """Scrape until a condition holds, and return that scrape."""
@@ -243,8 +273,8 @@ class Watch:
                 self._highest[series] = value
 
 
-def _runs_of_ledger(metrics: Exposition) -> float:
-    runs = metrics.all("trainwave_exporter_loop_runs_total", loop="ledger")
+def _runs(metrics: Exposition, loop: str) -> float:
+    runs = metrics.all("trainwave_exporter_loop_runs_total", loop=loop)
     return sum(value for _, value in runs)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from trainwave_exporter.ledger import curve
-from trainwave_exporter.ledger.curve import Origin, Step, value_at
+from trainwave_exporter.ledger.curve import Step
+from trainwave_exporter.ledger.curve_value import value_at
 from trainwave_exporter.ledger.entry import Curve, Life, Sighting
+from trainwave_exporter.ledger.late_bills import Origin
 
 NOON = 1_711_022_400_000
 """2024-03-21T12:00:00Z, in milliseconds."""

@@ -12,12 +12,14 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from trainwave_exporter.ledger.bounds import NOTHING, Bounds
 from trainwave_exporter.ledger.periods import Span
 from trainwave_exporter.ledger.report import Row
 from trainwave_exporter.ledger.units import HOUR, MICRO, dollars, gpu_hours, seconds
 
 _AMOUNTS: Final = ("cost_dollars", "gpu_hours")
-_UNCERTAIN: Final = "uncertain_dollars"
+_BOUNDS: Final = ("lower_bound_dollars", "upper_bound_dollars")
+_CENT: Final = MICRO // 100
 _PLACES: Final = 6
 """Decimals where programs read on: to the micro-dollar."""
 _FORMULA: Final = ("=", "+", "-", "@")
@@ -32,66 +34,67 @@ class Sheet(Struct, frozen=True, kw_only=True):
     columns: tuple[str, ...]
     """What the keys of its rows are."""
     rows: Sequence[Row]
-    uncertain: int = 0
-    """Micro-dollars of the total that may belong to other periods."""
+    bounds: Bounds = NOTHING
+    """Micro-dollars between which the total is."""
     unread: Sequence[str] = ()
-    """Accounts whose history was never read as a whole."""
+    """Accounts whose history was never read as a whole: no upper bound is known."""
 
     @property
     def total(self) -> Row:
         """What all rows come to, said so in the first column."""
         cost, gpu = sum(row.cost for row in self.rows), sum(row.gpu for row in self.rows)
-        return Row(("total", *[""] * (len(self.columns) - 1)), cost, gpu, self.uncertain)
+        return Row(("total", *[""] * (len(self.columns) - 1)), cost, gpu, self.bounds)
+
+    def upper_bound(self, row: Row) -> int | None:
+        """Return the most that a row may have cost, in micro-dollars; None: it is unknown."""
+        return None if self.unread else row.bounds.upper
 
     @property
-    def doubts(self) -> Sequence[str]:
-        """What is not known of the period yet, one sentence a line."""
-        told = []
-        if self.uncertain:
-            told.append(
-                f"${_cents(self.uncertain)} of the total is uncertain: when some jobs ran is not"
-                " reported (yet), and part of their cost may belong to another period."
+    def exact(self) -> bool:
+        """Whether all costs are exact."""
+        return not self.unread and not any(row.bounds.width for row in (*self.rows, self.total))
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Between which bounds the costs are, if they are not exact, and why. Lines."""
+        if self.exact:
+            return ()
+        lower, upper = _floor(self.bounds.lower), self.upper_bound(self.total)
+        most = "an upper bound is unknown" if upper is None else f"at most ${_ceiling(upper)}"
+        notes = [f"Costs are not exact. The total is at least ${lower}; {most}."]
+        if any(row.bounds.width for row in (*self.rows, self.total)):
+            notes.append(
+                "- The API has not reported when some jobs ran. Their cost is spread over the time"
+                " in which they may have run; part of it may belong to another period or day."
             )
         if self.unread:
             names = ", ".join(map(_printable, self.unread))
-            told.append(
-                f"The list of all jobs was never read to its end for account {names}: the total"
-                " may be higher."
+            notes.append(
+                f"- The list of all jobs of account {names} has not been read to its end yet. Jobs"
+                " may be missing here."
             )
-        return told
+        return notes
 
 
 def as_table(sheet: Sheet) -> str:
     """Return lines for people: cents, and hundredths of GPU hours.
 
-    The amounts are rounded such that they add up to the rounded total as they stand there.
+    The amounts are rounded such that they add up to the rounded total as they stand there. Bounds
+    are rounded away from them, and are there only if some cost is not exact.
     """
-    costs = _rounded([row.cost for row in sheet.rows], MICRO // 100)
+    costs = _rounded([row.cost for row in sheet.rows], _CENT)
     hours = _rounded([row.gpu for row in sheet.rows], HOUR // 100)
-    uncertain = [row for row in (*sheet.rows, sheet.total) if row.uncertain]
-    lines = [
-        (*sheet.columns, *_AMOUNTS, *[_UNCERTAIN] * bool(uncertain)),
-        *(
-            (
-                *(_printable(key) or "-" for key in row.keys),
-                _decimal(cost),
-                _decimal(hour),
-                *[_cents(row.uncertain)] * bool(uncertain),
-            )
-            for row, cost, hour in zip(sheet.rows, costs, hours, strict=True)
-        ),
-        (
-            *sheet.total.keys,
-            _decimal(sum(costs)),
-            _decimal(sum(hours)),
-            *[_cents(sheet.uncertain)] * bool(uncertain),
-        ),
-    ]
+    amounts = zip((*costs, sum(costs)), (*hours, sum(hours)), strict=True)
+    lines = [(*sheet.columns, *_AMOUNTS, *(() if sheet.exact else _BOUNDS))]
+    for row, (cost, hour) in zip((*sheet.rows, sheet.total), amounts, strict=True):
+        lower, upper = row.bounds.lower, sheet.upper_bound(row)
+        bounds = _floor(lower), "unknown" if upper is None else _ceiling(upper)
+        keys = row.keys if row == sheet.total else [_printable(key) or "-" for key in row.keys]
+        lines.append((*keys, _decimal(cost), _decimal(hour), *(() if sheet.exact else bounds)))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     texts = len(sheet.columns)
     begin, end = _ends(sheet)
     head = f"{begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}, {sheet.zone.key}\n"
-    foot = "".join(f"{line}\n" for line in sheet.doubts)
     table = "".join(
         "  ".join(
             cell.ljust(width) if place < texts else cell.rjust(width)
@@ -100,7 +103,7 @@ def as_table(sheet: Sheet) -> str:
         + "\n"
         for line in lines
     )
-    return head + table + foot
+    return head + table
 
 
 def as_csv(sheet: Sheet) -> str:
@@ -110,10 +113,13 @@ def as_csv(sheet: Sheet) -> str:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((*sheet.columns, *_AMOUNTS, _UNCERTAIN))
+    writer.writerow((*sheet.columns, *_AMOUNTS, *_BOUNDS))
     for row in (*sheet.rows, sheet.total):
-        amounts = dollars(row.cost), gpu_hours(row.gpu), dollars(row.uncertain)
-        writer.writerow((*map(_inert, row.keys), *(f"{amount:.{_PLACES}f}" for amount in amounts)))
+        amounts = (
+            "" if amount is None else f"{amount:.{_PLACES}f}"
+            for amount in _amounts(sheet, row).values()
+        )
+        writer.writerow((*map(_inert, row.keys), *amounts))
     return text.getvalue()
 
 
@@ -124,9 +130,10 @@ def as_json(sheet: Sheet) -> str:
         "period": {"begin": begin.isoformat(), "end": end.isoformat()},
         "time_zone": sheet.zone.key,
         "rows": [
-            dict(zip(sheet.columns, row.keys, strict=True)) | _amounts(row) for row in sheet.rows
+            dict(zip(sheet.columns, row.keys, strict=True)) | _amounts(sheet, row)
+            for row in sheet.rows
         ],
-        "total": _amounts(sheet.total),
+        "total": _amounts(sheet, sheet.total),
         "unread_accounts": list(sheet.unread),
     }
     text = json.dumps(document, indent=2, ensure_ascii=False)
@@ -140,10 +147,10 @@ FORMATS: Final[Mapping[str, Callable[[Sheet], str]]] = {
 }
 
 
-def _amounts(row: Row) -> dict[str, float]:
-    hours = round(gpu_hours(row.gpu), _PLACES)
-    amounts = dollars(row.cost), hours, dollars(row.uncertain)
-    return dict(zip((*_AMOUNTS, _UNCERTAIN), amounts, strict=True))
+def _amounts(sheet: Sheet, row: Row) -> dict[str, float | None]:
+    hours, upper = round(gpu_hours(row.gpu), _PLACES), sheet.upper_bound(row)
+    bounds = dollars(row.bounds.lower), None if upper is None else dollars(upper)
+    return dict(zip((*_AMOUNTS, *_BOUNDS), (dollars(row.cost), hours, *bounds), strict=True))
 
 
 def _rounded(amounts: Sequence[int], unit: int) -> list[int]:
@@ -160,9 +167,12 @@ def _decimal(hundredths: int) -> str:
     return f"{hundredths / 100:.2f}"
 
 
-def _cents(micro: int) -> str:
-    """Return what is uncertain, rounded up: a part of a cent is not nothing."""
-    return _decimal(-(-micro // (MICRO // 100)))
+def _floor(micro: int) -> str:
+    return _decimal(micro // _CENT)
+
+
+def _ceiling(micro: int) -> str:
+    return _decimal(-(-micro // _CENT))
 
 
 def _printable(text: str) -> str:

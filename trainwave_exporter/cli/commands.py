@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 import time
@@ -18,7 +17,9 @@ from trainwave_exporter import check as trial
 from trainwave_exporter import logs
 from trainwave_exporter.cli import event_loop
 from trainwave_exporter.cli.chargeback import FORMATS, Sheet
-from trainwave_exporter.cli.options import Options, flags_of
+from trainwave_exporter.cli.options import flags_of
+from trainwave_exporter.cli.output import write
+from trainwave_exporter.cli.parser import Options
 from trainwave_exporter.cli.table import as_markdown, as_text
 from trainwave_exporter.config import (
     CONFIG_FILE,
@@ -32,6 +33,7 @@ from trainwave_exporter.config import (
     redactor,
     stray_variables,
 )
+from trainwave_exporter.config.wording import spell
 from trainwave_exporter.daemon import Daemon, StartError
 from trainwave_exporter.exposition import Selection, catalog
 from trainwave_exporter.ledger import Period, milliseconds
@@ -58,12 +60,12 @@ class Configuration:
         Raises `ConfigError`.
         """
         settings = _settings(self._options, self._environ)
+        self._configure_logs()
+        _warn_of_strays(self._environ, settings)  # one of which may be meant to be the key
         keys: dict[str, KeySource] = {
             account.name: self._source(account) for account in settings.accounts
         }
         self._configure_logs()
-        if strays := stray_variables(self._environ, settings):
-            log.warning("environment_variables_not_known", names=strays)
         _try(keys)
         return settings, keys
 
@@ -98,39 +100,47 @@ def serve(options: Options, environ: Mapping[str, str]) -> int:
 def check(options: Options, environ: Mapping[str, str]) -> int:
     """Try every account's key, and print what it can see."""
     settings = _settings(options, environ)
+    logs.configure(level=settings.log.level, form=settings.log.format, redact=redactor(()))
+    _warn_of_strays(environ, settings)
     report = event_loop.run(trial.check(settings, _keys(settings, environ), environ))
-    sys.stdout.write(trial.render(report))
+    write(trial.render(report))
     return 0 if report.succeeded else 1
 
 
 def metrics(options: Options, _environ: Mapping[str, str]) -> int:
     """Print the table of all metrics."""
     table = as_markdown if options.format == "markdown" else as_text
-    sys.stdout.write(table(catalog()))
+    write(table(catalog()))
     return 0
 
 
 def report(options: Options, environ: Mapping[str, str]) -> int:
     """Print what was spent in a period, from the ledger as it is now."""
-    folder, zone = _settings(options, environ).storage.path, options.time_zone
-    if folder == IN_MEMORY:
-        raise ConfigError(None, "storage.path", f"{IN_MEMORY} keeps nothing to report")
+    zone = options.time_zone
     span = _span(options.period, zone)
+    folder = _settings(options, environ).storage.path
+    if folder == IN_MEMORY:
+        problem = f"expected the folder of a ledger; {IN_MEMORY} keeps nothing to report"
+        raise ConfigError(None, "storage.path", problem)
+    if not Path(folder).is_dir():
+        problem = "there is no such folder; set --storage.path to that of the exporter's ledger"
+        raise ConfigError(folder, None, problem)
     found = ledger_report.read(Path(folder), span, zone, options.by)
     sheet = Sheet(
         span=span,
         zone=zone,
         columns=ledger_report.columns(options.by),
         rows=found.rows,
-        uncertain=found.uncertain,
+        bounds=found.bounds,
         unread=found.unread,
     )
-    try:
-        sys.stdout.write(FORMATS[options.format](sheet))
-        sys.stdout.flush()
-    except BrokenPipeError:  # `head` has seen enough; what is buffered must not fail once more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.stderr.write("".join(f"{line}\n" for line in sheet.doubts))
+    notes = "".join(f"{line}\n" for line in sheet.notes)
+    text = FORMATS[options.format](sheet)
+    if options.format == "table":
+        write(text + notes)
+    else:  # for programs, which would take notes for rows
+        write(text)
+        sys.stderr.write(notes)
     return 0
 
 
@@ -141,7 +151,7 @@ def _span(period: str | None, zone: ZoneInfo) -> Span:
     try:
         return parse_span(period, zone)
     except ValueError as error:
-        raise ConfigError("--period", None, str(error)) from None
+        raise ConfigError("--period", None, f"{error}, got {spell(period)}") from None
 
 
 def simulate(options: Options, _environ: Mapping[str, str]) -> int:
@@ -223,7 +233,12 @@ def _host(settings: Settings, daemon: Daemon) -> str:
 
 def _settings(options: Options, environ: Mapping[str, str]) -> Settings:
     """Return the settings from flags, environment and file."""
-    file = getattr(options, CONFIG_FILE.path, None) or environ.get(CONFIG_FILE.variable)
+    file = getattr(options, CONFIG_FILE.path, None)
+    if file is None:
+        file = environ.get(CONFIG_FILE.variable) or None
+    elif not file:
+        problem = f"expected {CONFIG_FILE.expected}, got {spell(file)}"
+        raise ConfigError(CONFIG_FILE.flag, None, problem)
     return _checked(load(flags_of(options), environ, Path(file) if file else None))
 
 
@@ -246,6 +261,13 @@ def _keys(settings: Settings, environ: Mapping[str, str]) -> dict[str, KeySource
     )
     _try(keys)
     return keys
+
+
+def _warn_of_strays(environ: Mapping[str, str], settings: Settings) -> None:
+    """Log the variables that are no settings, and which may be meant."""
+    if strays := stray_variables(environ, settings):
+        nearest = [name for name in strays.values() if name is not None]
+        log.warning("environment_variables_not_known", names=list(strays), nearest=nearest)
 
 
 def _try(keys: Mapping[str, KeySource]) -> None:

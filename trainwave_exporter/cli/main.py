@@ -12,7 +12,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from trainwave_exporter.cli import commands
-from trainwave_exporter.cli.options import PROGRAM, Options, new_parser
+from trainwave_exporter.cli.options import new_parser
+from trainwave_exporter.cli.output import write
+from trainwave_exporter.cli.parser import PROGRAM, Options
 from trainwave_exporter.config import ConfigError
 from trainwave_exporter.daemon import StartError
 from trainwave_exporter.ledger import StoreError
@@ -40,7 +42,10 @@ def main(
     ``begin`` is told beforehand whether that goes on until a signal ends it. Wrong usage,
     ``--help`` and ``--version`` raise `SystemExit`, as argparse does.
     """
-    options = new_parser().parse_args(arguments)
+    try:
+        options = new_parser().read(arguments)
+    finally:
+        write("")  # what --help and --version printed
     try:
         begin(options.command in SERVING)
         return COMMANDS[options.command](options, environ)

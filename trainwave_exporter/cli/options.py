@@ -8,12 +8,14 @@ from enum import StrEnum
 from inspect import cleandoc
 from math import inf
 from platform import python_version
-from typing import Any, TypeAlias
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from trainwave_exporter import __version__
 from trainwave_exporter.cli.chargeback import FORMATS
+from trainwave_exporter.cli.parser import PROGRAM, Options, Parser
 from trainwave_exporter.config import CONFIG_FILE, SECTIONS, SETTINGS, Setting, TimeZone
+from trainwave_exporter.config.wording import spell
 from trainwave_exporter.ledger.report import Dimension
 from trainwave_exporter.simulator import (
     FAULT_NAMES,
@@ -24,12 +26,9 @@ from trainwave_exporter.simulator import (
     parse_faults,
 )
 
-PROGRAM = "trainwave-exporter"
 DEMO_KEY = "demo-key"
 DEMO_SECTIONS = ("polling", "fleet", "waste", "metrics", "web", "log")
 """Settings that make sense where the API is the demo's own."""
-
-Options: TypeAlias = argparse.Namespace
 
 
 def flags_of(options: Options) -> dict[str, str]:
@@ -42,9 +41,9 @@ def flags_of(options: Options) -> dict[str, str]:
     }
 
 
-def new_parser() -> argparse.ArgumentParser:
+def new_parser() -> Parser:
     """Return the parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=PROGRAM,
         usage=f"{PROGRAM} [flags] [command]",
         description="Prometheus exporter for the jobs, costs and GPU use of Trainwave.",
@@ -55,9 +54,11 @@ def new_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=version)
     parser.set_defaults(command=None)
     _add_settings(parser, SECTIONS, alone=False)
-    commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
+    commands = parser.add_subparsers(
+        dest="command", title="commands", metavar="COMMAND", prog=PROGRAM
+    )
 
-    def command(name: str, summary: str) -> argparse.ArgumentParser:
+    def command(name: str, summary: str) -> Parser:
         return commands.add_parser(
             name,
             help=summary,
@@ -208,9 +209,9 @@ def _values(choices: type[StrEnum]) -> list[str]:
 def _whole(least: int, most: float = inf) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not text.isdecimal() or not least <= int(text) <= most:
-            top = "" if most == inf else f" to {most:.0f}"
+            top = " up" if most == inf else f" to {most:.0f}"
             raise argparse.ArgumentTypeError(
-                f"expected a whole number from {least}{top}, got {text}"
+                f"expected a whole number from {least}{top}, got {spell(text)}"
             )
         return int(text)
 
@@ -223,7 +224,7 @@ def _positive(text: str) -> float:
     except ValueError:
         number = 0.0
     if not 0 < number < inf:
-        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {spell(text)}")
     return number
 
 
@@ -231,7 +232,7 @@ def _dimensions(text: str) -> tuple[Dimension, ...]:
     names = [name.strip() for name in text.split(",")]
     if not set(names) <= set(Dimension) or len(set(names)) < len(names):
         known = ", ".join(Dimension)
-        raise argparse.ArgumentTypeError(f"expected some of {known}, each once, got {text}")
+        raise argparse.ArgumentTypeError(f"expected some of {known}, each once, got {spell(text)}")
     return tuple(map(Dimension, names))
 
 
@@ -262,7 +263,7 @@ def _time_zone(text: str) -> ZoneInfo:
     try:
         return ZoneInfo(TimeZone.parse(text))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"expected {error}, got {text}") from None
+        raise argparse.ArgumentTypeError(f"expected {error}, got {spell(text)}") from None
 
 
 def _faults(text: str) -> Faults:

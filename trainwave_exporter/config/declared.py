@@ -92,7 +92,15 @@ class Setting(Struct, frozen=True, kw_only=True):
             return self._typed(value, strict=strict)
         except ValidationError:
             what = "something (not shown: it may be a key)" if self.unspoken else spell(given)
-            raise ValueError(f"expected {self.expected}, got {what}") from None
+            hint = "; leave the quotes out" if strict and self._fits_as_text(value) else ""
+            raise ValueError(f"expected {self.expected}, got {what}{hint}") from None
+
+    def _fits_as_text(self, value: object) -> bool:
+        """Whether a text spells what is expected, such as a number in quotes."""
+        try:
+            return isinstance(value, str) and self._typed(value, strict=False) is not None
+        except ValidationError:
+            return False
 
     def _typed(self, value: object, *, strict: bool) -> object:
         typed = convert(value, self.type, strict=strict, dec_hook=_parse)

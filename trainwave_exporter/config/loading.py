@@ -59,15 +59,22 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], file: Path | None
     return Settings(**sections, accounts=accounts, budgets=budgets)
 
 
-def stray_variables(environ: Mapping[str, str], settings: Settings) -> list[str]:
-    """Return the variables that look like settings and are none, such as a misspelled one.
+def stray_variables(environ: Mapping[str, str], settings: Settings) -> dict[str, str | None]:
+    """Return the variables that look like settings and are none, each with what may be meant.
 
     They are no error: the vendor's own tools may use the same prefix.
     """
     ours = {setting.variable for setting in SETTINGS if not setting.file_only}
     keys = {account.api_key_env for account in (settings.trainwave, *settings.accounts)}
     known = {*ours, *keys, CONFIG_FILE.variable}
-    return sorted(name for name in environ if name.startswith(f"{PREFIX}_") and name not in known)
+    prefix = f"{PREFIX}_"  # which says nothing of how near two names are
+    meant = {name.removeprefix(prefix): name for name in sorted(known)}
+    found: dict[str, str | None] = {}
+    for name in sorted(environ):
+        if name.startswith(prefix) and name not in known:
+            near = get_close_matches(name.removeprefix(prefix), meant, n=1)
+            found[name] = meant[near[0]] if near else None
+    return found
 
 
 def _settings_of(section: str) -> list[Setting]:

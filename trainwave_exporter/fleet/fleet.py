@@ -374,8 +374,12 @@ class Fleet:
         match seen:
             case ProjectsSeen():
                 yield from self._projects_seen(seen, now)
+                if seen.complete:
+                    yield from self._accounts.note(seen.account, projects_listed=True)
             case OrganizationsSeen(account=account, organizations=told, complete=complete):
                 yield from self._organizations.tell(account, told, now, complete=complete)
+                if complete:
+                    yield from self._accounts.note(account, organizations_listed=True)
             case ViewSeen():
                 yield from self._accounts.viewed(seen.account, seen.view)
 

@@ -12,17 +12,14 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trainwave_exporter.ledger.entry import JobEntry, Labels, Meter, SeriesEntry, Totals
+from trainwave_exporter.ledger.catch_up import PATIENCE, CatchUp
+from trainwave_exporter.ledger.entry import ANEW, JobEntry, Labels, Meter, SeriesEntry, Totals
 from trainwave_exporter.ledger.idleness import abandoned
 from trainwave_exporter.ledger.observe import observe
 from trainwave_exporter.ledger.rules import Rules
 from trainwave_exporter.ledger.store import Batch, Idled, Point, State, Used
 from trainwave_exporter.ledger.units import microdollars, milliseconds
 from trainwave_exporter.model import Job
-
-PATIENCE: Final = milliseconds(900)
-"""How long it is waited for a job's GPU type before its money is counted without one."""
-
 
 OPENING: Final = milliseconds(150)
 """How long a new series is shown as zero, so that every scraper sees it begin there."""
@@ -67,7 +64,8 @@ class Book:
         self.corrections = state.corrections
         self.dearest = state.dearest
         """The highest price ever seen of a job, micro-dollars an hour; 0: none was."""
-        self._opened = dict(state.opened)
+        self._opened = {name: at for name, at in state.opened.items() if at != ANEW}
+        self._regaining = state.opened.keys() - self._opened.keys()
         self._counted_before = dict(state.counted_before)
         self._hidden = {
             labels: self.unopened
@@ -76,9 +74,9 @@ class Book:
         }
         """Series not shown yet, and the accounts that have to be opened first."""
         self._opening = {labels for labels, entry in self.series.items() if entry.opened_at}
-        """Series shown as zero."""
-        self._interrupted = set(self._opening)
-        """Those of them that nobody may have seen at zero before the exporter stopped."""
+        """Series that begin at zero."""
+        self._unseen = frozenset(self._opening)
+        """Those of them that were not shown yet since the exporter started."""
 
     def retune(self, accounts: Iterable[str], rules: Rules) -> None:
         """Go by these rules from now on, and wait for what these accounts tell."""
@@ -113,20 +111,24 @@ class Book:
         """The accounts whose history has not been read as a whole yet."""
         return self._accounts - self._opened.keys()
 
+    @property
+    def regaining(self) -> frozenset[str]:
+        """Those of them whose history was read before the ledger was restored."""
+        return self.unopened & self._regaining
+
     def plan(
         self,
         seen: Mapping[str, Seen],
         stored: Mapping[str, JobEntry],
         counted: Mapping[str, int],
         now: int,
-        regaining: frozenset[str] = frozenset(),
-    ) -> Batch:
-        """Return what is to be written after these jobs were seen.
+        catch_up: CatchUp,
+    ) -> tuple[Batch, CatchUp]:
+        """Return what is to be written after these jobs were seen, and who has then caught up.
 
         ``stored``: what the store knows of the `unknown` among them. ``counted``: the accounts all
-        of whose jobs are listed, and since when. ``regaining``: accounts of a restored ledger that
-        have not caught up yet: what is found of them was most likely counted before, so it is
-        counted under the same labels, and shown as a whole. Times are milliseconds.
+        of whose jobs are listed, and since when. ``catch_up``: who has caught up before. Times are
+        milliseconds.
         """
         dearest = max([self.dearest, *(_price(item.job) for item in seen.values())])
         outcomes = [
@@ -151,7 +153,7 @@ class Book:
             asked = entry.id not in seen or seen[entry.id].shown
             asked_since = max(entry.first_seen, counted.get(entry.account, now))
             patient = (
-                (asked or entry.account in regaining)
+                (asked or entry.account in self.regaining)
                 and entry.account in self._accounts
                 and abs(now - asked_since) < PATIENCE
             )
@@ -162,22 +164,25 @@ class Book:
                 counted_entry = count.entered(before, left, patient=patient)
             if counted_entry != before:
                 jobs[entry.id] = counted_entry
-        opened = self._whole(jobs, counted, now)
-        return Batch(
+        listed = self._listed(jobs, counted, now)
+        opened = dict.fromkeys(self.unopened & listed, now)
+        ahead = catch_up.after(accounts_by_labels(jobs.values()), listed, now)
+        batch = Batch(
             jobs=tuple(jobs.values()),
             points=tuple(point for outcome in outcomes for point in outcome.points),
             dropped=tuple(drop for outcome in outcomes for drop in outcome.dropped),
             idled=tuple(Idled(o.entry.id, interval) for o in outcomes for interval in o.idled),
             used=tuple(Used(o.entry.id, bucket) for o in outcomes for bucket in o.used),
-            series=self._opened_series(count.series, jobs, opened, regaining, now),
+            series=self._opened_series(count.series, jobs, opened, ahead, now),
             corrections=(up, down) if (up, down) != self.corrections else None,
             corrected=corrected,
             runs=[outcome.closed for outcome in outcomes if outcome.closed is not None],
             opened=tuple(opened.items()),
         )
+        return batch, ahead
 
-    def adopt(self, batch: Batch, seen: Mapping[str, Seen]) -> None:
-        """Take over a batch that was written."""
+    def adopt(self, batch: Batch, seen: Mapping[str, Seen], catch_up: CatchUp) -> None:
+        """Take over a batch that was written, and who has caught up with it."""
         for entry in batch.jobs:
             self._entries[entry.id] = entry
             if entry.series is None:
@@ -199,28 +204,19 @@ class Book:
                 self._opening.add(series.labels)
             else:
                 self._opening.discard(series.labels)
-        self._interrupted.clear()
+        self._unseen = frozenset(filter(catch_up.waits, self._opening))
         self.corrections = batch.corrections or self.corrections
         self.dearest = max([self.dearest, *(_price(item.job) for item in seen.values())])
         self._opened.update(batch.opened)
-
-    def _whole(
-        self, jobs: Mapping[str, JobEntry], counted: Mapping[str, int], now: int
-    ) -> dict[str, int]:
-        """Return the accounts whose whole history is counted with this batch, each with the time.
-
-        Jobs that came after the first list of all may still wait to be counted.
-        """
-        whole = self._listed(jobs, counted, now)
-        return {account: now for account in self.unopened if account in whole}
-
-    def listed(self, batch: Batch, counted: Mapping[str, int], now: int) -> frozenset[str]:
-        """Return the accounts all of whose listed jobs are counted with this batch."""
-        return self._listed({entry.id: entry for entry in batch.jobs}, counted, now)
+        self._regaining -= self._opened.keys()
 
     def _listed(
         self, jobs: Mapping[str, JobEntry], counted: Mapping[str, int], now: int
     ) -> frozenset[str]:
+        """Return the accounts whose whole history is counted once these jobs are.
+
+        Jobs that came after the first list of all may still wait to be counted.
+        """
         waited_for = {
             entry.account
             for job_id in self._uncounted | jobs.keys()
@@ -249,7 +245,7 @@ class Book:
             ),
             series=tuple(self.series.values()),
             corrections=self.corrections,
-            opened=tuple(self._opened.items()),
+            opened=(*self._opened.items(), *((name, ANEW) for name in self._regaining)),
         )
 
     def lost(self, now: int) -> None:
@@ -261,32 +257,43 @@ class Book:
         grown: Mapping[Labels, SeriesEntry],
         jobs: Mapping[str, JobEntry],
         opened: Mapping[str, int],
-        regaining: frozenset[str],
+        catch_up: CatchUp,
         now: int,
     ) -> tuple[SeriesEntry, ...]:
         """Return the series to be written, with those opened whose time has come.
 
-        What is found before an account is opened is history, and opens as a whole; what comes later
-        begins at zero, and stays there until it was seen; where the exporter stopped meanwhile, it
-        begins anew.
+        What is found before an account is opened is history, and opens as a whole. What comes later
+        begins at zero: from when counters are first shown, and until all scrapers saw it there;
+        where the exporter stopped meanwhile, it begins anew.
         """
         tellers = accounts_by_labels(jobs.values())
         unopened = self.unopened - opened.keys()
         waiting = self._hidden.keys() | self._opening
         series = {labels: self.series[labels] for labels in waiting} | dict(grown)
         for labels, entry in series.items():
-            if labels in self._interrupted:
-                series[labels] = replace(entry, opened_at=now)
-            elif entry.opened_at:
-                if not 0 <= now - entry.opened_at < OPENING:
-                    series[labels] = replace(entry, opened_at=0)
-            elif entry.opened_at is None:
+            if entry.opened_at is None:
                 awaited = self._hidden.get(labels, frozenset()) | tellers.get(labels, frozenset())
                 if awaited.isdisjoint(unopened):
-                    past = opened.keys() | regaining
-                    history = labels in self._hidden or not awaited.isdisjoint(past)
+                    history = labels in self._hidden or not awaited.isdisjoint(opened)
                     series[labels] = replace(entry, opened_at=0 if history else now)
+            elif labels in self._unseen:
+                if not catch_up.waits(labels):
+                    series[labels] = replace(entry, opened_at=now)
+            elif entry.opened_at and not 0 <= now - entry.opened_at < OPENING:
+                series[labels] = replace(entry, opened_at=0)
         return tuple(entry for labels, entry in series.items() if entry != self.series.get(labels))
+
+
+def reopening(state: State) -> Batch:
+    """Return what is to be written where a ledger was restored, as its accounts are read anew.
+
+    What came up since the copy was made was most likely shown already: so it opens as a whole, as
+    history does.
+    """
+    return Batch(
+        series=tuple(replace(entry, opened_at=None) for entry in state.series if entry.opened_at),
+        opened=tuple((name, ANEW) for name in state.opened),
+    )
 
 
 def _price(job: Job) -> int:

@@ -61,6 +61,8 @@ class Doubts(Struct, frozen=True):
     """Reasons for which the spend is more than is known by an unknown amount."""
     forecast: Collection[str] = ()
     """Likewise what the running jobs will cost."""
+    history: bool = False
+    """Whether jobs that are over may turn out to be covered, within the bounds that are known."""
 
 
 def status(
@@ -92,7 +94,9 @@ def status(
         if covers(Payer(runner.organization_id, runner.labels)) is not False
     ]
     due = 0 if doubts.spend or doubts.forecast else spent_by(covered, now, end)
-    reasons = [*doubts.spend] if doubts.spend else ["history_incomplete"] * (spent.width > EXACT)
+    reasons = [*doubts.spend]
+    if not reasons and (doubts.history or spent.width > EXACT):
+        reasons = ["history_incomplete"]
     unpriced = any(runner.overdue(now) for runner in covered)
     further = [*doubts.forecast, *["price_unknown"] * unpriced]
     exact, foreseen = not reasons, not reasons and not further

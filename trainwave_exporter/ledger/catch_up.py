@@ -10,59 +10,79 @@ reported its jobs have. An account that is down keeps its own counters hidden, a
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Final
 
-from trainwave_exporter.ledger.book import PATIENCE
+from msgspec import Struct
+from msgspec.structs import replace
+
 from trainwave_exporter.ledger.entry import Labels
+from trainwave_exporter.ledger.units import milliseconds
+
+PATIENCE: Final = milliseconds(900)
+"""How long it is waited for a job's GPU type before its money is counted without one, and for an
+account that is down by counters that no watched account reported.
+"""
 
 
-class CatchUp:
-    """Follows which accounts have caught up since the exporter started."""
+class CatchUp(Struct, frozen=True):
+    """Which accounts have caught up since the exporter started, as of one time."""
 
-    def __init__(self, accounts: Iterable[str]) -> None:
-        """``accounts``: the names of those that are watched."""
-        self._accounts = frozenset(accounts)
-        self._behind = set(self._accounts)
-        self._reporting: dict[Labels, frozenset[str]] = {}
-        self._since: int | None = None
+    accounts: frozenset[str]
+    """Those that are watched."""
+    behind: frozenset[str]
+    """Those of them that have not caught up yet."""
+    reporting: Mapping[Labels, frozenset[str]] = {}
+    """Which accounts report the jobs that are counted under each set of labels."""
+    since: int | None = None
+    """When the first batch was planned, milliseconds; None: none was."""
+    patient: bool = True
+    """Whether it is waited for accounts that may not report a counter at all."""
+
+    @classmethod
+    def start(cls, accounts: Iterable[str]) -> CatchUp:
+        """Return that none of these accounts has caught up."""
+        watched = frozenset(accounts)
+        return cls(watched, watched)
 
     @property
-    def behind(self) -> frozenset[str]:
-        """The accounts that have not caught up yet."""
-        return frozenset(self._behind)
-
-    def retune(self, accounts: Iterable[str]) -> None:
-        """Wait no longer for accounts that are watched no more; those that are new hide nothing."""
-        self._accounts = frozenset(accounts)
-        self._behind &= self._accounts
-
-    def begin(self, accounts: Mapping[Labels, frozenset[str]]) -> None:
-        """Take over which accounts report the jobs that are counted under each set of labels."""
-        self._reporting = dict(accounts)
-
-    def include(self, accounts: Mapping[Labels, frozenset[str]]) -> None:
-        """Take over likewise what was counted since."""
-        if self._behind:
-            for labels, more in accounts.items():
-                self._reporting[labels] = self._reporting.get(labels, frozenset()) | more
-
-    def caught_up(self, accounts: Collection[str]) -> bool:
-        """Take over which accounts have; return whether one of them had not before."""
-        more = not self._behind.isdisjoint(accounts)
-        self._behind.difference_update(accounts)
-        return more
-
-    def waits(self, labels: Labels, now: int) -> bool:
-        """Whether a counter has to wait; ``now`` in milliseconds."""
-        reporting = self._reporting.get(labels, frozenset()) & self._accounts
-        if reporting:
-            return not reporting.isdisjoint(self._behind)
-        return self.waits_for_any(now)
-
-    def waits_for_any(self, now: int) -> bool:
+    def waits_for_any(self) -> bool:
         """Whether what belongs to no account that is watched has to wait.
 
         Any account might report it now; one that is down is not waited for longer than `PATIENCE`.
         """
-        if self._since is None or now < self._since:
-            self._since = now
-        return bool(self._behind) and now - self._since < PATIENCE
+        return self.patient and bool(self.behind)
+
+    def waits(self, labels: Labels) -> bool:
+        """Whether a counter has to wait."""
+        reporting = self.reporting.get(labels, frozenset()) & self.accounts
+        return not reporting.isdisjoint(self.behind) if reporting else self.waits_for_any
+
+    def watching(self, accounts: Iterable[str]) -> CatchUp:
+        """Wait no longer for accounts that are watched no more; those that are new hide nothing."""
+        watched = frozenset(accounts)
+        return replace(self, accounts=watched, behind=self.behind & watched)
+
+    def after(
+        self,
+        reporting: Mapping[Labels, frozenset[str]],
+        listed: Collection[str],
+        now: int,
+    ) -> CatchUp:
+        """Return what holds once a batch is written that has whole lists of these accounts.
+
+        ``reporting``: the accounts of the jobs in it, by labels.
+        """
+        if not self.behind:
+            return self
+        since = now if self.since is None else min(self.since, now)  # the clock may be set back
+        more = {
+            labels: self.reporting.get(labels, frozenset()) | accounts
+            for labels, accounts in reporting.items()
+        }
+        return replace(
+            self,
+            behind=self.behind.difference(listed),
+            reporting={**self.reporting, **more},
+            since=since,
+            patient=now - since < PATIENCE,
+        )

@@ -15,6 +15,10 @@ from trainwave_exporter.model import Job
 
 UTILIZATION_BUCKET: Final = 300_000
 """Milliseconds of one `UtilizationBucket`."""
+ANEW: Final = 0
+"""In place of the time at which the history of an account was read as a whole: it has to be read
+anew, as the ledger was restored since.
+"""
 
 
 class Meter(IntEnum):
@@ -247,6 +251,11 @@ class JobEntry(Struct, frozen=True, kw_only=True):
     def over(self) -> bool:
         """Whether it was finished when it was last seen."""
         return self.over_seen is not None
+
+    @property
+    def described(self) -> bool:
+        """Whether its GPU type is known, or it is known to have none: details bring a name, too."""
+        return bool(self.labels.gpu_type) or self.name is not None
 
 
 class SeriesEntry(Struct, frozen=True, kw_only=True):

@@ -111,7 +111,7 @@ class PeriodSpend:
 
 def _described(entry: JobEntry) -> bool:
     """Tell whether a job's details are known, or will be within minutes as it is new."""
-    if entry.labels.gpu_type or entry.name is not None or entry.over_seen != entry.first_seen:
+    if entry.described or entry.over_seen != entry.first_seen:
         return True
     created = entry.life.created
     return created is not None and entry.first_seen - created <= HOUR

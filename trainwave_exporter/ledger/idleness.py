@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger import waste
-from trainwave_exporter.ledger.curve import FINISH_GRACE, TOLERANCE
+from trainwave_exporter.ledger.curve import FINISH_GRACE
 from trainwave_exporter.ledger.entry import (
     UTILIZATION_BUCKET,
     IdleInterval,
@@ -25,6 +25,7 @@ from trainwave_exporter.ledger.entry import (
 )
 from trainwave_exporter.ledger.gpu_use import gpu_use
 from trainwave_exporter.ledger.peaks import peaks
+from trainwave_exporter.ledger.price_line import TOLERANCE
 from trainwave_exporter.ledger.rules import Rules
 from trainwave_exporter.ledger.unbilled import Bill, billed, price_change, price_of
 from trainwave_exporter.ledger.units import DAY, HOUR, gpu_milliseconds, milliseconds

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger import records
-from trainwave_exporter.ledger.book import Book, Seen, accounts_by_labels
+from trainwave_exporter.ledger.book import Book, Seen, reopening
 from trainwave_exporter.ledger.catch_up import CatchUp
 from trainwave_exporter.ledger.entry import JobEntry
 from trainwave_exporter.ledger.errors import LostStoreError, StoreError, UnfitStoreError
@@ -99,11 +99,11 @@ class Keeper:
         self._book: Book | None = None
         self._lost: str | None = None
         """How the file of the ledger was lost, while another one is written in its place."""
-        self._catch_up = CatchUp(terms.accounts)
+        self._restored = False
+        """Whether the ledger is known to be restored, and that is not written in it yet."""
+        self._catch_up = CatchUp.start(terms.accounts)
         self._waiting = True
         """Whether counters were hidden when they were last looked at."""
-        self._regained = False
-        """Whether the ledger was restored: it knows less than what was last written there."""
         self._unknown: dict[str, UnknownFigure] = {}
         """What is shown to be unknown besides budgets and credit."""
         self._implausible: dict[str, str] = {}
@@ -150,7 +150,7 @@ class Keeper:
         for name in self._counted.keys() - terms.accounts.keys():
             del self._counted[name]
         self._outlook.retune(terms)
-        self._catch_up.retune(terms.accounts)
+        self._catch_up = self._catch_up.watching(terms.accounts)
         self._waiting = True
         if self._book is not None:
             self._book.retune(terms.accounts, terms.rules)
@@ -194,7 +194,10 @@ class Keeper:
 
     def _begin(self, store: Store) -> None:
         """Go by this store from now on, which may hold more than the one before."""
+        self._restored = self._restored or store.restored
         try:
+            if self._restored:
+                store.write(reopening(store.load()))
             state, accounts = store.load(), store.accounts_by_labels()
             self._outlook.begin(state, store.longest_queue(), store.billed())
         except StoreError:
@@ -203,8 +206,8 @@ class Keeper:
         self.close()
         self._store = store
         self._book = Book(state, self._terms.accounts, self._terms.rules)
-        self._catch_up.begin(accounts)
-        self._regained = store.restored
+        self._restored = False
+        self._catch_up = replace(self._catch_up, reporting=accounts)
 
     def close(self) -> None:
         """Close the store."""
@@ -249,16 +252,16 @@ class Keeper:
     def _write(self, seen: Sightings, now: int) -> None:
         book, store = self._book, self._store
         assert book is not None and store is not None  # noqa: S101, PT018 - it is open
-        stored, batch = self._plan(book, store, seen, now)
+        stored, batch, catch_up = self._plan(book, store, seen, now)
         projects, balances = self._outlook.to_write(seen.projects, seen.organizations)
         batch = replace(batch, projects=projects, balances=balances)
         if batch != Batch():
             batch = replace(batch, balances=(*balances, *self._outlook.settled))
             store.write(batch)
         before = {entry.id: book.entry(entry.id) or stored.get(entry.id) for entry in batch.jobs}
-        book.adopt(batch, seen.jobs)
+        book.adopt(batch, seen.jobs, catch_up)
         self._show_books(batch, seen.jobs, seen.hidden)
-        self._show_counters(book, batch, now)
+        self._show_counters(book, batch, catch_up)
         for entry in batch.jobs:
             if entry.suspect_cost is None:
                 self._implausible.pop(entry.id, None)
@@ -269,11 +272,13 @@ class Keeper:
 
     def _plan(
         self, book: Book, store: Store, seen: Sightings, now: int
-    ) -> tuple[Mapping[str, JobEntry], Batch]:
-        """Return what the store knows of jobs that the book does not, and what is to be written."""
+    ) -> tuple[Mapping[str, JobEntry], Batch, CatchUp]:
+        """Return what the store knows of jobs that the book does not, and what is to be written.
+
+        And who has caught up with that.
+        """
         stored = store.jobs(book.unknown(seen.jobs))
-        regaining = self._catch_up.behind if self._regained else frozenset()
-        return stored, book.plan(seen.jobs, stored, self._counted, now, regaining)
+        return stored, *book.plan(seen.jobs, stored, self._counted, now, self._catch_up)
 
     def _check(self, now: int) -> None:
         """Raise `LostStoreError` if the file of the store is lost; what it held is kept then."""
@@ -315,21 +320,19 @@ class Keeper:
         if book is None or store is None or not self._catch_up.behind or not self._counted:
             return
         # Times stand still, too, so that nothing is counted under labels that may yet change.
-        _, batch = self._plan(book, store, seen, min(now, *self._counted.values()))
-        self._show_counters(book, batch, now)
+        _, batch, catch_up = self._plan(book, store, seen, min(now, *self._counted.values()))
+        self._show_counters(book, batch, catch_up)
 
-    def _show_counters(self, book: Book, batch: Batch, now: int) -> None:
+    def _show_counters(self, book: Book, batch: Batch, catch_up: CatchUp) -> None:
         """Show what the books count as of this batch, as far as it has caught up."""
-        catch_up = self._catch_up
-        catch_up.include(accounts_by_labels(batch.jobs))
-        more = catch_up.caught_up(book.listed(batch, self._counted, now))
         changed = {series.labels: series for series in batch.series}
-        if more or self._waiting:
+        if self._waiting or catch_up.behind != self._catch_up.behind:
             changed = book.series | changed
         for labels, series in changed.items():
-            if series.opened_at is not None and not catch_up.waits(labels, now):
+            if series.opened_at is not None and not catch_up.waits(labels):
                 self._showcase.show(records.spend(series))
-        self._waiting = catch_up.waits_for_any(now)
+        self._catch_up = catch_up
+        self._waiting = catch_up.waits_for_any
         if not self._waiting:
             up, down = batch.corrections or book.corrections
             self._showcase.show(Corrections(up=dollars(up), down=dollars(down)))

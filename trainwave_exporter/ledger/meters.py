@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trainwave_exporter.ledger.curve import value_at
+from trainwave_exporter.ledger.curve_value import value_at
 from trainwave_exporter.ledger.entry import Curve, JobEntry, Life, Sighting
 from trainwave_exporter.ledger.store import Story
 

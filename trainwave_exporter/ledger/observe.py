@@ -9,7 +9,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger import curve, idleness, runs
-from trainwave_exporter.ledger.curve import Origin
 from trainwave_exporter.ledger.entry import (
     Correction,
     Curve,
@@ -22,6 +21,7 @@ from trainwave_exporter.ledger.entry import (
     Suspect,
     UtilizationBucket,
 )
+from trainwave_exporter.ledger.late_bills import Origin
 from trainwave_exporter.ledger.peaks import rose
 from trainwave_exporter.ledger.plausible import confirmed, plausible
 from trainwave_exporter.ledger.rules import Rules
@@ -58,6 +58,8 @@ def observe(known: JobEntry | None, job: Job, rules: Rules, dearest: int | None 
     at = milliseconds(job.confirmed_at)
     closed = None
     reported = _life(job)
+    if known is not None and runs.is_older(known, job, reported, at):
+        return Observed(known)
     if known is not None and runs.is_another(known, job, reported):
         closed = runs.close(idleness.abandoned(known), at, reported.started)
         known = closed.entry
@@ -79,6 +81,7 @@ def observe(known: JobEntry | None, job: Job, rules: Rules, dearest: int | None 
         origin,
         dearest,
         begins=begins,
+        since=entry.run_since,
     )
     gpu = _read(
         Meter.GPU,
@@ -93,6 +96,7 @@ def observe(known: JobEntry | None, job: Job, rules: Rules, dearest: int | None 
         origin,
         None,
         begins=begins,
+        since=entry.run_since,
     )
     entry = replace(
         entry,
@@ -229,7 +233,8 @@ def _origin(entry: JobEntry) -> Origin:
     if entry.run_seen is None:
         return Origin(entry.first_seen, life.created, life.started, life.finished)
     own = life.started if life.started is not None and life.started > entry.run_since else None
-    return Origin(entry.run_seen, None, own, life.finished)
+    # It was created no earlier than the run before was last seen.
+    return Origin(entry.run_seen, entry.run_since, own, life.finished)
 
 
 def _finished(known: JobEntry | None, job: Job, told: Life) -> int | None:
@@ -275,16 +280,22 @@ def _read(
     dearest: int | None,
     *,
     begins: bool,
+    since: int,
 ) -> _Read:
-    """Return a meter after a report; ``begins``: whether it goes on from a run before is open."""
+    """Return a meter after a report; ``begins``: whether it goes on from a run before is open.
+
+    ``since``: when the run before was last seen, milliseconds.
+    """
     told, rate, before = report.told, report.rate, known.curve
     if told is None:
         return _Read(known)
     fell = before is None and told < known.offset
-    if fell or (
+    if (fell and runs.may_have_begun(told, rate, report.at - since)) or (
         begins and known.offset and runs.begins_anew(told, known.offset, rate, report.at, origin)
     ):
-        began = _read(meter, _Known(None, 0, None), report, origin, dearest, begins=False)
+        began = _read(
+            meter, _Known(None, 0, None), report, origin, dearest, begins=False, since=since
+        )
         if before is None or began.step is None:
             return began
         return replace(began, step=replace(began.step, dropped=before.anchor.at))

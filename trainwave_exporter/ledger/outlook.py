@@ -5,19 +5,22 @@ Money that is not known is absent, and never guessed; that it is absent is itsel
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from trainwave_exporter.ledger.book import Book
-from trainwave_exporter.ledger.budget import Budget, Doubts
+from trainwave_exporter.ledger.budget import Budget, Doubts, unknown
 from trainwave_exporter.ledger.credit import Credit
 from trainwave_exporter.ledger.entry import JobEntry
 from trainwave_exporter.ledger.live import Live
 from trainwave_exporter.ledger.observe import ABSURD
 from trainwave_exporter.ledger.scopes import (
+    KINDS,
+    MATCHES_NOTHING,
     Names,
+    Scopes,
     Unmatched,
-    covers_nothing,
+    judged,
     unmatched_of_account,
     unmatched_of_budget,
 )
@@ -34,13 +37,11 @@ from trainwave_exporter.model import (
     UnknownFigure,
 )
 
-MATCHES_NOTHING: Final = "scope_matches_nothing"
 UNDESCRIBED: Final = 10_000
 """How many jobs without details are named at once, of each account."""
+FAR_FUTURE: Final = 2**62
 WRITING_BOUND: Final = milliseconds(300)
 """How old the newest write may be before what is spent is not known any more."""
-UNMATCHED_BOUND: Final = milliseconds(60)
-"""How long a name has to match nothing before that is logged: lists come one after the other."""
 
 
 class Outlook:
@@ -62,11 +63,12 @@ class Outlook:
         self._listed: set[str] = set()
         """The accounts all of whose jobs were written after they were listed as a whole."""
         self._written_at: int | None = None
-        self._unmatched_since: dict[Unmatched, int] = {}
+        self._gpu_types: set[str] | None = None
+        """Those of all jobs of the store; None: not read yet, which takes long."""
         self.undescribed: dict[str, Undescribed] = {}
         """Finished jobs by account whose details are wanted."""
         self.unmatched: tuple[Unmatched, ...] = ()
-        """Configured names that have matched nothing for a while."""
+        """Configured names that match nothing."""
 
     @property
     def projects(self) -> tuple[ProjectEntry, ...]:
@@ -84,6 +86,7 @@ class Outlook:
     ) -> None:
         """Go by a store; what it knows of queues and bills: see `Store`."""
         self._projects = {project.id: project for project in state.projects}
+        self._gpu_types = None
         self._budgets.begin(longest_queue)
         self._credit.begin(state.balances, billed)
 
@@ -143,6 +146,8 @@ class Outlook:
         """
         self._projects |= {project.id: project for project in batch.projects}
         self._written_at = now
+        if self._gpu_types is not None:
+            self._gpu_types.update(entry.labels.gpu_type for entry in batch.jobs)
         self._listed |= self._counted.keys()
         self._credit.written(batch.balances)
         self._credit.seen(before, batch.jobs)
@@ -174,8 +179,8 @@ class Outlook:
             for organization in self._organizations.values()
         }
         found: list[BudgetStatus | Funds | UnknownFigure] = []
-        for fund, unknown in self._credit.funds(store, live.runners(), self._projects, doubts, now):
-            found += unknown if fund is None else [fund, *unknown]
+        for fund, absent in self._credit.funds(store, live.runners(), self._projects, doubts, now):
+            found += absent if fund is None else [fund, *absent]
         return found
 
     def _doubts_of(self, organization: Organization) -> list[str]:
@@ -194,30 +199,29 @@ class Outlook:
         self, store: Store, book: Book, live: Live, now: int
     ) -> list[BudgetStatus | Funds | UnknownFigure]:
         """Return the budgets, and which of their figures are unknown."""
-        names = self._names(book, live)
-        ready = self._counted.keys() >= self._terms.accounts.keys()
-        unmatched = self._look_for_unmatched(names, now) if ready else []
-        lost = {each.account for each in unmatched if each.account is not None}
+        opening, runners = book.unopened - book.regaining, live.runners()
+        scopes = self._scopes(store, book, live)
+        self.unmatched = tuple(scopes.unmatched)
         found: list[BudgetStatus | Funds | UnknownFigure] = [
             UnknownFigure(figure="scope", name=each.figure_name, reason=MATCHES_NOTHING)
-            for each in unmatched
+            for each in scopes.unmatched
         ]
-        runners, opening = live.runners(), book.unopened
         detailed_since = store.pruned_before or 0
         for budget in self._terms.budgets:
             accounts = self._accounts_of(budget)
-            if ready and (covers_nothing(budget, names) or not lost.isdisjoint(accounts)):
-                figure = UnknownFigure(figure="budget", name=budget.name, reason=MATCHES_NOTHING)
-                found.append(figure)
+            if scopes.covers_nothing(budget, accounts):
+                found += unknown("budget", budget.name, [MATCHES_NOTHING])
                 continue
+            scope = scopes.doubts(budget, accounts)
             reasons = [*self._unread(accounts, opening), *self._unwritten(accounts, now)]
+            reasons += scope.spend
             if self._budgets.begin_of(budget, now) < detailed_since:
                 reasons.append("history_incomplete")
-            doubts = Doubts(reasons)
-            status, unknown = self._budgets.status(
+            doubts = Doubts(reasons, history=scope.history)
+            status, figures = self._budgets.status(
                 budget, store, runners, self._projects, doubts, now
             )
-            found += [status, *unknown]
+            found += [status, *figures]
         return found
 
     def _unread(self, accounts: Iterable[str], opening: Collection[str] = ()) -> list[str]:
@@ -261,20 +265,32 @@ class Outlook:
         whole = {name for name in seers if name is not None and everyone.get(name) == Watched()}
         return whole if seers and whole == seers else everyone
 
-    def _names(self, book: Book, live: Live) -> Names:
+    def _scopes(self, store: Store, book: Book, live: Live) -> Scopes:
+        """Return what is known of the names that are configured."""
+        names = self._names(store, book, live)
+        candidates = [
+            unmatched
+            for name, watched in self._terms.accounts.items()
+            for unmatched in unmatched_of_account(name, watched.scope, names)
+        ]
+        for budget in self._terms.budgets:
+            candidates += unmatched_of_budget(budget, names)
+        pending = self._pending(store, book) if candidates else {}
+        return judged(candidates, pending, self.unmatched)
+
+    def _names(self, store: Store, book: Book, live: Live) -> Names:
         """Return what is known that a scope may name."""
         labels = {*book.series, *live.labels}
         projects = {label.project_id for label in labels} | self._projects.keys()
-        told = {project.organization_id for project in self._projects.values()}
-        told |= self._credit.organizations | self._organizations.keys()
-        organizations = {each for each in told if each is not None}
+        reported = {project.organization_id for project in self._projects.values()}
+        reported |= self._credit.organizations | self._organizations.keys()
+        organizations = {each for each in reported if each is not None}
         matching: dict[str, Collection[str]] = {
             "organizations": organizations,
             "projects": projects.union(*(project.names for project in self._projects.values())),
             "owners": {label.owner for label in labels},
+            "gpu_types": self._known_gpu_types(store, {label.gpu_type for label in labels}),
         }
-        if not any(wanted.urgent or wanted.others for wanted in self.undescribed.values()):
-            matching["gpu_types"] = {label.gpu_type for label in labels}
         if organizations or not labels:
             rids = {each.rid for each in self._organizations.values() if each.rid}
             matching["organization"] = organizations | rids
@@ -284,20 +300,44 @@ class Outlook:
         hints |= {each.name: each.id for each in self._projects.values() if each.name}
         return Names(matching=matching, hints=hints)
 
-    def _look_for_unmatched(self, names: Names, now: int) -> list[Unmatched]:
-        """Return the configured names that match nothing; remember those that do so for long."""
-        found = [
-            unmatched
-            for name, watched in self._terms.accounts.items()
-            for unmatched in unmatched_of_account(name, watched.scope, names)
-        ]
-        for budget in self._terms.budgets:
-            found += unmatched_of_budget(budget, names)
-        self._unmatched_since = {each: self._unmatched_since.get(each, now) for each in found}
-        self.unmatched = tuple(
-            each for each, since in self._unmatched_since.items() if now - since >= UNMATCHED_BOUND
+    def _known_gpu_types(self, store: Store, counted: set[str]) -> set[str]:
+        """Return all GPU types that are known, or enough of them to match all that are configured.
+
+        History may be counted without a type that its details reported later.
+        """
+        if all(budget.gpu_types <= counted for budget in self._terms.budgets):
+            return counted
+        if self._gpu_types is None:
+            stories = store.stories(0, FAR_FUTURE)
+            self._gpu_types = {story.entry.labels.gpu_type for story in stories}
+        return counted | self._gpu_types
+
+    def _pending(self, store: Store, book: Book) -> dict[str, Sequence[str]]:
+        """Return of which settings not all names are known yet, and why."""
+        accounts = self._terms.accounts
+        unread = self._unread(accounts, book.unopened - book.regaining)
+        if unread:
+            return dict.fromkeys((*KINDS, "organization", "project"), tuple(unread))
+        pending: dict[str, Sequence[str]] = {}
+        statuses = [self._statuses.get(name) for name in accounts]
+        if not all(status and status.organizations_listed for status in statuses):
+            pending |= dict.fromkeys(("organizations", "organization"), ("ledger_catching_up",))
+        if not all(status and status.projects_listed for status in statuses):
+            pending |= dict.fromkeys(("projects", "project"), ("ledger_catching_up",))
+        if any(each.account in accounts and not each.described for each in book.live()):
+            pending["gpu_types"] = ("ledger_catching_up",)
+        elif not self._history_described(store):
+            pending["gpu_types"] = ()
+        return pending
+
+    def _history_described(self, store: Store) -> bool:
+        """Whether the GPU types of all finished jobs are known."""
+        return all(
+            not wanted.others
+            and len(wanted.urgent) < UNDESCRIBED  # else there may be others
+            and all(entry.described for entry in store.jobs(wanted.urgent).values())
+            for wanted in self.undescribed.values()
         )
-        return found
 
 
 def _balance(organization: Organization) -> Balance | None:

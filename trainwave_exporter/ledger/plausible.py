@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from trainwave_exporter.ledger.curve import Origin
 from trainwave_exporter.ledger.entry import Curve, Meter, Sighting, Suspect
+from trainwave_exporter.ledger.late_bills import Origin
 from trainwave_exporter.ledger.units import HOUR, MICRO
 
 _GENEROUS: Final = 2

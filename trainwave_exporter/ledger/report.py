@@ -1,8 +1,8 @@
 """The chargeback of a period: what was spent within it, by whom, on what.
 
 Costs are net of corrections, which belong to the time at which they were seen. Where it is not
-reported when a job ran, its cost is spread over the time in which it may have; how much of it may
-belong elsewhere is reported beside it.
+reported when a job ran, its cost is spread over the time in which it may have. That is an estimate,
+and has a lower and an upper bound.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from msgspec.structs import replace
 
 from trainwave_exporter.ledger import meters
 from trainwave_exporter.ledger.bounds import (
+    NOTHING,
     SHORTEST_QUEUE_BOUND,
     Bounds,
     cost_before,
     gpu_before,
     queue_bound,
 )
-from trainwave_exporter.ledger.entry import JobEntry
+from trainwave_exporter.ledger.entry import ANEW, JobEntry
 from trainwave_exporter.ledger.errors import StoreError
 from trainwave_exporter.ledger.organization import organization_of
 from trainwave_exporter.ledger.periods import Span, days
@@ -65,17 +66,17 @@ class Row(Struct, frozen=True):
     """Micro-dollars."""
     gpu: int
     """GPU milliseconds."""
-    uncertain: int = 0
-    """Micro-dollars by which the cost may be wrong, as it is unknown when some jobs ran."""
+    bounds: Bounds
+    """Micro-dollars between which the cost is. They differ where it is unknown when a job ran."""
 
 
 class Chargeback(Struct, frozen=True):
     """What was spent within a period, and how much of that is not known yet."""
 
     rows: Sequence[Row]
-    uncertain: int = 0
-    """Micro-dollars by which the sum of all may be wrong. Days may be wrong by more, as a job that
-    ran within the period for certain may have run on one day or another."""
+    bounds: Bounds = NOTHING
+    """Those of the sum of all rows. By day, those of the rows may be further apart: it may be
+    unknown on which day a job ran, but certain that it ran within the period."""
     unread: Sequence[str] = ()
     """Accounts whose history was never read as a whole."""
 
@@ -100,8 +101,8 @@ def read(folder: Path, span: Span, zone: ZoneInfo, by: Sequence[Dimension]) -> C
         projects = {project.id: project for project in state.projects}
         stories = store.stories(span.begin, span.end)
         found = chargeback(stories, projects, span, zone, by, queue)
-        unread = sorted(store.accounts() - state.opened.keys())
-        return replace(found, unread=unread)
+        read = {name for name, at in state.opened.items() if at != ANEW}
+        return replace(found, unread=sorted(store.accounts() - read))
 
 
 def chargeback(
@@ -118,19 +119,22 @@ def chargeback(
     longest plausible queue, milliseconds.
     """
     parts = list(days(span, zone)) if Dimension.DAY in by else [("", span)]
-    sums: defaultdict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(lambda: [0, 0, 0])
-    uncertain = 0
+    sums: defaultdict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(lambda: [0] * 4)
+    total = NOTHING
     for story in stories:
-        uncertain += _uncertain(
-            story, cost_before(story, span.begin, queue), cost_before(story, span.end, queue)
-        )
+        for *_, lower, upper in _spent(story, [("", span)], queue):
+            total = Bounds(total.lower + lower, total.upper + upper)
         for day, *amounts in _spent(story, parts, queue):
             keys = tuple(key for d in by for key in _keys(d, story.entry, day, projects))
             known = sums[day, keys]
             known[:] = [a + b for a, b in zip(known, amounts, strict=True)]
     ordered = sorted(sums.items(), key=lambda item: (item[0][0], -item[1][0], item[0][1]))
-    rows = [Row(keys, *amounts) for (_, keys), amounts in ordered if any(amounts)]
-    return Chargeback(rows, uncertain)
+    rows = [
+        Row(keys, cost, gpu, Bounds(lower, upper))
+        for (_, keys), (cost, gpu, lower, upper) in ordered
+        if cost or gpu or lower != upper
+    ]
+    return Chargeback(rows, total)
 
 
 def _keys(
@@ -159,8 +163,8 @@ def _keys(
 
 def _spent(
     story: Story, parts: Sequence[tuple[str, Span]], queue: int
-) -> Iterator[tuple[str, int, int, int]]:
-    """Yield what a job cost, its GPU time, and how much of the cost is uncertain, within each part.
+) -> Iterator[tuple[str, int, int, int, int]]:
+    """Yield what a job cost, its GPU time, and both bounds of the cost, within each part.
 
     Only the parts in which it lived are there.
     """
@@ -177,17 +181,11 @@ def _spent(
     before = _values(story, lived[0][1].begin, queue)
     for day, part in lived:
         then = _values(story, part.end, queue)
-        uncertain = _uncertain(story, before[2], then[2])
-        yield day, then[0] - before[0], then[1] - before[1], uncertain
+        lower, upper = then[2].lower - before[2].upper, then[2].upper - before[2].lower
+        if before[2].width and then[2].width:  # both before it was seen: it only grew meanwhile
+            lower = max(0, lower)
+        yield day, then[0] - before[0], then[1] - before[1], lower, upper
         before = then
-
-
-def _uncertain(story: Story, begin: Bounds, end: Bounds) -> int:
-    """Return by how much a job's cost between two instants may be wrong."""
-    if not begin.width and not end.width:
-        return 0
-    total = meters.cost_so_far(story.entry)
-    return min(total, end.upper - begin.lower) - max(0, end.lower - begin.upper)
 
 
 def _earliest(entry: JobEntry) -> int | None:

@@ -15,8 +15,10 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trainwave_exporter.ledger.curve import FINISH_GRACE, TOLERANCE, Origin
+from trainwave_exporter.ledger.curve import FINISH_GRACE, STALE
 from trainwave_exporter.ledger.entry import Curve, JobEntry, Life, Meter, Run
+from trainwave_exporter.ledger.late_bills import Origin
+from trainwave_exporter.ledger.price_line import TOLERANCE
 from trainwave_exporter.ledger.store import ClosedRun, Point
 from trainwave_exporter.ledger.units import HOUR
 from trainwave_exporter.model import Job, JobState
@@ -69,6 +71,20 @@ def is_another(known: JobEntry, job: Job, reported: Life) -> bool:
     )
 
 
+def is_older(known: JobEntry, job: Job, reported: Life, at: int) -> bool:
+    """Return whether a report by which a job that is over is alive again is an older one.
+
+    Where several servers answer in turn, some are minutes behind the others. What such an answer
+    says was known before: its start is no other, and its cost is lower. A job that is alive again
+    at the same cost is one that was taken for finished by mistake.
+    """
+    if known.over_seen is None or job.finished or job.cost_dollars is None:
+        return False
+    rise = round(job.cost_dollars * 1_000_000) - known.cost_offset - _shown(known.cost)
+    same_run = reported.started in {None, known.life.started}
+    return same_run and rise < 0 and 0 <= at - known.over_seen <= STALE
+
+
 def close(known: JobEntry, at: int, started: int | None) -> Closed:
     """Return a job as it is when another of its runs is first seen at ``at``, milliseconds.
 
@@ -117,6 +133,14 @@ def begins_anew(told: int, offset: int, rate: int | None, at: int, origin: Origi
     slack = TOLERANCE + rate * _ROUNDING // HOUR
     launch = rate * _LONGEST_LAUNCH // HOUR
     return run - slack <= told <= run + launch + slack and told - offset < run - slack
+
+
+def may_have_begun(told: int, rate: int | None, time: int) -> bool:
+    """Return whether a meter that fell may have begun at zero within a time, milliseconds.
+
+    What is far beyond its rate is what the run before cost, less a refund: it goes on.
+    """
+    return rate is None or told <= 2 * rate * (max(0, time) + _LONGEST_LAUNCH) // HOUR + TOLERANCE
 
 
 def _is_ahead(curve: Curve | None, started: int) -> bool:

@@ -5,38 +5,52 @@ A budget for a project that does not exist would stand at zero for ever. Pure fu
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import chain
 from typing import Final
 
 from msgspec import Struct
 
-from trainwave_exporter.ledger.budget import Budget
+from trainwave_exporter.ledger.budget import Budget, Doubts
 
 KINDS: Final = ("organizations", "projects", "owners", "gpu_types")
 """The lists of a budget's scope."""
+MATCHES_NOTHING: Final = "scope_matches_nothing"
 
 
-class Unmatched(Struct, frozen=True):
-    """A name that matches nothing."""
+class Unmatched(Struct, frozen=True, kw_only=True):
+    """A configured name that matches nothing that is known."""
 
-    place: str
-    """Where it is configured, such as ``budgets[research].projects``."""
+    kind: str
+    """The setting it stands in, such as ``projects``."""
     name: str
     nearest: str | None
     """The name that was probably meant."""
     account: str | None = None
-    """The account that sees nothing for that."""
+    """The account whose setting it is; or else"""
+    budget: str | None = None
+    """the budget."""
+
+    @property
+    def place(self) -> str:
+        """Where it is configured, such as ``budgets[research].projects``."""
+        owner = f"accounts[{self.account}]" if self.budget is None else f"budgets[{self.budget}]"
+        return f"{owner}.{self.kind}"
 
     @property
     def figure_name(self) -> str:
         """Both as one label."""
         return f"{self.place}: {self.name}"
 
+    @property
+    def hint(self) -> str:
+        """The nearest name as a question, to be put after what is wrong; empty if there is none."""
+        return "" if self.nearest is None else f"; did you mean {self.nearest}?"
+
     def __str__(self) -> str:
         """Say it in words."""
-        hint = "" if self.nearest is None else f"; did you mean {self.nearest}?"
-        return f"{self.place}: {self.name} matches nothing{hint}"
+        return f"{self.figure_name} matches nothing{self.hint}"
 
 
 class Scope(Struct, frozen=True):
@@ -47,35 +61,83 @@ class Scope(Struct, frozen=True):
 
 
 class Names(Struct, frozen=True, kw_only=True):
-    """All names that are known, by the list of a scope they may stand in.
-
-    A list that is missing is not known well enough to judge names by.
-    """
+    """All names that are known, by the setting they may stand in."""
 
     matching: Mapping[str, Collection[str]]
+    """A setting that is missing is not judged."""
     hints: Mapping[str, str] = {}
     """Names that do not count in a scope, but point to one that does: an organization's, say."""
+
+
+class Scopes(Struct, frozen=True, kw_only=True):
+    """What is known of the names in all scopes."""
+
+    unmatched: Sequence[Unmatched] = ()
+    """They match nothing."""
+    undecided: Sequence[Unmatched] = ()
+    """They match nothing so far, but not all names are known yet."""
+    pending: Mapping[str, Sequence[str]] = {}
+    """Why more names of a setting may become known. No reason: history may still tell of one, but
+    its cost is within known bounds."""
+
+    def covers_nothing(self, budget: Budget, accounts: Collection[str]) -> bool:
+        """Whether a list of a budget's scope matches nothing at all.
+
+        ``accounts`` may report jobs of it. What one of them is limited to may match nothing, too.
+        """
+        return any(each.account in accounts for each in self.unmatched) or any(
+            not undecided for undecided in self._empty_lists(budget)
+        )
+
+    def doubts(self, budget: Budget, accounts: Collection[str]) -> Doubts:
+        """Return why it is not known whether a budget covers anything."""
+        undecided = [each for each in self.undecided if each.account in accounts]
+        undecided += chain.from_iterable(self._empty_lists(budget))
+        reasons = {reason for each in undecided for reason in self.pending[each.kind]}
+        return Doubts(spend=sorted(reasons), history=bool(undecided))
+
+    def _empty_lists(self, budget: Budget) -> Iterator[list[Unmatched]]:
+        """Yield the undecided names of each list no name of which matches anything so far."""
+        for kind in KINDS:
+            unmatched, undecided = (
+                [each for each in found if (each.budget, each.kind) == (budget.name, kind)]
+                for found in (self.unmatched, self.undecided)
+            )
+            if 0 < len(getattr(budget, kind)) == len(unmatched) + len(undecided):
+                yield undecided
+
+
+def judged(
+    candidates: Iterable[Unmatched],
+    pending: Mapping[str, Sequence[str]],
+    before: Collection[Unmatched],
+) -> Scopes:
+    """Return what is known of names that match nothing so far.
+
+    ``pending``: see `Scopes`. ``before``: those that were found to match nothing when all names
+    were known; of a job that comes later, that its GPU type is not known yet is no news of them.
+    """
+    known = {each.figure_name for each in before}
+    scopes: tuple[list[Unmatched], list[Unmatched]] = [], []
+    for each in candidates:
+        scopes[each.kind in pending and each.figure_name not in known].append(each)
+    return Scopes(unmatched=scopes[0], undecided=scopes[1], pending=pending)
 
 
 def unmatched_of_budget(budget: Budget, names: Names) -> list[Unmatched]:
     """Return the names in a budget's scope that match nothing."""
     return [
-        Unmatched(place, name, nearest(name, names.matching[kind], names.hints))
+        Unmatched(
+            kind=kind,
+            name=name,
+            nearest=nearest(name, names.matching[kind], names.hints),
+            budget=budget.name,
+        )
         for kind in KINDS
         if kind in names.matching
-        for place in [f"budgets[{budget.name}].{kind}"]
         for name in sorted(getattr(budget, kind))
         if name not in names.matching[kind]
     ]
-
-
-def covers_nothing(budget: Budget, names: Names) -> bool:
-    """Whether one of the lists in a budget's scope has no name that matches anything."""
-    return any(
-        getattr(budget, kind) and getattr(budget, kind).isdisjoint(names.matching[kind])
-        for kind in KINDS
-        if kind in names.matching
-    )
 
 
 def unmatched_of_account(account: str, scope: Scope, names: Names) -> Iterator[Unmatched]:
@@ -83,8 +145,8 @@ def unmatched_of_account(account: str, scope: Scope, names: Names) -> Iterator[U
     for kind, name in (("organization", scope.organization), ("project", scope.project)):
         known = names.matching.get(kind)
         if name is not None and known is not None and name not in known:
-            place = f"accounts[{account}].{kind}"
-            yield Unmatched(place, name, nearest(name, known, names.hints), account)
+            meant = nearest(name, known, names.hints)
+            yield Unmatched(kind=kind, name=name, nearest=meant, account=account)
 
 
 def nearest(name: str, known: Collection[str], hints: Mapping[str, str]) -> str | None:

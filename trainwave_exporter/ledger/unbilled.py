@@ -11,8 +11,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from trainwave_exporter.ledger.curve import FINISH_GRACE, TOLERANCE
+from trainwave_exporter.ledger.curve import FINISH_GRACE
 from trainwave_exporter.ledger.entry import JobEntry, Judgement, Sighting
+from trainwave_exporter.ledger.price_line import TOLERANCE
 from trainwave_exporter.ledger.rules import Rules
 from trainwave_exporter.ledger.units import HOUR, microdollars, milliseconds
 from trainwave_exporter.model import Job, JobState

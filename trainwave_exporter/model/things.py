@@ -51,6 +51,10 @@ class AccountStatus(Struct, frozen=True, kw_only=True):
     """The API failed for longer than the bound, and the account's jobs are no longer shown."""
     counted: bool = False
     """All its jobs were listed since it became readable: what is counted of them is whole."""
+    organizations_listed: bool = False
+    """All its organizations were listed once: a name that is not among them is not there."""
+    projects_listed: bool = False
+    """Likewise its projects."""
     confirmed_at: float | None = None
     """When a sweep last succeeded."""
     view: str | None = None

@@ -100,18 +100,18 @@ def parse_faults(text: str) -> Faults:
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = (side.strip() for side in part.partition("="))
         if name not in FAULT_NAMES:
-            raise ValueError(f"unknown fault {name!r}; choose from {', '.join(FAULT_NAMES)}")
+            raise ValueError(f"unknown fault {name!r}; there are {', '.join(FAULT_NAMES)}")
         if name in given:
             raise ValueError(f"the fault {name} is given twice")
         given[name] = value
     rates: dict[Fault, float] = {}
     skew = 0.0
     if _ALL in given:
-        spread = _number(_ALL, given[_ALL] or "1")
+        spread = _rate(_ALL, given[_ALL] or "1")
         rates = dict.fromkeys(_IN_ALL, spread / len(_IN_ALL))
         skew = _SKEW_IN_ALL
     rates |= {
-        Fault(name): _number(name, value or "1")
+        Fault(name): _rate(name, value or "1")
         for name, value in given.items()
         if name not in {_ALL, _SKEW, _SLOW_FOR}
     }
@@ -122,11 +122,11 @@ def parse_faults(text: str) -> Faults:
     return Faults(rates, skew)
 
 
-def _number(name: str, text: str) -> float:
+def _rate(name: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"{name} must be a number, not {text!r}") from None
+        raise ValueError(f"{name}: expected a rate from 0 to 1, got {text!r}") from None
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -135,4 +135,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 def _seconds(name: str, text: str) -> float:
     """Read ``90``, ``90s``, ``1.5m`` or ``-2h``."""
     unit = _UNITS.get(text[-1:])
-    return _number(name, text) if unit is None else _number(name, text[:-1]) * unit
+    try:
+        return float(text) if unit is None else float(text[:-1]) * unit
+    except ValueError:
+        raise ValueError(f"{name}: expected a time such as 90s or 2m, got {text!r}") from None

@@ -1,0 +1,202 @@
+"""Bills in steps of jobs that pause, whose price is unknown or read late, or whose answers are old.
+
+All run from 21:00 to 01:00 at $36 an hour, $0.60 a minute; what is expected was worked out by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ledger.test_bills import HOUR, MIDNIGHT, MINUTE, bills, cost, watched_from_its_launch, world_at
+
+START, END = -180, 60
+"""Minutes after midnight."""
+DIALECTS = pytest.mark.parametrize("documented", [True, False], ids=["documented", "deployed"])
+
+
+def in_steps(step: int, ran: Callable[[float], float]) -> Callable[[float], float]:
+    """Return what is billed at a minute, for each whole step of the minutes that a job ran."""
+    return lambda minute: ran(minute) // step * step * 0.6
+
+
+def throughout(minute: float) -> float:
+    """Return for how many minutes a job has run that never pauses."""
+    return min(max(0, minute - START), END - START)
+
+
+def paused(minute: float) -> float:
+    """Return the same of one that pauses from 22:00 to 23:00."""
+    return min(max(0, minute - START), 60) + min(max(0, minute + 60), 120)
+
+
+@DIALECTS
+@pytest.mark.parametrize("price", [36.0, 0.0], ids=["same-price", "free"])
+def test_a_pause_stays_where_it_was(tmp_path: Path, price: float, *, documented: bool) -> None:
+    """$36 before the pause, nothing in it, $36 from 23:00 to midnight, $36 from then on.
+
+    Bills come a minute late, so that after the pause a minute's worth may be on either side.
+    """
+    world = watched_from_its_launch(
+        tmp_path,
+        START,
+        END,
+        lambda minute: in_steps(10, paused)(minute - 1),
+        90,
+        documented=documented,
+        price=lambda minute: price if -120 <= minute < -60 else 36.0,
+    )
+    assert world.corrections() == (0, 0)
+    assert cost(tmp_path, MIDNIGHT - HOUR) == pytest.approx(36, abs=0.61)
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(72, abs=0.61)
+    assert cost(tmp_path, MIDNIGHT + 2 * HOUR) == pytest.approx(108)
+
+
+@DIALECTS
+def test_hourly_bills_without_any_price_are_spread_since_the_one_before(
+    tmp_path: Path, *, documented: bool
+) -> None:
+    """$36 each at 22:01, 23:03, 00:03, and after the end: at midnight $72 + $36 × 57/60 = $106.20.
+
+    The last one is no correction, as it is no more than the bills before.
+    """
+    world = watched_from_its_launch(
+        tmp_path,
+        START,
+        END,
+        bills((-119, 36.0), (-57, 72.0), (3, 108.0), (63, 144.0)),
+        90,
+        documented=documented,
+        price=lambda _: None,
+    )
+    assert world.corrections() == (0, 0)
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(106.2, abs=0.01)
+    if documented:  # from the start on: half an hour of the first 61 minutes
+        assert cost(tmp_path, MIDNIGHT - 2.5 * HOUR) == pytest.approx(36 * 30 / 61, abs=0.01)
+
+
+@DIALECTS
+def test_without_any_price_a_bill_after_the_end_of_more_than_was_run_is_a_correction(
+    tmp_path: Path, *, documented: bool
+) -> None:
+    """57 minutes after the last bill, twice the pace of $36 an hour comes to $68.40 at most."""
+    world = watched_from_its_launch(
+        tmp_path,
+        START,
+        END,
+        bills((-119, 36.0), (-57, 72.0), (3, 108.0), (63, 178.0)),
+        90,
+        documented=documented,
+        price=lambda _: None,
+    )
+    assert world.corrections() == pytest.approx((70, 0))
+
+
+@DIALECTS
+def test_a_price_that_is_read_half_an_hour_late_explains_the_first_bill(
+    tmp_path: Path, *, documented: bool
+) -> None:
+    world = watched_from_its_launch(
+        tmp_path,
+        START,
+        END,
+        bills((-119, 36.0), (-59, 72.0), (1, 108.0), (61, 144.0)),
+        90,
+        documented=documented,
+        price=lambda minute: None if minute < -150 else 36.0,
+    )
+    assert world.corrections() == (0, 0)
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(108, abs=0.01 if documented else 0.61)
+
+
+@DIALECTS
+@pytest.mark.parametrize("late", [1, 2, 5])
+def test_bills_that_are_minutes_late(tmp_path: Path, late: int, *, documented: bool) -> None:
+    """Where the start is reported, the bills' delay is known; else midnight is off by its worth."""
+    world = watched_from_its_launch(
+        tmp_path,
+        START,
+        END,
+        lambda minute: in_steps(10, throughout)(minute - late),
+        90,
+        documented=documented,
+    )
+    assert world.corrections() == (0, 0)
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(
+        108, abs=0.01 + (0 if documented else 0.6 * late)
+    )
+    assert cost(tmp_path, MIDNIGHT + 2 * HOUR) == pytest.approx(144)
+
+
+def described(minute: float, *, documented: bool) -> dict[str, Any]:
+    """Return the state and the times of the job at a minute."""
+    found: dict[str, Any] = {"state": "LAUNCHING" if minute < START else "RUNNING"}
+    if minute >= END:
+        found["state"] = "SUCCESS"
+    if documented and minute >= START:
+        found["started_at"] = MIDNIGHT + START * MINUTE
+    if documented and minute >= END:
+        found["finished_at"] = MIDNIGHT + END * MINUTE
+    return found
+
+
+@DIALECTS
+@pytest.mark.parametrize("step", [1, 10, 60])
+def test_two_servers_in_turn_of_which_one_is_two_minutes_behind(
+    tmp_path: Path, step: int, *, documented: bool
+) -> None:
+    world = world_at(tmp_path, MIDNIGHT)
+    for now in range(START - 2, 91):
+        world.now = MIDNIGHT + now * MINUTE
+        minute = now - now % 2 * 2
+        job = world.job(
+            cost_dollars=in_steps(step, throughout)(minute),
+            hourly_cost_dollars=36.0,
+            created_at=MIDNIGHT + (START - 1) * MINUTE,
+            **described(minute, documented=documented),
+        )
+        world.see(job, counted=True)
+    assert world.corrections() == (0, 0)
+    assert cost(tmp_path, MIDNIGHT - HOUR) == pytest.approx(72, abs=0.61)
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(108, abs=0.61)
+    assert world.cost() == pytest.approx(144)
+    assert world.wasted("billed_after_finish") == 0
+
+
+@DIALECTS
+@pytest.mark.parametrize("step", [1, 10, 60])
+def test_a_clock_set_back_loses_no_bill(tmp_path: Path, step: int, *, documented: bool) -> None:
+    """Until 22:20 the clock is an hour fast."""
+    world = world_at(tmp_path, MIDNIGHT)
+    for minute in range(START - 2, 91):
+        world.now = MIDNIGHT + (minute + 60 if minute < -100 else minute) * MINUTE
+        job = world.job(
+            cost_dollars=in_steps(step, throughout)(minute),
+            hourly_cost_dollars=36.0,
+            created_at=MIDNIGHT + (START - 1) * MINUTE,
+            **described(minute, documented=documented),
+        )
+        world.see(job, counted=True)
+    assert world.corrections() == (0, 0)
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(108, abs=0.61)
+    assert world.cost() == pytest.approx(144)
+
+
+@pytest.mark.parametrize(
+    ("reported", "whole"),
+    [(3.0, 147.0), (108.0, 144.0), (150.0, 150.0)],
+    ids=["begins-at-zero", "refunded", "goes-on"],
+)
+def test_a_job_that_is_alive_again_costs_more_only_by_what_its_new_run_can_have_cost(
+    tmp_path: Path, reported: float, whole: float
+) -> None:
+    """It was over at $144. In half an hour a new run costs $18, which $108 cannot be."""
+    world = world_at(tmp_path, MIDNIGHT)
+    world.open(world.job(state="SUCCESS", cost_dollars=144.0, hourly_cost_dollars=36.0))
+    world.now += HOUR / 2
+    world.see(world.job(cost_dollars=reported, hourly_cost_dollars=36.0))
+    world.now += MINUTE
+    world.see(world.job(cost_dollars=reported, hourly_cost_dollars=36.0))
+    assert world.cost() == pytest.approx(whole)

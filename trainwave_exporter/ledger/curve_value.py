@@ -1,0 +1,123 @@
+"""What a meter showed at any time, read off the sightings that are kept of it. Pure functions.
+
+The rules are those by which they were kept, see `trainwave_exporter.ledger.curve`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from operator import attrgetter
+
+from msgspec.structs import replace
+
+from trainwave_exporter.ledger.entry import Life, Sighting
+from trainwave_exporter.ledger.price_line import exceeds, falls_short, rates_of, was_billed
+from trainwave_exporter.ledger.units import HOUR
+
+
+def value_at(kept: Sequence[Sighting], last: Sighting, life: Life, at: int) -> int:
+    """Return what a meter showed just before an instant, as far as can be told by now.
+
+    ``kept`` are the sightings kept, in order of time, and ``last`` the last of all, kept or not.
+    It is zero before anything was billed, and what was told last after that. A correction at
+    ``at`` itself is not in it, so what was spent in [a, b) is the value at b less that at a.
+    """
+    if at > last.at:
+        return last.told
+    place = bisect_left(kept, at, key=attrgetter("at"))
+    after = kept[place] if place < len(kept) else last
+    if place == 0:
+        if not after.rate:  # the price may have been told later, or the clock set back since
+            after = replace(after, rate=last.rate)
+        return _before_first(after, life, at)
+    before = kept[place - 1]
+    billed = was_billed(kept[place - 2] if place > 1 else before, before)
+    return _between(before, after, life, at, billed=billed)
+
+
+def _before_first(first: Sighting, life: Life, at: int) -> int:
+    """Return what a meter showed before it was first seen."""
+    told, end, rate = first.told, first.at, first.rate or 0
+    begin = life.started or life.created
+    if first.over:
+        if life.finished is not None:
+            end = min(end, life.finished)
+        elif rate and begin is not None:
+            end = min(end, begin + told * HOUR // rate)
+    if at > end:
+        return told
+    if rate:
+        if life.created is None or life.created <= end - told * HOUR // rate:
+            return max(0, told + rate * (at - end) // HOUR)
+        begin = life.created  # it cost more than its price explains
+    if begin is None or begin >= end:
+        return 0
+    return max(0, told * (at - begin) // (end - begin))
+
+
+def _between(before: Sighting, after: Sighting, life: Life, at: int, *, billed: bool) -> int:
+    """Return what a meter showed between two sightings; ``billed``: it was when first seen."""
+    rise = after.told - before.told
+    rates = rates_of(before, after)
+    if rise == 0 or (before.over and (after.over or rates is None)):
+        return before.told
+    end, finished = after.at, life.finished
+    if after.over and finished is not None and before.at < finished < end:
+        end = finished
+    time, passed = end - before.at, min(at, end) - before.at
+    if rates is None:
+        return before.told + _evenly(max(rise, 0), before, end, life, passed)
+    low, high = rates
+    if exceeds(rise, high, time):
+        launch = rise - high * time // HOUR if _launched_before(before, after, life, end) else 0
+        return before.told + launch + high * passed // HOUR
+    line = before.told + low * passed // HOUR
+    if rise * HOUR < low * time:
+        if not billed:
+            return before.told + _begun_between(max(rise, 0), low, before.at, end, life, passed)
+        if after.over and end == after.at:
+            return min(line, max(before.told, after.told))
+    if falls_short(rise, low, time):
+        return line
+    if before.rate is None or after.rate is None or low == high or rise < 0:
+        return before.told + rise * passed // time
+    # The price changed once, at the moment at which both prices together come to the rise.
+    changed = (rise * HOUR - after.rate * time) // (before.rate - after.rate)
+    then = max(0, passed - min(max(changed, 0), time))
+    return before.told + min(rise, (before.rate * (passed - then) + after.rate * then) // HOUR)
+
+
+def _evenly(rise: int, before: Sighting, end: int, life: Life, passed: int) -> int:
+    """Return how much of a rise was billed after so much time, if no price was ever reported.
+
+    The first bill is for the time since the start, where that is reported.
+    """
+    begin, started = before.at, life.started
+    if before.told == 0 and started is not None and begin < started < end:
+        begin = started
+    return rise * max(0, passed - (begin - before.at)) // (end - begin)
+
+
+def _launched_before(start: Sighting, after: Sighting, life: Life, end: int) -> bool:
+    """Return whether what the run does not explain was billed while the job was launched."""
+    return (
+        after.over
+        and start.told == 0
+        and start.at == life.started
+        and life.created is not None
+        and not exceeds(after.told, start.rate or 0, end - life.created)
+    )
+
+
+def _begun_between(rise: int, rate: int, begin: int, end: int, life: Life, passed: int) -> int:
+    """Return how much of a rise was billed after so much time, where billing began in between.
+
+    A job is billed from its start, however late its bills are. Where the start is not known, or
+    does not explain the rise, billing ends with the end and began as long before as it explains.
+    """
+    started = life.started
+    known = started is not None and begin <= started < end
+    if started is not None and known and rate * (end - started) // HOUR >= rise:
+        return min(rise, rate * max(0, begin + passed - started) // HOUR)
+    return max(0, rise - rate * (end - begin - passed) // HOUR)

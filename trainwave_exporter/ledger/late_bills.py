@@ -1,0 +1,172 @@
+"""Bills that come later than what they are for: in steps, or at the end. Pure functions."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from trainwave_exporter.ledger.entry import Curve, Sighting
+from trainwave_exporter.ledger.price_line import (
+    TOLERANCE,
+    exceeds,
+    falls_short,
+    rates_of,
+    stood_still,
+)
+from trainwave_exporter.ledger.units import HOUR
+
+STEP: Final = HOUR // 12
+"""Bills that come in steps at least so long apart are each kept."""
+
+
+class Origin(Struct, frozen=True):
+    """When a run may have been billed, as far as that is known; milliseconds."""
+
+    first_seen: int | None = None
+    created: int | None = None
+    started: int | None = None
+    finished: int | None = None
+    state_changed: bool = False
+    """It is in another state than before: where it was over, it may be another run."""
+
+
+NOWHERE: Final = Origin()
+
+
+def based_anew(curve: Curve, new: Sighting, origin: Origin) -> Curve | None:
+    """Return the curve from an earlier or a higher begin, where bills come late; else None.
+
+    That is only so of a job that ran when it was first seen, and has not been billed since then.
+    """
+    anchor, last = curve.anchor, curve.last
+    if _starts(anchor, origin):
+        # It was taken to be in arrears. If it is billed by the minute, billing began late instead.
+        # What it costs in the end says nothing of that.
+        prompt = last.told < new.told and not (
+            new.over
+            or exceeds(new.told - last.told, max(rates_of(last, new) or (0,)), new.at - last.at)
+        )
+        return Curve(last, last) if prompt and last.at == origin.first_seen else None
+    if anchor.at != origin.first_seen or last.told != anchor.told or anchor.over:
+        return None
+    rise, time = new.told - anchor.told, new.at - anchor.at
+    rates = rates_of(last, new)
+    if rates is None:
+        return None
+    lump = exceeds(new.told - last.told, rates[1], new.at - last.at)
+    if origin.started is not None:
+        backdated = begin_in_arrears(last, rates[1], origin) if lump or rise == 0 else None
+        return None if backdated is None else from_begin(backdated, replace(last, rate=rates[1]))
+    if origin.created is None or not exceeds(rise, rates[1], time):
+        return None
+    if anchor.told > 0 and not stood_still(anchor, last):
+        return None
+    owed = anchor.told + rise - rates[1] * time // HOUR
+    if exceeds(owed, rates[1], anchor.at - origin.created):
+        return None
+    first = replace(anchor, told=owed, rate=rates[1])
+    not_billed = rates[1] * (last.at - anchor.at) // HOUR
+    return Curve(first, replace(last, told=owed, rate=rates[1]), behind=not_billed)
+
+
+def begin_in_arrears(first: Sighting, rate: int | None, origin: Origin) -> Sighting | None:
+    """Return what a meter showed at its start, if its first sighting was behind its price; or None.
+
+    Only bills that come late explain that.
+    """
+    started = origin.started
+    if rate is None or first.over or started is None or started >= first.at:
+        return None
+    if not falls_short(first.told, rate, first.at - started):
+        return None
+    return Sighting(started, 0, rate, over=False)
+
+
+def from_begin(begin: Sighting, last: Sighting) -> Curve:
+    """Return the curve of a run whose bills are behind its price since it began."""
+    rate = begin.rate or 0
+    return Curve(begin, last, behind=rate * (last.at - begin.at) // HOUR - last.told)
+
+
+def _starts(anchor: Sighting, origin: Origin) -> bool:
+    """Return whether an anchor is the start of a run whose bills were behind when first seen."""
+    return anchor.told == 0 and anchor.at == origin.started != origin.first_seen
+
+
+def at_due_time(curve: Curve, new: Sighting, origin: Origin) -> Curve:
+    """Return the curve with its last sighting where the price says, if bills come in steps.
+
+    After a bill the meter stands still. The bill came late if it covers the time from the start on,
+    or most of the time since the bill before: it was due earlier. If it covers less, the job was
+    not billed for a while, and then from as long before the bill as that covers.
+    """
+    anchor, last = curve.anchor, curve.last
+    if not anchor.rate or not anchor.rate == last.rate == new.rate:
+        return curve
+    if anchor.told == last.told < new.told and curve.behind and not new.over:
+        resumed = new.at - (new.told - last.told) * HOUR // anchor.rate
+        return replace(curve, last=replace(last, at=resumed)) if resumed > anchor.at else curve
+    if not anchor.told < last.told == new.told:
+        return curve
+    due = anchor.at + (last.told - anchor.told) * HOUR // anchor.rate
+    late = _starts(anchor, origin) or _follows(anchor, last, anchor.rate)
+    if curve.behind and due < last.at and late:
+        return replace(curve, last=replace(last, at=due))
+    return curve
+
+
+def raised_anchor(curve: Curve, new: Sighting) -> Sighting | None:
+    """Return the bill before one that is for more than the time between: it was behind by that."""
+    anchor, last = curve.anchor, curve.last
+    if anchor.over or not anchor.told == last.told < new.told or anchor.told == 0:
+        return None
+    rates = rates_of(anchor, new)
+    if not curve.behind or rates is None:
+        return None
+    excess = new.told - anchor.told - rates[1] * (new.at - anchor.at) // HOUR
+    if excess <= TOLERANCE or not exceeds(new.told - last.told, rates[1], new.at - last.at):
+        return None
+    return replace(anchor, told=anchor.told + min(excess, curve.behind))
+
+
+def _follows(bill: Sighting, following: Sighting, rate: int) -> bool:
+    """Return whether a bill covers most of the time since the one before, so that it came late."""
+    rise, time = following.told - bill.told, following.at - bill.at
+    return bill.told > 0 and 2 * rise * HOUR >= rate * (time - STEP)
+
+
+def covers_since_anchor(anchor: Sighting, last: Sighting, new: Sighting) -> bool:
+    """Return whether a bill in a lump covers the time since the anchor, all or most of it."""
+    rates = rates_of(anchor, new)
+    rise, time, gap = new.told - anchor.told, new.at - anchor.at, new.at - last.at
+    return (
+        rates is not None
+        and exceeds(new.told - last.told, rates[1], gap)
+        and not exceeds(rise, rates[1], time + gap)
+        and (anchor.told == 0 or _follows(anchor, new, rates[0]))
+    )
+
+
+def is_last_bill(curve: Curve, new: Sighting) -> bool:
+    """Return whether the bill of a job that is over makes up for what was behind since the anchor.
+
+    When it ended may be reported later, or not at all.
+    """
+    anchor = curve.anchor
+    rates = rates_of(anchor, new)
+    return (
+        new.over
+        and curve.behind > 0
+        and rates is not None
+        and not exceeds(new.told - anchor.told, rates[1], new.at - anchor.at)
+    )
+
+
+def caught_up(curve: Curve, new: Sighting, behind: int) -> bool:
+    """Return whether a lump makes up for all the time in which the meter stood still."""
+    rates = rates_of(curve.last, new)
+    rise, time = new.told - curve.last.told, new.at - curve.last.at
+    lump = rates is not None and exceeds(rise, rates[1], time)
+    return lump and behind <= TOLERANCE < curve.behind
