@@ -2,14 +2,13 @@
 
 Loading everything takes a moment. A signal that comes within it has to wait until it is known who
 it is for: to whoever serves until it is told to stop, being told is no failure. SIGHUP waits until
-somebody can reload.
+somebody can reload. What is imported up here is there already when Python has begun.
 """
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found] # `signal` itself takes milliseconds
 import os
-import resource
-import signal
 import sys
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
@@ -17,13 +16,19 @@ _ENDING = (signal.SIGTERM, signal.SIGINT)
 
 def run() -> int:
     """Hold signals back, load the command line, and do what it asks for."""
-    _, most = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, most))  # the key is in the memory
     signal.pthread_sigmask(signal.SIG_BLOCK, (*_ENDING, signal.SIGHUP))
+    _leave_no_core()
     _open_standard_streams()
     from trainwave_exporter.cli import main  # noqa: PLC0415 - this is what takes a moment
 
     return main(begin=_let_signals_through)
+
+
+def _leave_no_core() -> None:
+    import resource  # noqa: PLC0415 - only once signals are held back
+
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))  # the key is in the memory
 
 
 def _open_standard_streams() -> None:

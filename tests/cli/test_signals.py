@@ -90,6 +90,36 @@ def test_a_name_that_is_being_looked_up_does_not_hold_up_the_end(
     assert (process.returncode, "Traceback" in errors) == (status, False)
 
 
+WATCHED = """
+import _signal, sys
+
+class Watcher:
+    def find_spec(self, name, path=None, target=None):
+        held = _signal.SIGHUP in _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
+        print("held" if held else "free", name)
+
+sys.meta_path.insert(0, Watcher())
+from trainwave_exporter.__main__ import run
+sys.exit(run())
+"""
+"""Says of each module that is loaded whether SIGHUP is held back by then."""
+
+
+def test_nothing_is_loaded_before_signals_are_held_back() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, "--log.level=loud"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert done.returncode == 2
+    loaded = [line.split() for line in done.stdout.splitlines()]
+    free = {name for how, name in loaded if how == "free"}
+    assert free <= {"trainwave_exporter", "trainwave_exporter.__main__", "__future__"}
+    assert ["held", "trainwave_exporter.cli.main"] in loaded
+
+
 def blocks_sighup(process: Process) -> bool:
     """Whether it is past its first line, and nobody can reload yet."""
     status = Path(f"/proc/{process.pid}/status").read_text()

@@ -22,18 +22,20 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from ledger.interrupted import at_call, killed
-from ledger.store_rig import log_kept, names, read_only
+from ledger.store_rig import locked, log_kept, names, read_only
 from support.ledger_world import START, LedgerWorld
 
 from trainwave_exporter.ledger import Budget, Period, report
 from trainwave_exporter.ledger.errors import LostStoreError, StoreError, UnfitStoreError
 from trainwave_exporter.ledger.file import NAME
+from trainwave_exporter.ledger.keeper import Sightings
 from trainwave_exporter.ledger.periods import Span
 from trainwave_exporter.ledger.store import Batch, ProjectEntry, Store
 from trainwave_exporter.ledger.units import MICRO, milliseconds
 from trainwave_exporter.model import BudgetStatus, Job
 
 UTC = ZoneInfo("UTC")
+EVERYTHING = Budget(name="all", limit_dollars=9.0, period=Period.MONTH, zone=UTC)
 
 
 def finished(world: LedgerWorld) -> Job:
@@ -254,7 +256,11 @@ def test_a_ledger_that_is_moved_or_removed_goes_on_whole(
     said = go_on_in_vain(world)
     assert f"{folder / NAME} was removed or replaced while in use" in said
     assert f"the exporter goes on in {folder / NAME}.rescued" in said
-    assert "was lost while in use" in refused_report(folder)
+    assert (
+        f"{folder / NAME} was lost while in use, and what it held is in {folder / NAME}.rescued;"
+        f" to make that the ledger, move {NAME} (and {NAME}-wal, {NAME}-shm, if they are there)"
+        " away if the exporter runs, or else start it\n"
+    ) in refused_report(folder)
     if happens is replaced:
         clear(folder / NAME)
     look(world)
@@ -297,9 +303,8 @@ def test_a_ledger_that_is_overwritten_at_any_step_of_a_write_goes_on_with_its_su
     folder: Path, happens: Callable[[Path], None]
 ) -> None:
     """Also where that is right before pages are moved into the file, which is then of two."""
-    everything = Budget(name="all", limit_dollars=9.0, period=Period.MONTH, zone=UTC)
     for step in count(1):
-        world = lived(folder, budgets=(everything,))
+        world = lived(folder, budgets=(EVERYTHING,))
         in_vain = False
         with at_call(step, partial(happens, folder / NAME)) as reached, suppress(LostStoreError):
             in_vain = True
@@ -431,6 +436,31 @@ def test_a_log_that_is_lost_while_it_is_written_is_noticed_right_after(tmp_path:
             store.check()
 
 
+def test_a_ledger_that_is_lost_when_a_budget_is_read_from_it_is_rescued(folder: Path) -> None:
+    lived(folder).keeper.close()
+    world = LedgerWorld(folder, now=START + 400, budgets=(EVERYTHING,))
+    now = milliseconds(world.now)
+    world.keeper.write(Sightings(), now)
+    emptied(folder / NAME)
+    with pytest.raises(LostStoreError, match="was overwritten while in use; the exporter goes on"):
+        world.keeper.reckon(now)
+    assert (folder / f"{NAME}.rescued").exists()
+
+
+def test_a_ledger_that_is_only_read_is_not_rescued(folder: Path) -> None:
+    lived(folder).keeper.close()
+    world = LedgerWorld(folder, now=START + 400, budgets=(EVERYTHING,))
+    now = milliseconds(world.now)
+    with locked(folder), pytest.raises(StoreError, match="it can be read only"):
+        world.keeper.write(Sightings(), now)
+    emptied(folder / NAME)
+    world.keeper.close()  # so that it reads nothing any more
+    with pytest.raises(StoreError, match="closed database") as caught:
+        world.keeper.reckon(now)
+    assert type(caught.value) is StoreError
+    assert not (folder / f"{NAME}.rescued").exists()
+
+
 def test_what_cannot_be_looked_at_now_is_not_taken_for_lost(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with closing(Store.open(tmp_path)) as store, log_kept(tmp_path):
@@ -537,8 +567,7 @@ def test_a_rescued_ledger_that_is_damaged_is_named_and_stays(folder: Path) -> No
 
 
 def test_a_budget_is_unknown_where_part_of_its_period_was_lost(folder: Path) -> None:
-    everything = Budget(name="all", limit_dollars=9.0, period=Period.MONTH, zone=UTC)
-    world = LedgerWorld(folder, budgets=(everything,))
+    world = LedgerWorld(folder, budgets=(EVERYTHING,))
     world.open(running(world))
     look(world)
     emptied(folder / NAME)

@@ -49,7 +49,10 @@ def test_an_earlier_version_is_kept_beside_and_said_to_be(dump: Path, tmp_path: 
     assert (copied["event"], copied["copy"]) == ("ledger_copied", str(copy))
     assert (migrated["event"], migrated["copy"]) == ("ledger_migrated", str(copy))
     assert (migrated["from_version"], migrated["to_version"]) == (int(dump.stem), NEWEST)
-    assert f"{copy.name} to {file.NAME}" in migrated["go_back"]
+    assert migrated["go_back"] == (
+        f"stop the exporter, and move {file.NAME} (and {file.NAME}-wal, {file.NAME}-shm, if they"
+        f" are there) away, and {copy.name} to {file.NAME}"
+    )
 
 
 def test_what_is_in_the_log_is_in_the_copy(tmp_path: Path) -> None:
@@ -127,8 +130,8 @@ def test_an_older_exporter_names_the_copy_to_go_back_to(tmp_path: Path) -> None:
         file.open_to_write(path, STEPS[:-1])
     assert str(caught.value) == (
         f"{path} is of version {NEWEST}, and this exporter knows none after {NEWEST - 1}; use a"
-        f" newer one; or, to go back to what the ledger was before, move {file.NAME} and what"
-        f" SQLite laid beside it ({file.NAME}-wal, {file.NAME}-shm) away, and {file.NAME}.v2 to"
+        f" newer one; or, to go back to what the ledger was before, move {file.NAME} (and"
+        f" {file.NAME}-wal, {file.NAME}-shm, if they are there) away, and {file.NAME}.v2 to"
         f" {file.NAME}"
     )
     path.rename(tmp_path / "away")

@@ -38,7 +38,10 @@ from trainwave_exporter.ledger.file import NAME
 from trainwave_exporter.ledger.schema import STEPS
 from trainwave_exporter.ledger.store import Batch, Point, Store
 
-REMEDY = "; move ledger.sqlite3* away, to begin a new ledger or to restore a copy"
+REMEDY = (
+    "; move ledger.sqlite3 (and ledger.sqlite3-wal, ledger.sqlite3-shm, if they are there) away,"
+    " to begin a new ledger or to restore a copy"
+)
 
 
 def filled(folder: Path) -> Path:

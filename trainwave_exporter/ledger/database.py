@@ -39,6 +39,11 @@ def index_of(path: Path) -> Path:
     return path.with_name(path.name + "-shm")
 
 
+def all_of(path: Path) -> str:
+    """Return how to name all that is to be moved together with a database."""
+    return f"{path.name} (and {wal_of(path).name}, {index_of(path).name}, if they are there)"
+
+
 def has_log(path: Path) -> bool:
     """Whether a database's write-ahead log has anything in it."""
     try:

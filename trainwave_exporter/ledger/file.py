@@ -31,7 +31,9 @@ _CACHE_KIBIBYTES: Final = 16_384
 _LOG_BYTES: Final = 16 << 20
 """What the write-ahead log is cut back to after it had to grow."""
 _USE_LOG: Final = "PRAGMA journal_mode = WAL"
-_REMEDY: Final = f"move {NAME}* away, to begin a new ledger or to restore a copy"
+_REMEDY: Final = (
+    f"move {database.all_of(Path(NAME))} away, to begin a new ledger or to restore a copy"
+)
 
 
 def place_in(folder: Path) -> Path:
@@ -110,7 +112,7 @@ def open_to_write(path: Path, steps: Sequence[str] = STEPS) -> sqlite3.Connectio
             from_version=before,
             to_version=len(steps),
             copy=str(copy),
-            go_back=f"stop the exporter, move {path.name} away and {copy.name} to {path.name}",
+            go_back=f"stop the exporter, and {_go_back(path, copy)}",
         )
     return connection
 
@@ -204,9 +206,13 @@ def _newer(path: Path, found: int, newest: int) -> str:
     if copy is None:
         return f"{known} use a newer one, or {_REMEDY}"
     return (
-        f"{known} use a newer one; or, to go back to what the ledger was before, move {NAME} and"
-        f" what SQLite laid beside it ({NAME}-wal, {NAME}-shm) away, and {copy.name} to {NAME}"
+        f"{known} use a newer one; or, to go back to what the ledger was before,"
+        f" {_go_back(path, copy)}"
     )
+
+
+def _go_back(path: Path, copy: Path) -> str:
+    return f"move {database.all_of(path)} away, and {copy.name} to {path.name}"
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

@@ -383,8 +383,9 @@ class Store:
             rescued = rescue.rescued_of(place)
             if rescued.exists():
                 raise StoreError(
-                    f"{place} was lost while in use, and what it held is in {rescued};"
-                    " start the exporter anew"
+                    f"{place} was lost while in use, and what it held is in {rescued}; to make"
+                    f" that the ledger, move {database.all_of(place)} away if the exporter runs,"
+                    " or else start it"
                 )
             before = note.read(place)
             connection = file.open_to_read(place)
