@@ -59,7 +59,7 @@ def observe(known: JobEntry | None, job: Job, rules: Rules, dearest: int | None 
     closed = None
     reported = _life(job)
     if known is not None and runs.is_another(known, job, reported):
-        closed = runs.close(idleness.abandoned(known), at, reported.started)
+        closed = runs.close(idleness.abandoned(known), at, runs.begun(known, reported))
         known = closed.entry
     entry = _described(known, job, at)
     changed = known is not None and known.state not in {"", job.state}
