@@ -467,6 +467,36 @@ def test_a_run_whose_cost_is_reported_before_its_start_adds_up_too(
     assert gpu(tmp_path, started + 2.25 * HOUR) == pytest.approx(1.25, abs=0.01)
 
 
+@pytest.mark.parametrize("reported", [3.0, 39.0], ids=["anew", "goes-on"])
+def test_a_run_that_ends_in_its_launch_adds_up_though_it_has_no_start(
+    tmp_path: Path, reported: float
+) -> None:
+    """$36 for the first run; five minutes of launch, $3, for the second, which a list reports."""
+    world = world_at(tmp_path, MIDNIGHT - 4 * HOUR)
+    started = world.now
+    run: dict[str, Any] = {
+        "hourly_cost_dollars": 36.0,
+        "created_at": started,
+        "started_at": started,
+    }
+    world.open(world.job(cost_dollars=0.0, **run))
+    world.now += HOUR
+    world.see(world.job(state="FAILED", cost_dollars=36.0, finished_at=world.now, **run))
+    ended = world.now
+    world.now += 2 * HOUR
+    # The fleet keeps the times that it knows until the details report others.
+    world.see(world.job(state="ERROR", cost_dollars=reported, finished_at=ended, **run))
+    world.now += 1
+    again = ended + HOUR
+    second = {**run, "finished_at": again + 5 * MINUTE}
+    world.see(world.job(state="ERROR", cost_dollars=reported, **second))
+    assert world.cost() == pytest.approx(39)
+    assert world.corrections() == (0, 0)
+    assert cost(tmp_path, ended) == pytest.approx(36)
+    assert cost(tmp_path, again - MINUTE) == pytest.approx(36, abs=0.02)
+    assert cost(tmp_path, again + 5 * MINUTE) == pytest.approx(39, abs=0.02)
+
+
 def test_a_run_again_within_minutes_loses_no_more_than_its_last_ones(tmp_path: Path) -> None:
     """Seen each minute at $36 an hour up to $6; over and running again between two looks."""
     world = world_at(tmp_path, MIDNIGHT)

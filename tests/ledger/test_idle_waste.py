@@ -54,13 +54,13 @@ class Story:
     def see(self, state: str = "RUNNING", /, **fields: Any) -> None:
         self.world.see(self.world.job("j-1", state, **(self.fields | fields)))
 
-    def run(self, until: float, billing: Billing, **fields: Any) -> None:
-        """Let the job run idle, with a reading a minute, until just before a minute."""
+    def run(self, until: float, billing: Billing, used: float = 0.0, **fields: Any) -> None:
+        """Let the job run, idle or ``used``, with a reading a minute, until before a minute."""
         while self.minute < until:
             known: dict[str, Any] = {
                 "cost_dollars": billing(self.minute),
                 "gpu_hours": 8 * self.minute / 60,
-                "readings": self.world.busy(0.0),
+                "readings": self.world.busy(used),
             }
             self.see(**(known | fields))
             self.world.now += MINUTE
@@ -107,6 +107,19 @@ def after(end: float) -> Billing:
 def told(billing: Billing) -> Billing:
     """Round to cents, as the API does."""
     return lambda minute: round(billing(minute), 2)
+
+
+def test_gpu_time_of_a_job_that_uploads_is_unknown_at_once() -> None:
+    """Busy for 9 minutes (1.2 GPU hours), and 11 minutes later it uploads: nothing is read then."""
+    story = Story()
+    story.run(10, at_once, used=0.9)
+    last = story.world.busy(0.9, at=story.world.now - MINUTE)
+    story.world.now = START + 20 * MINUTE
+    story.see("UPLOADING", cost_dollars=12.0, gpu_hours=8 / 3, readings=last)
+    activity = story.spend().activity_gpu_hours
+    assert activity == pytest.approx(
+        {Activity.IDLE: 0, Activity.BUSY: 1.2, Activity.UNKNOWN: 8 / 3 - 1.2}
+    )
 
 
 @pytest.mark.parametrize("finished_at", [START + 30 * MINUTE, None])

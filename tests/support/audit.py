@@ -8,7 +8,7 @@ ledger. Money is in whole micro-dollars, instants are Unix seconds.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
@@ -24,6 +24,8 @@ Labels: TypeAlias = tuple[str, str, str]
 """The project's id, the owner and the type of GPU."""
 
 CENT = 10_000
+_SLACK = 1_000_000
+"""By how much, in micro-dollars, a cost may be beyond what prices explain and still be believed."""
 _LIVE = ("SUBMIT_CODE", "LAUNCHING", "RUNNING", "UPLOADING")
 _LONGEST_SUBMISSION = 41
 """Seconds from the creation of a job until it is billed."""
@@ -152,13 +154,44 @@ class Watched:
 
     def bounds(self, number: Callable[[Look], float], best: Callable[..., float]) -> FloatBounds:
         """Return the least and the most that all meters come to, by the looks at each."""
-        lows = [
-            best(number(look) for look in looks if look.sure)
+        believed = [
+            [look for place, look in enumerate(looks) if self._believed(looks, place)]
             for looks in self.meters
-            if any(look.sure for look in looks)
         ]
+        lows = [best(map(number, looks)) for looks in believed if looks]
         high = sum(best(number(look) for look in looks) for looks in self.meters)
         return FloatBounds(lows[-1] if self.restart_hidden else sum(lows), high)
+
+    def _believed(self, looks: Sequence[Look], place: int) -> bool:
+        """Whether the exporter certainly took one of the looks in, and what it showed.
+
+        A rise over twice what the dearest price that is known comes to waits for a second look,
+        unless it is what the job cost in all the time until then.
+        """
+        look, earlier = looks[place], looks[:place]
+        if not look.sure:
+            return False
+        known = max((at for at, each in enumerate(earlier) if each.sure), default=None)
+        candidates: list[Look | None] = [*earlier[known or 0 :]]
+        return all(
+            self._explained(before, look)
+            for before in (candidates if known is not None else [None, *candidates])
+        ) or any(each.sure and each.cost <= look.cost <= self._most(each, look) for each in earlier)
+
+    def _explained(self, before: Look | None, look: Look) -> bool:
+        """Whether prices explain a cost; ``before`` is the look before, if there was one."""
+        whole = self._price(look) * (look.at - self.created) + _SLACK
+        if before is None:
+            return look.cost <= 2 * whole
+        return look.cost <= max(whole, self._most(before, look))
+
+    def _most(self, before: Look, look: Look) -> int:
+        price = max(self._price(before), self._price(look))
+        return before.cost + 2 * price * (look.at - before.at) + _SLACK
+
+    def _price(self, look: Look) -> int:
+        """Return its price at that time, in micro-dollars a second."""
+        return [price for since, price in self.entry.prices if since <= look.at][-1]
 
     @property
     def restart_hidden(self) -> bool:

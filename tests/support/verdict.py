@@ -63,7 +63,7 @@ def check_counters(scrape: Scrape, audit: Audit, before: Scrape | None) -> None:
         if killed and not previous.get(labels) and not cost:
             continue
         least, most = total(job.bounds(lambda look: look.cost, max) for job in jobs)
-        assert least <= cost <= most, (labels, scrape.at, scrape.kills, jobs)
+        assert least <= cost <= most, (labels, least, cost, most, scrape.at, scrape.kills, jobs)
         if audit.detailed:  # else the exporter reckons GPU hours itself, as well as it can
             least, most = total(job.bounds(lambda look: look.gpu_hours, max) for job in jobs)
             slack = FIGURE * len(jobs)
@@ -93,7 +93,8 @@ def check_activity(metrics: Metrics, audit: Audit) -> None:
     activity, hours = by_labels(metrics, ACTIVITY), by_labels(metrics, GPU_HOURS)
     for labels, jobs in audit.by_labels().items():
         open_hours = READING_GAP * sum(job.entry.gpus for job in jobs if not job.over)
-        assert hours[labels] - open_hours - 1e-6 <= activity[labels] <= hours[labels] + 1e-6
+        least, most = hours[labels] - open_hours - 1e-6, hours[labels] + 1e-6
+        assert least <= activity[labels] <= most, (labels, least, activity[labels], most, jobs)
 
 
 def check_chargeback(ledger: Path, audit: Audit) -> None:
@@ -148,7 +149,7 @@ def _chargeback(ledger: Path) -> list[dict[str, Any]]:
             *("--period=2026", by, "--format=json", f"--time-zone={ZONE.key}"),
         ],
         check=True,
-        capture_output=True,
+        stdout=subprocess.PIPE,
     )
     rows: list[dict[str, Any]] = json.loads(report.stdout)["rows"]
     return rows

@@ -92,7 +92,7 @@ def _judged(
         return waste.given_up(totals), known, None
     if not job.running:
         totals, known = waste.settled(totals, known)
-        return totals, replace(known, idle_since=None), None
+        return waste.given_up(totals), replace(known, idle_since=None), None
     at = milliseconds(job.confirmed_at)
     reading, stretch = job.readings.gpu_utilization, None
     if reading is not None and reading.quantity is Quantity.RATIO:

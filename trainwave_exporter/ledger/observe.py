@@ -61,7 +61,7 @@ def observe(known: JobEntry | None, job: Job, rules: Rules, dearest: int | None 
     if known is not None and runs.is_older(known, job, reported, at):
         return Observed(known)
     if known is not None and runs.is_another(known, job, reported):
-        closed = runs.close(idleness.abandoned(known), at, reported.started)
+        closed = runs.close(idleness.abandoned(known), at, runs.begun(known, reported))
         known = closed.entry
     entry = _described(known, job, at)
     changed = known is not None and known.state not in {"", job.state}

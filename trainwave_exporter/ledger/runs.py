@@ -63,11 +63,28 @@ def is_another(known: JobEntry, job: Job, reported: Life) -> bool:
         )
     if known.state in _UNDER_WAY and job.state in _WAITING:
         return True
+    return _ended_again(known, reported)
+
+
+def begun(known: JobEntry, reported: Life) -> int | None:
+    """Return when another run began at the earliest; None where nothing says that.
+
+    One that ended in its launch has no start, but an end of its own.
+    """
+    if reported.started not in {None, known.life.started}:
+        return reported.started
+    if known.over_seen is not None and _ended_again(known, reported):
+        return known.over_seen + 1
+    return None
+
+
+def _ended_again(known: JobEntry, reported: Life) -> bool:
+    """Return whether a job that was over is reported to have finished after that."""
     return (
         known.over_seen is not None
         and reported.finished is not None
         and reported.finished > known.over_seen + FINISH_GRACE
-        and reported.finished > (before.finished or 0) + FINISH_GRACE
+        and reported.finished > (known.life.finished or 0) + FINISH_GRACE
     )
 
 
@@ -85,15 +102,15 @@ def is_older(known: JobEntry, job: Job, reported: Life, at: int) -> bool:
     return same_run and rise < 0 and 0 <= at - known.over_seen <= STALE
 
 
-def close(known: JobEntry, at: int, started: int | None) -> Closed:
+def close(known: JobEntry, at: int, begun: int | None) -> Closed:
     """Return a job as it is when another of its runs is first seen at ``at``, milliseconds.
 
-    ``started``: when that began to run, as far as it is reported.
+    ``begun``: when that began at the earliest, as far as it is known.
     """
     known = replace(
         known,
-        cost=_ended(known.cost, started, known.totals.cost - known.cost_base),
-        gpu=_ended(known.gpu, started, known.totals.gpu - known.gpu_base),
+        cost=_ended(known.cost, begun, known.totals.cost - known.cost_base),
+        gpu=_ended(known.gpu, begun, known.totals.gpu - known.gpu_base),
     )
     ends = [
         Point(known.id, meter, replace(curve.last, over=True), known.run)
@@ -143,27 +160,27 @@ def may_have_begun(told: int, rate: int | None, time: int) -> bool:
     return rate is None or told <= 2 * rate * (max(0, time) + _LONGEST_LAUNCH) // HOUR + TOLERANCE
 
 
-def _is_ahead(curve: Curve | None, started: int) -> bool:
+def _is_ahead(curve: Curve | None, begun: int) -> bool:
     """Return whether the last sighting of a meter, and it alone, is of a run that began then."""
-    return curve is not None and curve.anchor.at < started <= curve.last.at
+    return curve is not None and curve.anchor.at < begun <= curve.last.at
 
 
-def _ended(curve: Curve | None, started: int | None, highest: int) -> Curve | None:
-    """Return a meter as the run left it that was over before another began at ``started``.
+def _ended(curve: Curve | None, begun: int | None, highest: int) -> Curve | None:
+    """Return a meter as the run left it that was over before another began, at ``begun``.
 
     ``highest``: the most that it ever showed in that run. The sighting before the last is the
     anchor, unless its quarter of an hour has enough of them.
     """
     if curve is None:
         return None
-    if started is None or not _is_ahead(curve, started):
+    if begun is None or not _is_ahead(curve, begun):
         return replace(curve, pending=0)
     anchor = curve.anchor
     if anchor.at // _QUARTER != curve.last.at // _QUARTER:
         return Curve(anchor, anchor)
-    most = anchor.told + (anchor.rate or 0) * (started - anchor.at) // HOUR
+    most = anchor.told + (anchor.rate or 0) * (begun - anchor.at) // HOUR
     told = max(anchor.told, min(highest, most))
-    return Curve(anchor, replace(anchor, told=told, at=max(anchor.at, started - 1)))
+    return Curve(anchor, replace(anchor, told=told, at=max(anchor.at, begun - 1)))
 
 
 def _last_seen(known: JobEntry) -> int:
