@@ -37,13 +37,13 @@ endurance: $(VENV)/.dev ## ten minutes of every fault at once, then each at each
 soak: $(VENV)/.dev ## three weeks in which 100,000 jobs come and go, in ten minutes
 	@SOAK_JOBS=500 SOAK_DAYS=22 $(BIN)/python -m pytest --timeout=3600 -s tests/end_to_end/test_soak.py
 
-fuzz: $(VENV)/.dev ## ten minutes of any bytes: hypothesis, then atheris on the kept corpus
+fuzz: $(VENV)/.dev ## ten minutes of random bytes: hypothesis, then atheris on the kept corpus
 	@FUZZ_EXAMPLES=2000 $(BIN)/python -m pytest -n 2 --timeout=1800 tests/fuzz
 	@for target in decoders configuration; do PYTHONPATH=.:tests $(BIN)/python -m support.fuzzed \
 		$$target tests/fuzz/corpus/$$target -max_total_time=$(FUZZ_SECONDS) -max_len=600 \
 		-artifact_prefix=.cache/ || exit 1; done
 
-bench: $(VENV)/.dev ## measure for an hour what it costs and how true it is, against peers in the same run
+bench: $(VENV)/.dev ## run the benchmarks, against peers in the same run; takes an hour
 	@for name in exposition ledger daemon planner; do \
 		PYTHONPATH=tests $(BIN)/python tests/benchmarks/bench_$$name.py || exit 1; done
 
@@ -56,33 +56,33 @@ lint: $(VENV)/.dev ## check style, YAML, Dockerfile and generated files
 	@$(BIN)/python -m deploy.prometheus.build --check
 	@PYTHONPATH=tests $(BIN)/python -m support.supply licences
 
-audit: $(VENV)/.dev ## look for known vulnerabilities of what is locked; says so if it cannot
+audit: $(VENV)/.dev ## look for known vulnerabilities of the locked packages; says so if it cannot
 	@PYTHONPATH=tests $(BIN)/python -m support.supply advisories
 
-format: $(VENV)/.dev ## reformat the code and mend what can be mended
+format: $(VENV)/.dev ## reformat the code and fix what can be fixed automatically
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
 types: $(VENV)/.dev ## check the types, strictly
 	@$(BIN)/mypy
 
-docs: $(VENV)/.dev ## write the generated parts of the README anew
+docs: $(VENV)/.dev ## update the generated parts of the README
 	@PYTHONPATH=tests $(BIN)/python -m support.readme
 
-generated: $(VENV)/.dev ## build dashboards and rules anew from their source
+generated: $(VENV)/.dev ## build dashboards and rules from their source
 	@$(BIN)/python -m grafana.build
 	@$(BIN)/python -m deploy.prometheus.build
 
-previews: $(VENV)/.dev ## draw the dashboards' pictures anew, with npm and Chromium
+previews: $(VENV)/.dev ## draw the pictures of the dashboards, with npm and Chromium
 	@for program in node npm chromium; do command -v $$program >/dev/null || \
 		{ echo "The previews need $$program, which is not on the PATH" >&2; exit 1; }; done
 	@$(MAKE) --no-print-directory $(PREVIEWS)/.installed
 	@PYTHONPATH=tests $(BIN)/python -m support.previews
 
-lock: $(VENV)/.dev ## resolve the dependencies anew into the lock files
+lock: $(VENV)/.dev ## resolve the dependencies into the lock files
 	@$(call compile,--upgrade,.)
 
-locked: $(VENV)/.dev ## check that the lock files still say what pyproject.toml asks for
+locked: $(VENV)/.dev ## check that the lock files fit pyproject.toml
 	@mkdir -p .cache/locked && cp requirements*.lock .cache/locked
 	@$(call compile,,.cache/locked)
 	@diff requirements.lock .cache/locked/requirements.lock
@@ -104,7 +104,7 @@ $(PREVIEWS)/.installed: grafana/previews/package.json grafana/previews/package-l
 	@cd $(PREVIEWS) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-clean: ## remove what the other targets made
+clean: ## remove what the other targets created
 	rm -rf $(VENV) .cache .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
 
 $(BIN)/python:

@@ -32,15 +32,15 @@ def dashboard() -> Dashboard:
     return board(
         uid=uids.COST,
         title="Trainwave / Cost",
-        description="What was spent, on what, against which budget, and what is left.",
+        description="Spend by project, owner and GPU type, budgets, and credit.",
         variables=FILTERS,
         time_from="now-7d",
         rows=[
             Row("Spend", [*_periods(), _burn(), _runway()]),
             Row("Budgets", [_budgets(), _budget_use(), _unknown()]),
-            Row("Who and what for", [*_spenders(), _by_project(), _by_gpu_type()]),
+            Row("Breakdown", [*_spenders(), _by_project(), _by_gpu_type()]),
             Row("Jobs", [_jobs()]),
-            Row("Credit and books", [_credit(), _difference(), _corrections()]),
+            Row("Credit", [_credit(), _difference(), _corrections()]),
         ],
     )
 
@@ -56,12 +56,12 @@ def _periods() -> list[Panel]:
             About(
                 title=f"Spend {title}",
                 description=(
-                    f"What was spent {since}, whatever time the dashboard shows. In the time zone"
-                    " of the dashboard."
+                    f"Spend {since}, in the time zone of the dashboard. Does not depend on its"
+                    " time range."
                 ),
                 unit="currencyUSD",
                 decimals=2,
-                no_data="Nothing booked yet",
+                no_data="No spend recorded yet",
                 width=4,
                 height=4,
             ),
@@ -76,11 +76,11 @@ def _periods() -> list[Panel]:
     ] + [
         panels.number(
             About(
-                title="Spend in the time shown",
-                description="What was spent in the time that the dashboard shows.",
+                title="Spend in the time range",
+                description="Spend in the time range of the dashboard.",
                 unit="currencyUSD",
                 decimals=2,
-                no_data="Nothing booked yet",
+                no_data="No spend recorded yet",
                 width=4,
                 height=4,
             ),
@@ -93,11 +93,11 @@ def _burn() -> Panel:
     burn = of_projects(chosen("project:trainwave_burn_dollars_per_hour:max"))
     return panels.number(
         About(
-            title="Burn",
-            description="What an hour of all running jobs costs at their present prices.",
+            title="Spend rate",
+            description="Current spend rate of all running jobs, in dollars per hour.",
             unit="currencyUSD",
             decimals=2,
-            no_data="Nothing runs",
+            no_data="No running jobs",
             width=4,
             height=4,
         ),
@@ -110,8 +110,8 @@ def _runway() -> Panel:
         About(
             title="Credit lasts",
             description=(
-                "Until the first of the chosen organizations has no credit left, if what runs now"
-                " runs on until it expires."
+                "Time until the first of the chosen organizations has no credit left, if the"
+                " running jobs keep running until they expire."
             ),
             unit="s",
             no_data="No end in sight",
@@ -143,16 +143,15 @@ _USE = steps(palette.GOOD, (0.8, palette.WARNING), (1, palette.BAD))
 def _budgets() -> Panel:
     return rows(
         About(
-            title="Budgets in their present period",
+            title="Budgets in the current period",
             description=(
-                "All budgets of the chosen clusters, whatever else is chosen above. A view is what"
-                " an exporter's accounts see; where exporters that see the same disagree about a"
-                " budget, the lowest limit is in force. The forecast is the part of the limit that"
-                " will be spent by the end of the period if what runs now runs on until it expires."
-                " Exhausted is empty while the limit is going to last. Accrued is the part of the"
-                " spend that is not billed yet. While the spend is not known exactly, Spent is"
-                " empty, At least and At most are its bounds, and Of the limit and Forecast go by"
-                " the lower one."
+                "All budgets of the chosen clusters; other variables do not apply. A view is what"
+                " an exporter's accounts see; where exporters with the same view have different"
+                " limits for a budget, the lowest applies. The forecast is the share of the limit"
+                " that will be spent by the end of the period if the running jobs keep running"
+                " until they expire. Exhausted is empty if the limit will not be reached. Accrued"
+                " is the part of the spend that is not billed yet. While the spend is not known"
+                " exactly, Spent is empty, and Share of limit and Forecast use its lower bound."
             ),
             no_data="No budget is configured",
             width=24,
@@ -178,13 +177,13 @@ def _budgets() -> Panel:
                     heading=heading, expr=_budget(name), unit="currencyUSD", decimals=2, width=100
                 )
                 for heading, name in (
-                    ("At least", "spent_lower_dollars:max"),
-                    ("At most", "spent_upper_dollars:min"),
+                    ("Lower bound", "spent_lower_dollars:max"),
+                    ("Upper bound", "spent_upper_dollars:min"),
                     ("Accrued", "accrued_dollars:max"),
                 )
             ),
             Column(
-                heading="Of the limit",
+                heading="Share of limit",
                 expr=_SHARE,
                 unit="percentunit",
                 decimals=0,
@@ -214,7 +213,7 @@ def _budgets() -> Panel:
             ),
         ],
         labels={"budget": "Budget", "view": "View", "cluster": "Cluster"},
-        sort_by="Of the limit",
+        sort_by="Share of limit",
     )
 
 
@@ -223,8 +222,8 @@ def _budget_use() -> Panel:
         About(
             title="Budgets over time",
             description=(
-                "What was spent of each budget's limit in the period of that time. It falls to zero"
-                " when a period begins. At 100 % the limit is reached. While the spend is not known"
+                "Share of each budget's limit that was spent in its period. It falls to zero when"
+                " a period begins. At 100 % the limit is reached. While the spend is not known"
                 " exactly, its lower bound is shown."
             ),
             unit="percentunit",
@@ -243,9 +242,9 @@ def _unknown() -> Panel:
         About(
             title="Unknown figures",
             description=(
-                "Figures that are absent because their value is unknown, and why, of the chosen"
-                " clusters, whatever else is chosen above. partial_view is a setting: only a part"
-                " of the organization is watched."
+                "Figures that are absent because they are unknown, and why, of the chosen"
+                " clusters; other variables do not apply. partial_view is no fault: the account"
+                " watches only a part of the organization."
             ),
             no_data="All figures are known",
             width=12,
@@ -267,7 +266,7 @@ def _spenders() -> list[Panel]:
         panels.ranking(
             About(
                 title="Spend by project",
-                description="The ten projects that spent most in the time shown.",
+                description="The ten projects with the highest spend in the time range.",
                 unit="currencyUSD",
                 decimals=2,
                 no_data="Nothing was spent",
@@ -278,7 +277,7 @@ def _spenders() -> list[Panel]:
         panels.ranking(
             About(
                 title="Spend by owner",
-                description="The ten owners whose jobs cost most in the time shown.",
+                description="The ten owners with the highest spend in the time range.",
                 unit="currencyUSD",
                 decimals=2,
                 no_data="Nothing was spent",
@@ -298,8 +297,8 @@ def _by_project() -> Panel:
         About(
             title="Spend over time by project",
             description=(
-                "Each bar stands for the time since the one before, and at least an hour. Money is"
-                " booked to the time in which it was incurred as soon as the exporter sees it."
+                "Each bar covers the time since the previous one, at least an hour. A cost counts"
+                " when the exporter sees it."
             ),
             unit="currencyUSD",
             no_data="Nothing was spent",
@@ -317,7 +316,7 @@ def _by_gpu_type() -> Panel:
     return panels.series(
         About(
             title="Spend over time by GPU type",
-            description="Each bar stands for the time since the one before, and at least an hour.",
+            description="Each bar covers the time since the previous one, at least an hour.",
             unit="currencyUSD",
             no_data="Nothing was spent",
         ),
@@ -338,10 +337,10 @@ def _jobs() -> Panel:
         About(
             title="Most expensive jobs",
             description=(
-                "Jobs that have series still, running or finished, by their cost so far. At most"
-                f" {LISTED} are shown; what older ones cost is in the sums above."
+                "Running and finished jobs that an exporter still shows, by their cost so far. At"
+                f" most {LISTED} are shown; older jobs are in the sums above."
             ),
-            no_data="No job is known",
+            no_data="No jobs",
             width=24,
             height=10,
         ),
@@ -355,14 +354,14 @@ def _jobs() -> Panel:
                 label="state",
                 width=170,
             ),
-            dollars("Per hour", listed(PRICE)),
+            dollars("Hourly price", listed(PRICE)),
             Column(
                 heading="GPU hours",
                 expr=listed("max by (cluster, project_id, job_id) (trainwave_job_gpu_hours)"),
                 decimals=1,
                 width=110,
             ),
-            dollars("Lost idle", listed("job:trainwave_idle_dollars:max")),
+            dollars("Wasted on idle GPUs", listed("job:trainwave_idle_dollars:max")),
         ],
         sort_by="Cost",
     )
@@ -375,7 +374,7 @@ def _credit() -> Panel:
             title="Credit left",
             description="The credit of each organization. It rises when it is topped up.",
             unit="currencyUSD",
-            no_data="The API tells of no credit",
+            no_data="The API reports no credit",
             width=8,
         ),
         Query(balance, "{{organization_name}}"),
@@ -389,14 +388,14 @@ def _difference() -> Panel:
     )
     return panels.series(
         About(
-            title="Credit against books",
+            title="Credit reconciliation",
             description=(
-                "By how much the credit fell beyond what the jobs cost in the same time. Near zero,"
-                " the books tell all of the bill; a line that moves away for good means a cost that"
-                " no job shows."
+                "By how much the credit fell beyond the cost of the jobs in the same time. Near"
+                " zero, the jobs explain the whole bill; a lasting difference is a cost that no job"
+                " explains."
             ),
             unit="currencyUSD",
-            no_data="The API tells of no credit",
+            no_data="The API reports no credit",
             width=8,
         ),
         Query(difference, "{{organization_name}}"),
@@ -414,12 +413,11 @@ def _corrections() -> Panel:
         About(
             title="Corrections",
             description=(
-                "By how much the API changed costs otherwise than by time going by, of all"
-                " projects, whatever is chosen above. Each bar stands for the time since the one"
-                " before, and at least an hour."
+                "Cost adjustments made by the API, of all projects; no variable applies. Each bar"
+                " covers the time since the previous one, at least an hour."
             ),
             unit="currencyUSD",
-            no_data="Nothing was corrected",
+            no_data="No corrections",
             width=8,
         ),
         Query(corrections, "{{direction}}"),

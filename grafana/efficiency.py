@@ -26,7 +26,7 @@ LISTED = 100
 """How many jobs a table shows at most."""
 
 _IDLE_SHARE = steps(palette.GOOD, (0.1, palette.WARNING), (0.3, palette.BAD))
-_BARS = " Each bar stands for the time since the one before it, an hour at least."
+_BARS = " Each bar covers the time since the previous one, at least an hour."
 _COST = "job:trainwave_cost_dollars:max"
 _LOST = "job:trainwave_idle_dollars:max"
 
@@ -36,13 +36,13 @@ def dashboard() -> Dashboard:
     return board(
         uid=uids.EFFICIENCY,
         title="Trainwave / GPU efficiency",
-        description="What GPUs do for their money, and where they do nothing.",
+        description="How well GPUs are used, and what idle GPUs cost.",
         variables=FILTERS,
         time_from="now-7d",
         rows=[
-            Row("In the time shown", _answers()),
-            Row("Hours and money over time", [_activity(), _waste(), _idle_share(), _prices()]),
-            Row("Who and what for, in the time shown", [*_wasters(), _gpu_types()]),
+            Row("In the time range", _answers()),
+            Row("GPU hours and spend over time", [_activity(), _waste(), _idle_share(), _prices()]),
+            Row("Breakdown, in the time range", [*_wasters(), _gpu_types()]),
             Row("Utilization over time", [_heat(), _gpu_memory(), _memory()]),
             Row("Jobs", [_idle(), _losers(), _spare()]),
         ],
@@ -100,7 +100,7 @@ def _answer(
     expr: str,
     *,
     unit: str,
-    no_data: str = "Nothing booked",
+    no_data: str = "Nothing recorded",
     thresholds: Sequence[Threshold] = (),
 ) -> Panel:
     """Show one number of the row at the top."""
@@ -132,60 +132,58 @@ def _answers() -> list[Panel]:
         ),
         _answer(
             "Busy GPU hours",
-            "GPU hours of running jobs that are known not to have been idle.",
+            "GPU hours of running jobs that were observed to be busy.",
             shown.hours("busy"),
             unit="none",
         ),
         _answer(
             "Idle share",
-            "Idle GPU hours as a part of those that are known to be idle or busy. See how large a"
-            " part is not known before you trust it.",
+            "Idle GPU hours as a share of the idle and busy ones. Check the unknown share before"
+            " you trust it.",
             shown.idle_share,
             unit="percentunit",
-            no_data="Nothing known",
+            no_data="Unknown",
             thresholds=_IDLE_SHARE,
         ),
         _answer(
-            "Share not known",
+            "Unknown share",
             "GPU hours of which nobody can say whether they were idle, as a part of all: there was"
             " no reading, or readings were too far apart (--waste.reading-gap). Near 100 %, the"
             " API grants too few requests for that gap; the dashboard Exporter says more.",
             shown.unknown_share,
             unit="percentunit",
-            no_data="Nothing ran",
+            no_data="No jobs ran",
             thresholds=steps(palette.GOOD, (0.2, palette.WARNING)),
         ),
         _answer(
             "Wasted",
-            "Money that went into idle GPUs, launches that hung, and jobs billed after their end."
-            " It is a part of the cost. Hours that are not known are not in it.",
+            "Dollars spent on idle GPUs, stuck launches, and jobs billed after their end. They are"
+            " a part of the spend. Unknown hours are not included.",
             shown.waste,
             unit="currencyUSD",
         ),
         _answer(
-            "Wasted of all spend",
-            "Wasted money as a part of what was spent in the same time.",
+            "Waste share",
+            "Waste as a share of the spend in the same time.",
             f"{shown.waste} / ({shown.cost} > 0)",
             unit="percentunit",
-            no_data="Nothing spent",
+            no_data="Nothing was spent",
             thresholds=_IDLE_SHARE,
         ),
         _answer(
-            "Price of a GPU hour",
-            "What was spent for each GPU hour of running jobs, idle or not. With the same GPUs"
-            " always busy, a busy hour would cost no more.",
+            "Effective price per GPU hour",
+            "Spend divided by all GPU hours of running jobs, idle or busy.",
             shown.price,
             unit="currencyUSD",
-            no_data="Nothing ran",
+            no_data="No jobs ran",
         ),
         _answer(
-            "Price of a busy GPU hour",
-            "What was spent for each GPU hour in which the GPU did something. Hours that are not"
-            " known are taken to be as idle as the others. What it is above the price of a GPU"
-            " hour is the price of idleness.",
+            "Effective price per busy GPU hour",
+            "Spend divided by busy GPU hours. Unknown hours are assumed to be as idle as the"
+            " others. The difference to the price per GPU hour is the cost of idle time.",
             shown.busy_price,
             unit="currencyUSD",
-            no_data="No busy hour known",
+            no_data="No busy hours",
         ),
     ]
 
@@ -193,9 +191,9 @@ def _answers() -> list[Panel]:
 def _activity() -> Panel:
     return panels.series(
         About(
-            title="GPU hours by what the GPUs did",
-            description=f"Together all GPU hours of running jobs.{_BARS}",
-            no_data="Nothing ran",
+            title="GPU hours by activity",
+            description=f"All GPU hours of running jobs: busy, idle and unknown.{_BARS}",
+            no_data="No jobs ran",
         ),
         Query(_In("$__rate_interval", "activity").hours(".*"), "{{activity}}"),
         bars=True,
@@ -210,8 +208,8 @@ def _waste() -> Panel:
         About(
             title="Waste by reason over time",
             description=(
-                "gpu_idle: GPUs did nothing. stuck_launching: paid for, yet not running for too"
-                f" long. billed_after_finish: paid for after its end.{_BARS}"
+                "gpu_idle: idle GPUs. stuck_launching: billed, but not running for too"
+                f" long. billed_after_finish: billed after its end.{_BARS}"
             ),
             unit="currencyUSD",
             no_data="Nothing was wasted",
@@ -229,11 +227,11 @@ def _idle_share() -> Panel:
         About(
             title="Idle share by GPU type",
             description=(
-                "Idle GPU hours as a part of those that are known to be idle or busy. Each point"
-                " stands for the time since the one before it, an hour at least."
+                "Idle GPU hours as a share of the idle and busy ones. Each point covers the time"
+                " since the previous one, at least an hour."
             ),
             unit="percentunit",
-            no_data="Nothing ran, or nothing is known of it",
+            no_data="No jobs ran, or no readings",
         ),
         Query(
             called(_In("$__rate_interval", "gpu_type").idle_share, "gpu_type"),
@@ -248,18 +246,18 @@ def _prices() -> Panel:
     now = _In("$__rate_interval")
     return panels.series(
         About(
-            title="Price of a GPU hour and of a busy one",
+            title="Effective price per GPU hour and per busy GPU hour",
             description=(
-                "What was spent for each GPU hour, idle or not, and for each in which the GPU did"
-                " something. The wider the gap, the more idleness costs. Each point stands for the"
-                " time since the one before it, an hour at least."
+                "Spend divided by all GPU hours, and by busy GPU hours. The wider the gap, the"
+                " more idle GPUs cost. Each point covers the time since the previous one, at least"
+                " an hour."
             ),
             unit="currencyUSD",
-            no_data="Nothing ran",
+            no_data="No jobs ran",
         ),
-        Query(now.price, "a GPU hour"),
-        Query(now.busy_price, "a busy GPU hour"),
-        colors={"a GPU hour": palette.BLUE, "a busy GPU hour": palette.VERMILLION},
+        Query(now.price, "per GPU hour"),
+        Query(now.busy_price, "per busy GPU hour"),
+        colors={"per GPU hour": palette.BLUE, "per busy GPU hour": palette.VERMILLION},
         interval="1h",
     )
 
@@ -278,7 +276,7 @@ def _wasters() -> list[Panel]:
         return panels.ranking(
             About(
                 title=f"Waste by {what}",
-                description=f"{many} in the time shown, the most first.",
+                description=f"{many} in the time range, the most first.",
                 unit="currencyUSD",
                 decimals=2,
                 no_data="Nothing was wasted",
@@ -292,22 +290,22 @@ def _wasters() -> list[Panel]:
     return [
         wasters(
             "reason",
-            "gpu_idle: GPUs did nothing. stuck_launching: paid for, yet not running for too long."
-            " billed_after_finish: paid for after its end. What each came to",
+            "gpu_idle: idle GPUs. stuck_launching: billed, but not running for too long."
+            " billed_after_finish: billed after its end. Each reason's waste",
             "reason",
             "{{reason}}",
             colors=palette.REASONS,
         ),
         wasters(
             "project",
-            "The ten projects that wasted most",
+            "The ten projects with the most waste",
             "project_id, project_name",
             "{{project_name}}",
             links.project(uids.EFFICIENCY, "This project alone", row=False),
         ),
         wasters(
             "owner",
-            "The ten owners whose jobs wasted most",
+            "The ten owners with the most waste",
             "owner",
             "{{called}}",
             [links.drill(uids.EFFICIENCY, "This owner alone", owner="${__field.labels.owner}")],
@@ -323,14 +321,13 @@ def _gpu_types() -> Panel:
 
     return rows(
         About(
-            title="What GPU types came to",
+            title="Cost by GPU type",
             description=(
-                "Idle is a part of the hours that are known to be idle or busy, not known a part of"
-                " all. A busy hour costs what was spent for each GPU hour in which the GPU did"
-                " something, taking hours that are not known to be as idle as the others: compare"
-                " it before you choose a dearer GPU."
+                "Idle is a share of the idle and busy hours, Unknown a share of all. The price of"
+                " a busy hour is the spend divided by busy GPU hours, assuming that unknown hours"
+                " are as idle as the others: compare it before you choose a more expensive GPU."
             ),
-            no_data="Nothing ran",
+            no_data="No jobs ran",
             width=24,
             height=8,
         ),
@@ -338,14 +335,14 @@ def _gpu_types() -> Panel:
             Column(heading="GPU hours", expr=listed(of_type.hours(".*")), decimals=1, width=130),
             share("Idle", listed(of_type.idle_share), _IDLE_SHARE),
             share(
-                "Not known",
+                "Unknown",
                 listed(of_type.unknown_share),
                 steps(palette.GOOD, (0.2, palette.WARNING)),
             ),
             dollars("Spent", listed(of_type.cost)),
             dollars("Wasted", listed(of_type.waste)),
-            dollars("A GPU hour", listed(of_type.price)),
-            dollars("A busy hour", listed(of_type.busy_price)),
+            dollars("Per GPU hour", listed(of_type.price)),
+            dollars("Per busy GPU hour", listed(of_type.busy_price)),
         ],
         labels={"called": "GPU type"},
         sort_by="Wasted",
@@ -358,13 +355,12 @@ def _heat() -> Panel:
         About(
             title="GPUs by utilization",
             description=(
-                "How many GPUs of running jobs are how busy, by the mean of each job's GPUs; each"
-                " row reaches up to its number, the lowest up to 5 %, which is idle unless the"
-                " exporter is told otherwise. The scale below says how many; blank is none. Jobs"
-                " that nothing is read of are left out."
+                "Number of GPUs of running jobs by utilization, as the mean of each job's GPUs."
+                " Each row reaches up to its label; the lowest, up to 5 %, is idle by default. The"
+                " scale below shows the number; blank is none. Jobs without readings are left out."
             ),
             unit="percentunit",
-            no_data="Nothing runs, or nothing is read of it",
+            no_data="No running jobs, or no readings",
             width=24,
             height=9,
         ),
@@ -384,10 +380,10 @@ _GPU_MEMORY_GIVEN = f"{_GPU_MEMORY} / on (cluster, project_id, job_id, gpu) {_GP
 
 def _gpu_memory() -> Panel:
     return _of_memory(
-        "GPU memory against allocation",
+        "GPU memory: used and allocated",
         "GPU memory that running jobs use, and what their GPUs have. A job that uses little of it"
-        " may do with a smaller GPU; the last table names them. GPUs whose memory is empty are"
-        " left out.",
+        " may need only a smaller GPU; the last table lists such jobs. GPUs whose memory is empty"
+        " are left out.",
         _GPU_MEMORY,
         allocated=_GPU_MEMORY_GIVEN,
         known=f"on (cluster, project_id, job_id, gpu) {_GPU_MEMORY_SHARE}",
@@ -398,15 +394,15 @@ def _memory() -> Panel:
     used = _of_gpus("trainwave_job_memory_used_bytes")
     limit = "max by (cluster, project_id, job_id) (trainwave_job_memory_limit_bytes)"
     return _of_memory(
-        "Memory against allocation",
-        "Main memory that running jobs use, and what they are given.",
+        "Memory: used and allocated",
+        "Main memory that running jobs use, and what is allocated to them.",
         used,
         allocated=f"{limit} and on (cluster, project_id, job_id) {used}",
         known=f"on (cluster, project_id, job_id) {limit}",
     )
 
 
-_APART = "used, allocation not told"
+_APART = "used, allocation not reported"
 
 
 def _of_memory(title: str, description: str, used: str, *, allocated: str, known: str) -> Panel:
@@ -414,11 +410,11 @@ def _of_memory(title: str, description: str, used: str, *, allocated: str, known
         About(
             title=title,
             description=(
-                f"{description} Where what is allocated is not told, what is used is drawn apart,"
-                " so that the other two can be compared. Jobs that nothing is read of are left out."
+                f"{description} Where the allocation is not reported, the use is a line of its"
+                " own, so that the other two are comparable. Jobs without readings are left out."
             ),
             unit="bytes",
-            no_data="Nothing runs, or nothing is read of it",
+            no_data="No running jobs, or no readings",
         ),
         Query(running_summed(f"{used} and {known}"), "used"),
         Query(running_summed(allocated), "allocated"),
@@ -442,18 +438,17 @@ def _idle() -> Panel:
         About(
             title="Jobs whose GPUs are idle now",
             description=(
-                "Running jobs none of whose GPUs does anything, those that lost most first: what"
-                " went into idle GPU hours in their whole life. The name leads to all that is known"
-                " of a job, and to its page at Trainwave, where it can be stopped. At most"
-                f" {LISTED} are shown."
+                "Running jobs all of whose GPUs are idle, by the dollars that they have wasted on"
+                " idle GPUs since their start. The name links to the job's dashboard, and to its"
+                f" page at Trainwave, where it can be stopped. At most {LISTED} are shown."
             ),
-            no_data="No GPU is known to be idle",
+            no_data="No idle GPUs",
             width=24,
             height=9,
         ),
         [
             dollars(
-                "Lost so far", listed(lost), thresholds=steps(palette.WARNING, (50, palette.BAD))
+                "Wasted so far", listed(lost), thresholds=steps(palette.WARNING, (50, palette.BAD))
             ),
             Column(heading="Idle for", expr=listed(f"time() - {since}"), unit="s", width=110),
             Column(
@@ -463,9 +458,9 @@ def _idle() -> Panel:
                 width=130,
             ),
             Column(heading="GPUs", expr=listed(GPUS), width=80),
-            dollars("Per hour", listed(PRICE)),
+            dollars("Hourly price", listed(PRICE)),
         ],
-        sort_by="Lost so far",
+        sort_by="Wasted so far",
     )
 
 
@@ -477,27 +472,27 @@ def _losers() -> Panel:
 
     return jobs(
         About(
-            title="Jobs that lost most",
+            title="Most wasteful jobs",
             description=(
-                "Jobs that an exporter still shows, running or finished, by the money that went"
-                f" into idle GPUs in their whole life. At most {LISTED} are shown. Older jobs are"
-                " in the sums above."
+                "Running and finished jobs that an exporter still shows, by the dollars that they"
+                f" have wasted on idle GPUs since their start. At most {LISTED} are shown; older"
+                " jobs are in the sums above."
             ),
-            no_data="No job that is still shown has lost anything",
+            no_data="No job that is still shown has wasted anything",
             width=24,
             height=9,
         ),
         [
-            dollars("Lost", listed(_LOST)),
+            dollars("Wasted", listed(_LOST)),
             share(
-                "Lost of its cost",
+                "Share of its cost",
                 listed(f"{_LOST} / on (cluster, project_id, job_id) {_COST}"),
                 _IDLE_SHARE,
             ),
             dollars("Cost", listed(_COST)),
             Column(heading="GPUs", expr=listed(GPUS), width=80),
         ],
-        sort_by="Lost",
+        sort_by="Wasted",
     )
 
 
@@ -514,13 +509,13 @@ def _spare() -> Panel:
     fill = steps(palette.WARNING, (0.25, palette.GOOD))
     return jobs(
         About(
-            title="Running jobs with most GPU memory to spare",
+            title="Running jobs with the most unused GPU memory",
             description=(
-                "Running jobs by the GPU memory that they do not use just now, of all their GPUs"
-                " together. Look at a job's whole life before you give it a smaller GPU: memory may"
-                f" be needed at other times. At most {LISTED} are shown."
+                "Running jobs by the GPU memory that they do not use now, of all their GPUs"
+                " together. Look at a job's whole run before you choose a smaller GPU: it may need"
+                f" the memory at other times. At most {LISTED} are shown."
             ),
-            no_data="Nothing runs, or nobody tells how much GPU memory it has or uses",
+            no_data="No running jobs, or their GPU memory is not reported",
             width=24,
             height=9,
         ),
@@ -533,7 +528,7 @@ def _spare() -> Panel:
             ),
             share("Memory used", listed(used("trainwave_job_memory_utilization_ratio")), fill),
             Column(heading="GPUs", expr=listed(GPUS), width=80),
-            dollars("Per hour", listed(PRICE)),
+            dollars("Hourly price", listed(PRICE)),
         ],
         sort_by="GPU memory unused",
     )

@@ -39,14 +39,14 @@ def dashboard() -> Dashboard:
     return board(
         uid=uids.EXPORTER,
         title="Trainwave / Exporter",
-        description="Whether the exporter does its work, and what keeps it from it.",
+        description="Health of the exporter: API requests, data freshness, ledger and scrapes.",
         variables=(DATASOURCE, CLUSTER, ACCOUNT, INSTANCE),
         time_from="now-6h",
         rows=[
             Row("Now", _now()),
             Row("API", [_requests(), _failures(), _latency(), _budget(), _plan(), _readings_age()]),
             Row("Data and loops", [_data_age(), _loop_age(), _loop_time(), _loop_failures()]),
-            Row("What was met", [_unreadable(), _oddities(), _skew(), _refused()]),
+            Row("Data quality", [_unreadable(), _oddities(), _skew(), _refused()]),
             Row(
                 "Ledger",
                 [
@@ -77,7 +77,7 @@ def _now() -> list[Panel]:
         panels.number(
             About(
                 title="Accounts",
-                description="Whether the last sweep of each account's jobs succeeded.",
+                description="Whether the last list of each account's jobs succeeded.",
                 no_data="No exporter answers",
                 width=8,
                 height=5,
@@ -89,7 +89,7 @@ def _now() -> list[Panel]:
         panels.number(
             About(
                 title="Last success",
-                description="How long ago a sweep of each account's jobs last succeeded.",
+                description="Time since the jobs of each account were last listed.",
                 unit="s",
                 no_data="Never",
                 width=4,
@@ -102,12 +102,12 @@ def _now() -> list[Panel]:
             About(
                 title="Rate limit used",
                 description=(
-                    "Requests that exporters sent in the last minute, of those the API grants the"
-                    " key. The rest is left to people."
+                    "Share of the key's rate limit that exporters used in the last minute. The"
+                    " rest is left for other users of the key."
                 ),
                 unit="percentunit",
                 decimals=0,
-                no_data="Not told",
+                no_data="Not reported",
                 width=4,
                 height=5,
             ),
@@ -151,7 +151,7 @@ def _requests() -> Panel:
             title="API requests by operation",
             description="Requests a second to the API.",
             unit="reqps",
-            no_data="Nothing was asked",
+            no_data="No requests",
             width=8,
         ),
         Query(
@@ -167,7 +167,7 @@ def _failures() -> Panel:
     return panels.series(
         About(
             title="API requests that failed",
-            description="Requests a second that did not succeed, by how they ended.",
+            description="Requests a second that did not succeed, by outcome.",
             unit="reqps",
             no_data="None",
             width=8,
@@ -187,9 +187,9 @@ def _latency() -> Panel:
     return panels.series(
         About(
             title="API latency by operation",
-            description="The time below which 95 % of the requests had their answer.",
+            description="95th percentile of the duration of requests.",
             unit="s",
-            no_data="Nothing was asked",
+            no_data="No requests",
             width=8,
         ),
         Query(
@@ -207,10 +207,10 @@ def _budget() -> Panel:
         About(
             title="Request budget",
             description=(
-                "Requests a minute: what the API grants the key, how much of it the exporter may"
-                " use, what it used, and what is left to all users of the key."
+                "Requests a minute: the key's rate limit, what the exporter may use of it, what it"
+                " used, and what remains for all users of the key."
             ),
-            no_data="Not told",
+            no_data="Not reported",
             width=8,
         ),
         Query(of("requests"), f"{_ACCOUNT} granted"),
@@ -227,10 +227,10 @@ def _plan() -> Panel:
         About(
             title="Requests for readings, planned and deferred",
             description=(
-                "Requests a minute that readings are given, and those that the configured interval"
-                " would take beyond them, for which the rate limit does not suffice."
+                "Requests a minute planned for readings, and further ones that the configured"
+                " interval would need but the rate limit does not allow."
             ),
-            no_data="Nothing was planned",
+            no_data="No requests planned",
             width=8,
         ),
         Query(_by_account("max", planned, "outcome"), f"{_ACCOUNT} {{{{outcome}}}}"),
@@ -243,11 +243,11 @@ def _readings_age() -> Panel:
         About(
             title="Expected age of readings",
             description=(
-                "How old readings are on average under the present rate limit: those that lists do"
-                " not bring along, and that have to be asked for one by one."
+                "Mean age of readings under the current rate limit, of those that lists do not"
+                " contain and that have to be requested one by one."
             ),
             unit="s",
-            no_data="Nothing is read",
+            no_data="No readings",
             width=8,
         ),
         Query(_by_account("max", age, "metric"), f"{_ACCOUNT} {{{{metric}}}}"),
@@ -259,9 +259,9 @@ def _data_age() -> Panel:
     return panels.series(
         About(
             title="Age of states and costs",
-            description="How long ago a sweep of each account's jobs last succeeded.",
+            description="Time since the jobs of each account were last listed.",
             unit="s",
-            no_data="No sweep ever succeeded",
+            no_data="Never",
         ),
         Query(f"time() - {confirmed}", f"{{{{account}}}} {_WHO}"),
     )
@@ -272,9 +272,12 @@ def _loop_age() -> Panel:
     return panels.series(
         About(
             title="Loops: last success",
-            description="How long ago each polling loop last succeeded. A line that climbs stands.",
+            description=(
+                "Time since the last successful run of each loop. A line that keeps rising is a"
+                " stuck or failing loop."
+            ),
             unit="s",
-            no_data="No loop ever succeeded",
+            no_data="Never",
         ),
         Query(f"time() - {success}", f"{{{{account}}}} {{{{loop}}}} {_WHO}"),
     )
@@ -284,7 +287,7 @@ def _loop_time() -> Panel:
     return panels.series(
         About(
             title="Loops: duration",
-            description="Time that the last run of each polling loop took.",
+            description="Duration of the last run of each loop.",
             unit="s",
             no_data="No loop has run",
         ),
@@ -300,7 +303,7 @@ def _loop_failures() -> Panel:
     return panels.series(
         About(
             title="Loops: failed runs",
-            description="Runs of each polling loop that failed, in the time up to each point.",
+            description="Failed runs of each loop, in the time up to each point.",
             no_data="None",
         ),
         Query(
@@ -316,9 +319,11 @@ def _unreadable() -> Panel:
     counted = f"trainwave_exporter_unreadable_total{{{_OF_ACCOUNT}}}"
     return panels.series(
         About(
-            title="Left out as unreadable",
-            description="What was left out of answers because it could not be read, and why.",
-            no_data="All was read",
+            title="Unreadable values",
+            description=(
+                "Values that were dropped because they could not be parsed, by subject and reason."
+            ),
+            no_data="None",
             width=6,
         ),
         Query(
@@ -336,10 +341,10 @@ def _oddities() -> Panel:
     durations = f"trainwave_exporter_clamped_durations_total{{{_OF_ACCOUNT}}}"
     return panels.series(
         About(
-            title="Oddities",
+            title="Unexpected values",
             description=(
-                "Job states that nobody documents, changes of state that a job's life does not"
-                " know, and durations that came out negative and were counted as zero."
+                "Undocumented job states, impossible changes of state, and negative durations,"
+                " which count as zero."
             ),
             no_data="None",
             width=6,
@@ -364,7 +369,7 @@ def _skew() -> Panel:
             title="Clock skew",
             description="How far the API's clock is ahead of the exporter's.",
             unit="s",
-            no_data="Not told",
+            no_data="Not reported",
             width=6,
         ),
         Query(f"trainwave_exporter_clock_skew_seconds{{{_OF_ACCOUNT}}}", f"{{{{account}}}} {_WHO}"),
@@ -376,10 +381,10 @@ def _refused() -> Panel:
     refused = f"trainwave_exporter_web_requests_refused_total{{{_ITS}}}"
     return panels.series(
         About(
-            title="Refused requests to the exporter",
+            title="Rejected requests to the exporter",
             description=(
-                "Requests that were not let in: with missing or wrong credentials, too many wrong"
-                " passwords in a row, or more than the web configuration allows."
+                "Requests that were rejected: missing or wrong credentials, too many wrong"
+                " passwords, or more requests than the web configuration allows."
             ),
             unit="reqps",
             no_data="No exporter answers",
@@ -397,9 +402,9 @@ def _ledger_writes() -> Panel:
     return panels.series(
         About(
             title="Ledger: writes",
-            description="Attempts a second to write down what was seen, by how they ended.",
+            description="Attempts a second to write the ledger, by outcome.",
             unit="ops",
-            no_data="Nothing was written",
+            no_data="No writes",
             width=5,
         ),
         Query(
@@ -412,10 +417,10 @@ def _ledger_writes() -> Panel:
 def _ledger_time() -> Panel:
     return panels.series(
         About(
-            title="Ledger: time of a write",
-            description="Time that the last attempt to write took.",
+            title="Ledger: duration of a write",
+            description="Duration of the last attempt to write.",
             unit="s",
-            no_data="Nothing was written",
+            no_data="No writes",
             width=5,
         ),
         Query(f"trainwave_exporter_ledger_write_duration_seconds{{{_ITS}}}", _WHO),
@@ -426,7 +431,7 @@ def _ledger_age() -> Panel:
     return panels.series(
         About(
             title="Ledger: waiting jobs",
-            description="Jobs whose last sighting is not written down yet. It should fall to zero.",
+            description="Jobs with changes that are not written yet. It should fall to zero.",
             no_data="None",
             width=5,
         ),
@@ -438,7 +443,7 @@ def _ledger_size() -> Panel:
     return panels.series(
         About(
             title="Ledger: size",
-            description="Size of all that the ledger stores.",
+            description="Size of the ledger.",
             unit="bytes",
             no_data="It is kept in memory",
             width=5,
@@ -452,8 +457,8 @@ def _ledger_file() -> Panel:
         About(
             title="Ledger: file",
             description=(
-                "Whether the ledger is written to its own file, or to ledger.sqlite3.rescued since"
-                " another program replaced or overwrote that."
+                "Whether the ledger is written to its own file, or to ledger.sqlite3.rescued after"
+                " another program replaced or overwrote it."
             ),
             no_data="Not reported",
             width=4,
@@ -468,10 +473,10 @@ def _scrape_time() -> Panel:
     counted = f"trainwave_exporter_scrape_duration_seconds_bucket{{{_ITS}}}"
     return panels.series(
         About(
-            title="Scrapes: time to answer",
-            description="The time below which 99 % of the scrapes were answered, by format.",
+            title="Scrapes: response time",
+            description="99th percentile of the response time of scrapes, by format.",
             unit="s",
-            no_data="Nobody scrapes",
+            no_data="No scrapes",
             width=6,
         ),
         Query(
@@ -486,7 +491,7 @@ def _scraped() -> Panel:
     return panels.series(
         About(
             title="Scrapes: as Prometheus sees them",
-            description="Time that Prometheus' last scrape took, the network included.",
+            description="Duration of Prometheus' last scrape, including the network.",
             unit="s",
             no_data="Prometheus does not scrape the exporter",
             width=6,
@@ -499,7 +504,7 @@ def _series() -> Panel:
     return panels.series(
         About(
             title="Scrapes: samples",
-            description="Samples in the last scrape: how much there is to store.",
+            description="Samples in the last scrape.",
             unit="short",
             no_data="Prometheus does not scrape the exporter",
             width=6,
@@ -513,8 +518,8 @@ def _folded() -> Panel:
         About(
             title="Jobs without series of their own",
             description=(
-                "Jobs that are summed up in job_id=other as there are more than may have series of"
-                " their own, and that limit; 0 is no limit."
+                "Jobs that are summed up in job_id=other because there are more than"
+                " metrics.max_jobs, and that limit; 0 is no limit."
             ),
             no_data="No exporter answers",
             width=6,
@@ -530,7 +535,7 @@ def _cpu() -> Panel:
     return panels.series(
         About(
             title="CPU",
-            description="Part of one core that the exporter uses.",
+            description="Share of one core that the exporter uses.",
             unit="percentunit",
             no_data="No exporter answers",
             width=6,
@@ -556,7 +561,7 @@ def _files() -> Panel:
     return panels.series(
         About(
             title="Open files",
-            description="File descriptors that the exporter has open, and how many it may have.",
+            description="Open file descriptors of the exporter, and their limit.",
             no_data="No exporter answers",
             width=6,
         ),
@@ -569,8 +574,8 @@ def _files() -> Panel:
 def _versions() -> Panel:
     return panels.number(
         About(
-            title="Runs since",
-            description="When each exporter started, and of which version it is.",
+            title="Started",
+            description="When each exporter started, and its version.",
             unit="dateTimeFromNow",
             no_data="No exporter answers",
             width=6,

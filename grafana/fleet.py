@@ -37,11 +37,11 @@ _GPUS_IN_USE = of_projects(chosen("project:trainwave_running_gpus:sum"))
 _UTILIZATION = "job:trainwave_gpu_utilization_ratio:avg"
 
 # Said of what is told by project alone.
-_BY_PROJECT = " Chosen owners and GPU types make no difference here, as they are not told."
+_BY_PROJECT = " The chosen owners and GPU types do not apply here: these counts have neither."
 # Such counters come into being with what they count, where no rate can see it.
 _WATCHED = (
-    " Only what an exporter saw happen is counted, and of each kind of change in a project the"
-    " first since the exporter's start is missing."
+    " Only changes that an exporter observed are counted; the first of each kind in a project"
+    " since the exporter's start is missing."
 )
 
 
@@ -50,14 +50,14 @@ def dashboard() -> Dashboard:
     return board(
         uid=uids.FLEET,
         title="Trainwave / Fleet",
-        description="What is under way at Trainwave, at what price, and what became of what ran.",
+        description="Active jobs at Trainwave, their price, and how jobs ended.",
         variables=FILTERS,
         rows=[
             Row("Now", _now()),
-            Row("In the time shown", _meanwhile()),
-            Row("Jobs, GPUs and money over time", [*_states(), _gpus(), _burn(), _utilization()]),
+            Row("In the time range", _meanwhile()),
+            Row("Jobs, GPUs and spend over time", [*_states(), _gpus(), _burn(), _utilization()]),
             Row("Starts and outcomes over time", [_starts(), _outcomes(), _queue()]),
-            Row("Jobs under way", [_jobs()]),
+            Row("Active jobs", [_jobs()]),
         ],
     )
 
@@ -108,54 +108,54 @@ def _now() -> list[Panel]:
             "Jobs in the state RUNNING. Where an exporter has more jobs than it may show"
             " (--metrics.max-jobs), only those it shows.",
             or_zero(f"count({running('job:trainwave_running:max')})"),
-            no_data="Not known",
+            no_data="Unknown",
         ),
         _answer(
             "Waiting jobs",
-            "Jobs that submit their code or launch. Many for long: Trainwave has no GPUs to give,"
-            " or launches hang. The table below says which they are.",
+            "Jobs that submit their code or launch. If there are many for long, Trainwave has no"
+            " GPUs available, or launches hang. The table below lists them.",
             or_zero(f"count({of_jobs(waiting)})"),
-            no_data="Not known",
+            no_data="Unknown",
         ),
         _answer(
             "GPUs in use",
-            "GPUs allocated to running jobs, whether or not they do anything.",
+            "GPUs allocated to running jobs, idle or busy.",
             or_zero(f"sum({_GPUS_IN_USE})"),
-            no_data="Not known",
+            no_data="Unknown",
         ),
         _answer(
             "GPUs idle now",
-            "GPUs of running jobs none of whose GPUs does anything. They are paid for. The"
-            " dashboard GPU efficiency says whose they are.",
+            "GPUs of running jobs all of whose GPUs are idle. They are billed. The dashboard GPU"
+            " efficiency lists the jobs.",
             or_zero(f"sum({running(f'{GPUS} and on (cluster, project_id, job_id) {idle}')})"),
-            no_data="Not known",
+            no_data="Unknown",
             thresholds=steps(palette.GOOD, (1, palette.WARNING)),
             lead=links.drill(uids.EFFICIENCY, "GPU efficiency"),
         ),
         _answer(
-            "Burn per hour",
-            "What an hour of all running jobs costs at their present prices. Nothing is known"
-            " while an account has not listed all its jobs.",
+            "Spend rate",
+            "Current spend rate of all running jobs, in dollars per hour. Unknown while not all"
+            " jobs of an account are listed.",
             or_zero(f"sum({_BURN})"),
             unit="currencyUSD",
             decimals=2,
-            no_data="Not known",
+            no_data="Unknown",
             lead=cost,
         ),
         _answer(
             "Credit left",
-            "The credit of the chosen organizations together, whatever project, owner or GPU type"
-            " is chosen.",
+            "Total credit of the chosen organizations; the chosen project, owner and GPU type do"
+            " not apply.",
             f"sum({balance})",
             unit="currencyUSD",
             decimals=2,
-            no_data="Not told",
+            no_data="Not reported",
             lead=cost,
         ),
         _answer(
             "Credit lasts",
-            "Until the first of the chosen organizations has no credit left, if what runs now runs"
-            " on until it expires. Nothing is shown while all of it lasts longer than that.",
+            "Time until the first of the chosen organizations has no credit left, if the running"
+            " jobs keep running until they expire. Empty while the credit lasts longer than that.",
             f"clamp_min(min({runway}) - time(), 0)",
             unit="s",
             no_data="No end in sight",
@@ -164,8 +164,8 @@ def _now() -> list[Panel]:
         ),
         _answer(
             "Accounts up",
-            "Of the chosen accounts, the part whose last list of jobs came. Below 100 %, what is"
-            " shown here is old or lacks jobs; the dashboard Exporter says why.",
+            "Share of the chosen accounts whose last list of jobs succeeded. Below 100 %, data is"
+            " stale or jobs are missing; the dashboard Exporter says why.",
             f"avg({ACCOUNTS})",
             unit="percentunit",
             decimals=0,
@@ -203,8 +203,8 @@ def _waited(part: float, window: str) -> str:
 
 
 _QUEUE = (
-    "From creation to start, of jobs whose start was seen. It is worked out from counts up to 5 s,"
-    " 15 s, 30 s and so on, so that it is about right; what takes more than six hours shows as six."
+    "From creation to start, of jobs whose start was observed. Estimated from histogram buckets of"
+    " 5 s, 15 s, 30 s and so on; more than six hours show as six."
 )
 
 
@@ -215,51 +215,51 @@ def _meanwhile() -> list[Panel]:
     return [
         _answer(
             "Started",
-            f"Jobs that were seen to start to run in the time shown.{_BY_PROJECT}",
+            f"Jobs whose start was observed in the time range.{_BY_PROJECT}",
             or_zero(f"sum({_started('$__range')})"),
-            no_data="Not known",
+            no_data="Unknown",
             decimals=0,
             width=4,
         ),
         _answer(
             "Succeeded",
-            f"Jobs that ended well in the time shown.{_WATCHED}{_BY_PROJECT}",
+            f"Jobs that succeeded in the time range.{_WATCHED}{_BY_PROJECT}",
             succeeded,
-            no_data="Not known",
+            no_data="Unknown",
             decimals=0,
             width=4,
         ),
         _answer(
             "Failed",
-            "Jobs that failed, or that Trainwave ended, in the time shown; not those that people"
+            "Jobs that failed, or that Trainwave ended, in the time range; not those that users"
             f" cancelled.{_WATCHED}{_BY_PROJECT}",
             failed,
-            no_data="Not known",
+            no_data="Unknown",
             decimals=0,
             width=4,
             thresholds=steps(palette.GOOD, (0.5, palette.WARNING)),
         ),
         _answer(
-            "Failed of all that ended",
-            "Failed jobs as a part of those that failed or succeeded in the time shown. Cancelled"
-            f" ones count for neither.{_BY_PROJECT}",
+            "Failure rate",
+            "Failed jobs as a share of those that failed or succeeded in the time range. Cancelled"
+            f" ones are ignored.{_BY_PROJECT}",
             f"({failed}) / ((({succeeded}) + ({failed})) > 0)",
             unit="percentunit",
             decimals=0,
-            no_data="None ended",
+            no_data="No job ended",
             width=4,
             thresholds=steps(palette.GOOD, (0.2, palette.WARNING), (0.5, palette.BAD)),
         ),
         *(
             _answer(
-                f"{name} wait less than",
+                f"Queue time ({name})",
                 f"{_QUEUE}{_BY_PROJECT}",
                 _waited(part, "$__range"),
                 unit="s",
-                no_data="None started",
+                no_data="No job started",
                 width=4,
             )
-            for part, name in ((0.5, "50 %"), (0.95, "95 %"))
+            for part, name in ((0.5, "p50"), (0.95, "p95"))
         ),
     ]
 
@@ -267,17 +267,17 @@ def _meanwhile() -> list[Panel]:
 def _states() -> list[Panel]:
     return [
         _counted(
-            "Jobs under way by state",
-            "Jobs that are not over, those without series of their own included.",
+            "Active jobs by state",
+            "Jobs that have not finished, including those without series of their own.",
             f'state!~"{_ENDS}"',
-            no_data="No job is under way, or not all are known",
+            no_data="No active jobs, or not all are known",
         ),
         _counted(
             "Finished jobs by state",
-            "Jobs that are over and that an exporter still shows, by how they ended. They go a day"
-            " after their end, unless it is told otherwise.",
+            "Finished jobs that an exporter still shows, by final state. By default they disappear"
+            " a day after their end.",
             f'state=~"{_ENDS}"',
-            no_data="No job has ended lately, or not all are known",
+            no_data="No recently finished jobs, or not all are known",
         ),
     ]
 
@@ -296,8 +296,8 @@ def _gpus() -> Panel:
     return panels.series(
         About(
             title="GPUs in use by type",
-            description="GPUs allocated to running jobs, whether or not they do anything.",
-            no_data="Nothing runs",
+            description="GPUs allocated to running jobs, idle or busy.",
+            no_data="No running jobs",
             width=8,
         ),
         Query(called(f"sum by (gpu_type) ({_GPUS_IN_USE})", "gpu_type"), "{{called}}"),
@@ -308,10 +308,10 @@ def _gpus() -> Panel:
 def _burn() -> Panel:
     return panels.series(
         About(
-            title="Burn per hour by project",
-            description="What an hour of a project's running jobs costs at their present prices.",
+            title="Spend rate by project",
+            description="Current spend rate of each project's running jobs, in dollars per hour.",
             unit="currencyUSD",
-            no_data="Nothing runs, or not all that runs is known",
+            no_data="No running jobs, or not all are known",
         ),
         Query(f"sum by (cluster, project_id, project_name) ({_BURN}) > 0", "{{project_name}}"),
         stacked=True,
@@ -326,11 +326,10 @@ def _utilization() -> Panel:
         About(
             title="GPU utilization by type",
             description=(
-                "How busy the GPUs of running jobs are on average, each GPU alike. Jobs that"
-                " nothing is read of are left out."
+                "Mean utilization of the GPUs of running jobs. Jobs without readings are left out."
             ),
             unit="percentunit",
-            no_data="Nothing runs, or nothing is read of it",
+            no_data="No running jobs, or no readings",
         ),
         Query(
             called(f"sum by (gpu_type) ({used}) / sum by (gpu_type) ({read})", "gpu_type"),
@@ -340,14 +339,14 @@ def _utilization() -> Panel:
     )
 
 
-_BARS = " Each bar stands for the time since the one before it, five minutes at least."
+_BARS = " Each bar covers the time since the previous one, at least five minutes."
 
 
 def _starts() -> Panel:
     return panels.series(
         About(
             title="Starts",
-            description=f"Jobs that were seen to start to run.{_BARS}{_BY_PROJECT}",
+            description=f"Jobs whose start was observed.{_BARS}{_BY_PROJECT}",
             no_data="No project is known yet",
             width=8,
         ),
@@ -363,8 +362,8 @@ def _outcomes() -> Panel:
     return panels.series(
         About(
             title="Outcomes",
-            description=f"Jobs that ended, by how they did.{_BARS}{_WATCHED}{_BY_PROJECT}",
-            no_data="No job was seen to end",
+            description=f"Jobs that ended, by final state.{_BARS}{_WATCHED}{_BY_PROJECT}",
+            no_data="No job ended",
             width=8,
         ),
         Query(f"sum by (to_state) ({ended}) > 0", "{{to_state}}"),
@@ -378,17 +377,17 @@ def _outcomes() -> Panel:
 def _queue() -> Panel:
     return panels.series(
         About(
-            title="Time in the queue",
+            title="Queue time",
             description=(
-                f"{_QUEUE} Each point stands for the time since the one before it, a quarter of an"
-                f" hour at least.{_BY_PROJECT}"
+                f"{_QUEUE} Each point covers the time since the previous one, at least a quarter of"
+                f" an hour.{_BY_PROJECT}"
             ),
             unit="s",
-            no_data="No job was seen to start",
+            no_data="No job started",
             width=8,
         ),
-        Query(_waited(0.5, "$__rate_interval"), "50 % wait less"),
-        Query(_waited(0.95, "$__rate_interval"), "95 % wait less"),
+        Query(_waited(0.5, "$__rate_interval"), "p50"),
+        Query(_waited(0.95, "$__rate_interval"), "p95"),
         interval="15m",
     )
 
@@ -410,15 +409,14 @@ def _jobs() -> Panel:
     )
     return jobs(
         About(
-            title="Jobs under way",
+            title="Active jobs",
             description=(
-                "Jobs that submit their code, launch, run or upload. The name leads to all that is"
-                " known of a job, and to its page at Trainwave. Where there are more, the"
+                "Jobs that submit their code, launch, run or upload. The name links to the job's"
+                " dashboard, and to its page at Trainwave. If there are more, the"
                 f" {LISTED} with the highest price are shown. Age counts from creation; data age"
-                " from when state and cost were last confirmed, which is less than a minute ago"
-                " while all is well."
+                " from when state and cost were last confirmed, normally less than a minute ago."
             ),
-            no_data="No job is under way",
+            no_data="No active jobs",
             width=24,
             height=14,
         ),
@@ -432,7 +430,7 @@ def _jobs() -> Panel:
                 steps(palette.BAD, (0.05, palette.WARNING), (0.5, palette.GOOD)),
             ),
             dollars("Cost", listed("job:trainwave_cost_dollars:max")),
-            dollars("Per hour", listed(PRICE)),
+            dollars("Hourly price", listed(PRICE)),
             Column(
                 heading="Data age",
                 expr=listed(f"time() - {confirmed}"),
@@ -441,5 +439,5 @@ def _jobs() -> Panel:
                 width=100,
             ),
         ],
-        sort_by="Per hour",
+        sort_by="Hourly price",
     )

@@ -18,7 +18,7 @@ def dashboard() -> Dashboard:
     return board(
         uid=uids.JOB,
         title="Trainwave / Job",
-        description="The whole life of one job: state, cost, readings, and how old they are.",
+        description="One job from start to end: state, cost, readings, and their age.",
         variables=(*FILTERS, JOB),
         annotations=[
             _moment("Started", "started", palette.TEAL),
@@ -28,8 +28,8 @@ def dashboard() -> Dashboard:
             Row("The job", [_names(), *_numbers(), _state()]),
             Row("Cost", [_cost(), _price(), _gpu_hours()]),
             Row("GPUs", [_gpu_utilization(), _gpu_memory()]),
-            Row("CPU, memory, traffic", [_cpu(), _memory(), _network(), _disk()]),
-            Row("The data itself", [_ages()]),
+            Row("CPU, memory, network and disk", [_cpu(), _memory(), _network(), _disk()]),
+            Row("Data freshness", [_ages()]),
         ],
     )
 
@@ -57,10 +57,7 @@ def _names() -> Panel:
     return panels.number(
         About(
             title="Name",
-            description=(
-                "What the job is called, whose it is, and what it runs on. Its page at Trainwave is"
-                " behind it."
-            ),
+            description=("Name, owner and GPUs of the job. Links to its page at Trainwave."),
             no_data="The exporter no longer shows this job",
             width=24,
             height=3,
@@ -80,7 +77,7 @@ def _numbers() -> list[Panel]:
                 description="As the API reports it.",
                 unit="currencyUSD",
                 decimals=2,
-                no_data="Not told",
+                no_data="Not reported",
                 width=4,
                 height=4,
             ),
@@ -88,11 +85,11 @@ def _numbers() -> list[Panel]:
         ),
         panels.number(
             About(
-                title="Lost to idle GPUs",
-                description="The part of its cost that went into idle GPU hours.",
+                title="Wasted on idle GPUs",
+                description="The part of its cost that was spent on idle GPUs.",
                 unit="currencyUSD",
                 decimals=2,
-                no_data="Not known",
+                no_data="Unknown",
                 width=4,
                 height=4,
             ),
@@ -102,7 +99,7 @@ def _numbers() -> list[Panel]:
         panels.number(
             About(
                 title="Idle for",
-                description="For how long none of its GPUs has done anything.",
+                description="For how long all of its GPUs have been idle.",
                 unit="s",
                 no_data="Not idle",
                 width=4,
@@ -115,7 +112,7 @@ def _numbers() -> list[Panel]:
             About(
                 title="GPUs",
                 description="GPUs allocated to it.",
-                no_data="Not told",
+                no_data="Not reported",
                 width=4,
                 height=4,
             ),
@@ -138,9 +135,9 @@ def _numbers() -> list[Panel]:
         panels.number(
             About(
                 title="Expires in",
-                description="Until the service ends it, whether or not it is done.",
+                description="Time until Trainwave ends it.",
                 unit="s",
-                no_data="Never, or it is over",
+                no_data="Never, or it has finished",
                 width=4,
                 height=4,
             ),
@@ -159,8 +156,8 @@ def _state() -> Panel:
     return panels.timeline(
         About(
             title="State",
-            description="In which state the job was when. Another is one that nobody documents.",
-            no_data="The exporter did not show this job in that time",
+            description="State of the job over time. Another is an undocumented one.",
+            no_data="The exporter did not show this job at that time",
             width=24,
             height=4,
         ),
@@ -176,22 +173,22 @@ def _cost() -> Panel:
             title="Cost over time",
             description="As the API reports it; it may be corrected downwards.",
             unit="currencyUSD",
-            no_data="Not told",
+            no_data="Not reported",
             width=8,
         ),
         Query(_of("trainwave_job_cost_dollars"), "cost"),
-        Query(f"max by () (job:trainwave_idle_dollars:max{{{_THIS}}})", "lost to idle GPUs"),
-        colors={"cost": palette.BLUE, "lost to idle GPUs": palette.VERMILLION},
+        Query(f"max by () (job:trainwave_idle_dollars:max{{{_THIS}}})", "wasted on idle GPUs"),
+        colors={"cost": palette.BLUE, "wasted on idle GPUs": palette.VERMILLION},
     )
 
 
 def _price() -> Panel:
     return panels.series(
         About(
-            title="Price of an hour",
-            description="What an hour of it costs.",
+            title="Hourly price",
+            description="Price of the job, in dollars per hour.",
             unit="currencyUSD",
-            no_data="Not told",
+            no_data="Not reported",
             width=8,
         ),
         Query(_of("trainwave_job_hourly_cost_dollars"), "price"),
@@ -203,7 +200,7 @@ def _gpu_hours() -> Panel:
         About(
             title="GPU hours",
             description="GPU hours used so far, and how many of them were idle.",
-            no_data="Not told",
+            no_data="Not reported",
             width=8,
         ),
         Query(_of("trainwave_job_gpu_hours"), "used"),
@@ -216,9 +213,11 @@ def _gpu_utilization() -> Panel:
     return panels.series(
         About(
             title="GPU utilization",
-            description="How busy each GPU is, where the API tells them apart; else all together.",
+            description=(
+                "Utilization of each GPU if the API reports them separately, else of all together."
+            ),
             unit="percentunit",
-            no_data="Nothing is read of it",
+            no_data="No readings",
         ),
         Query(_of("trainwave_job_gpu_utilization_ratio", "gpu"), "GPU {{gpu}}"),
         maximum=1,
@@ -231,9 +230,9 @@ def _gpu_memory() -> Panel:
     return panels.series(
         About(
             title="GPU memory",
-            description="GPU memory in use of each GPU, and what it has where that is known.",
+            description="GPU memory used of each GPU, and its size where known.",
             unit="bytes",
-            no_data="Nothing is read of it",
+            no_data="No readings",
         ),
         Query(used, "GPU {{gpu}}"),
         Query(f"{used} / on (gpu) ({ratio} > 0)", "GPU {{gpu}} allocated"),
@@ -245,9 +244,9 @@ def _cpu() -> Panel:
     return panels.series(
         About(
             title="CPU utilization",
-            description="How busy its CPU cores are.",
+            description="Utilization of its CPU cores.",
             unit="percentunit",
-            no_data="Nothing is read of it",
+            no_data="No readings",
         ),
         Query(_of("trainwave_job_cpu_utilization_ratio", "gpu"), "CPU {{gpu}}"),
         maximum=1,
@@ -258,9 +257,9 @@ def _memory() -> Panel:
     return panels.series(
         About(
             title="Memory",
-            description="Memory in use, and what is allocated.",
+            description="Memory used and allocated.",
             unit="bytes",
-            no_data="Nothing is read of it",
+            no_data="No readings",
         ),
         Query(_of("trainwave_job_memory_used_bytes", "gpu"), "used {{gpu}}"),
         Query(_of("trainwave_job_memory_limit_bytes"), "allocated"),
@@ -272,9 +271,9 @@ def _network() -> Panel:
     return panels.series(
         About(
             title="Network",
-            description="Network traffic, by direction where the API tells it.",
+            description="Network traffic, by direction where the API reports it.",
             unit="Bps",
-            no_data="Nothing is read of it",
+            no_data="No readings",
         ),
         Query(
             _of("trainwave_job_network_io_bytes_per_second", "direction"), "{{direction}} traffic"
@@ -286,9 +285,9 @@ def _disk() -> Panel:
     return panels.series(
         About(
             title="Disk traffic",
-            description="Disk traffic, by direction where the API tells it.",
+            description="Disk traffic, by direction where the API reports it.",
             unit="Bps",
-            no_data="Nothing is read of it",
+            no_data="No readings",
         ),
         Query(_of("trainwave_job_disk_io_bytes_per_second", "direction"), "{{direction}} traffic"),
     )
@@ -299,11 +298,11 @@ def _ages() -> Panel:
         About(
             title="Age of the data",
             description=(
-                "How long ago each reading was confirmed; job stands for state and cost. It grows"
-                " while the exporter has no request to spare, and for good once the job is over."
+                "Time since each reading was confirmed; job stands for state and cost. It rises"
+                " while the rate limit allows no request, and for good once the job has finished."
             ),
             unit="s",
-            no_data="The exporter did not show this job in that time",
+            no_data="The exporter did not show this job at that time",
             width=24,
         ),
         Query(

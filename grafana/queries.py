@@ -117,4 +117,4 @@ def called(expr: str, label: str) -> str:
     The label itself stays what it is, for links.
     """
     copied = f'label_join({expr}, "called", "", "{label}")'
-    return f'label_replace({copied}, "called", "not told", "called", "")'
+    return f'label_replace({copied}, "called", "not reported", "called", "")'

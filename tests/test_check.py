@@ -92,7 +92,7 @@ async def test_a_unit_that_cannot_be_right_shows_in_what_could_not_be_read() -> 
     [
         ("429", "the rate limit of the key is used up: "),
         ("down", "the API did not answer: "),
-        ("html", "what answered is not the API, or not as it is known: "),
+        ("html", "the answer is not one of the Trainwave API, or has an unknown form: "),
         ("5xx", "(50"),
     ],
 )
@@ -112,7 +112,7 @@ async def test_a_page_of_a_proxy_is_not_told_as_a_refused_key() -> None:
         settings = load({"trainwave.api_url": server.url}, {}, None)
         (account,) = (await check_with(settings, {"TRAINWAVE_API_KEY": KEY})).accounts
     assert account.problem == (
-        "the request was refused, but probably not because of the key; look at proxies and"
+        "the request was refused, but probably not because of the key; check proxies and"
         " firewalls between here and the API: Blocked by policy (403)"
     )
 
@@ -172,13 +172,13 @@ def test_a_report_is_a_short_table_for_each_account() -> None:
         "account        research\n"
         "API            https://example.org/api/v1\n"
         "dialect        deployed\n"
-        "rate limit     100 requests a minute, 80 to be used\n"
+        "rate limit     100 requests a minute, of which 80 may be used\n"
         "organizations  1\n"
         "projects       6\n"
         "jobs           62: 60 RUNNING, 2 SUCCESS\n"
-        "readings       360 requests a round, at best one in 4m44s\n"
-        "oldest reading 31m36s, at the worst\n"
-        "not readable   cost (ambiguous_unit), 3 times\n"
+        "readings       360 requests a round, every 4m44s at best\n"
+        "oldest reading 31m36s at most\n"
+        "unreadable     cost (ambiguous_unit), 3 times\n"
         "\n"
         "account        products\n"
         "API            https://example.org/api/v1\n"
@@ -186,13 +186,13 @@ def test_a_report_is_a_short_table_for_each_account() -> None:
         "\n"
         "account        new\n"
         "API            https://example.org/api/v1\n"
-        "dialect        not known\n"
-        "rate limit     0 requests a minute, 0 to be used\n"
+        "dialect        unknown\n"
+        "rate limit     0 requests a minute, of which 0 may be used\n"
         "organizations  0\n"
         "projects       0\n"
         "jobs           0\n"
-        "readings       0 requests a round, at best one in 0s\n"
-        "oldest reading 0s, at the worst\n"
+        "readings       0 requests a round, every 0s at best\n"
+        "oldest reading 0s at most\n"
     )
 
 

@@ -1,6 +1,6 @@
-"""Trying every account's key against the API, and telling what a daemon would have to work with.
+"""Tries every account's key against the API, and says what it can see.
 
-`check` asks, `render` tells. Only lists are read, and of very long ones only the beginning.
+`check` asks, `render` writes. Only lists are read, and of very long ones only the beginning.
 """
 
 from __future__ import annotations
@@ -264,7 +264,7 @@ def _in_words(error: TrainwaveError) -> str:
             return f"the API refused the key: {error}"
         case Forbidden():
             return (
-                "the request was refused, but probably not because of the key; look at proxies and"
+                "the request was refused, but probably not because of the key; check proxies and"
                 f" firewalls between here and the API: {error}"
             )
         case RateLimited():
@@ -272,7 +272,7 @@ def _in_words(error: TrainwaveError) -> str:
         case NoAnswer():
             return f"the API did not answer: {error}"
         case UnusableAnswer():
-            return f"what answered is not the API, or not as it is known: {error}"
+            return f"the answer is not one of the Trainwave API, or has an unknown form: {error}"
         case _:
             return str(error)
 
@@ -304,16 +304,19 @@ def _render(account: AccountReport) -> str:
         pace = Duration(round(account.round_seconds))
         longest = Duration(round(account.longest_age_seconds))
         rows += [
-            ("dialect", account.dialect or "not known"),
-            ("rate limit", f"{account.limit} requests a minute, {account.allowance} to be used"),
+            ("dialect", account.dialect or "unknown"),
+            (
+                "rate limit",
+                f"{account.limit} requests a minute, of which {account.allowance} may be used",
+            ),
             ("organizations", str(account.organizations)),
             ("projects", str(account.projects)),
             ("jobs", f"{account.jobs}{of_these}: {states}" if states else str(account.jobs)),
-            ("readings", f"{account.readings} requests a round, at best one in {pace}"),
-            ("oldest reading", f"{longest}, at the worst"),
+            ("readings", f"{account.readings} requests a round, every {pace} at best"),
+            ("oldest reading", f"{longest} at most"),
         ]
         rows += [
-            ("not readable", f"{subject}, {count} times")
+            ("unreadable", f"{subject}, {count} times")
             for subject, count in sorted(account.unreadable.items())
         ]
     return "".join(f"{name:<14} {value}\n" for name, value in rows)

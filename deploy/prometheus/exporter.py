@@ -1,4 +1,4 @@
-"""Alerts on the exporter itself: whether it runs, sees its accounts, and keeps its books."""
+"""Alerts on the exporter itself: whether it runs, reads its accounts, and writes its ledger."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LAST_SUCCESS = looked_up(
     "{cluster=%q,account=%q,view=%q}[1d]))",
     *_THIS_ACCOUNT,
     form=f'{DURATION} | printf "the last one was %s ago"',
-    missing="none is known of the day before",
+    missing="there was none in the last day",
 )
 _LEDGER_WAITING = looked_up(
     "max(last_over_time(trainwave_exporter_ledger_waiting_jobs{cluster=%q,instance=%q}[5m]))",
@@ -67,12 +67,12 @@ def _down(settings: Settings) -> Alert:
 max by (cluster) (up{{job="{settings.scrape_job}"}}) == 0
 or on () absent(up{{job="{settings.scrape_job}"}} >= 0)""",
         pending=f"{minutes}m",
-        summary="No exporter of Trainwave's jobs answers",
+        summary="No Trainwave exporter answers",
         description=(
-            f"Prometheus has had no answer from any exporter for {counted(minutes, 'minute')}. "
-            "Nobody sees what jobs do and cost, and no other alert about them can be relied on. "
-            "Start the exporter, or mend the way to it; what was spent meanwhile is counted once "
-            "it is back."
+            f"Prometheus has not scraped any exporter for {counted(minutes, 'minute')}. Jobs and "
+            "their cost are not monitored, and no other alert about them is reliable. Start the "
+            "exporter, or restore the connection to it; costs of the meantime are counted once it "
+            "is back."
         ),
         dashboard=_DASHBOARD,
     )
@@ -88,9 +88,8 @@ def _instance_down(settings: Settings) -> Alert:
         pending=f"{minutes}m",
         summary="The exporter {{ $labels.instance }} does not answer",
         description=(
-            f"Prometheus has had no answer from {_EXPORTER} for {counted(minutes, 'minute')}. "
-            "Others may still watch the same accounts. Start it, or take it out of the scrape "
-            "configuration."
+            f"Prometheus has not scraped {_EXPORTER} for {counted(minutes, 'minute')}. Others may "
+            "still watch the same accounts. Start it, or remove it from the scrape configuration."
         ),
         dashboard=_OF_INSTANCE,
     )
@@ -117,9 +116,9 @@ unless on (cluster, account, view) account:trainwave_up:max""",
         summary=f"The jobs of {_ACCOUNT} cannot be listed",
         description=(
             f"For {counted(minutes, 'minute')} no exporter has listed the jobs of {_ACCOUNT}; "
-            f"{_LAST_SUCCESS}. Its jobs are shown for as long as fleet.staleness says, and what "
-            "they cost is not counted before they can be listed again. Look at the exporter's log "
-            "and at Trainwave's status."
+            f"{_LAST_SUCCESS}. Its jobs stay on /metrics for fleet.staleness; their cost is "
+            "counted once they can be listed again. See the exporter's log and Trainwave's status "
+            "page."
         ),
         dashboard=_OF_ACCOUNT,
     )
@@ -134,9 +133,9 @@ def _key_invalid(settings: Settings) -> Alert:
         pending="2m",
         summary=f"The API key of {_ACCOUNT} is refused as invalid",
         description=(
-            f"No sweep of the jobs of {_ACCOUNT} succeeds, as its key is invalid; "
-            f"{_LAST_SUCCESS}. It was revoked, it ran out, or what is configured is not the key. "
-            "Make a new one at Trainwave and put it where the configuration says."
+            f"No list of the jobs of {_ACCOUNT} succeeds, as its API key is invalid; "
+            f"{_LAST_SUCCESS}. The key was revoked, it expired, or the configured text is no key. "
+            "Create a new key at Trainwave and put it where the configuration says."
         ),
         dashboard=_OF_ACCOUNT,
     )
@@ -149,11 +148,11 @@ def _forbidden(settings: Settings) -> Alert:
         concern="forbidden",
         expr=_refused("forbidden", settings),
         pending="2m",
-        summary=f"Requests of {_ACCOUNT} are refused, and not because of the key",
+        summary=f"Requests of {_ACCOUNT} are forbidden, but the key is not the reason",
         description=(
-            f"No sweep of the jobs of {_ACCOUNT} succeeds; {_LAST_SUCCESS}. Requests are refused "
-            "by something in front of the API, or by the API for another reason than the key. Look "
-            "at the proxy, firewall or gateway between the exporter and the API."
+            f"No list of the jobs of {_ACCOUNT} succeeds; {_LAST_SUCCESS}. Requests are refused "
+            "by something in front of the API, or by the API for a reason other than the key. "
+            "Check the proxy, firewall or gateway between the exporter and the API."
         ),
         dashboard=_OF_ACCOUNT,
     )
@@ -195,9 +194,9 @@ def _data_stale(settings: Settings) -> Alert:
 time() - account:trainwave_last_success_timestamp_seconds:max > {minutes * 60}""",
         summary=f"Jobs of {_ACCOUNT} were last listed {own(DURATION)} ago",
         description=(
-            f"The last sweep of the jobs of {_ACCOUNT} that succeeded was {own(DURATION)} ago, "
-            f"more than {counted(minutes, 'minute')}. Whatever is still shown of them is that old. "
-            "Look at the loops on the dashboard and at the exporter's log."
+            f"The last successful list of the jobs of {_ACCOUNT} is {own(DURATION)} old, more "
+            f"than {counted(minutes, 'minute')}, and so is what is shown of them. See the loops on "
+            "the dashboard and the exporter's log."
         ),
         dashboard=_OF_ACCOUNT,
     )
@@ -226,12 +225,13 @@ max by (cluster, account, view) (
   {OF_ACCOUNT}
 ) > time()""",
         pending=f"{minutes}m",
-        summary=f"Trainwave keeps refusing requests of {_ACCOUNT} as too many",
+        summary=f"Trainwave keeps rate limiting requests of {_ACCOUNT}",
         description=(
-            f"For {counted(minutes, 'minute')} the API has refused requests of {_ACCOUNT} time and "
-            "again, or has had it wait since it refused one, though the exporter keeps to its "
-            "share. Others use the same key, maybe another exporter, or the limit is lower than "
-            "the API says. Give each exporter a key of its own, or lower rate_limit_share."
+            f"For {counted(minutes, 'minute')} the API has repeatedly answered requests of "
+            f"{_ACCOUNT} with 429, or has blocked them since, though the exporter stays within its "
+            "share of the rate limit. Another client uses the same key, perhaps another exporter, "
+            "or the limit is lower than the API reports. Give each exporter a key of its own, or "
+            "lower rate_limit_share."
         ),
         dashboard=_OF_ACCOUNT,
     )
@@ -260,12 +260,12 @@ unless on (cluster, instance, account)
 max by (cluster, instance, account) (
   max_over_time(trainwave_exporter_rate_limit_blocked_until_timestamp_seconds[{minutes}m])
 ) > time() - {minutes * 60}""",
-        summary="The loop {{ $labels.loop }} of the exporter {{ $labels.instance }} stands still",
+        summary="The loop {{ $labels.loop }} of the exporter {{ $labels.instance }} is stuck",
         description=(
             "The loop {{ $labels.loop }}{{ with $labels.account }} of account {{ . }}{{ end }} of "
-            f"{_EXPORTER} has not come to an end for {own(DURATION)}, more than "
-            f"{counted(minutes, 'minute')}. What it does is not done. Restart the exporter, which "
-            "goes on where its ledger ends, and report what it logged."
+            f"{_EXPORTER} has not finished a run for {own(DURATION)}, more than "
+            f"{counted(minutes, 'minute')}, so its work is not done. Restart the exporter, which "
+            "continues from its ledger, and report what it logged."
         ),
         dashboard=_OF_INSTANCE,
     )
@@ -282,7 +282,7 @@ def _readings_failing(settings: Settings) -> Alert:
         "$labels.operation",
         *_THIS_ACCOUNT,
         form='printf "mostly with the outcome %s"',
-        missing="nobody knows how",
+        missing="with an unknown outcome",
         told='label "outcome"',
     )
 
@@ -316,8 +316,8 @@ and on (cluster, account, view) account:trainwave_up:max == 1""",
         description=(
             f"For {counted(minutes, 'minute')} all requests for {{{{ $labels.operation }}}} of "
             f"{_ACCOUNT} have failed, {outcome}. These readings are missing on /metrics, unless "
-            "lists bring them, and without those of GPUs no alert on idle ones can fire. See "
-            "whether the key may read them, and look at Trainwave's status."
+            "lists contain them; without GPU utilization no alert on idle GPUs can fire. Check "
+            "whether the key may read them, and Trainwave's status page."
         ),
         dashboard=_OF_ACCOUNT,
     )
@@ -339,12 +339,11 @@ max by (cluster, account, view, subject, reason) (
   {OF_ACCOUNT}
 ) > 0""",
         pending=f"{minutes}m",
-        summary=f"Answers about {{{{ $labels.subject }}}} of {_ACCOUNT} cannot be read",
+        summary=f"Answers about {{{{ $labels.subject }}}} of {_ACCOUNT} cannot be parsed",
         description=(
-            f"For {counted(minutes, 'minute')} the exporter has left out, time and again, what "
-            f"Trainwave tells of {{{{ $labels.subject }}}} of {_ACCOUNT}: "
-            "{{ $labels.reason }}. That is missing on /metrics. The API has changed, or a unit "
-            "under readings is set wrongly."
+            f"For {counted(minutes, 'minute')} the exporter has repeatedly dropped answers about "
+            f"{{{{ $labels.subject }}}} of {_ACCOUNT}: {{{{ $labels.reason }}}}. These values are "
+            "missing on /metrics. The API has changed, or a unit under readings is wrong."
         ),
         dashboard=_OF_ACCOUNT,
     )
@@ -402,8 +401,8 @@ label_replace(
         ),
         description=(
             f"Prometheus gives the target of {_EXPORTER} a label {{{{ $labels.label }}}}, and "
-            "keeps the exporter's own as exported_{{ $labels.label }}. Rules and dashboards go by "
-            "{{ $labels.label }}, so that all series seem to be of one. Set honor_labels: true "
+            "renames the exporter's own to exported_{{ $labels.label }}. Rules and dashboards use "
+            "{{ $labels.label }}, so all series seem to have the same one. Set honor_labels: true "
             "(honorLabels in a ServiceMonitor), or give the target label another name."
         ),
         dashboard=_OF_INSTANCE,
@@ -428,10 +427,10 @@ label_replace(
         pending=f"{minutes}m",
         summary="A configured name matches nothing: {{ $labels.name }}",
         description=(
-            "No key sees anything by the name in {{ $labels.name }}. "
-            "{{ if $labels.account }}No jobs of that account are shown, and no money is counted. "
-            "{{ else }}Nothing counts towards the budget by that name. {{ end }}"
-            "Correct the setting; trainwave-exporter check names the nearest right name."
+            "The name in {{ $labels.name }} matches nothing that any key can see. "
+            "{{ if $labels.account }}No jobs of that account are shown, and no cost is counted. "
+            "{{ else }}No spend counts towards the budget by that name. {{ end }}"
+            "Correct the setting; trainwave-exporter check suggests the nearest name."
         ),
         dashboard=_DASHBOARD,
     )
@@ -447,14 +446,13 @@ def _series_cap(settings: Settings) -> Alert:
         expr="max by (cluster, instance) (last_over_time(trainwave_exporter_jobs_folded[5m])) > 0",
         pending=f"{minutes}m",
         summary=(
-            "The exporter {{ $labels.instance }} has more jobs than series for them: "
-            "{{ $value }} too many"
+            "The exporter {{ $labels.instance }} has {{ $value }} more jobs than metrics.max_jobs"
         ),
         description=(
-            f"For {counted(minutes, 'minute')} there have been more jobs than may have series of "
-            f"their own on {_EXPORTER}; those beyond, {{{{ $value }}}} now, are summed up in "
-            "job_id=other. No alert can name one of them. Raise metrics.max_jobs if Prometheus can "
-            "bear it, or lower fleet.finished_retention."
+            f"For {counted(minutes, 'minute')} {_EXPORTER} has had more jobs than may have series "
+            "of their own. The others, {{ $value }} now, are summed up in job_id=other, and no "
+            "alert can name one of them. Raise metrics.max_jobs if Prometheus has the capacity, or "
+            "lower fleet.finished_retention."
         ),
         dashboard=_OF_INSTANCE,
     )
@@ -477,9 +475,9 @@ sum by (cluster, instance) (
         summary="The exporter {{ $labels.instance }} cannot write its ledger",
         description=(
             f"For {counted(minutes, 'minute')} {_EXPORTER} has not been able to write its ledger; "
-            f"jobs that wait to be written down: {_LEDGER_WAITING}. Counters of money stand still "
-            "until that works again, and how idle GPUs are meanwhile is forgotten if the exporter "
-            "stops before. See to the disk under storage.path."
+            f"jobs waiting to be written: {_LEDGER_WAITING}. Counters of cost do not rise until it "
+            "can, and idle time of the meantime is lost if the exporter stops before. Check the "
+            "disk under storage.path."
         ),
         dashboard=_OF_INSTANCE,
     )
@@ -495,9 +493,9 @@ def _ledger_lost() -> Alert:
         summary="The ledger of the exporter {{ $labels.instance }} was replaced or overwritten",
         description=(
             f"Another program replaced, overwrote or truncated the ledger of {_EXPORTER} while it "
-            "ran. It continues in ledger.sqlite3.rescued beside it, and counters go on; the report "
-            "command reads neither file. Find out what wrote there, and move ledger.sqlite3 with "
-            "its -wal and -shm away: the rescued file then becomes the ledger."
+            "ran. It continues in ledger.sqlite3.rescued beside it, and counters keep rising; the "
+            "report command reads neither file. Find out what wrote there, and move ledger.sqlite3 "
+            "with its -wal and -shm away: the rescued file then becomes the ledger."
         ),
         dashboard=_OF_INSTANCE,
     )
@@ -514,10 +512,10 @@ min by (cluster, instance)
 (last_over_time(trainwave_exporter_config_last_reload_successful[5m])) == 0
 or min by (cluster, instance)
 (last_over_time(trainwave_exporter_web_config_last_reload_successful[5m])) == 0""",
-        summary="The exporter {{ $labels.instance }} refused its configuration",
+        summary="The exporter {{ $labels.instance }} could not reload its configuration",
         description=(
-            "The exporter {{ $labels.instance }} could not load its configuration and goes on with "
-            "the one before. The log says which key is wrong. Mend it, or the next start fails."
+            "The exporter {{ $labels.instance }} rejected its new configuration and continues with "
+            "the previous one. The log says which key is wrong. Fix it, or the next start fails."
         ),
         dashboard=_OF_INSTANCE,
     )
@@ -542,9 +540,8 @@ max by (cluster, instance, account) (abs(last_over_time(trainwave_exporter_clock
         description=(
             f"For {counted(minutes, 'minute')} the clock of {_EXPORTER} and that of the API of "
             f"account {{{{ $labels.account }}}} have differed by more than {number(seconds)} "
-            f"seconds, now by {own(DURATION)}. Ages, and the times that money is booked to, are "
-            "off by as much. "
-            "Most likely the exporter's machine does not keep time: see to NTP."
+            f"seconds, now by {own(DURATION)}. Ages, and the times to which costs are attributed, "
+            "are off by as much. Most likely the exporter's clock is wrong: check NTP."
         ),
         dashboard=_OF_INSTANCE,
     )

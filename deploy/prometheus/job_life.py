@@ -42,10 +42,10 @@ unless on (cluster, project_id, job_id) trainwave_job_finished_timestamp_seconds
         keep_firing="5m",
         summary=f"{JOB} has not started for {own(DURATION)}",
         description=(
-            f"{JOB} was created {own(DURATION)} ago and is still launching; "
-            f"{counted(minutes, 'minute')} should do. It has cost {_COST} so far. Cancel it and "
-            "launch it again, with another GPU type{{ with $labels.gpu_type }} than {{ . }}"
-            "{{ end }} if there is none to be had."
+            f"{JOB} was created {own(DURATION)} ago and is still launching, for more than "
+            f"{counted(minutes, 'minute')}. It has cost {_COST} so far. Cancel it and launch it "
+            "again, with another GPU type if{{ with $labels.gpu_type }} {{ . }}{{ else }} this one"
+            "{{ end }} is not available."
         ),
         dashboard=JOB_DASHBOARD,
     )
@@ -70,7 +70,7 @@ def _failing(settings: Settings) -> Alert:
         *who,
         told='label "job_name"',
         form='printf "%s"',
-        missing="not known any more",
+        missing="unknown",
     )
     return Alert(
         alert="TrainwaveJobsFailingInARow",
@@ -86,8 +86,8 @@ count by (cluster, project_id, owner) (
         keep_firing="5m",
         summary=f"{{{{ $value }}}} jobs of {OWNER} in {PROJECT} have failed in a row",
         description=(
-            f"The last {{{{ $value }}}} jobs of {OWNER} in {PROJECT} that came to an end within "
-            f"{counted(hours, 'hour')} have failed, without one that succeeded since. They have "
+            f"The last {{{{ $value }}}} jobs of {OWNER} in {PROJECT} that ended within "
+            f"{counted(hours, 'hour')} have failed, and none has succeeded since. They have "
             f"cost {cost}; the last was {last}. Read its log before launching another."
         ),
         dashboard=(
@@ -109,11 +109,11 @@ max by (cluster, project_id, job_id) (trainwave_job_expires_timestamp_seconds) -
 < {minutes * 60} > 0
 and on (cluster, project_id, job_id) job:trainwave_running:max == 1"""),
         keep_firing="5m",
-        summary=f"{JOB} will be ended in {own(DURATION)}",
+        summary=f"{JOB} expires in {own(DURATION)}",
         description=(
-            f"Trainwave will end {JOB} in {own(DURATION)}, whatever it is "
-            f"doing; it has cost {_COST} so far. Have it save its state, or extend its time at "
-            "Trainwave, if its result is still wanted."
+            f"{JOB} expires in {own(DURATION)}, and Trainwave will then end it; it has cost "
+            f"{_COST} so far. Save its state, or extend its time at Trainwave, if its result is "
+            "still needed."
         ),
         dashboard=JOB_DASHBOARD,
     )

@@ -39,10 +39,10 @@ time() - max by (cluster, project_id, job_id) (trainwave_job_idle_since_timestam
 > {seconds}
 and on (cluster, project_id, job_id) job:trainwave_running:max == 1"""),
         keep_firing="5m",
-        summary=f"{JOB} has left its GPUs idle for {own(DURATION)}",
+        summary=f"The GPUs of {JOB} have been idle for {own(DURATION)}",
         description=(
-            f"No GPU{_GPU} of {JOB} has done anything for {own(DURATION)}. "
-            f"It costs {_PRICE}; {_LOST} went into idle GPUs so far. "
+            f"All GPUs{_GPU} of {JOB} have been idle for {own(DURATION)}. "
+            f"It costs {_PRICE}; {_LOST} were wasted on idle GPUs so far. "
             "Stop it, or find out what it waits for."
         ),
         dashboard=JOB_DASHBOARD,
@@ -64,11 +64,11 @@ time() - max by (cluster, project_id, job_id) (trainwave_job_idle_since_timestam
 > {minutes * 60}
 and on (cluster, project_id, job_id) job:trainwave_running:max == 1"""),
         keep_firing="5m",
-        summary=f"{JOB} has lost {own(DOLLARS)} on idle GPUs, which idle still",
+        summary=f"{JOB} has wasted {own(DOLLARS)} on idle GPUs, and they are still idle",
         description=(
-            f"{own(DOLLARS)}, more than ${number(dollars)}, went into GPUs{_GPU} "
-            f"of {JOB} that did nothing, and no GPU has done anything for the last "
-            f"{counted(minutes, 'minute')}. It goes on at {_PRICE}. Stop it now, unless its owner "
+            f"{own(DOLLARS)}, more than ${number(dollars)}, were wasted on idle GPUs{_GPU} "
+            f"of {JOB}, and all of them have been idle for the last "
+            f"{counted(minutes, 'minute')}. It still costs {_PRICE}. Stop it now, unless its owner "
             "knows what it waits for."
         ),
         dashboard=JOB_DASHBOARD,
@@ -104,7 +104,7 @@ and on (cluster, project_id, job_id)
 last_over_time(job:trainwave_gpu_utilization_ratio:avg[15m] offset {before}m)
 and on (cluster, project_id, job_id) job:trainwave_running:max == 1"""),
         keep_firing="5m",
-        summary=f"{JOB} uses {own(PERCENTAGE)} of its GPUs, after {usual} before",
+        summary=f"GPU utilization of {JOB} fell to {own(PERCENTAGE)}, from {usual} before",
         description=(
             f"GPU utilization{_GPU} of {JOB} was {own(PERCENTAGE)} over the "
             f"last {counted(minutes, 'minute')}, after {usual} over the "
@@ -125,11 +125,10 @@ def _over_limit(settings: Settings) -> Alert:
 job:trainwave_cost_dollars:max > {limit}
 and on (cluster, project_id, job_id) job:trainwave_running:max == 1"""),
         keep_firing="5m",
-        summary=f"{JOB} has cost {own(DOLLARS)}, and runs on",
+        summary=f"{JOB} has cost {own(DOLLARS)}, and is still running",
         description=(
-            f"{JOB} has cost {own(DOLLARS)}, more than the ${limit} that one "
-            f"job may cost, and goes on at {_PRICE}. Ask its owner whether it is worth it, and "
-            "stop it if not."
+            f"{JOB} has cost {own(DOLLARS)}, more than the limit of ${limit} for one job, and "
+            f"still costs {_PRICE}. Ask its owner whether it is worth it, and stop it if not."
         ),
         dashboard=JOB_DASHBOARD,
     )
@@ -161,11 +160,11 @@ and on (cluster, project_id, job_id)
 job:trainwave_cost_dollars:max > {number(bounds.peers_floor_dollars)}
 and on (cluster, project_id, job_id) job:trainwave_running:max == 1"""),
         keep_firing="5m",
-        summary=f"{JOB} has cost {own(DOLLARS)}, more than {factor} times what is usual there",
+        summary=f"{JOB} has cost {own(DOLLARS)}, more than {factor} times the median of its peers",
         description=(
             f"{JOB} has cost {own(DOLLARS)} so far; half of the "
-            f"{{{{ $labels.gpu_type }}}} jobs in {PROJECT} cost no more than {median}. It runs on "
-            f"at {_PRICE}. Ask its owner whether it was meant to be this big or this long, and "
+            f"{{{{ $labels.gpu_type }}}} jobs in {PROJECT} cost no more than {median}. It still "
+            f"costs {_PRICE}. Ask its owner whether it was meant to be this big or this long, and "
             "stop it if not."
         ),
         dashboard=JOB_DASHBOARD,

@@ -1,4 +1,4 @@
-"""Alerts on budgets, credit and books."""
+"""Alerts on budgets, credit and its reconciliation with the bills."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _BALANCE = looked_up(
     "$labels.cluster",
     "$labels.organization_id",
     form=DOLLARS,
-    missing="An unknown amount",
+    missing="an unknown amount",
 )
 
 
 def group(settings: Settings) -> Group:
-    """All alerts on budgets, credit and books."""
+    """All alerts on money."""
     return Group(
         name="trainwave-money-alerts",
         rules=(
@@ -123,9 +123,9 @@ budget:trainwave_spent_dollars:max < budget:trainwave_limit_dollars:max""",
         description=(
             f"Over the last {'hour' if hours == 1 else counted(hours, 'hour')}, "
             f"{own(DOLLARS)} an hour were spent of the budget {_BUDGET}; "
-            f"{_EVEN} an hour would make it last. {_SPENT} of {_LIMIT} are gone, and at this pace "
-            f"the rest goes in {left}, before {_PERIOD_END}. Find the jobs that cost most, and "
-            "stop those that can wait."
+            f"{_EVEN} an hour would make it last. {_SPENT} of {_LIMIT} are spent, and at this pace "
+            f"the rest lasts for {left}, and not until {_PERIOD_END}. Find the most expensive "
+            "jobs, and stop those that can wait."
         ),
         dashboard=_DASHBOARD,
     )
@@ -148,14 +148,14 @@ def _forecast_exceeded(settings: Settings) -> Alert:
         expr=_reached("forecast", ">"),
         pending=f"{hours}h",
         summary=(
-            f"The budget {_BUDGET} will not last: {_at_least('forecast')}{own(DOLLARS)} of {_LIMIT}"
-            " will be spent"
+            f"The budget {_BUDGET} is forecast to be exceeded: {_at_least('forecast')}"
+            f"{own(DOLLARS)} of {_LIMIT}"
         ),
         description=(
-            f"If what runs now runs on, {_at_least('forecast')}{own(DOLLARS)} will be spent of the "
-            f"{_LIMIT} of the budget {_BUDGET} until {_PERIOD_END}; the limit is reached "
-            f"{reached}. It has looked so for {counted(hours, 'hour')}. Stop jobs, have them "
-            "expire sooner, or agree on another limit."
+            f"If the running jobs keep running, {_at_least('forecast')}{own(DOLLARS)} of the "
+            f"budget {_BUDGET} will be spent by {_PERIOD_END}; its limit of {_LIMIT} is reached "
+            f"{reached}. This has been the forecast for {counted(hours, 'hour')}. Stop jobs, let "
+            "them expire sooner, or raise the limit."
         ),
         dashboard=_DASHBOARD,
     )
@@ -169,13 +169,13 @@ def _exhausted() -> Alert:
         # The last values stay while an exporter that starts waits for all accounts.
         expr=_reached("spent", ">="),
         summary=(
-            f"The budget {_BUDGET} is used up: {_at_least('spent')}{own(DOLLARS)} of {_LIMIT}"
+            f"The budget {_BUDGET} is exhausted: {_at_least('spent')}{own(DOLLARS)} of {_LIMIT}"
             " are spent"
         ),
         description=(
-            f"Spent: {_at_least('spent')}{own(DOLLARS)} of {_LIMIT} that the budget "
-            f"{_BUDGET} has until {_PERIOD_END}. Nothing stops by itself: stop what runs, or agree "
-            "on another limit."
+            f"Spent: {_at_least('spent')}{own(DOLLARS)}. The limit of the budget {_BUDGET} is "
+            f"{_LIMIT} until {_PERIOD_END}. Nothing stops by itself: stop running jobs, or raise "
+            "the limit."
         ),
         dashboard=_DASHBOARD,
     )
@@ -234,10 +234,10 @@ max by (cluster, view, budget) (trainwave_budget_spent_dollars)""",
             f"The spend of the budget {_BUDGET} is not known exactly: {_REASON}. "
             "{{ if eq $labels.reason `scope_matches_nothing` }}"
             "Its metrics are absent, so that no other alert on it can fire. Correct its settings; "
-            "trainwave-exporter check names the nearest right name."
+            "trainwave-exporter check suggests the nearest name."
             "{{ else }}"
-            "Alerts on its burn rate cannot fire; those on its limit fire once the lower bound is "
-            "beyond it. The runbook says what to do for each reason."
+            "Alerts on its burn rate cannot fire; those on its limit fire once the lower bound "
+            "exceeds it. The runbook says what to do for each reason."
             "{{ end }}"
         ),
         dashboard=_DASHBOARD,
@@ -247,12 +247,12 @@ max by (cluster, view, budget) (trainwave_budget_spent_dollars)""",
 _UNKNOWN = "figure:trainwave_unknown:max"
 REASONS = {
     "scope_matches_nothing": "a name in its settings, or in those of an account, matches nothing",
-    "implausible_amount": "a cost is reported that no price explains",
+    "implausible_amount": "a reported cost is far too high for any known price",
     "history_incomplete": "the history of its period is incomplete",
     "account_down": "an account that counts towards it is down",
-    "ledger_catching_up": "the first complete list of jobs since the start is missing",
+    "ledger_catching_up": "not all lists have been read since the start",
     "ledger_failing": "the ledger cannot be written",
-    "ledger_unavailable": "the ledger cannot be written",
+    "ledger_unavailable": "the ledger can only be read",
     "price_unknown": "the price of a running job is unknown",
     "balance_unconfirmed": "the balance fell by more than was billed",
     "balances_not_settled": "no two balances can be compared with the bills yet",
@@ -285,8 +285,8 @@ label_replace(
         alert="TrainwaveFigureUnknown",
         severity="warning",
         concern="figure_unknown",
-        # Which part of an organization is watched is a setting, and stays as it is. A budget whose
-        # spend is unknown has an alert of its own.
+        # Which part of an organization is watched is a setting, and no fault. A budget whose spend
+        # is unknown has an alert of its own.
         expr="\nor on (cluster, view, figure, name, reason)\n".join(
             (
                 named('figure=~"credit_.+",reason!="partial_view"', "organization_id"),
@@ -296,10 +296,10 @@ label_replace(
             )
         ),
         pending=f"{hours}h",
-        summary=f"Unknown: {_FIGURE} of {{{{ $labels.name }}}}, as {_REASON}",
+        summary=f"Unknown: {_FIGURE} of {{{{ $labels.name }}}}, because {_REASON}",
         description=(
             f"For {counted(hours, 'hour')}, {_FIGURE} of {{{{ $labels.name }}}} has been unknown, "
-            f"as {_REASON}. Its metrics are absent, so that no alert on them can fire. The runbook "
+            f"because {_REASON}. Its metrics are absent, so no alert on them can fire. The runbook "
             "says what to do for each reason."
         ),
         dashboard=_DASHBOARD,
@@ -327,11 +327,11 @@ max by (cluster, view, budget) (trainwave_budget_%s)
         concern="budget_settings",
         expr=f"{differs % (limit, limit)}\nor\n{differs % (end, end)}",
         pending=f"{hours}h",
-        summary=f"Exporters that see the same disagree about the budget {_BUDGET}",
+        summary=f"Exporters with the same view have different settings of the budget {_BUDGET}",
         description=(
-            f"For {counted(hours, 'hour')}, exporters that see the same (view {_VIEW}) have had "
-            f"other limits or periods for the budget {_BUDGET}. The lowest limit is in force: "
-            f"{_LIMIT}. Give them the same settings, or the budgets names of their own."
+            f"For {counted(hours, 'hour')}, exporters with the same view ({_VIEW}) have had "
+            f"different limits or periods for the budget {_BUDGET}. The lowest limit applies: "
+            f"{_LIMIT}. Give all exporters the same settings, or the budgets different names."
         ),
         dashboard=_DASHBOARD,
     )
@@ -364,10 +364,9 @@ max_over_time(organization:trainwave_credit_balance_dollars:min[{hours}h]) > 0""
         keep_firing="15m",
         summary=f"The credit of {ORGANIZATION} lasts for another {own(DURATION)}",
         description=(
-            f"{_BALANCE} of credit is left to {ORGANIZATION}, and the jobs that run now use it up "
-            f"in {own(DURATION)}, which is less than "
-            f"{counted(hours, 'hour')}. Trainwave may end all of them then. Top up the credit, or "
-            "stop jobs that can wait."
+            f"{ORGANIZATION} has {_BALANCE} of credit left, and its running jobs use it up in "
+            f"{own(DURATION)}, which is less than {counted(hours, 'hour')}. Trainwave may end all "
+            "of them then. Top up the credit, or stop jobs that can wait."
         ),
         dashboard=_ORGANIZATION_DASHBOARD,
     )
@@ -397,9 +396,9 @@ min by (cluster, organization_id) (
         summary=f"The credit of {ORGANIZATION} fell by {amount} {direction} than its jobs cost",
         description=(
             f"Over 24 hours, the credit of {ORGANIZATION} fell by {amount} {direction} than what "
-            f"its jobs cost; for {counted(hours, 'hour')} the two have been more than "
-            f"${difference} apart. {_BALANCE} of credit is left. Compare the bill of Trainwave "
-            "with the report by job, and ask Trainwave about what no job explains."
+            f"its jobs cost; for {counted(hours, 'hour')} the difference has been more than "
+            f"${difference}. The credit left is {_BALANCE}. Compare Trainwave's bill with the "
+            "report by job, and ask Trainwave about what no job explains."
         ),
         dashboard=_ORGANIZATION_DASHBOARD,
     )

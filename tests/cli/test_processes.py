@@ -169,7 +169,7 @@ def test_check_prints_what_a_key_can_see(
     assert status == 0
     out = capsys.readouterr().out
     assert "dialect        deployed\n" in out
-    assert "rate limit     100 requests a minute, 80 to be used\n" in out
+    assert "rate limit     100 requests a minute, of which 80 may be used\n" in out
 
 
 def test_check_fails_for_a_key_that_is_refused(

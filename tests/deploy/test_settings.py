@@ -181,7 +181,7 @@ _ARRIVALS: dict[tuple[str, str], tuple[float, tuple[str, ...], str, str | None]]
         1234567,
         ("TrainwaveJobOverCostLimit",),
         "> 1234567",
-        "the $1234567 that",
+        "the limit of $1234567 for one job",
     ),
     ("job_cost", "peers"): (17, ("TrainwaveJobCostlierThanPeers",), "> 17", None),
     ("job_cost", "peers_factor"): (
@@ -225,7 +225,7 @@ _ARRIVALS: dict[tuple[str, str], tuple[float, tuple[str, ...], str, str | None]]
         17,
         ("TrainwaveJobStuckLaunching",),
         "> 1020",
-        "17 minutes should do",
+        "more than 17 minutes",
     ),
     ("job_failures", "in_a_row"): (7, ("TrainwaveJobsFailingInARow",), ">= 7", None),
     ("job_failures", "within_hours"): (
@@ -263,7 +263,7 @@ _ARRIVALS: dict[tuple[str, str], tuple[float, tuple[str, ...], str, str | None]]
         17.5,
         ("TrainwaveReconciliationDrift",),
         "< -17.5",
-        "more than $17.5 apart",
+        "more than $17.5.",
     ),
     ("exporter", "stale_minutes"): (
         17,

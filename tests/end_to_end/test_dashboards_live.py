@@ -38,17 +38,17 @@ ALL_IS_REPORTED = "the spend is known exactly, as is when jobs started and ended
 LATER = "balances are compared two minutes later, for which the other dialect waits"
 EMPTY = {
     Dialect.DOCUMENTED: {
-        "Budgets in their present period": ("CD", ALL_IS_REPORTED),
-        "Credit against books": ("A", LATER),
+        "Budgets in the current period": ("CD", ALL_IS_REPORTED),
+        "Credit reconciliation": ("A", LATER),
         "Expires in": ("A", "nothing tells when a job expires"),
         "GPU memory": ("B", NO_GPU_MEMORY),
-        "GPU memory against allocation": ("AB", NO_GPU_MEMORY),
-        "Memory against allocation": ("C", ALL_IS_TOLD),
-        "Running jobs with most GPU memory to spare": ("ABCDE", NO_GPU_MEMORY),
+        "GPU memory: used and allocated": ("AB", NO_GPU_MEMORY),
+        "Memory: used and allocated": ("C", ALL_IS_TOLD),
+        "Running jobs with the most unused GPU memory": ("ABCDE", NO_GPU_MEMORY),
     },
     Dialect.DEPLOYED: {
-        "GPU memory against allocation": ("C", ALL_IS_TOLD),
-        "Memory against allocation": ("C", ALL_IS_TOLD),
+        "GPU memory: used and allocated": ("C", ALL_IS_TOLD),
+        "Memory: used and allocated": ("C", ALL_IS_TOLD),
         "Has run for": ("A", NO_START),
         "annotation Started": ("A", NO_START),
         "annotation Finished": ("A", "nothing tells when a job was over"),
@@ -59,10 +59,10 @@ EMPTY = {
 
 WHATEVER_IS_CHOSEN = {
     "Accounts up",
-    "Budgets in their present period",
+    "Budgets in the current period",
     "Budgets over time",
     "Corrections",
-    "Credit against books",
+    "Credit reconciliation",
     "Credit lasts",
     "Credit left",
     "Unknown figures",

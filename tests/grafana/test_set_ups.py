@@ -38,9 +38,9 @@ BOARDS_BEFORE: dict[str, dict[str, Any]] = json.loads((BEFORE / "dashboards.json
 Asked = tuple[str, str, str]
 
 ONLY_NOW: set[Asked] = {
-    ("trainwave-cost", "Budgets in their present period", "C"),
-    ("trainwave-cost", "Budgets in their present period", "D"),
-    ("trainwave-cost", "Budgets in their present period", "E"),
+    ("trainwave-cost", "Budgets in the current period", "C"),
+    ("trainwave-cost", "Budgets in the current period", "D"),
+    ("trainwave-cost", "Budgets in the current period", "E"),
     ("trainwave-cost", "Unknown figures", "A"),
     ("trainwave-exporter", "Ledger: file", "A"),
 }
@@ -228,9 +228,9 @@ def test_two_teams_that_call_all_the_same_and_two_clusters_stay_separate_where_a
         for asked, both in {
             ("trainwave-fleet", "Running jobs", "A"): 2,
             ("trainwave-fleet", "GPUs in use", "A"): 4,
-            ("trainwave-fleet", "Burn per hour", "A"): 2 * 5.1,
+            ("trainwave-fleet", "Spend rate", "A"): 2 * 5.1,
             ("trainwave-fleet", "Credit left", "A"): 2 * 1234.56,
-            ("trainwave-efficiency", "Memory against allocation", "A"): 2 * 64 * 2**30,
+            ("trainwave-efficiency", "Memory: used and allocated", "A"): 2 * 64 * 2**30,
         }.items():
             [sample] = shown[asked]
             assert float(sample["value"][1]) == pytest.approx(both), asked

@@ -24,7 +24,7 @@ def test_figures_are_told_while_they_are_unknown() -> None:
     shown = [(each.kind, each.figure, each.name, each.reason) for each in known.all()]
     assert shown == [
         ("budget", "Spend of the budget", "vision", "history_incomplete"),
-        ("credit_runway", "How long credit lasts", "o-1", "partial_view"),
+        ("credit_runway", "Credit runway", "o-1", "partial_view"),
     ]
     assert all(each.meaning.endswith(".") for each in known.all())
     known.apply([Departed(BUDGET, Departure.VANISHED)])

@@ -51,7 +51,7 @@ OVERVIEW = Overview(
     ),
     unknown=(
         UnknownOverview(
-            kind="scope", figure="What a setting names", name=HOSTILE, reason="x", meaning=HOSTILE
+            kind="scope", figure="Name in a setting", name=HOSTILE, reason="x", meaning=HOSTILE
         ),
     ),
     settings=(SettingOverview(name="storage.path", value="/a" * 200, changed=True),),

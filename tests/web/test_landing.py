@@ -213,7 +213,7 @@ UNKNOWN = UnknownOverview(
 )
 UNMATCHED = UnknownOverview(
     kind="scope",
-    figure="What a setting names",
+    figure="Name in a setting",
     name="budgets[vision].projects: Visoin",
     reason="scope_matches_nothing",
     meaning="Correct the setting.",
@@ -287,8 +287,8 @@ def test_the_verdict_says_why_an_account_is_blocked_and_for_how_long(
 def test_a_refused_reload_is_told_until_one_succeeds() -> None:
     assert verdict(RESEARCH, refused_reload="exporter.yml: polling: expected a mapping") == [
         (
-            "The configuration was not reloaded, the one before is still in use:"
-            " exporter.yml: polling: expected a mapping. Mend it and reload again"
+            "The configuration was not reloaded; the previous one is still in use:"
+            " exporter.yml: polling: expected a mapping. Fix it and reload again"
         )
     ]
     assert verdict(RESEARCH, refused_reload=None)[0].startswith("All well")
@@ -331,7 +331,7 @@ def test_the_budget_is_told_with_what_a_doubled_limit_would_gain() -> None:
         ["research", "41", "80", "100", "57", "12", "readings 45 s old instead of 1 min"]
     ]
     fresh = replace(RESEARCH, readings_age=30, readings_age_doubled=30, remaining=None)
-    gain = "nothing: readings are as fresh as wished"
+    gain = "no gain: readings are as fresh as configured"
     assert rows("budget", fresh)[0][4:] == ["\u2013", "12", gain]
     assert rows("budget", replace(fresh, readings_age=0))[0][6] == "\u2013"
 
@@ -358,7 +358,7 @@ def test_a_running_job_is_told_with_what_it_costs_and_wastes() -> None:
 def test_what_is_not_known_of_a_job_is_left_open() -> None:
     bare = JobOverview(id="1", name="1", account="research")
     assert rows("jobs", jobs=(bare,)) == [["1", *["\u2013"] * 7, "research"]]
-    assert "No job runs" in page_of(RESEARCH)
+    assert "No running jobs are known" in page_of(RESEARCH)
 
 
 def test_an_error_is_told_in_words_with_what_to_do() -> None:

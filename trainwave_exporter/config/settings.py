@@ -3,7 +3,7 @@
 A field's place gives its key in the file (``section.key_name``), its flag
 (``--section.key-name``) and its environment variable (``TRAINWAVE_SECTION_KEY_NAME``); its
 annotation gives type, bounds and documentation, and its default stands beside it. How the values
-come together is told in `trainwave_exporter.config.loading`.
+come together is described in `trainwave_exporter.config.loading`.
 """
 
 from __future__ import annotations
@@ -58,38 +58,42 @@ class Trainwave(Struct, frozen=True, kw_only=True):
     api_key_file: Annotated[
         FilePath | None,
         _NEXT_TO_A_KEY,
-        Meta(description="File that holds the API key; read again whenever it changes."),
+        Meta(description="File that holds the API key; it is read again whenever it changes."),
     ] = None
     api_key_env: Annotated[
         Variable,
         _FILE_ONLY,
         _NEXT_TO_A_KEY,
-        Meta(description="Environment variable that holds the API key, where no file is given."),
+        Meta(description="Environment variable that holds the API key if no file is given."),
     ] = Variable("TRAINWAVE_API_KEY")
     organization: Annotated[
         Identifier | None,
-        Meta(description="Only jobs and projects of the organization with this id."),
+        Meta(description="Watch only the jobs and projects of the organization with this id."),
     ] = None
     project: Annotated[
-        Identifier | None, Meta(description="Only jobs of the project with this id.")
+        Identifier | None, Meta(description="Watch only the jobs of the project with this id.")
     ] = None
     cost_unit: Annotated[
         CostUnit,
-        Meta(description="How total_cost is read: by the API's dialect (auto), or as said here."),
+        Meta(description="Unit of total_cost; auto: as the API's dialect has it."),
     ] = CostUnit.AUTO
     rate_limit_share: Annotated[
         float,
-        Meta(gt=0, le=1, description="Part of the key's rate limit that the exporter may use."),
+        Meta(gt=0, le=1, description="Share of the key's rate limit that the exporter may use."),
     ] = 0.8
     initial_rate_limit: Annotated[
         int,
-        Meta(ge=1, le=1_000_000, description="Requests a minute assumed until the API tells."),
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Rate limit in requests a minute until the API reports one.",
+        ),
     ] = 100
-    page_size: Annotated[
-        int, Meta(ge=1, le=1000, description="Objects asked for in one page of a list.")
-    ] = 100
+    page_size: Annotated[int, Meta(ge=1, le=1000, description="Objects in one page of a list.")] = (
+        100
+    )
     timeout: Annotated[
-        Interval, Meta(description="How long one request to the API may take in all.")
+        Interval, Meta(description="Timeout of one request to the API, in total.")
     ] = Interval(10)
 
 
@@ -100,53 +104,65 @@ class Account(Trainwave, frozen=True, kw_only=True):
 
 
 class Polling(Struct, frozen=True, kw_only=True):
-    """How often the API is asked."""
+    """How often the API is polled."""
 
     running_interval: Annotated[
-        Interval, Meta(description="Time from one list of the running jobs to the next.")
+        Interval, Meta(description="Interval between lists of the running jobs.")
     ] = Interval(30)
     sweep_interval: Annotated[
-        Interval, Meta(description="Time from one complete list of all jobs to the next.")
+        Interval, Meta(description="Interval between complete lists of all jobs.")
     ] = Interval(600)
     directory_interval: Annotated[
         Interval,
-        Meta(description="Time from one list of the projects and organizations to the next."),
+        Meta(description="Interval between lists of the projects and organizations."),
     ] = Interval(300)
     readings_interval: Annotated[
         Interval,
-        Meta(description="Age at which a reading is asked for again, as the budget allows."),
+        Meta(
+            description="Age at which a reading is requested again, as the request budget allows."
+        ),
     ] = Interval(60)
 
 
 class Fleet(Struct, frozen=True, kw_only=True):
-    """How long what is known stays known."""
+    """Retention and staleness."""
 
     finished_retention: Annotated[
-        Duration, Meta(description="How long a finished job is shown.")
+        Duration, Meta(description="How long finished jobs are shown.")
     ] = Duration(86_400)
     staleness: Annotated[
-        Duration, Meta(description="How long the last good values are shown when the API fails.")
+        Duration, Meta(description="How long the last good values are shown while the API fails.")
     ] = Duration(300)
     vanish_after_sweeps: Annotated[
         int,
-        Meta(ge=1, le=100, description="Complete lists a job must be missing from to be dropped."),
+        Meta(
+            ge=1,
+            le=100,
+            description="Complete lists in a row that a job must be missing from to be dropped.",
+        ),
     ] = 3
 
 
 class Readings(Struct, frozen=True, kw_only=True):
-    """Which unit the API's number for each reading is in."""
+    """Units of the readings, as the API reports them."""
 
-    cpu: Annotated[Unit, _UTILIZATION, Meta(description="CPU use.")] = Unit.PERCENT
-    memory: Annotated[Unit, _MEMORY, Meta(description="Memory use.")] = Unit.GIGABYTES
-    network: Annotated[Unit, _TRANSFER, Meta(description="Network I/O.")] = Unit.BYTES_PER_SECOND
-    gpu_utilization: Annotated[Unit, _UTILIZATION, Meta(description="GPU use.")] = Unit.PERCENT
-    gpu_memory: Annotated[Unit, _MEMORY, Meta(description="GPU memory use.")] = Unit.GIGABYTES
-    disk: Annotated[Unit, _TRANSFER, Meta(description="Disk I/O.")] = Unit.BYTES_PER_SECOND
+    cpu: Annotated[Unit, _UTILIZATION, Meta(description="Unit of CPU utilization.")] = Unit.PERCENT
+    memory: Annotated[Unit, _MEMORY, Meta(description="Unit of memory use.")] = Unit.GIGABYTES
+    network: Annotated[Unit, _TRANSFER, Meta(description="Unit of network I/O.")] = (
+        Unit.BYTES_PER_SECOND
+    )
+    gpu_utilization: Annotated[Unit, _UTILIZATION, Meta(description="Unit of GPU utilization.")] = (
+        Unit.PERCENT
+    )
+    gpu_memory: Annotated[Unit, _MEMORY, Meta(description="Unit of GPU memory use.")] = (
+        Unit.GIGABYTES
+    )
+    disk: Annotated[Unit, _TRANSFER, Meta(description="Unit of disk I/O.")] = Unit.BYTES_PER_SECOND
     listed_gpu_utilization: Annotated[
-        Unit, _UTILIZATION, Meta(description="GPU use as the list of jobs tells it.")
+        Unit, _UTILIZATION, Meta(description="Unit of GPU utilization in the list of jobs.")
     ] = Unit.PERCENT
     listed_memory: Annotated[
-        Unit, _MEMORY, Meta(description="Memory use as the list of jobs tells it.")
+        Unit, _MEMORY, Meta(description="Unit of memory use in the list of jobs.")
     ] = Unit.GIGABYTES
 
     @property
@@ -165,12 +181,14 @@ class Readings(Struct, frozen=True, kw_only=True):
 
 
 class Weights(Struct, frozen=True, kw_only=True):
-    """How much each reading matters beside the price of its job, where requests are scarce."""
+    """Priorities of readings where requests are scarce, besides the price of the job."""
 
-    cpu: Annotated[float, _WEIGHT, Meta(description="Weight of CPU use.")] = 64.0
+    cpu: Annotated[float, _WEIGHT, Meta(description="Weight of CPU utilization.")] = 64.0
     memory: Annotated[float, _WEIGHT, Meta(description="Weight of memory use.")] = 1.0
     network: Annotated[float, _WEIGHT, Meta(description="Weight of network I/O.")] = 1.0
-    gpu_utilization: Annotated[float, _WEIGHT, Meta(description="Weight of GPU use.")] = 512.0
+    gpu_utilization: Annotated[float, _WEIGHT, Meta(description="Weight of GPU utilization.")] = (
+        512.0
+    )
     gpu_memory: Annotated[float, _WEIGHT, Meta(description="Weight of GPU memory use.")] = 1.0
     disk: Annotated[float, _WEIGHT, Meta(description="Weight of disk I/O.")] = 1.0
 
@@ -182,65 +200,72 @@ class Weights(Struct, frozen=True, kw_only=True):
 
 
 class Storage(Struct, frozen=True, kw_only=True):
-    """Where the ledger is: what was spent, kept beyond jobs and restarts."""
+    """The ledger: spend and GPU hours, kept beyond jobs and restarts."""
 
     path: Annotated[
         StoragePath,
-        Meta(description="Folder of the ledger; :memory: for one that ends with the exporter."),
+        Meta(description="Folder of the ledger; :memory: keeps it in memory only."),
     ] = StoragePath("data")
     retention: Annotated[
         Retention,
         Meta(
-            description="How long the detail of spend is kept, for reports; 0 for ever."
-            " Totals stay for ever."
+            description=(
+                "How long the details of spend are kept for reports; 0: for ever. Totals are kept"
+                " for ever."
+            )
         ),
     ] = Retention(0)
     write_interval: Annotated[
-        Interval, Meta(description="Time from one write of the ledger to the next.")
+        Interval, Meta(description="Interval between writes of the ledger.")
     ] = Interval(5)
 
 
 class Waste(Struct, frozen=True, kw_only=True):
-    """What counts as money spent to no use."""
+    """What counts as idle and as waste."""
 
     idle_threshold: Annotated[
         float, Meta(gt=0, le=1, description="Utilization below which a GPU is idle, 0 to 1.")
     ] = 0.05
     warm_up: Annotated[
-        Duration, Meta(description="How long after its start a job counts as busy in any case.")
+        Duration, Meta(description="How long after its start a job always counts as busy.")
     ] = Duration(600)
     launch_bound: Annotated[
-        Duration, Meta(description="How long a job may be billed before it runs.")
+        Duration,
+        Meta(description="How long a job may be billed before it runs without counting as waste."),
     ] = Duration(900)
     reading_gap: Annotated[
         Duration,
-        Meta(description="Time between two readings beyond which nobody knows what was between."),
+        Meta(
+            description=(
+                "Longest gap between readings that still counts as observed; longer gaps count as"
+                " unknown."
+            )
+        ),
     ] = Duration(300)
 
 
 class Budget(Struct, frozen=True, kw_only=True):
-    """What may be spent in a period. A job counts if each of the lists given names it."""
+    """A limit of the spend in a period. A job counts if it matches each of the given lists."""
 
     name: Annotated[Name, Meta(description="Name of the budget in metrics.")]
     limit_dollars: Annotated[
-        float, Meta(gt=0, le=1_000_000_000, description="What may be spent in one period.")
+        float,
+        Meta(gt=0, le=1_000_000_000, description="Limit of the spend in one period, in dollars."),
     ]
-    period: Annotated[
-        BudgetPeriod, Meta(description="What the limit is for; weeks begin on Monday.")
+    period: Annotated[BudgetPeriod, Meta(description="Period of the limit; weeks begin on Monday.")]
+    time_zone: Annotated[
+        TimeZone, Meta(description="Time zone in which the period begins at midnight.")
     ]
-    time_zone: Annotated[TimeZone, Meta(description="Where the period begins at midnight.")]
     organizations: Annotated[
-        tuple[LabelText, ...], Meta(description="Ids of organizations; none given: all.")
+        tuple[LabelText, ...], Meta(description="Ids of organizations; default: all.")
     ] = ()
     projects: Annotated[
-        tuple[LabelText, ...], Meta(description="Ids or names of projects; none given: all.")
+        tuple[LabelText, ...], Meta(description="Ids or names of projects; default: all.")
     ] = ()
     owners: Annotated[
-        tuple[LabelText, ...], Meta(description="User names of owners; none given: all.")
+        tuple[LabelText, ...], Meta(description="User names of owners; default: all.")
     ] = ()
-    gpu_types: Annotated[
-        tuple[LabelText, ...], Meta(description="Types of GPU; none given: all.")
-    ] = ()
+    gpu_types: Annotated[tuple[LabelText, ...], Meta(description="GPU types; default: all.")] = ()
 
 
 class Metrics(Struct, frozen=True, kw_only=True):
@@ -248,15 +273,15 @@ class Metrics(Struct, frozen=True, kw_only=True):
 
     allow: Annotated[
         tuple[MetricPattern, ...],
-        Meta(description="Names of the metrics to serve, with * for any text; none given: all."),
+        Meta(description="Metrics to serve, with * for any text; default: all."),
     ] = ()
     deny: Annotated[
         tuple[MetricPattern, ...],
-        Meta(description="Names of metrics to leave out, with * for any text; wins over allow."),
+        Meta(description="Metrics to leave out, with * for any text; wins over allow."),
     ] = ()
     max_jobs: Annotated[
         int,
-        Meta(ge=0, le=10_000_000, description="Jobs with series of their own; 0 for no limit."),
+        Meta(ge=0, le=10_000_000, description="Most jobs with series of their own; 0: no limit."),
     ] = 10_000
 
 
@@ -272,21 +297,23 @@ class Web(Struct, frozen=True, kw_only=True):
         ),
     ] = (ListenAddress(":9877"),)
     systemd_socket: Annotated[
-        bool, Meta(description="Listen on the sockets that systemd passes, and on no address.")
+        bool, Meta(description="Listen on the sockets passed by systemd instead of an address.")
     ] = False
     config_file: Annotated[
         FilePath | None,
         _AS_THE_TOOLKIT_HAS_IT,
         Meta(
-            description="File on TLS and users, as Prometheus's exporters have it;"
-            " read again whenever it changes."
+            description=(
+                "Web configuration file of Prometheus exporters, for TLS and authentication; it is"
+                " read again whenever it changes."
+            )
         ),
     ] = None
     enable_lifecycle: Annotated[
-        bool, Meta(description="Load the configuration again at a POST to /-/reload.")
+        bool, Meta(description="Reload the configuration on POST /-/reload.")
     ] = False
     open_health: Annotated[
-        bool, Meta(description="Ask nobody for a password at /-/healthy and /-/ready.")
+        bool, Meta(description="Serve health checks without authentication.")
     ] = False
     telemetry_path: Annotated[
         TelemetryPath, Meta(description="Path under which metrics are served.")
@@ -296,8 +323,8 @@ class Web(Struct, frozen=True, kw_only=True):
 class Log(Struct, frozen=True, kw_only=True):
     """What is logged to standard error, and how."""
 
-    level: Annotated[LogLevel, Meta(description="Least severity that is logged.")] = LogLevel.INFO
-    format: Annotated[LogFormat, Meta(description="Form of the lines.")] = LogFormat.LOGFMT
+    level: Annotated[LogLevel, Meta(description="Minimum log level.")] = LogLevel.INFO
+    format: Annotated[LogFormat, Meta(description="Log format.")] = LogFormat.LOGFMT
 
 
 class Settings(Struct, frozen=True, kw_only=True):

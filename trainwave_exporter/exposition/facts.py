@@ -56,7 +56,7 @@ def exchanges(own: Instruments) -> Callable[[Exchange], None]:
     """
     requests = own.counter(
         "api_requests_total",
-        "Requests to the API, by how they ended.",
+        "Requests to the API, by operation and outcome.",
         "account",
         "operation",
         "endpoint",
@@ -64,7 +64,7 @@ def exchanges(own: Instruments) -> Callable[[Exchange], None]:
     )
     duration = own.histogram(
         "api_request_duration_seconds",
-        "Time from sending a request to having its answer.",
+        "Duration of requests to the API.",
         "account",
         "operation",
         "endpoint",
@@ -91,7 +91,7 @@ def rate_limits(own: Instruments) -> Callable[[RateLimit], None]:
     )
     remaining = own.gauge(
         "rate_limit_remaining_requests",
-        "Requests left to all users of the key in its present window; NaN while not told.",
+        "Requests left to all users of the key in its current window; NaN while not reported.",
         "account",
     )
     used = own.gauge(
@@ -101,8 +101,8 @@ def rate_limits(own: Instruments) -> Callable[[RateLimit], None]:
     )
     blocked_until = own.gauge(
         "rate_limit_blocked_until_timestamp_seconds",
-        "When requests to the API resume after it refused one, was unavailable or had none left;"
-        " 0 when they are not blocked.",
+        "When requests to the API resume after it refused one, was unavailable, or reported none"
+        " left; 0 when they are not blocked.",
         "account",
     )
 
@@ -120,25 +120,25 @@ def plans(own: Instruments) -> Callable[[Plan], None]:
     """Show what the planner comes to."""
     requests = own.gauge(
         "plan_requests",
-        "Requests a minute about single jobs: planned for readings within the budget, used in the"
-        " last minute, deferred because the ideal interval would take them beyond the budget.",
+        "Requests a minute about single jobs: planned for readings within the request budget, used"
+        " in the last minute, deferred because the ideal interval would exceed the request budget.",
         "account",
         "outcome",
     )
     round_seconds = own.gauge(
         "readings_round_seconds",
-        "Time that one round of all readings takes at the present budget.",
+        "Time that one round of all readings takes, at the current request budget.",
         "account",
     )
     longest = own.gauge(
         "readings_longest_age_seconds",
-        "Time within which every reading is refreshed at the present budget, at the worst.",
+        "Longest time until every reading is refreshed, at the current request budget.",
         "account",
     )
     expected = own.gauge(
         "readings_expected_age_seconds",
-        "Mean age of the readings that have to be asked for, at the present rate limit and at twice"
-        " that.",
+        "Expected mean age of the readings that have to be requested one by one, at the current"
+        " rate limit and at twice that.",
         "account",
         "metric",
         "limit",
@@ -162,7 +162,7 @@ def replaced_readings(own: Instruments) -> Callable[[ReadingReplaced], None]:
     """Time how old readings become."""
     ages = own.histogram(
         "reading_age_seconds",
-        "Age that a reading had reached when a newer one was asked for.",
+        "Age of readings when a newer one was requested.",
         "account",
         "metric",
         buckets=_READING_SECONDS,
@@ -174,7 +174,7 @@ def begun_loops(own: Instruments) -> Callable[[LoopBegan], None]:
     """Show when each polling loop last began: one that hangs in its first run never ended."""
     began = own.gauge(
         "loop_last_started_timestamp_seconds",
-        "When a polling loop last began to run.",
+        "When a loop last began to run.",
         "account",
         "loop",
     )
@@ -185,26 +185,26 @@ def loop_runs(own: Instruments) -> Callable[[LoopRun], None]:
     """Count runs of the polling loops; show when each last ended and how long it took."""
     runs = own.counter(
         "loop_runs_total",
-        "Runs of a polling loop, by how they ended.",
+        "Runs of a loop, by outcome.",
         "account",
         "loop",
         "outcome",
     )
     finished = own.gauge(
         "loop_last_finished_timestamp_seconds",
-        "When a polling loop last came to an end, good or bad.",
+        "When a loop last finished, successfully or not.",
         "account",
         "loop",
     )
     success = own.gauge(
         "loop_last_success_timestamp_seconds",
-        "When a polling loop last succeeded.",
+        "When a loop last succeeded.",
         "account",
         "loop",
     )
     duration = own.gauge(
         "loop_duration_seconds",
-        "Time that the last run of a polling loop took.",
+        "Duration of the last run of a loop.",
         "account",
         "loop",
     )
@@ -224,7 +224,7 @@ def unreadables(own: Instruments) -> Callable[[Unreadable], None]:
     """Count what could not be read."""
     unreadable = own.counter(
         "unreadable_total",
-        "What was left out of answers because it could not be read.",
+        "Values that were dropped because they could not be parsed, by subject and reason.",
         "account",
         "subject",
         "reason",
@@ -235,7 +235,7 @@ def unreadables(own: Instruments) -> Callable[[Unreadable], None]:
 def unknown_states(own: Instruments) -> Callable[[UnknownState], None]:
     """Count states that no source names."""
     unknown = own.counter(
-        "unknown_states_total", "Job states met that no source names.", "account", "state"
+        "unknown_states_total", "Observations of undocumented job states.", "account", "state"
     )
     bounded = Bounded(_STRANGE)
     return lambda fact: unknown(fact.account, *bounded(fact.state)).inc()
@@ -245,7 +245,7 @@ def illegal_transitions(own: Instruments) -> Callable[[IllegalTransition], None]
     """Count state changes that the lifecycle does not know."""
     illegal = own.counter(
         "illegal_transitions_total",
-        "State changes met that a job's lifecycle does not know.",
+        "Observations of impossible state changes.",
         "account",
         "from_state",
         "to_state",
@@ -258,7 +258,7 @@ def clamped_durations(own: Instruments) -> Callable[[ClampedDuration], None]:
     """Count durations that came out negative."""
     clamped = own.counter(
         "clamped_durations_total",
-        "Durations that came out negative and were counted as zero.",
+        "Negative durations, which count as zero.",
         "account",
         "duration",
     )
@@ -267,7 +267,9 @@ def clamped_durations(own: Instruments) -> Callable[[ClampedDuration], None]:
 
 def clock_skews(own: Instruments) -> Callable[[ClockSkew], None]:
     """Show by how much the clocks differ."""
-    skew = own.gauge("clock_skew_seconds", "How far the API's clock is ahead of ours.", "account")
+    skew = own.gauge(
+        "clock_skew_seconds", "How far the API's clock is ahead of the exporter's.", "account"
+    )
     return lambda fact: skew(fact.account).set(fact.seconds)
 
 
@@ -275,23 +277,23 @@ def ledger_runs(own: Instruments) -> Callable[[LedgerRun], None]:
     """Count attempts to write the ledger; show how the last one went and what it left."""
     writes = own.counter(
         "ledger_writes_total",
-        "Attempts to write down what was seen, by how they ended.",
+        "Attempts to write the ledger, by outcome.",
         "outcome",
     )
     success = own.gauge(
         "ledger_last_success_timestamp_seconds", "When the ledger was last written."
     )
     duration = own.gauge(
-        "ledger_write_duration_seconds", "Time that the last attempt to write the ledger took."
+        "ledger_write_duration_seconds", "Duration of the last attempt to write the ledger."
     )
     waiting = own.gauge(
-        "ledger_waiting_jobs", "Jobs whose last sighting the ledger has not written down yet."
+        "ledger_waiting_jobs", "Jobs with changes that are not written to the ledger yet."
     )
-    size = own.gauge("ledger_size_bytes", "Size of all that the ledger stores.")
+    size = own.gauge("ledger_size_bytes", "Size of the ledger.")
     lost = own.gauge(
         "ledger_lost",
-        "1 while the ledger is written to another file, as its own was removed, replaced or"
-        " overwritten by another program; else 0.",
+        "1 while the ledger is written to another file because another program removed, replaced"
+        " or overwrote its own; else 0.",
     )
 
     def observe(fact: LedgerRun) -> None:

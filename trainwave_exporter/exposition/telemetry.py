@@ -24,7 +24,12 @@ class Telemetry:
     def __init__(self, *, version: str) -> None:
         own = self._own = Instruments()
 
-        build = own.gauge("build_info", "What is running; always 1.", "version", "python_version")
+        build = own.gauge(
+            "build_info",
+            "Version of the exporter and of Python; always 1.",
+            "version",
+            "python_version",
+        )
         build(version, python_version()).set(1)
 
         self._observers = {kind: observer(own) for kind, observer in KINDS.items()}

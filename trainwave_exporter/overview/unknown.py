@@ -11,28 +11,34 @@ from trainwave_exporter.web import UnknownOverview
 FIGURES: Final[Mapping[str, str]] = {
     "budget": "Spend of the budget",
     "budget_forecast": "Forecast of the budget",
-    "credit_runway": "How long credit lasts",
+    "credit_runway": "Credit runway",
     "credit_reconciliation": "Credit reconciliation",
     "cost": "Cost of a job of the account",
     "spend": "Counters of cost and GPU hours of the account",
-    "scope": "What a setting names",
+    "scope": "Name in a setting",
 }
 REASONS: Final[Mapping[str, str]] = {
     "account_down": "An account cannot be read.",
-    "balance_unconfirmed": "The balance fell by more than was billed; the next one decides.",
-    "balances_not_settled": "There are no two balances yet that can be compared with the bills.",
-    "history_incomplete": "Lists or details of jobs that may have run in the period are missing"
-    " (yet). The bounds say what is certain.",
-    "implausible_amount": "A cost is reported that no price explains; it counts when it is reported"
-    " again.",
-    "ledger_catching_up": "The first complete list since the start is not read, or not booked yet:"
-    " the GPU types of new jobs are waited for, for up to 15 minutes.",
+    "balance_unconfirmed": "The balance fell by more than was billed; the next balance decides.",
+    "balances_not_settled": "No two balances can be compared with the bills yet.",
+    "history_incomplete": (
+        "Lists or details of jobs that may have run in the period are missing. The bounds are"
+        " certain."
+    ),
+    "implausible_amount": (
+        "A reported cost is far too high for any known price; it counts once it is reported again."
+    ),
+    "ledger_catching_up": (
+        "The first complete lists since the start have not been read yet, or the GPU types of new"
+        " jobs are not known yet (up to 15 minutes)."
+    ),
     "ledger_failing": "The ledger cannot be written.",
-    "ledger_unavailable": "The ledger can be read and not written since the start.",
+    "ledger_unavailable": "The ledger can only be read since the start, not written.",
     "partial_view": "Only a part of the organization's jobs is watched.",
     "price_unknown": "The price of a running job is not reported.",
-    "scope_matches_nothing": "No project, organization, owner or GPU type has this name. Correct"
-    " the setting.",
+    "scope_matches_nothing": (
+        "No project, organization, owner or GPU type has this name. Correct the setting."
+    ),
 }
 
 

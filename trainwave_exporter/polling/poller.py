@@ -279,7 +279,7 @@ class AccountPoller:
                 self._report(JobMissing(self.account, job_id))
             raise
         if job.id != job_id:
-            raise UnexpectedShape(f"asked for job {job_id}, told of {job.id}")
+            raise UnexpectedShape(f"asked for job {job_id}, got {job.id}")
         self._details_answered = True
         if unlisted and known is not None and known.running:
             self._lists.trust.unlisted_answered(running=job.running)

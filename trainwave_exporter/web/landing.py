@@ -127,7 +127,7 @@ running for {span(now - overview.started_at)}</span>
 <h2 id="loops">Loops</h2>
 {_table("loops", _LOOP, (_loop(loop, now) for loop in overview.loops))}
 <h2 id="settings">Configuration in use</h2>
-<p class="soft">What differs from the defaults. Keys are never shown.</p>
+<p class="soft">Settings that differ from their defaults. Keys are never shown.</p>
 {_table("settings", _SETTING, (_setting(setting) for setting in changed))}
 <details>
 <summary id="all-settings">All {len(overview.settings)} settings</summary>
@@ -177,7 +177,7 @@ _ACCOUNT = (
     ">Jobs known",
     "Last list",
     ">Age of readings",
-    ">At the most",
+    ">Longest",
     "Dialect",
 )
 
@@ -201,9 +201,9 @@ _BUDGET = (
     ">Used in a minute",
     ">Allowance",
     ">Limit",
-    ">Left, says the API",
+    ">Remaining",
     ">Deferred a minute",
-    "A doubled limit would gain",
+    "With twice the limit",
 )
 
 
@@ -213,7 +213,7 @@ def _budget(account: AccountOverview) -> str:
     if account.readings_age <= 0:
         gain = NONE
     elif account.readings_age - account.readings_age_doubled < 0.5:
-        gain = '<span class="soft">nothing: readings are as fresh as wished</span>'
+        gain = '<span class="soft">no gain: readings are as fresh as configured</span>'
     else:
         gain = f"readings {span(account.readings_age_doubled)} old instead of \
 {span(account.readings_age)}"
@@ -226,10 +226,10 @@ def _budget(account: AccountOverview) -> str:
 _JOB = (
     "Job",
     "Idle since",
-    ">Wasted idle",
-    ">Per hour",
+    ">Wasted on idle GPUs",
+    ">Hourly price",
     ">Cost",
-    ">GPU use",
+    ">GPU utilization",
     "Owner",
     "GPUs",
     "Account",
@@ -238,7 +238,7 @@ _JOB = (
 
 def _jobs(overview: Overview) -> str:
     if not overview.jobs:
-        return '<p class="soft">No job runs, as far as is known.</p>'
+        return '<p class="soft">No running jobs are known.</p>'
     running = sum(account.jobs_running for account in overview.accounts)
     told = f"{overview.jobs_idle:,} of {running:,} idle now"
     if running > len(overview.jobs):
@@ -266,7 +266,7 @@ def _job(job: JobOverview, now: float) -> str:
 <td>{named(job.account)}</td></tr>"""
 
 
-_UNKNOWN = ("Figure", "Of", "Why it is unknown")
+_UNKNOWN = ("Figure", "Of", "Reason")
 
 
 def _unknown(overview: Overview) -> str:
@@ -283,7 +283,7 @@ def _unknown_row(unknown: UnknownOverview) -> str:
 </tr>"""
 
 
-_TROUBLE = ("What it means, and what to do", "Last", ">Times", "Account", "Where")
+_TROUBLE = ("Meaning and remedy", "Last", ">Times", "Account", "Where")
 
 
 def _troubles(overview: Overview) -> str:

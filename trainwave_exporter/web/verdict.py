@@ -106,8 +106,8 @@ def _refused(overview: Overview) -> list[str]:
         return []
     return [
         (
-            "The configuration was not reloaded, the one before is still in use:"
-            f" {overview.refused_reload}. Mend it and reload again"
+            "The configuration was not reloaded; the previous one is still in use:"
+            f" {overview.refused_reload}. Fix it and reload again"
         )
     ]
 

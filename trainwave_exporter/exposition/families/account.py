@@ -12,14 +12,14 @@ account = Families(
 )
 
 
-@account.gauge("trainwave_up", "1 if the last sweep of the account's jobs succeeded, else 0.")
+@account.gauge("trainwave_up", "1 if the last list of the account's jobs succeeded, else 0.")
 def up(a: AccountStatus) -> float | None:
     return a.up
 
 
 @account.gauge(
     "trainwave_account_last_success_timestamp_seconds",
-    "When a sweep of the account's jobs last succeeded.",
+    "When the account's jobs were last listed successfully.",
 )
 def last_success(a: AccountStatus) -> float | None:
     return a.confirmed_at

@@ -26,7 +26,7 @@ budget = Families(
 )
 
 
-@budget.gauge("trainwave_budget_limit_dollars", "What may be spent in one period.")
+@budget.gauge("trainwave_budget_limit_dollars", "Limit of the spend in one period.")
 def limit(b: ViewedBudget) -> float | None:
     return b.status.limit_dollars
 
@@ -58,8 +58,8 @@ def accrued(b: ViewedBudget) -> float | None:
 
 @budget.gauge(
     "trainwave_budget_forecast_dollars",
-    "Spend expected by the end of the period if running jobs run on until they expire; absent "
-    "while it is not known exactly.",
+    "Spend expected by the end of the period if running jobs keep running until they expire;"
+    " absent while it is not known exactly.",
 )
 def forecast(b: ViewedBudget) -> float | None:
     return b.status.forecast_dollars
@@ -76,19 +76,19 @@ def forecast_bound(b: ViewedBudget) -> Mapping[LabelValues, float]:
 
 @budget.gauge(
     "trainwave_budget_exhaustion_timestamp_seconds",
-    "When the limit was or will be reached; absent while the budget is going to last, or that "
-    "is unknown.",
+    "When the limit was or will be reached; absent if it will not be reached in this period, or"
+    " that is unknown.",
 )
 def exhaustion(b: ViewedBudget) -> float | None:
     return b.status.exhausted_at
 
 
-@budget.gauge("trainwave_budget_period_start_timestamp_seconds", "When the present period began.")
+@budget.gauge("trainwave_budget_period_start_timestamp_seconds", "When the current period began.")
 def period_start(b: ViewedBudget) -> float | None:
     return b.status.begins_at
 
 
-@budget.gauge("trainwave_budget_period_end_timestamp_seconds", "When the present period ends.")
+@budget.gauge("trainwave_budget_period_end_timestamp_seconds", "When the current period ends.")
 def period_end(b: ViewedBudget) -> float | None:
     return b.status.ends_at
 

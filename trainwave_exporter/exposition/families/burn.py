@@ -14,6 +14,8 @@ burn = Families(
 )
 
 
-@burn.gauge("trainwave_burn_dollars_per_hour", "What an hour of the running jobs costs now.")
+@burn.gauge(
+    "trainwave_burn_dollars_per_hour", ("Current spend rate of running jobs, in dollars per hour.")
+)
 def dollars_per_hour(b: Burn) -> float | None:
     return b.dollars_per_hour

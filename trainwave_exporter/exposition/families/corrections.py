@@ -15,7 +15,7 @@ corrections = Families(Corrections, labels=(), identity=lambda _: ())
 
 @corrections.counter(
     "trainwave_cost_corrections_dollars_total",
-    "By how much costs were changed otherwise than by time going by.",
+    "Cost adjustments made by the API, by direction.",
     labels=("direction",),
 )
 def dollars(c: Corrections) -> Mapping[LabelValues, float]:

@@ -12,8 +12,8 @@ funds = Families(Funds, labels=("organization_id",), identity=lambda f: (f.organ
 
 @funds.gauge(
     "trainwave_organization_credit_exhaustion_timestamp_seconds",
-    "When no credit will be left, if running jobs run on until they expire; absent while the "
-    "credit is going to last, or that is unknown.",
+    "When no credit will be left if running jobs keep running until they expire; absent if the"
+    " credit will last, or that is unknown.",
 )
 def exhaustion(f: Funds) -> float | None:
     return f.exhausted_at
@@ -21,7 +21,7 @@ def exhaustion(f: Funds) -> float | None:
 
 @funds.gauge(
     "trainwave_reconciliation_difference_dollars",
-    "By how much the credit fell beyond what the jobs cost in the same time.",
+    "Fall of the credit beyond the cost of the jobs in the same time.",
 )
 def difference(f: Funds) -> float | None:
     return f.difference_dollars

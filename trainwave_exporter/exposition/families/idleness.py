@@ -26,23 +26,21 @@ idle_job = Families(IdleJob, labels=job.labels, identity=lambda i: job.identity(
 
 @idle_job.gauge(
     "trainwave_job_idle_since_timestamp_seconds",
-    "Since when all of the job's GPUs are idle; absent while one is busy or unknown.",
+    "Since when all GPUs of the job have been idle; absent while one is busy or unknown.",
 )
 def idle_since(i: IdleJob) -> float | None:
     return i.idleness.idle_since
 
 
-@idle_job.gauge(
-    "trainwave_job_idle_gpu_hours", "GPU hours that the job spent idle so far.", additive=True
-)
+@idle_job.gauge("trainwave_job_idle_gpu_hours", "Idle GPU hours so far.", additive=True)
 def gpu_hours(i: IdleJob) -> float | None:
     return i.idleness.gpu_hours
 
 
 @idle_job.gauge(
     "trainwave_job_waste_dollars",
-    "Dollars spent without useful work so far, by reason. Includes idle time that is not billed "
-    "yet; absent while its price is unknown.",
+    "Dollars spent without useful work so far, by reason. Includes idle time that is not billed"
+    " yet; absent while its price is unknown.",
     labels=("reason",),
     additive=True,
 )

@@ -17,7 +17,7 @@ job = Families(
 
 @job.info(
     "trainwave_job_info",
-    "What describes a job, to be joined to its other series; always 1.",
+    "Description of a job, to be joined to its other series; always 1.",
     labels=("job_rid", "job_name", "project_name", "owner", "gpu_type"),
 )
 def info(j: Job) -> LabelValues:
@@ -26,7 +26,7 @@ def info(j: Job) -> LabelValues:
 
 @job.state(
     "trainwave_job_state",
-    "1 for the state that the job is in, 0 for every other.",
+    "1 for the current state of the job, 0 for every other.",
     label="state",
     known=KNOWN_STATES,
 )
@@ -39,7 +39,7 @@ def cost(j: Job) -> float | None:
     return j.cost_dollars
 
 
-@job.gauge("trainwave_job_hourly_cost_dollars", "Price of an hour now.", additive=True)
+@job.gauge("trainwave_job_hourly_cost_dollars", "Current hourly price.", additive=True)
 def hourly_cost(j: Job) -> float | None:
     return j.hourly_cost_dollars
 
@@ -79,11 +79,13 @@ def started(j: Job) -> float | None:
     return j.started_at
 
 
-@job.gauge("trainwave_job_finished_timestamp_seconds", "When the job was over.")
+@job.gauge("trainwave_job_finished_timestamp_seconds", "When the job finished.")
 def finished(j: Job) -> float | None:
     return j.finished_at
 
 
-@job.gauge("trainwave_job_expires_timestamp_seconds", "When the job will be ended by the service.")
+@job.gauge(
+    "trainwave_job_expires_timestamp_seconds", ("When the job expires, and the service ends it.")
+)
 def expires(j: Job) -> float | None:
     return j.expires_at

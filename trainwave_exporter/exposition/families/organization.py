@@ -13,7 +13,7 @@ organization = Families(Organization, labels=("organization_id",), identity=lamb
 
 @organization.info(
     "trainwave_organization_info",
-    "What describes an organization, to be joined to other series; always 1.",
+    "Description of an organization, to be joined to other series; always 1.",
     labels=("organization_rid", "organization_name", "account"),
 )
 def info(o: Organization) -> LabelValues:

@@ -13,7 +13,7 @@ project = Families(Project, labels=("project_id",), identity=lambda p: (p.id,))
 
 @project.info(
     "trainwave_project_info",
-    "What describes a project, to be joined to other series; always 1.",
+    "Description of a project, to be joined to other series; always 1.",
     labels=("project_rid", "project_name", "organization_id", "account"),
 )
 def info(p: Project) -> LabelValues:

@@ -34,7 +34,7 @@ Size: TypeAlias = Callable[[Job, LabelValues], float | None]
 
 @job.gauge(
     "trainwave_job_gpu_utilization_ratio",
-    "How busy the GPUs are, 0 to 1.",
+    "GPU utilization (0 to 1).",
     labels=("gpu",),
 )
 def gpu_utilization(j: Job) -> Mapping[LabelValues, float]:
@@ -43,21 +43,21 @@ def gpu_utilization(j: Job) -> Mapping[LabelValues, float]:
 
 @job.gauge(
     "trainwave_job_cpu_utilization_ratio",
-    "How busy the CPU cores are, 0 to 1.",
+    "CPU utilization (0 to 1).",
     labels=("gpu",),
 )
 def cpu_utilization(j: Job) -> Mapping[LabelValues, float]:
     return _ratios(j, j.readings.cpu)
 
 
-@job.gauge("trainwave_job_memory_used_bytes", "Memory in use.", labels=("gpu",), additive=True)
+@job.gauge("trainwave_job_memory_used_bytes", "Memory used.", labels=("gpu",), additive=True)
 def memory_used(j: Job) -> Mapping[LabelValues, float]:
     return _bytes(j, j.readings.memory, _memory)
 
 
 @job.gauge(
     "trainwave_job_memory_utilization_ratio",
-    "Memory in use as a part of what is allocated, 0 to 1.",
+    "Memory used as a share of what is allocated (0 to 1).",
     labels=("gpu",),
 )
 def memory_utilization(j: Job) -> Mapping[LabelValues, float]:
@@ -65,7 +65,7 @@ def memory_utilization(j: Job) -> Mapping[LabelValues, float]:
 
 
 @job.gauge(
-    "trainwave_job_gpu_memory_used_bytes", "GPU memory in use.", labels=("gpu",), additive=True
+    "trainwave_job_gpu_memory_used_bytes", "GPU memory used.", labels=("gpu",), additive=True
 )
 def gpu_memory_used(j: Job) -> Mapping[LabelValues, float]:
     return _bytes(j, j.readings.gpu_memory, _gpu_memory)
@@ -73,7 +73,7 @@ def gpu_memory_used(j: Job) -> Mapping[LabelValues, float]:
 
 @job.gauge(
     "trainwave_job_gpu_memory_utilization_ratio",
-    "GPU memory in use as a part of what is allocated, 0 to 1.",
+    "GPU memory used as a share of what is allocated (0 to 1).",
     labels=("gpu",),
 )
 def gpu_memory_utilization(j: Job) -> Mapping[LabelValues, float]:
@@ -82,7 +82,7 @@ def gpu_memory_utilization(j: Job) -> Mapping[LabelValues, float]:
 
 @job.gauge(
     "trainwave_job_network_io_bytes_per_second",
-    "Network traffic.",
+    "Network I/O.",
     labels=("direction",),
     additive=True,
 )
@@ -92,7 +92,7 @@ def network_io(j: Job) -> Mapping[LabelValues, float]:
 
 @job.gauge(
     "trainwave_job_disk_io_bytes_per_second",
-    "Disk traffic.",
+    "Disk I/O.",
     labels=("direction",),
     additive=True,
 )

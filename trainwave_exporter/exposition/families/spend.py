@@ -18,14 +18,15 @@ spend = Families(
 
 
 @spend.counter(
-    "trainwave_project_cost_dollars_total", "Money ever spent, also on jobs that are gone by now."
+    "trainwave_project_cost_dollars_total",
+    ("Dollars spent, including jobs that are no longer shown."),
 )
 def cost(s: Spend) -> float | None:
     return s.cost_dollars
 
 
 @spend.counter(
-    "trainwave_project_gpu_hours_total", "GPU hours ever used, also by jobs that are gone by now."
+    "trainwave_project_gpu_hours_total", "GPU hours used, including jobs that are no longer shown."
 )
 def gpu_hours(s: Spend) -> float | None:
     return s.gpu_hours
@@ -33,8 +34,8 @@ def gpu_hours(s: Spend) -> float | None:
 
 @spend.counter(
     "trainwave_project_activity_gpu_hours_total",
-    "GPU hours of running jobs by what their GPUs did: idle, busy, or unknown; together all of "
-    "their running time.",
+    "GPU hours of running jobs by activity: idle, busy or unknown; together all of their running"
+    " time.",
     labels=("activity",),
 )
 def activity(s: Spend) -> Mapping[LabelValues, float]:
@@ -42,7 +43,9 @@ def activity(s: Spend) -> Mapping[LabelValues, float]:
 
 
 @spend.counter(
-    "trainwave_waste_dollars_total", "Money ever spent to no use, by reason.", labels=("reason",)
+    "trainwave_waste_dollars_total",
+    "Dollars spent without useful work, by reason.",
+    labels=("reason",),
 )
 def waste(s: Spend) -> Mapping[LabelValues, float]:
     return {(reason.value,): s.waste_dollars.get(reason, 0.0) for reason in Waste}

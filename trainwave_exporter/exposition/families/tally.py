@@ -13,7 +13,7 @@ from trainwave_exporter.model import KNOWN_STATES, Distribution, ProjectTally
 tally = Families(ProjectTally, labels=("project_id",), identity=lambda t: (t.project_id,))
 
 
-@tally.gauge("trainwave_jobs", "Jobs now known, by state.", labels=("state",))
+@tally.gauge("trainwave_jobs", "Jobs currently known, by state.", labels=("state",))
 def jobs(t: ProjectTally) -> Mapping[LabelValues, float]:
     if t.jobs is None:
         return {}
@@ -22,7 +22,7 @@ def jobs(t: ProjectTally) -> Mapping[LabelValues, float]:
 
 @tally.counter(
     "trainwave_job_state_transitions_total",
-    "Changes of a job's state that were seen.",
+    "Observed changes of a job's state.",
     labels=("from_state", "to_state"),
 )
 def transitions(t: ProjectTally) -> Mapping[LabelValues, float]:
@@ -31,7 +31,7 @@ def transitions(t: ProjectTally) -> Mapping[LabelValues, float]:
 
 @tally.histogram(
     "trainwave_job_queue_duration_seconds",
-    "Time from creation to start, of jobs whose start was seen.",
+    "Time from creation to start, of jobs whose start was observed.",
 )
 def queue_duration(t: ProjectTally) -> Distribution | None:
     return t.queue_duration
@@ -39,7 +39,7 @@ def queue_duration(t: ProjectTally) -> Distribution | None:
 
 @tally.histogram(
     "trainwave_job_run_duration_seconds",
-    "Time from start to finish, of jobs whose finish was seen, by their final state.",
+    "Time from start to finish, of jobs whose finish was observed, by final state.",
     labels=("state",),
 )
 def run_duration(t: ProjectTally) -> Mapping[LabelValues, Distribution]:

@@ -16,7 +16,7 @@ unknown = Families(
 
 @unknown.gauge(
     "trainwave_figure_unknown",
-    "1 for each figure that is absent because its value is unknown, by the reason.",
+    "1 for each figure that is absent because it is unknown, by reason.",
 )
 def figure(_: UnknownFigure) -> float | None:
     return 1.0
