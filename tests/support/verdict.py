@@ -107,7 +107,7 @@ def check_chargeback(ledger: Path, audit: Audit) -> None:
     for labels, jobs in audit.by_labels().items():
         whole = sum(cost for (its_labels, _), cost in costs.items() if its_labels == labels)
         least, most = total(job.bounds(lambda look: look.cost, last) for job in jobs)
-        assert least <= whole <= most, (labels, jobs)
+        assert least <= whole <= most, (labels, least, whole, most, jobs)
 
         days: defaultdict[str, Bounds] = defaultdict(Bounds)
         ran: defaultdict[str, Bounds] = defaultdict(Bounds)
@@ -120,12 +120,12 @@ def check_chargeback(ledger: Path, audit: Audit) -> None:
         for day, (low, high) in days.items():
             found = costs.pop((labels, day), 0)
             concerned = [job for job in jobs if day in audit.cost_by_day(job, ZONE)]
-            assert low - slack <= found <= high + slack, (labels, day, concerned)
+            assert low - slack <= found <= high + slack, (labels, day, low, found, high, concerned)
         for day, (low, high) in ran.items() if audit.detailed else ():
             allowed = 10 * FIGURE * len(jobs)
             used = hours[labels, day]
             concerned = [job for job in jobs if day in audit.gpu_seconds_by_day(job, ZONE)]
-            assert low / 3600 - allowed <= used <= high / 3600 + allowed, (day, concerned)
+            assert low / 3600 - allowed <= used <= high / 3600 + allowed, (day, used, concerned)
     assert not costs, costs
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from support.audit import Audit
 from support.exporter import wait_for
-from support.simulated import serving
+from support.simulated import Served, served
 from support.stepped import Exposition, Rest, StepClock, SteppedExporter
 from trainwave_exporter.simulator import (
     BillingMix,
@@ -100,7 +100,7 @@ class Watch:
     def __init__(
         self,
         world: World,
-        simulator: Simulator,
+        served: Served,
         exporter: SteppedExporter,
         clocks: tuple[StepClock, StepClock],
         audit: Audit,
@@ -122,7 +122,7 @@ class Watch:
         self.fallen: list[str] = []
         """Counters that were lower than before, at whichever scrape."""
         self.world = world
-        self._simulator = simulator
+        self._served = served
         self._world_clock, self._clock = clocks
         self._random = Random(world.seed)
         self._highest: dict[str, float] = {}
@@ -142,17 +142,18 @@ class Watch:
     def go_on(self, seconds: int, *, down: bool = False) -> None:
         """Let time pass, and some job be corrected; ``down``: the API does not answer then.
 
-        Nothing must be under way: the world goes ahead, and then the exporter may look again.
+        No request sees the world ahead of the exporter's clock.
         """
-        if down:
-            self._simulator.faults = parse_faults("down=1")
-        self._world_clock.set(self.now + seconds)
-        self.world.advance()
-        if self._seen_since:
-            self._correct_a_job()
-        self._clock.set(self.now)
-        if not down:
-            self._simulator.faults = Faults()
+
+        def pass_on(simulator: Simulator) -> None:
+            simulator.faults = parse_faults("down=1") if down else Faults()
+            self._world_clock.set(self.now + seconds)
+            self.world.advance()
+            if self._seen_since:
+                self._correct_a_job()
+            self._clock.set(self.now)
+
+        self._served.do(pass_on)
 
     def _correct_a_job(self) -> None:
         """Correct what a job costs that runs or ended of late, beyond what the world does."""
@@ -250,7 +251,7 @@ class Watch:
         succeeded = metrics.by("loop", "trainwave_exporter_loop_last_success_timestamp_seconds")
         if not succeeded.get("sweep") == succeeded.get("running") == books.at:
             return False
-        stats = self._simulator.stats
+        stats = self._served.simulator.stats
         if stats.requests != stats.by_status.total():
             return False
         costs = metrics.by("job_id", "trainwave_job_cost_dollars")
@@ -301,10 +302,10 @@ def watching(
     simulator = Simulator(world, dialect=dialect, keys=(_KEY,), rate_limit=None)
     ledger = folder / "ledger"
     with (
-        serving(simulator) as url,
+        served(simulator) as api,
         SteppedExporter(
             folder / "clock",
-            f"--trainwave.api-url={url}",
+            f"--trainwave.api-url={api.url}",
             f"--storage.path={ledger}",
             *_FLAGS,
             *flags,
@@ -312,4 +313,4 @@ def watching(
         ) as exporter,
     ):
         audit = Audit(world, dialect)
-        yield Watch(world, simulator, exporter, (world_clock, clock), audit, ledger)
+        yield Watch(world, api, exporter, (world_clock, clock), audit, ledger)
