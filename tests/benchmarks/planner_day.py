@@ -20,7 +20,7 @@ from support.fake_time import FakeTime, settle
 from trainwave_exporter.api import Client, RateBudget
 from trainwave_exporter.config import Settings
 from trainwave_exporter.fleet import Fleet, Observation, Policy, TimePassed
-from trainwave_exporter.ledger.store import Undescribed
+from trainwave_exporter.ledger.stored import Undescribed
 from trainwave_exporter.model import Metric as OurMetric
 from trainwave_exporter.polling import AccountPoller, Intervals, Scope
 from trainwave_exporter.simulator import Dialect, Simulator, World

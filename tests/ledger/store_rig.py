@@ -28,15 +28,8 @@ from trainwave_exporter.ledger.entry import (
     Totals,
 )
 from trainwave_exporter.ledger.file import NAME
-from trainwave_exporter.ledger.store import (
-    Balance,
-    Batch,
-    Dropped,
-    Point,
-    ProjectEntry,
-    State,
-    Store,
-)
+from trainwave_exporter.ledger.store import Store
+from trainwave_exporter.ledger.stored import Balance, Batch, Dropped, Point, ProjectEntry, State
 
 DAY = 86_400_000
 NOW = 20_000 * DAY

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from trainwave_exporter.ledger.bounds import Bounds, cost_before, gpu_before, queue_bound
 from trainwave_exporter.ledger.entry import Curve, JobEntry, Labels, Life, Sighting
-from trainwave_exporter.ledger.store import Story
+from trainwave_exporter.ledger.stored import Story
 from trainwave_exporter.ledger.units import DAY, HOUR
 
 NOON = 1_700_000_000_000

@@ -13,7 +13,7 @@ from support.ledger_world import START, LedgerWorld
 from trainwave_exporter.ledger import Store, Watched, milliseconds
 from trainwave_exporter.ledger.entry import Correction
 from trainwave_exporter.ledger.keeper import OUTLOOK, Sightings
-from trainwave_exporter.ledger.store import Batch
+from trainwave_exporter.ledger.stored import Batch
 from trainwave_exporter.model import AccountStatus, Funds, Organization, Project
 
 PRICE = 36.0

@@ -14,7 +14,7 @@ from trainwave_exporter.ledger.funds import (
     kept,
     without_outliers,
 )
-from trainwave_exporter.ledger.store import Balance
+from trainwave_exporter.ledger.stored import Balance
 from trainwave_exporter.ledger.units import HOUR, MICRO
 
 

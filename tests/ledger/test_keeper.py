@@ -26,7 +26,7 @@ from trainwave_exporter.ledger.catch_up import PATIENCE
 from trainwave_exporter.ledger.curve import PRICE_PATIENCE
 from trainwave_exporter.ledger.file import NAME
 from trainwave_exporter.ledger.keeper import OUTLOOK, Sightings
-from trainwave_exporter.ledger.store import Undescribed
+from trainwave_exporter.ledger.stored import Undescribed
 from trainwave_exporter.model import (
     AccountStatus,
     Activity,

@@ -30,7 +30,8 @@ from trainwave_exporter.ledger.errors import LostStoreError, StoreError, UnfitSt
 from trainwave_exporter.ledger.file import NAME
 from trainwave_exporter.ledger.keeper import Sightings
 from trainwave_exporter.ledger.periods import Span
-from trainwave_exporter.ledger.store import Batch, ProjectEntry, Store
+from trainwave_exporter.ledger.store import Store
+from trainwave_exporter.ledger.stored import Batch, ProjectEntry
 from trainwave_exporter.ledger.units import MICRO, milliseconds
 from trainwave_exporter.model import BudgetStatus, Job
 

@@ -17,7 +17,8 @@ from structlog.testing import capture_logs
 from trainwave_exporter.ledger import copies, file
 from trainwave_exporter.ledger.errors import StoreError, UnfitStoreError
 from trainwave_exporter.ledger.schema import STEPS
-from trainwave_exporter.ledger.store import Batch, ProjectEntry, Store
+from trainwave_exporter.ledger.store import Store
+from trainwave_exporter.ledger.stored import Batch, ProjectEntry
 
 EARLIER = sorted(path for path in DUMPS.iterdir() if path.stem != str(len(STEPS)))
 NEWEST = len(STEPS)

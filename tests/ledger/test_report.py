@@ -20,7 +20,7 @@ from trainwave_exporter.ledger.curve_value import value_at
 from trainwave_exporter.ledger.entry import Curve, JobEntry, Labels, Life, Sighting
 from trainwave_exporter.ledger.periods import Span, parse_span
 from trainwave_exporter.ledger.report import Dimension, Row, chargeback, columns, read
-from trainwave_exporter.ledger.store import ProjectEntry, Story
+from trainwave_exporter.ledger.stored import ProjectEntry, Story
 from trainwave_exporter.ledger.units import DAY, HOUR
 from trainwave_exporter.model import Project
 

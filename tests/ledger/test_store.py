@@ -45,9 +45,8 @@ from trainwave_exporter.ledger.entry import (
     Totals,
     UtilizationBucket,
 )
-from trainwave_exporter.ledger.store import (
-    BALANCES_KEPT,
-    IDLE_INTERVALS_KEPT,
+from trainwave_exporter.ledger.store import Store
+from trainwave_exporter.ledger.stored import (
     Balance,
     Batch,
     ClosedRun,
@@ -57,10 +56,10 @@ from trainwave_exporter.ledger.store import (
     Point,
     ProjectEntry,
     State,
-    Store,
     Story,
     Used,
 )
+from trainwave_exporter.ledger.updates import BALANCES_KEPT, IDLE_INTERVALS_KEPT
 
 numbers = st.integers(-(2**63), 2**63 - 1)
 maybe = st.none() | numbers

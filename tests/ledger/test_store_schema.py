@@ -23,7 +23,8 @@ from trainwave_exporter.ledger.entry import (
 )
 from trainwave_exporter.ledger.errors import StoreError, UnfitStoreError
 from trainwave_exporter.ledger.schema import APPLICATION_ID, STEPS
-from trainwave_exporter.ledger.store import Balance, Batch, Point, ProjectEntry, State, Store
+from trainwave_exporter.ledger.store import Store
+from trainwave_exporter.ledger.stored import Balance, Batch, Point, ProjectEntry, State
 
 DUMPS = Path(__file__).with_name("schema")
 """A dump of a ledger of each version, named by it: what an exporter of that time wrote."""

@@ -36,7 +36,8 @@ from trainwave_exporter.ledger.entry import Meter
 from trainwave_exporter.ledger.errors import LostStoreError, StoreError, UnfitStoreError
 from trainwave_exporter.ledger.file import NAME
 from trainwave_exporter.ledger.schema import STEPS
-from trainwave_exporter.ledger.store import Batch, Point, Store
+from trainwave_exporter.ledger.store import Store
+from trainwave_exporter.ledger.stored import Batch, Point
 
 REMEDY = (
     "; move ledger.sqlite3 (and ledger.sqlite3-wal, ledger.sqlite3-shm, if they are there) away,"

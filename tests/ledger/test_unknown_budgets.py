@@ -13,7 +13,7 @@ from support.ledger_world import LedgerWorld
 
 from trainwave_exporter.ledger import Budget, Period, StoreError, Terms, Watched
 from trainwave_exporter.ledger.keeper import OUTLOOK, Sightings
-from trainwave_exporter.ledger.store import Undescribed
+from trainwave_exporter.ledger.stored import Undescribed
 from trainwave_exporter.model import AccountStatus, BudgetStatus, Project, Spend
 
 NOON = 1_700_049_600.0

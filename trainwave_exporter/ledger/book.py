@@ -17,7 +17,7 @@ from trainwave_exporter.ledger.entry import ANEW, JobEntry, Labels, Meter, Serie
 from trainwave_exporter.ledger.idleness import abandoned
 from trainwave_exporter.ledger.observe import observe
 from trainwave_exporter.ledger.rules import Rules
-from trainwave_exporter.ledger.store import Batch, Idled, Point, State, Used
+from trainwave_exporter.ledger.stored import Batch, Idled, Point, State, Used
 from trainwave_exporter.ledger.units import microdollars, milliseconds
 from trainwave_exporter.model import Job
 

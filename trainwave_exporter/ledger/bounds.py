@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from trainwave_exporter.ledger import meters
 from trainwave_exporter.ledger.entry import Curve, Life, Sighting
-from trainwave_exporter.ledger.store import Story
+from trainwave_exporter.ledger.stored import Story
 from trainwave_exporter.ledger.units import DAY, HOUR
 
 SHORTEST_QUEUE_BOUND: Final = DAY

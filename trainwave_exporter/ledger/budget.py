@@ -13,7 +13,7 @@ from trainwave_exporter.ledger.history import Payer, PeriodSpend
 from trainwave_exporter.ledger.live import Runner, lasts_until, spent_by
 from trainwave_exporter.ledger.organization import organization_of
 from trainwave_exporter.ledger.periods import Period
-from trainwave_exporter.ledger.store import ProjectEntry
+from trainwave_exporter.ledger.stored import ProjectEntry
 from trainwave_exporter.ledger.units import MICRO, dollars, microdollars, seconds
 from trainwave_exporter.model import BudgetStatus, UnknownFigure
 

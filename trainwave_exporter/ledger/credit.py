@@ -16,7 +16,8 @@ from trainwave_exporter.ledger.entry import Correction, JobEntry
 from trainwave_exporter.ledger.live import Runner, lasts_until
 from trainwave_exporter.ledger.meters import cost_so_far
 from trainwave_exporter.ledger.organization import organization_of
-from trainwave_exporter.ledger.store import Balance, ProjectEntry, Store
+from trainwave_exporter.ledger.store import Store
+from trainwave_exporter.ledger.stored import Balance, ProjectEntry
 from trainwave_exporter.ledger.units import HOUR, dollars, seconds
 from trainwave_exporter.model import Funds, UnknownFigure
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from trainwave_exporter.ledger.bounds import Bounds
 from trainwave_exporter.ledger.entry import Correction
-from trainwave_exporter.ledger.store import Balance
+from trainwave_exporter.ledger.stored import Balance
 from trainwave_exporter.ledger.units import HOUR, MICRO, milliseconds
 
 WINDOW: Final = 24 * HOUR

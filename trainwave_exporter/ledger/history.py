@@ -13,7 +13,7 @@ from trainwave_exporter.ledger.bounds import NOTHING, Bounds, cost_before
 from trainwave_exporter.ledger.entry import JobEntry, Labels
 from trainwave_exporter.ledger.meters import cost_so_far
 from trainwave_exporter.ledger.periods import Span
-from trainwave_exporter.ledger.store import Story
+from trainwave_exporter.ledger.stored import Story
 from trainwave_exporter.ledger.units import HOUR
 
 

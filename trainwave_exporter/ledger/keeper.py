@@ -22,7 +22,8 @@ from trainwave_exporter.ledger.live import Live
 from trainwave_exporter.ledger.outlook import Outlook
 from trainwave_exporter.ledger.records import Showcase
 from trainwave_exporter.ledger.scopes import Unmatched
-from trainwave_exporter.ledger.store import Batch, Store, Undescribed
+from trainwave_exporter.ledger.store import Store
+from trainwave_exporter.ledger.stored import Batch, Undescribed
 from trainwave_exporter.ledger.terms import Terms
 from trainwave_exporter.ledger.units import DAY, HOUR, dollars, milliseconds, seconds
 from trainwave_exporter.model import (

@@ -19,7 +19,8 @@ from trainwave_exporter.ledger.errors import LostStoreError, StoreError, UnfitSt
 from trainwave_exporter.ledger.keeper import Keeper, Sightings
 from trainwave_exporter.ledger.observe import irrelevant
 from trainwave_exporter.ledger.scopes import Unmatched
-from trainwave_exporter.ledger.store import Store, Undescribed
+from trainwave_exporter.ledger.store import Store
+from trainwave_exporter.ledger.stored import Undescribed
 from trainwave_exporter.ledger.terms import Terms
 from trainwave_exporter.ledger.units import milliseconds
 from trainwave_exporter.model import (

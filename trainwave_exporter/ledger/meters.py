@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from trainwave_exporter.ledger.curve_value import value_at
 from trainwave_exporter.ledger.entry import Curve, JobEntry, Life, Sighting
-from trainwave_exporter.ledger.store import Story
+from trainwave_exporter.ledger.stored import Story
 
 
 def cost_before(story: Story, at: int) -> int:

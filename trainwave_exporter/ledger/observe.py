@@ -25,7 +25,7 @@ from trainwave_exporter.ledger.late_bills import Origin
 from trainwave_exporter.ledger.peaks import rose
 from trainwave_exporter.ledger.plausible import confirmed, plausible
 from trainwave_exporter.ledger.rules import Rules
-from trainwave_exporter.ledger.store import ClosedRun, Dropped, Point
+from trainwave_exporter.ledger.stored import ClosedRun, Dropped, Point
 from trainwave_exporter.ledger.units import DAY, HOUR, gpu_milliseconds, microdollars, milliseconds
 from trainwave_exporter.model import Job
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from trainwave_exporter.ledger.store import ProjectEntry
+from trainwave_exporter.ledger.stored import ProjectEntry
 
 
 def organization_of(

@@ -24,7 +24,8 @@ from trainwave_exporter.ledger.scopes import (
     unmatched_of_account,
     unmatched_of_budget,
 )
-from trainwave_exporter.ledger.store import Balance, Batch, ProjectEntry, State, Store, Undescribed
+from trainwave_exporter.ledger.store import Store
+from trainwave_exporter.ledger.stored import Balance, Batch, ProjectEntry, State, Undescribed
 from trainwave_exporter.ledger.terms import Terms, Watched
 from trainwave_exporter.ledger.tracker import BudgetTracker
 from trainwave_exporter.ledger.units import microdollars, milliseconds

@@ -32,7 +32,8 @@ from trainwave_exporter.ledger.entry import ANEW, JobEntry
 from trainwave_exporter.ledger.errors import StoreError
 from trainwave_exporter.ledger.organization import organization_of
 from trainwave_exporter.ledger.periods import Span, days
-from trainwave_exporter.ledger.store import ProjectEntry, Store, Story
+from trainwave_exporter.ledger.store import Store
+from trainwave_exporter.ledger.stored import ProjectEntry, Story
 from trainwave_exporter.ledger.units import seconds
 
 

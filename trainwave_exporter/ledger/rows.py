@@ -38,6 +38,8 @@ SIGHTING: Final = ("at", "told", "rate", "over")
 """Columns of a sighting."""
 SERIES: Final = (*_LABELS, *_TOTALS, "opened_at")
 """Columns of a series, in the order of `series_row`."""
+BALANCE: Final = ("organization_id", "at", "micro", "billed_lower", "billed_upper")
+"""Columns of a balance."""
 JOB: Final = (
     "id",
     "account",

@@ -19,7 +19,7 @@ from trainwave_exporter.ledger.curve import FINISH_GRACE, STALE
 from trainwave_exporter.ledger.entry import Curve, JobEntry, Life, Meter, Run
 from trainwave_exporter.ledger.late_bills import Origin
 from trainwave_exporter.ledger.price_line import TOLERANCE
-from trainwave_exporter.ledger.store import ClosedRun, Point
+from trainwave_exporter.ledger.stored import ClosedRun, Point
 from trainwave_exporter.ledger.units import HOUR
 from trainwave_exporter.model import Job, JobState
 

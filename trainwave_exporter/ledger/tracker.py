@@ -14,7 +14,8 @@ from trainwave_exporter.ledger.errors import StoreError
 from trainwave_exporter.ledger.history import Payer, PeriodSpend
 from trainwave_exporter.ledger.live import Runner
 from trainwave_exporter.ledger.periods import Period, Span, span_of
-from trainwave_exporter.ledger.store import ProjectEntry, Store, Story, Wanted
+from trainwave_exporter.ledger.store import Store
+from trainwave_exporter.ledger.stored import ProjectEntry, Story, Wanted
 from trainwave_exporter.ledger.units import milliseconds
 from trainwave_exporter.model import BudgetStatus, UnknownFigure
 
