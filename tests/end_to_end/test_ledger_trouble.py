@@ -172,18 +172,18 @@ def test_files_that_are_lost_in_use_lose_nothing(
     older = path.read_bytes()
     watch.go_on(HOUR)
     before = watch.look()
-    counted, reported = counters(before.metrics), report(watch)
+    counted, reported, found = counters(before.metrics), report(watch), b""
     lost(path, older)
     watch.wait(lambda m: m.get(WRITES, outcome="error"), "a failure")
     (failing,) = wait_for(lambda: watch.exporter.events("ledger_failing"), "the log to say so")
     assert "ledger.sqlite3" in failing["error"]
     assert "while in use" in failing["error"]
-    found = path.read_bytes()
     if lost is overwritten:
         watch.wait(lambda m: m.get("trainwave_exporter_ledger_lost") == 1, "the gauge to say so")
         refused = report(watch)
         assert (refused.returncode, refused.stdout) == (1, "")
         assert "ledger.sqlite3.rescued" in refused.stderr
+        found = path.read_bytes()
     else:
         watch.wait(lambda m: m.get("trainwave_exporter_ledger_lost") == 0, "the end of it")
         assert report(watch).stdout == reported.stdout

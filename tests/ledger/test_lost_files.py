@@ -324,6 +324,29 @@ def test_a_ledger_that_is_overwritten_at_any_step_of_a_write_goes_on_with_its_su
     assert step > 40
 
 
+@pytest.mark.parametrize("happens", [removed, replaced])
+def test_a_ledger_that_is_removed_at_any_step_of_a_write_goes_on_whole(
+    folder: Path, happens: Callable[[Path], None]
+) -> None:
+    """Nothing is left in its log that would keep the rescued one from becoming the ledger."""
+    for step in count(1):
+        world = lived(folder)
+        with at_call(step, partial(happens, folder / NAME)) as reached, suppress(LostStoreError):
+            look(world)
+        if not reached():
+            break
+        with suppress(LostStoreError):  # where it was not noticed before
+            look(world)
+        if happens is replaced:
+            (folder / NAME).unlink()
+        look(world)
+        assert world.cost() == pytest.approx(right(world))
+        assert reported(folder, START - 100_000, world.now) == pytest.approx(right(world))
+        world.keeper.close()
+        shutil.rmtree(folder)
+    assert step > 40
+
+
 @pytest.mark.parametrize("happens", SIDES)
 @pytest.mark.parametrize("restart", [False, True])
 def test_a_file_that_lost_what_is_beside_it_is_opened_anew(

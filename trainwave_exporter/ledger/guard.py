@@ -65,11 +65,12 @@ class FileGuard:
         """Take over that this generation is in the log, and have it moved into the file.
 
         ``backfill`` does so, and returns whether all of it is there. Nothing is moved into a file
-        that another program touched: it may be another one, which that would make a mixture of.
-        `check` then says what it is.
+        that another program wrote to: what it holds may be another one, which that would make a
+        mixture of. `check` then says what it is. One that lost its name may well be written to.
         """
         self._generation = number
-        if _found(self._path) != self._left.main:
+        main, left = _found(self._path), self._left.main
+        if main and left and main.identity == left.identity and main != left:
             return
         try:
             if backfill():
@@ -96,8 +97,13 @@ class FileGuard:
         self._check_identity(found)
         path, left = self._path, self._left
         # Also where they look as they were left: that may have been after they were overwritten.
-        alone = _generation(path, "immutable=1", whole=found != left)
+        try:
+            alone = _generation(path, "immutable=1", whole=found != left)
+        except sqlite3.Error:
+            self.check_identity()  # it may have been removed just now
+            raise
         if not (self._torn if alone is None else self._in_file <= alone <= self._generation):
+            self.check_identity()
             raise LostStoreError(f"{path} was overwritten while in use")
         if found == left:
             return
