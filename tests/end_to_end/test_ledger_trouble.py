@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
-from support.exporter import wait_for
-from support.stepped import Exposition
+from support.exporter import Metrics, wait_for
 from support.verdict import check_chargeback, check_counters
 from support.watch import COST, COUNTERS, WAITING, Watch, watching
 
@@ -54,7 +53,7 @@ def failures(watch: Watch) -> float:
     return watch.exporter.metrics().get(WRITES, outcome="error") or 0
 
 
-def counters(metrics: Exposition) -> dict[str, float]:
+def counters(metrics: Metrics) -> dict[str, float]:
     return {series: value for name in COUNTERS for series, value in metrics.series(name)}
 
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from support.exporter import wait_for
+from support.exporter import Metrics, wait_for
 from support.probed import Holdings, ProbedExporter
 from support.simulated import Served, served
-from support.stepped import Exposition, StepClock
+from support.stepped import StepClock
 
 from trainwave_exporter.simulator import Books, Dialect, Simulator, World
 
@@ -93,7 +93,7 @@ class Soak:
     def check_series(self, text: str) -> None:
         """Assert that all that live have series, and of the others those that ended of late."""
         books = self._books()
-        shown = Exposition(text).by("job_id", "trainwave_job_info").keys()
+        shown = Metrics(text).by("job_id", "trainwave_job_info").keys()
         assert (
             set(jobs_since(books, books.at))
             <= shown
@@ -115,7 +115,7 @@ class Soak:
         # One may have been under way, so the second has seen all there is.
         loops = [loop for loop in LOOPS if runs[loop] < before[loop] + 2]
         books = self._books()
-        shown = Exposition(self._text).by("job_id", "trainwave_job_info").keys()
+        shown = Metrics(self._text).by("job_id", "trainwave_job_info").keys()
         return [*loops, *sorted(set(jobs_since(books, books.at)) - shown)]
 
     def _books(self) -> Books:
@@ -150,7 +150,7 @@ class Soak:
 def runs_of_loops(text: str) -> dict[str, float]:
     """Return how often each loop ran, whatever came of it."""
     runs = dict.fromkeys(LOOPS, 0.0)
-    for labels, number in Exposition(text).all("trainwave_exporter_loop_runs_total"):
+    for labels, number in Metrics(text).all("trainwave_exporter_loop_runs_total"):
         if labels["loop"] in runs:
             runs[labels["loop"]] += number
     return runs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
@@ -41,20 +42,38 @@ def wait_for(
 
 
 class Metrics:
-    """A parsed exposition."""
+    """An exposition, of which only that is parsed which is asked for; much never is."""
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self._lines: dict[str, list[str]] = {}
+        for line in text.splitlines():
+            if line and not line.startswith("#"):
+                name = re.split(r"[{ ]", line, maxsplit=1)[0]
+                self._lines.setdefault(name, []).append(line)
         self._samples: dict[str, list[tuple[dict[str, str], float]]] = {}
-        families = cast("Any", parser.text_string_to_metric_families)(text)
-        for family in families:
-            for sample in family.samples:
-                self._samples.setdefault(sample.name, []).append((sample.labels, sample.value))
 
     def all(self, name: str, /, **labels: str) -> list[tuple[dict[str, str], float]]:
         """Return all samples of a name that carry these labels."""
+        if name not in self._samples:
+            text = "".join(f"{line}\n" for line in self._lines.get(name, ()))
+            families = cast("Any", parser.text_string_to_metric_families)(text)
+            self._samples[name] = [
+                (sample.labels, sample.value) for family in families for sample in family.samples
+            ]
         wanted = labels.items()
-        return [sample for sample in self._samples.get(name, []) if wanted <= sample[0].items()]
+        return [sample for sample in self._samples[name] if wanted <= sample[0].items()]
+
+    def lines(self) -> Iterator[str]:
+        """Yield all samples as they were written, each name's together."""
+        for lines in self._lines.values():
+            yield from lines
+
+    def series(self, name: str) -> Iterator[tuple[str, float]]:
+        """Yield the samples of a name, each with its name and labels as one text."""
+        for line in self._lines.get(name, ()):
+            series, _, value = line.rpartition(" ")
+            yield series, float(value)
 
     def get(self, name: str, /, **labels: str) -> float | None:
         """Return the one sample of a name that carries these labels; None without any."""

@@ -21,10 +21,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from support.exporter import wait_for
+from support.exporter import Metrics, wait_for
 from support.lookback import prometheus_in, take_in
 from support.simulated import Served, served
-from support.stepped import Exposition, Rest, StepClock, SteppedExporter
+from support.stepped import Rest, StepClock, SteppedExporter
 from support.tools import tool
 from trainwave_exporter.simulator import Dialect, Simulator, World
 from trainwave_exporter.simulator.identity import Kind, write_id
@@ -147,7 +147,7 @@ def _also_serving(api: Served, simulator: Simulator) -> Iterator[str]:
         running.result(30)
 
 
-def _has_looked(exporter: SteppedExporter, at: int, rest: Rest | None = None) -> Exposition | None:
+def _has_looked(exporter: SteppedExporter, at: int, rest: Rest | None = None) -> Metrics | None:
     """Return what it shows, if it has seen what ran then; with ``rest``: and all there is."""
     metrics = exporter.metrics()
     done = [
@@ -161,7 +161,7 @@ def _has_looked(exporter: SteppedExporter, at: int, rest: Rest | None = None) ->
     return metrics if seen and (rest is None or rest.of(metrics)) else None
 
 
-def _scraped(metrics: Exposition) -> Iterator[str]:
+def _scraped(metrics: Metrics) -> Iterator[str]:
     """Return the samples with the labels that Prometheus puts on them, and those it adds."""
     target = f'job="trainwave",instance="{INSTANCE}"'
     number = 0

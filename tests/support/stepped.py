@@ -18,8 +18,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from ctypes import c_double, sizeof
 from pathlib import Path
 from types import TracebackType
@@ -58,35 +57,6 @@ class StepClock:
     def set(self, now: float) -> None:
         """Let it show ``now``, to all who have it."""
         self._now.value = now
-
-
-class Exposition(Metrics):
-    """An exposition of which only that is parsed which is asked for; much never is."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__("")
-        self._lines: defaultdict[str, list[str]] = defaultdict(list)
-        for line in text.splitlines():
-            if not line.startswith("#"):
-                self._lines[line[: line.find("{")] if "{" in line else line.split()[0]].append(line)
-
-    def all(self, name: str, /, **labels: str) -> list[tuple[dict[str, str], float]]:
-        """Return all samples of a name that carry these labels."""
-        if name not in self._samples:
-            text = "\n".join(self._lines.get(name, ()))
-            self._samples[name] = Metrics(text + "\n")._samples.get(name, [])
-        return super().all(name, **labels)
-
-    def lines(self) -> Iterator[str]:
-        """Yield all samples as they were written, each name's together."""
-        for lines in self._lines.values():
-            yield from lines
-
-    def series(self, name: str) -> Iterator[tuple[str, float]]:
-        """Yield the samples of a name, each with its name and labels as one text."""
-        for line in self._lines.get(name, ()):
-            series, _, value = line.rpartition(" ")
-            yield series, float(value)
 
 
 class Rest:
@@ -187,10 +157,10 @@ class SteppedExporter:
         """Return the log lines of one event so far, of all its lives."""
         return [json.loads(line) for line in list(self.log) if f'"event": "{name}"' in line]
 
-    def metrics(self) -> Exposition:
+    def metrics(self) -> Metrics:
         """Scrape."""
         with urllib.request.urlopen(self._url + "/metrics", timeout=10) as answer:
-            return Exposition(answer.read().decode())
+            return Metrics(answer.read().decode())
 
     def _started(self) -> dict[str, Any] | None:
         started = self.events("started")

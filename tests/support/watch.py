@@ -15,9 +15,9 @@ from random import Random
 from typing import NamedTuple
 
 from support.audit import Audit
-from support.exporter import wait_for
+from support.exporter import Metrics, wait_for
 from support.simulated import Served, served
-from support.stepped import Exposition, Rest, StepClock, SteppedExporter
+from support.stepped import Rest, StepClock, SteppedExporter
 from trainwave_exporter.simulator import (
     BillingMix,
     Books,
@@ -73,7 +73,7 @@ class Scrape(NamedTuple):
     """What the exporter showed when it had seen and written all it could."""
 
     at: int
-    metrics: Exposition
+    metrics: Metrics
     kills: int
     """How often the exporter had been killed by then."""
     restored: int | None
@@ -226,7 +226,7 @@ class Watch:
         self._regaining &= not regained
         return Scrape(self.now, written, self.kills, self.restored, self._caught_up, regained)
 
-    def see(self, *, sure: bool) -> Exposition:
+    def see(self, *, sure: bool) -> Metrics:
         """Have the exporter look likewise; ``sure``: it will be able to write what it saw."""
         books = self.books
         self.audit.look(books, sure=sure)
@@ -236,17 +236,17 @@ class Watch:
         self._caught_up = True
         return known
 
-    def wait(self, condition: Callable[[Exposition], object], what: str) -> Exposition:
+    def wait(self, condition: Callable[[Metrics], object], what: str) -> Metrics:
         """Scrape until a condition holds, and return that scrape."""
 
-        def scrape() -> Exposition | None:
+        def scrape() -> Metrics | None:
             metrics = self.exporter.metrics()
             self._note_falls(metrics)
             return metrics if condition(metrics) else None
 
         return wait_for(scrape, what)
 
-    def _all_known(self, metrics: Exposition, books: Books) -> bool:
+    def _all_known(self, metrics: Metrics, books: Books) -> bool:
         """Whether the exporter knows of the world what there is to know at this time."""
         succeeded = metrics.by("loop", "trainwave_exporter_loop_last_success_timestamp_seconds")
         if not succeeded.get("sweep") == succeeded.get("running") == books.at:
@@ -266,7 +266,7 @@ class Watch:
         described = all(labels["gpu_type"] for labels, _ in metrics.all("trainwave_job_info"))
         return described and {job_id for job_id, look in told.items() if look.over} <= ended.keys()
 
-    def _note_falls(self, metrics: Exposition) -> None:
+    def _note_falls(self, metrics: Metrics) -> None:
         for name in COUNTERS:
             for series, value in metrics.series(name):
                 if value < self._highest.get(series, 0.0):
@@ -274,7 +274,7 @@ class Watch:
                 self._highest[series] = value
 
 
-def _runs(metrics: Exposition, loop: str) -> float:
+def _runs(metrics: Metrics, loop: str) -> float:
     runs = metrics.all("trainwave_exporter_loop_runs_total", loop=loop)
     return sum(value for _, value in runs)
 

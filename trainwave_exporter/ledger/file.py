@@ -94,7 +94,7 @@ def open_to_write(path: Path, steps: Sequence[str] = STEPS) -> sqlite3.Connectio
     if not path.exists():
         _make(path, steps)
     # Where there is no log, the file is all there is to read, and nothing has to be laid beside it.
-    options = "mode=ro" if database.has_log(path) else "immutable=1"
+    options = "mode=ro" if database.has_log(path) else "mode=ro&immutable=1"
     with closing(database.connect(path, options)) as found:
         _examine(path, found, len(steps))
         before = version(found)
@@ -130,7 +130,7 @@ def open_to_read(path: Path, steps: Sequence[str] = STEPS) -> sqlite3.Connection
             if busy or database.has_log(path):
                 raise
     # Where nobody has it open, nothing needs to be laid beside it, nor could it be on a backup.
-    return _open_to_read(path, "immutable=1", steps)
+    return _open_to_read(path, "mode=ro&immutable=1", steps)
 
 
 def _open_to_read(path: Path, options: str, steps: Sequence[str]) -> sqlite3.Connection:

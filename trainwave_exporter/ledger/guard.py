@@ -50,7 +50,7 @@ class FileGuard:
         self._left = _files(path)
         self._generation = -1
         """The last that was written, of which nothing is known yet."""
-        alone = _generation(path, "immutable=1")
+        alone = _generation(path, "mode=ro&immutable=1")
         self._in_file = alone or 0
         """The first that the file alone may be of; it may be of each that was written since."""
         self._torn = alone is None
@@ -98,7 +98,7 @@ class FileGuard:
         path, left = self._path, self._left
         # Also where they look as they were left: that may have been after they were overwritten.
         try:
-            alone = _generation(path, "immutable=1", whole=found != left)
+            alone = _generation(path, "mode=ro&immutable=1", whole=found != left)
         except sqlite3.Error:
             self.check_identity()  # it may have been removed just now
             raise
