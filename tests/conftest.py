@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain, islice
 
 import pytest
 from coverage import Coverage
@@ -13,19 +14,25 @@ settings.load_profile("shared")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Have every worker begin with its part of the long tests, most of which wait for most of it.
+    """Have most workers begin with long tests, which wait most of the time, and two with others.
 
     Each worker is handed a stretch of the list, and takes from others' when it has done its own.
     """
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
-    long = [item for item in items if item.get_closest_marker("long") is not None]
-    others = [item for item in items if item.get_closest_marker("long") is None]
-    size = -(-len(others) // workers)
-    items[:] = [
-        item
-        for worker in range(workers)
-        for item in long[worker::workers] + others[worker * size : (worker + 1) * size]
-    ]
+    waiting = max(1, workers - 2)
+    long = [item for item in items if _is_long(item)]
+    others = iter(item for item in items if not _is_long(item))
+    size = -(-len(items) // workers)
+    stretches = [long[worker::waiting] if worker < waiting else [] for worker in range(workers)]
+    for stretch in stretches:
+        stretch.extend(islice(others, max(0, size - len(stretch))))
+    items[:] = [*chain.from_iterable(stretches), *others]
+
+
+def _is_long(item: pytest.Item) -> bool:
+    return item.get_closest_marker("long") is not None or "untraced" in getattr(
+        item, "fixturenames", ()
+    )
 
 
 @pytest.fixture

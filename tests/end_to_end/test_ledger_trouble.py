@@ -19,6 +19,8 @@ from support.watch import COST, COUNTERS, WAITING, Watch, watching
 
 from trainwave_exporter.simulator import Dialect
 
+pytestmark = pytest.mark.long
+
 HOUR = 3600
 WRITES = "trainwave_exporter_ledger_writes_total"
 Trouble: TypeAlias = Callable[[Watch], AbstractContextManager[None]]

@@ -23,6 +23,8 @@ from support.stepped import StepClock
 
 from trainwave_exporter.simulator import Books, Dialect, Simulator, World
 
+pytestmark = pytest.mark.long
+
 HOUR, DAY = 3600, 86_400
 JOBS = int(os.environ.get("SOAK_JOBS", "30"))
 DAYS = float(os.environ.get("SOAK_DAYS", "6"))
