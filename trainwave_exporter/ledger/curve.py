@@ -158,7 +158,7 @@ def _grown(curve: Curve, new: Sighting, origin: Origin) -> Step:
         curve = repriced or _settled_fall(curve)
     unexplained, behind = _unexplained(curve, new)
     if curve.pending and new.told == last.told and not new.over and _patient(curve, new, behind):
-        return Step(replace(curve, last=new, behind=behind))
+        return Step(replace(curve, last=new, behind=behind - min(curve.pending, 0)))
     if unexplained and is_one_change(anchor, new):
         return Step(Curve(anchor, new))
     if unexplained and _may_wait(curve, new, unexplained, origin):
@@ -168,7 +168,8 @@ def _grown(curve: Curve, new: Sighting, origin: Origin) -> Step:
         step = Step(Curve(anchor, new)) if from_anchor else _corner(curve, new)
         pending = curve.pending + unexplained
         if fell and _may_be_older(curve, new):  # it is behind by as much, then
-            behind = curve.behind - unexplained
+            due = min(rates_of(last, new) or (0,)) * (new.at - last.at) // HOUR
+            behind = curve.behind + due + last.told - new.told
         return replace(step, curve=replace(step.curve, behind=behind, pending=pending))
     if curve.pending > 0 > unexplained and -unexplained >= curve.pending - TOLERANCE:
         # It leapt from an older answer to a newer one, and is back: neither was a correction.
