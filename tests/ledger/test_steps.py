@@ -291,3 +291,20 @@ def test_a_job_that_is_alive_again_costs_more_only_by_what_its_new_run_can_have_
     world.now += MINUTE
     world.see(world.job(cost_dollars=reported, hourly_cost_dollars=36.0))
     assert world.cost() == pytest.approx(whole)
+
+
+def test_a_job_that_is_launched_minutes_after_it_failed_is_in_another_run(tmp_path: Path) -> None:
+    """$12 for twenty minutes. A minute later it is launched again, and fails with a cost of $1.20.
+
+    It had run for longer than any answer is old, so that no older answer shows it launching.
+    """
+    world = world_at(tmp_path, MIDNIGHT)
+    run: dict[str, Any] = {"hourly_cost_dollars": 36.0, "created_at": MIDNIGHT}
+    for minute in range(27):
+        world.now = MIDNIGHT + minute * MINUTE
+        state = "FAILED" if minute in {20, 26} else "LAUNCHING" if minute > 20 else "RUNNING"
+        state = "RUNNING" if minute in {24, 25} else state
+        dollars = 0.6 * min(minute, 20) if minute <= 20 else 0.6 * max(0, minute - 24)
+        world.see(world.job(state=state, cost_dollars=dollars, **run), counted=True)
+    assert world.cost() == pytest.approx(13.2)
+    assert world.corrections() == (0, 0)

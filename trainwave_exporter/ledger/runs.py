@@ -98,13 +98,15 @@ def is_older(known: JobEntry, job: Job, reported: Life, at: int) -> bool:
     """
     if job.finished or job.cost_dollars is None or reported.started not in _starts(known):
         return False
+    began = known.running_since
+    if job.state in _WAITING and began is not None and at - began > STALE:
+        return False  # no answer is so old
     rise = round(job.cost_dollars * 1_000_000) - known.cost_offset - _shown(known.cost)
     if known.over_seen is not None:
         lower = rise < 0 or (rise == 0 and reported.started is None)
         return lower and 0 <= at - known.over_seen <= STALE
-    if known.state not in _UNDER_WAY or job.state not in _WAITING or known.running_since is None:
-        return False
-    return rise <= 0 and 0 <= at - known.running_since <= STALE
+    launched_again = known.state in _UNDER_WAY and job.state in _WAITING
+    return launched_again and began is not None and rise <= 0 and began <= at
 
 
 def close(known: JobEntry, at: int, begun: int | None) -> Closed:
