@@ -203,7 +203,7 @@ def _may_be_older(curve: Curve, new: Sighting) -> bool:
     It is small then, or takes back the last bill, once or several times within minutes.
     """
     anchor, last = curve.anchor, curve.last
-    if not new.over and anchor.told == last.told and new.at - anchor.at <= STALE:
+    if not new.over and anchor.told == last.told and anchor.at < last.at <= anchor.at + STALE:
         return True
     most = max(rates_of(last, new) or (0,)) * STALE // HOUR + TOLERANCE
     return not new.over and min(last.told - new.told, abs(new.told - anchor.told)) <= most
