@@ -33,18 +33,21 @@ class Bill:
         self.over = self.fresh = False
         self.state, self.over_since = "", 0.0
 
-    def report(self, at: float, cents: int, state: str, *, over: bool) -> None:
+    def report(self, at: float, cents: int, state: str, began: float | None, *, over: bool) -> None:
         """Take in a report; another run is billed from zero, or goes on where the last one was.
 
-        A job that is alive at a lower cost within five minutes of its end was reported by a server
-        that is behind.
+        A job that is alive within five minutes of its end, or launched within five minutes of its
+        begin, at no higher cost, was reported by a server that is behind.
         """
-        lower = cents < self.included + self.cents
-        if self.over and not over and lower and 0 <= at - self.over_since <= 300:
+        higher = cents > self.included + self.cents
+        relaunched = (self.state, state) == ("RUNNING", "LAUNCHING")
+        age = None if began is None else at - began
+        too_old = state == "LAUNCHING" and age is not None and age > 300
+        since = at - self.over_since if self.over and not over else age if relaunched else None
+        if since is not None and 0 <= since <= 300 and not higher and not too_old:
             return
         if over and not self.over:
             self.over_since = at
-        relaunched = (self.state, state) == ("RUNNING", "LAUNCHING")
         self.state = state
         if (self.over and not over) or relaunched:
             self.earlier, self.included = self.earlier + self.cents, self.included + self.cents
@@ -104,10 +107,19 @@ class Machine(RuleBasedStateMachine):
             hourly_cost_dollars=price,
             readings=NO_READINGS if busy is None else self.world.busy(busy),
         )
+        began = self.began(job_id)
         self.world.see(job, shown=shown)
         self.bills.setdefault(job_id, Bill()).report(
-            self.world.now, cents, state, over=job.finished
+            self.world.now, cents, state, began, over=job.finished
         )
+
+    def began(self, job_id: str) -> float | None:
+        """Return since when a job runs by the ledger, which reads that off its bill."""
+        store = Store.open_for_reading(self.folder)
+        entry = store.jobs([job_id]).get(job_id)
+        store.close()
+        since = None if entry is None else entry.running_since
+        return None if since is None else since / 1000
 
     @rule()
     def kill(self) -> None:

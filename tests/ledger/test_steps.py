@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from ledger.test_bills import HOUR, MIDNIGHT, MINUTE, bills, cost, watched_from_its_launch, world_at
+
+from trainwave_exporter.ledger import Budget, Period
 
 START, END = -180, 60
 """Minutes after midnight."""
@@ -166,6 +169,94 @@ def test_two_servers_in_turn_of_which_one_is_two_minutes_behind(
 
 
 @DIALECTS
+@pytest.mark.parametrize("step", [1, 10, 60, 240])
+@pytest.mark.parametrize("behind", [1, 4])
+def test_two_servers_are_asked_in_turn_every_twenty_seconds(
+    tmp_path: Path, behind: int, step: int, *, documented: bool
+) -> None:
+    """An older answer is no other run, neither at the start nor at the end, and no correction."""
+    world = world_at(tmp_path, MIDNIGHT)
+    for turn in range(3 * (START - 1), 3 * (END + 30)):
+        world.now = MIDNIGHT + turn * MINUTE / 3
+        minute = turn / 3 - turn % 2 * behind
+        job = world.job(
+            cost_dollars=round(in_steps(step, throughout)(minute), 2),
+            hourly_cost_dollars=36.0,
+            created_at=MIDNIGHT + (START - 6) * MINUTE,
+            **described(minute, documented=documented),
+        )
+        world.see(job, counted=True)
+    assert world.corrections() == (0, 0)
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(108, abs=0.01 + 0.6 * behind)
+    assert world.cost() == pytest.approx(144)
+    assert cost(tmp_path, world.now) == pytest.approx(144)
+    assert world.wasted("billed_after_finish") == 0
+
+
+@DIALECTS
+@pytest.mark.parametrize("refund", [0.3, 1.5, 2.7])
+def test_a_refund_of_some_minutes_worth_counts_within_three_quarters_of_an_hour(
+    tmp_path: Path, refund: float, *, documented: bool
+) -> None:
+    """Billed by the minute, refunded at 22:00: at 22:49 it cost $65.40, less the refund."""
+    budget = Budget(name="all", limit_dollars=1e6, period=Period.MONTH, zone=ZoneInfo("UTC"))
+    seen: dict[float, list[float | None]] = {-71: []}
+    world = watched_from_its_launch(
+        tmp_path,
+        START,
+        END,
+        lambda minute: throughout(minute) * 0.6 - (refund if minute >= -120 else 0),
+        -70,
+        documented=documented,
+        budgets=(budget,),
+        watch=seen,
+    )
+    assert world.corrections() == pytest.approx((0, refund), abs=0.02)
+    assert seen[-71][0] == pytest.approx(109 * 0.6 - refund, abs=0.02)
+    assert cost(tmp_path, MIDNIGHT - 2 * HOUR) == pytest.approx(36)
+    assert cost(tmp_path, world.now) == pytest.approx(66 - refund, abs=0.61)
+
+
+@DIALECTS
+@pytest.mark.parametrize("late", [2, 7])
+def test_a_price_that_falls_between_two_sightings_and_is_read_late_is_no_correction(
+    tmp_path: Path, late: int, *, documented: bool
+) -> None:
+    """$72 an hour until 22:30:30, $36 from then on: $108.60 and $53.70 until midnight."""
+    fell = -89.5
+
+    def billed(minute: float) -> float:
+        ran = min(max(minute, START), END)
+        return 1.2 * (min(ran, fell) - START) + 0.6 * max(0, ran - fell)
+
+    world = watched_from_its_launch(
+        tmp_path,
+        START,
+        END,
+        billed,
+        90,
+        documented=documented,
+        price=lambda minute: 72.0 if minute < fell + late else 36.0,
+    )
+    assert world.corrections() == (0, 0)
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(108.6 + 53.7, abs=0.01)
+    assert world.cost() == pytest.approx(billed(END))
+
+
+def test_an_outage_while_a_job_began_to_run_is_not_launching(tmp_path: Path) -> None:
+    """The deployed dialect: last seen launching at 21:00, running at 01:00 at $36 an hour: $144."""
+    world = world_at(tmp_path, MIDNIGHT + START * MINUTE)
+    run: dict[str, Any] = {"hourly_cost_dollars": 36.0, "created_at": world.now - MINUTE}
+    world.open(world.job(state="LAUNCHING", cost_dollars=0.0, **run))
+    world.now = MIDNIGHT + END * MINUTE
+    world.see(world.job(cost_dollars=143.5, **run))
+    world.now += MINUTE
+    world.see(world.job(state="SUCCESS", cost_dollars=144.1, **run))
+    assert world.wasted("stuck_launching") == 0
+    assert world.cost() == pytest.approx(144.1)
+
+
+@DIALECTS
 @pytest.mark.parametrize("step", [1, 10, 60])
 def test_a_clock_set_back_loses_no_bill(tmp_path: Path, step: int, *, documented: bool) -> None:
     """Until 22:20 the clock is an hour fast."""
@@ -200,3 +291,20 @@ def test_a_job_that_is_alive_again_costs_more_only_by_what_its_new_run_can_have_
     world.now += MINUTE
     world.see(world.job(cost_dollars=reported, hourly_cost_dollars=36.0))
     assert world.cost() == pytest.approx(whole)
+
+
+def test_a_job_that_is_launched_minutes_after_it_failed_is_in_another_run(tmp_path: Path) -> None:
+    """$12 for twenty minutes. A minute later it is launched again, and fails with a cost of $1.20.
+
+    It had run for longer than any answer is old, so that no older answer shows it launching.
+    """
+    world = world_at(tmp_path, MIDNIGHT)
+    run: dict[str, Any] = {"hourly_cost_dollars": 36.0, "created_at": MIDNIGHT}
+    for minute in range(27):
+        world.now = MIDNIGHT + minute * MINUTE
+        state = "FAILED" if minute in {20, 26} else "LAUNCHING" if minute > 20 else "RUNNING"
+        state = "RUNNING" if minute in {24, 25} else state
+        dollars = 0.6 * min(minute, 20) if minute <= 20 else 0.6 * max(0, minute - 24)
+        world.see(world.job(state=state, cost_dollars=dollars, **run), counted=True)
+    assert world.cost() == pytest.approx(13.2)
+    assert world.corrections() == (0, 0)

@@ -151,12 +151,14 @@ def _set_back(curve: Curve, new: Sighting) -> Step:
 def _grown(curve: Curve, new: Sighting, origin: Origin) -> Step:
     """Return what a sighting does to a job that was not over before, or is not now."""
     anchor, last = curve.anchor, curve.last
-    if curve.pending < 0 and (step := _after_fall(curve, new)) is not None:
-        return step
-    curve = _reconsidered(curve, new)
+    if curve.pending:
+        repriced = _repriced(curve, new)
+        if repriced is None and (step := _after_fall(curve, new)) is not None:
+            return step
+        curve = repriced or _settled_fall(curve)
     unexplained, behind = _unexplained(curve, new)
     if curve.pending and new.told == last.told and not new.over and _patient(curve, new, behind):
-        return Step(replace(curve, last=new, behind=behind))
+        return Step(replace(curve, last=new, behind=behind - min(curve.pending, 0)))
     if unexplained and is_one_change(anchor, new):
         return Step(Curve(anchor, new))
     if unexplained and _may_wait(curve, new, unexplained, origin):
@@ -166,8 +168,12 @@ def _grown(curve: Curve, new: Sighting, origin: Origin) -> Step:
         step = Step(Curve(anchor, new)) if from_anchor else _corner(curve, new)
         pending = curve.pending + unexplained
         if fell and _may_be_older(curve, new):  # it is behind by as much, then
-            behind = curve.behind - unexplained
+            due = min(rates_of(last, new) or (0,)) * (new.at - last.at) // HOUR
+            behind = curve.behind + due + last.told - new.told
         return replace(step, curve=replace(step.curve, behind=behind, pending=pending))
+    if curve.pending > 0 > unexplained and -unexplained >= curve.pending - TOLERANCE:
+        # It leapt from an older answer to a newer one, and is back: neither was a correction.
+        unexplained, curve = curve.pending + unexplained, replace(curve, pending=0)
     corrections = _nonzero(curve.pending, unexplained)
     raised = None if corrections else raised_anchor(curve, new)
     if raised is not None:
@@ -186,21 +192,19 @@ def _grown(curve: Curve, new: Sighting, origin: Origin) -> Step:
     return replace(step, curve=replace(step.curve, behind=behind), corrections=corrections)
 
 
-def _reconsidered(curve: Curve, new: Sighting) -> Curve:
-    """Return the curve where a fall was no older answer, or a new price explains a rise."""
-    if curve.pending < 0:
-        curve = replace(curve, behind=max(0, curve.behind + curve.pending))
-    if not curve.pending:
-        return curve
-    return _repriced(curve, new) or curve
+def _settled_fall(curve: Curve) -> Curve:
+    """Return the curve where a fall was no older answer: the meter is not behind by it any more."""
+    return replace(curve, behind=max(0, curve.behind + min(curve.pending, 0)))
 
 
 def _may_be_older(curve: Curve, new: Sighting) -> bool:
     """Return whether a fall may be an answer of a server that is behind another.
 
-    It is small then, or takes back the last bill.
+    It is small then, or takes back the last bill, once or several times within minutes.
     """
     anchor, last = curve.anchor, curve.last
+    if not new.over and anchor.told == last.told and anchor.at < last.at <= anchor.at + STALE:
+        return True
     most = max(rates_of(last, new) or (0,)) * STALE // HOUR + TOLERANCE
     return not new.over and min(last.told - new.told, abs(new.told - anchor.told)) <= most
 
@@ -213,7 +217,7 @@ def _after_fall(curve: Curve, new: Sighting) -> Step | None:
     """
     anchor, last = curve.anchor, curve.last
     rates = rates_of(last, new)
-    if rates is None:
+    if rates is None or curve.pending > 0:
         return None
     rise, time, stale = new.told - last.told, new.at - last.at, rates[1] * STALE // HOUR
     leap = rise - rates[1] * time // HOUR
@@ -224,9 +228,10 @@ def _after_fall(curve: Curve, new: Sighting) -> Step | None:
     unexplained, behind = _unexplained(curve, new)
     if unexplained:
         return None
-    step = _corner(curve, new)
-    waits = replace(step.curve, behind=max(behind, curve.behind), pending=curve.pending)
-    return replace(step, curve=waits)
+    # Where the line went on after the fall, the anchor stays: it says how long ago that was.
+    step = Step(Curve(anchor, new)) if _one_line(anchor, new) else _corner(curve, new)
+    behind = max(behind, min(curve.behind, -curve.pending))
+    return replace(step, curve=replace(step.curve, behind=behind, pending=curve.pending))
 
 
 def _repriced(curve: Curve, new: Sighting) -> Curve | None:

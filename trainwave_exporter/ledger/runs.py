@@ -89,17 +89,24 @@ def _ended_again(known: JobEntry, reported: Life) -> bool:
 
 
 def is_older(known: JobEntry, job: Job, reported: Life, at: int) -> bool:
-    """Return whether a report by which a job that is over is alive again is an older one.
+    """Return whether a report of a job in an earlier state is an older one.
 
-    Where several servers answer in turn, some are minutes behind the others. What such an answer
-    says was known before: its start is no other, and its cost is lower. A job that is alive again
-    at the same cost is one that was taken for finished by mistake.
+    It is over and alive again then, or it runs and is launched again. Where several servers answer
+    in turn, some are minutes behind the others. What such an answer says was known before: its
+    start is no other, and its cost is no higher. A job that is alive again at the same start and
+    cost is one that was taken for finished by mistake.
     """
-    if known.over_seen is None or job.finished or job.cost_dollars is None:
+    if job.finished or job.cost_dollars is None or reported.started not in _starts(known):
         return False
+    began = known.running_since
+    if job.state in _WAITING and began is not None and at - began > STALE:
+        return False  # no answer is so old
     rise = round(job.cost_dollars * 1_000_000) - known.cost_offset - _shown(known.cost)
-    same_run = reported.started in {None, known.life.started}
-    return same_run and rise < 0 and 0 <= at - known.over_seen <= STALE
+    if known.over_seen is not None:
+        lower = rise < 0 or (rise == 0 and reported.started is None)
+        return lower and 0 <= at - known.over_seen <= STALE
+    launched_again = known.state in _UNDER_WAY and job.state in _WAITING
+    return launched_again and began is not None and rise <= 0 and began <= at
 
 
 def close(known: JobEntry, at: int, begun: int | None) -> Closed:
@@ -158,6 +165,11 @@ def may_have_begun(told: int, rate: int | None, time: int) -> bool:
     What is far beyond its rate is what the run before cost, less a refund: it goes on.
     """
     return rate is None or told <= 2 * rate * (max(0, time) + _LONGEST_LAUNCH) // HOUR + TOLERANCE
+
+
+def _starts(known: JobEntry) -> tuple[int | None, ...]:
+    """Return which starts an older report of a job's present run may name."""
+    return None, known.life.started
 
 
 def _is_ahead(curve: Curve | None, begun: int) -> bool:

@@ -162,6 +162,8 @@ def _due(
     if known.over or rate is None:
         return judgement.unbilled, judgement.unbilled_launching
     since = end if entry.running_since is None else entry.running_since
+    if job.state not in _WAITING and entry.life.started is None and entry.life.finished is None:
+        since = min(since, before.at)  # it was launching no longer than it was seen to be
     running = max(0, end - max(before.at, since))
     changed = price_change(known, entry, judgement, price)
     more = 0 if changed is None or price is None else (price - rate) * max(0, end - changed)
