@@ -155,7 +155,7 @@ async def test_the_page_tells_of_trouble_in_words() -> None:
             assert "invalid or expired" in page
             assert "not-a-key" not in page
             assert "Account default cannot be read: " in page
-            assert "Put a valid key where the account&#x27;s key comes from" in page
+            assert "Replace the account&#x27;s key with a valid one" in page
             assert "from the environment variable TRAINWAVE_API_KEY" in page
 
 
@@ -175,7 +175,7 @@ async def test_a_page_of_a_proxy_is_forbidden_and_not_an_invalid_key() -> None:
             _, page = await get(daemon, "/")
     assert "Account default cannot be read: " in page
     assert "Blocked by policy (403)" in page
-    assert "nothing says that the key is why" in page
+    assert "nothing indicates that the key is the reason" in page
     assert "The API refused the key" not in page
 
 

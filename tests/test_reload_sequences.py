@@ -97,16 +97,19 @@ def begun(file: Path) -> Daemon:
     return Daemon(*configuration.load(), configuration=configuration)
 
 
-KEPT = r"trainwave_(up|job_|jobs|account_|organization_info|project_info|budget_limit_dollars)"
+KEPT = (
+    r"trainwave_(up|job_(?!waste)|jobs|account_|organization_info|project_info"
+    r"|budget_limit_dollars)"
+)
 COUNTERS = re.compile(r"^(trainwave_\w+_total(?:{.*})?) (\S+)$", re.MULTILINE)
-PASSING = re.compile("timestamp|_idle_|_waste_")
+PASSING = re.compile("timestamp|_idle_")
 
 
 def shown(text: str) -> dict[str, str | None]:
     """Return what is known of the fleet, by series; of what goes with time only that it is there.
 
-    What was spent is left out: it is counted from the beginning on, which is another for each. So
-    is what is nought: of projects that nobody watches any more the tallies stay, at that.
+    What was spent or wasted is left out: it is counted from the beginning on, which is another for
+    each. So is what is nought: of projects that nobody watches any more the tallies stay, at that.
     """
     series = re.findall(rf"^({KEPT}[a-z_]*(?:{{.*}})?) (\S+)$", text, re.MULTILINE)
     return {

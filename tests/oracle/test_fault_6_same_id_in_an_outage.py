@@ -56,7 +56,8 @@ def test_the_same_id_after_an_outage(dialect: Dialect, tmp_path: Path) -> None:
         world.until(utc("2026-11-01 01:15"))
         shown = world.stop(exporter)
         october, november = world.reported("2026-10"), world.reported("2026-11")
-        slack = 0.02 if dialect is Dialect.DOCUMENTED else 0.55
+        # An answer may take half a minute of fast time, in which it seems to run on at $30/h.
+        slack = 0.25 if dialect is Dialect.DOCUMENTED else 0.55
         for project in ("p-on", "p-again"):
             cost = sum_of(shown, "trainwave_project_cost_dollars_total", project_id=project)
             check.near(f"{project} cost", cost, 130, within=0.01)
