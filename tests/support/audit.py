@@ -172,11 +172,11 @@ class Watched:
         if not look.sure:
             return False
         known = max((at for at, each in enumerate(earlier) if each.sure), default=None)
-        candidates: list[Look | None] = [*earlier[known or 0 :]]
-        return all(
-            self._explained(before, look)
-            for before in (candidates if known is not None else [None, *candidates])
-        ) or any(each.sure and each.cost <= look.cost <= self._most(each, look) for each in earlier)
+        since = earlier[known or 0 :]
+        candidates: list[Look | None] = [*since] if known is not None else [None, *since]
+        return all(self._explained(before, look) for before in candidates) or any(
+            each.sure and each.cost <= look.cost <= self._most(each, look) for each in since
+        )
 
     def _explained(self, before: Look | None, look: Look) -> bool:
         """Whether prices explain a cost; ``before`` is the look before, if there was one."""
