@@ -308,3 +308,23 @@ def test_a_job_that_is_launched_minutes_after_it_failed_is_in_another_run(tmp_pa
         world.see(world.job(state=state, cost_dollars=dollars, **run), counted=True)
     assert world.cost() == pytest.approx(13.2)
     assert world.corrections() == (0, 0)
+
+
+def test_an_amount_that_a_second_report_bears_out_counts_from_when_it_was_first_reported(
+    tmp_path: Path,
+) -> None:
+    """$3.60 an hour when seen at 15:00, ten times that from then to 21:00, over at 09:00.
+
+    $216 more at 21:00 are too much to be believed at once. When $217.80 bear it out, all but what
+    half an hour at $3.60 came to after 21:00 was October's, and half an hour was all it ran then.
+    """
+    world = world_at(tmp_path, MIDNIGHT - 9 * HOUR)
+    created: dict[str, Any] = {"hourly_cost_dollars": 3.6, "created_at": world.now - HOUR}
+    world.open(world.job(cost_dollars=3.6, **created))
+    world.now += 6 * HOUR
+    world.see(world.job(cost_dollars=219.6, **created))
+    assert world.cost() == pytest.approx(3.6)
+    world.now += 12 * HOUR
+    world.see(world.job(state="SUCCESS", cost_dollars=221.4, **created))
+    assert world.cost() == pytest.approx(221.4)
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(221.4)

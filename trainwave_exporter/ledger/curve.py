@@ -114,6 +114,16 @@ def extend(curve: Curve, new: Sighting, origin: Origin = NOWHERE) -> Step:
     return replace(step, kept=(based.anchor, *step.kept), dropped=min(anchor.at, based.anchor.at))
 
 
+def followed(step: Step, new: Sighting, origin: Origin) -> Step:
+    """Return what two sightings do in a row, of which ``step`` is what the first one does."""
+    then = extend(step.curve, new, origin)
+    kept, dropped = step.kept, step.dropped
+    if then.dropped is not None:
+        kept = tuple(sighting for sighting in kept if sighting.at < then.dropped)
+        dropped = then.dropped if dropped is None else min(dropped, then.dropped)
+    return Step(then.curve, kept + then.kept, dropped, step.corrections + then.corrections)
+
+
 def _priced_late(curve: Curve, new: Sighting, origin: Origin) -> Step:
     """Return what a sighting does that is the first with a rate: it was the rate before, too."""
     anchor, last = curve.anchor, curve.last

@@ -171,6 +171,8 @@ def _examine(path: Path, connection: sqlite3.Connection, newest: int) -> None:
 
     The file is read through SQLite only: closing it otherwise would lift this process's locks.
     """
+    if path.is_dir():
+        raise StoreError(f"{path} is a directory; move it away")
     if path.stat().st_size == 0:
         raise UnfitStoreError(f"{path} is empty; {_REMEDY}")
     try:

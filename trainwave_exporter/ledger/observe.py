@@ -77,6 +77,7 @@ def observe(known: JobEntry | None, job: Job, rules: Rules, dearest: int | None 
             _price(job),
             job.finished,
             reported_at=at if job.cost_reported_at is None else milliseconds(job.cost_reported_at),
+            over_since=entry.over_seen,
         ),
         origin,
         dearest,
@@ -92,6 +93,7 @@ def observe(known: JobEntry | None, job: Job, rules: Rules, dearest: int | None 
             _gpu_rate(job),
             job.finished,
             reported_at=at,
+            over_since=entry.over_seen,
         ),
         origin,
         None,
@@ -263,6 +265,8 @@ class _Report(Struct, frozen=True):
     over: bool
     reported_at: int
     """When the meter was reported, which may be earlier than the job was."""
+    over_since: int | None = None
+    """When the job was first seen finished."""
 
 
 class _Read(Struct, frozen=True):
@@ -308,17 +312,52 @@ def _read(
             return _Read(replace(known, suspect=None))  # history that stands still
         if same and last.at == report.at:
             return _Read(known)  # another part of the job changed
-    sighting = Sighting(report.at, told, rate, report.over)
+    return _taken(
+        meter, known, report, Sighting(report.at, told, rate, report.over), origin, dearest
+    )
+
+
+def _taken(
+    meter: Meter,
+    known: _Known,
+    report: _Report,
+    sighting: Sighting,
+    origin: Origin,
+    dearest: int | None,
+) -> _Read:
+    """Return a meter after a sighting, which waits for a second report if it is implausible."""
+    before, told = known.curve, sighting.told
     if not plausible(meter, before, sighting, origin, dearest):
         suspect = known.suspect
         if suspect is None or not confirmed(meter, suspect, sighting, dearest):
             return _Read(replace(known, suspect=Suspect(report.reported_at, told)))
         if report.reported_at <= suspect.at:
             return _Read(known)  # the same report once more
-    step = (
-        curve.begin(sighting, origin) if before is None else curve.extend(before, sighting, origin)
-    )
+    if before is None:
+        step = curve.begin(sighting, origin)
+    else:
+        step = curve.extend(before, sighting, origin)
+        doubted = _borne_out(meter, known.suspect, before.last, report, sighting, dearest)
+        if doubted is not None:
+            step = curve.followed(curve.extend(before, doubted, origin), sighting, origin)
     return _Read(_Known(step.curve, known.offset, None), step)
+
+
+def _borne_out(
+    meter: Meter,
+    suspect: Suspect | None,
+    last: Sighting,
+    report: _Report,
+    sighting: Sighting,
+    dearest: int | None,
+) -> Sighting | None:
+    """Return what was seen when the suspect was reported, if this report bears it out."""
+    if suspect is None or not last.at < suspect.at < sighting.at:
+        return None
+    if not confirmed(meter, suspect, sighting, dearest):
+        return None
+    was_over = report.over_since is not None and report.over_since <= suspect.at
+    return Sighting(suspect.at, suspect.told, sighting.rate, was_over)
 
 
 def _corrections(
