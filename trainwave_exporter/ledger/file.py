@@ -93,6 +93,7 @@ def open_to_write(path: Path, steps: Sequence[str] = STEPS) -> sqlite3.Connectio
     """Open the ledger's file, which is made if there is none, and bring it up to date."""
     if not path.exists():
         _make(path, steps)
+    _check_is_file(path)
     # Where there is no log, the file is all there is to read, and nothing has to be laid beside it.
     options = "mode=ro" if database.has_log(path) else "mode=ro&immutable=1"
     with closing(database.connect(path, options)) as found:
@@ -121,6 +122,7 @@ def open_to_read(path: Path, steps: Sequence[str] = STEPS) -> sqlite3.Connection
     """Open the ledger's file as it is now; what is written later is not seen."""
     if not path.exists():
         raise StoreError(f"{path.parent}: there is no ledger")
+    _check_is_file(path)
     if database.wal_of(path).exists():
         try:
             return _open_to_read(path, "mode=ro", steps)
@@ -141,6 +143,11 @@ def _open_to_read(path: Path, options: str, steps: Sequence[str]) -> sqlite3.Con
         if version(connection) < len(steps):
             raise StoreError(f"{path} is of an older version; start the exporter on it once")
     return connection
+
+
+def _check_is_file(path: Path) -> None:
+    if path.is_dir():
+        raise StoreError(f"{path} is a directory; move it away")
 
 
 def _make(path: Path, steps: Sequence[str]) -> None:
@@ -171,8 +178,6 @@ def _examine(path: Path, connection: sqlite3.Connection, newest: int) -> None:
 
     The file is read through SQLite only: closing it otherwise would lift this process's locks.
     """
-    if path.is_dir():
-        raise StoreError(f"{path} is a directory; move it away")
     if path.stat().st_size == 0:
         raise UnfitStoreError(f"{path} is empty; {_REMEDY}")
     try:
