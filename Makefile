@@ -1,7 +1,7 @@
 # Everything a developer or a new user runs. `make` alone lists the targets.
 
 # Most tests wait most of the time, so that there may be more of them than cores.
-WORKERS ?= 8
+WORKERS ?= 6
 FUZZ_SECONDS ?= 120
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # Tests start the exporter again and again: in half the time, where it is compiled but once.
