@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Collection
-from enum import StrEnum
 from inspect import cleandoc
 from math import inf
 from platform import python_version
@@ -51,7 +50,7 @@ def new_parser() -> Parser:
         allow_abbrev=False,
     )
     version = f"{PROGRAM} {__version__} (Python {python_version()})"
-    parser.add_argument("--version", action="version", version=version)
+    parser.add_flag("--version", once=False, action="version", version=version)
     parser.set_defaults(command=None)
     _add_settings(parser, SECTIONS, alone=False)
     commands = parser.add_subparsers(
@@ -59,13 +58,14 @@ def new_parser() -> Parser:
     )
 
     def command(name: str, summary: str) -> Parser:
-        return commands.add_parser(
+        parser.commands[name] = commands.add_parser(
             name,
             help=summary,
             description=f"{summary[0].upper()}{summary[1:]}.",
             usage=f"{PROGRAM} {name} [flags]",
             allow_abbrev=False,
         )
+        return parser.commands[name]
 
     check = command("check", "validate the configuration and try every key against the API")
     _add_settings(check, SECTIONS, alone=False)
@@ -73,7 +73,7 @@ def new_parser() -> Parser:
     _add_simulator(demo, port=0, rate_limit=1000)
     _add_settings(demo, DEMO_SECTIONS, alone=True)
     metrics = command("metrics", "print the table of all metrics")
-    metrics.add_argument("--format", choices=("text", "markdown"), default="text")
+    metrics.add_flag("--format", **_choice("text", "markdown"), default="text")
     report = command("report", "print what was spent in a period, and by whom")
     _add_report(report)
     _add_settings(report, ("storage",), alone=False)
@@ -82,24 +82,24 @@ def new_parser() -> Parser:
     return parser
 
 
-def _add_settings(
-    parser: argparse.ArgumentParser, sections: Collection[str], *, alone: bool
-) -> None:
+def _add_settings(parser: Parser, sections: Collection[str], *, alone: bool) -> None:
     """Add the flags of settings; those not given are absent from the parsed options.
 
     ``alone``: neither a file nor the environment counts besides them.
     """
     if not alone:
         group = parser.add_argument_group("config", "Where the other settings are.")
-        _add_setting(group, CONFIG_FILE, alone=False)
+        _add_setting(parser, group, CONFIG_FILE, alone=False)
     for section in sections:
         group = parser.add_argument_group(section, cleandoc(SECTIONS[section].__doc__ or ""))
         for setting in SETTINGS:
             if setting.section == section and not setting.file_only:
-                _add_setting(group, setting, alone=alone)
+                _add_setting(parser, group, setting, alone=alone)
 
 
-def _add_setting(group: argparse._ArgumentGroup, setting: Setting, *, alone: bool) -> None:
+def _add_setting(
+    parser: Parser, group: argparse._ArgumentGroup, setting: Setting, *, alone: bool
+) -> None:
     notes = [f"default: {setting.default_text}"] if setting.default_text else []
     if not alone:
         notes.append(f"env: {setting.variable}")
@@ -108,10 +108,11 @@ def _add_setting(group: argparse._ArgumentGroup, setting: Setting, *, alone: boo
         "dest": setting.path,
         "default": argparse.SUPPRESS,
         "help": text.replace("%", "%%"),
+        "group": group,
     }
     if setting.switch:
-        group.add_argument(setting.flag, action="store_const", const="true", **details)
-        group.add_argument(
+        parser.add_flag(setting.flag, action="store_const", const="true", **details)
+        parser.add_flag(
             f"--no-{setting.flag.removeprefix('--')}",
             action="store_const",
             const="false",
@@ -119,30 +120,34 @@ def _add_setting(group: argparse._ArgumentGroup, setting: Setting, *, alone: boo
         )
         return
     if isinstance(setting.default, tuple):
-        details["action"] = "append"
-    group.add_argument(setting.flag, metavar=setting.placeholder, **details)
+        details |= {"action": "append", "once": False}
+    parser.add_flag(setting.flag, metavar=setting.placeholder, **details)
 
 
-def _add_report(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+def _add_report(parser: Parser) -> None:
+    parser.add_flag(
         "--period",
         help="Year, month, day or ISO week, as 2026, 2026-11, 2026-11-23 or 2026-W47"
         " (default: this month).",
         metavar="PERIOD",
     )
-    parser.add_argument(
+    parser.add_flag(
         "--by",
         help=f"What spend is broken down by, some of {', '.join(Dimension)}; may be repeated"
         " (default: project,owner,gpu_type).",
+        once=False,
         action=_Joined,
         read=_dimensions,
         default=(Dimension.PROJECT, Dimension.OWNER, Dimension.GPU_TYPE),
         metavar="DIMENSIONS",
     )
-    parser.add_argument(
-        "--format", help="Form of the report (default: table).", choices=FORMATS, default="table"
+    parser.add_flag(
+        "--format",
+        help="Form of the report (default: table).",
+        **_choice(*FORMATS),
+        default="table",
     )
-    parser.add_argument(
+    parser.add_flag(
         "--time-zone",
         help="Where days begin at midnight, such as Europe/Berlin (default: %(default)s).",
         type=_time_zone,
@@ -151,13 +156,13 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_simulator(parser: argparse.ArgumentParser, *, port: int, rate_limit: int) -> None:
+def _add_simulator(parser: Parser, *, port: int, rate_limit: int) -> None:
     group = parser.add_argument_group("simulator", "The simulated Trainwave.")
 
     def add(flag: str, text: str, **details: Any) -> None:  # noqa: ANN401 - as add_argument has it
         plain = isinstance(details["default"], str | int | float)
         default = " (default: %(default)s)" if plain and details["default"] else ""
-        group.add_argument(flag, help=text + default, **details)
+        parser.add_flag(flag, group=group, help=text + default, **details)
 
     add("--host", "Address it listens on.", default="127.0.0.1", metavar="ADDRESS")
     add(
@@ -167,7 +172,7 @@ def _add_simulator(parser: argparse.ArgumentParser, *, port: int, rate_limit: in
         default=port,
         metavar="PORT",
     )
-    add("--dialect", "Form of its answers.", choices=_values(Dialect), default="documented")
+    add("--dialect", "Form of its answers.", **_choice(*Dialect), default="documented")
     add("--jobs", "Jobs that run or wait at once.", type=_whole(0), default=60, metavar="N")
     add(
         "--history",
@@ -181,6 +186,7 @@ def _add_simulator(parser: argparse.ArgumentParser, *, port: int, rate_limit: in
     add(
         "--faults",
         f"What goes wrong, as NAME=RATE,...; names: {', '.join(FAULT_NAMES)}.",
+        once=False,
         action=_Joined,
         read=_faults,
         default=parse_faults(""),
@@ -193,17 +199,29 @@ def _add_simulator(parser: argparse.ArgumentParser, *, port: int, rate_limit: in
         default=rate_limit,
         metavar="N",
     )
-    add("--window", "Which minute the limit is for.", choices=_values(Window), default="fixed")
+    add("--window", "Which minute the limit is for.", **_choice(*Window), default="fixed")
     add("--page-cap", "Most objects in a page.", type=_whole(1), default=100, metavar="N")
-    add("--metric-shape", "Form of its readings.", choices=_values(Shape), default="mixed")
+    add("--metric-shape", "Form of its readings.", **_choice(*Shape), default="mixed")
     add("--key", "An API key that it accepts.", default=DEMO_KEY, metavar="KEY")
-    group.add_argument(
-        "--filter-ignored", action="store_true", help="Ignore the filters of the list of jobs."
+    parser.add_flag(
+        "--filter-ignored",
+        group=group,
+        once=False,
+        action="store_true",
+        help="Ignore the filters of the list of jobs.",
     )
 
 
-def _values(choices: type[StrEnum]) -> list[str]:
-    return [choice.value for choice in choices]
+def _choice(*values: str) -> dict[str, Any]:
+    """Return what makes a flag take one of some values, and say which it expects."""
+
+    def parse(text: str) -> str:
+        if text not in values:
+            known = ", ".join(values)
+            raise argparse.ArgumentTypeError(f"expected one of {known}, got {spell(text)}")
+        return text
+
+    return {"type": parse, "metavar": f"{{{','.join(values)}}}"}
 
 
 def _whole(least: int, most: float = inf) -> Callable[[str], int]:
