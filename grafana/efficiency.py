@@ -147,7 +147,7 @@ def _answers() -> list[Panel]:
         ),
         _answer(
             "Unknown share",
-            "GPU hours of which nobody can say whether they were idle, as a part of all: there was"
+            "GPU hours that are neither known to be idle nor busy, as a share of all: there was"
             " no reading, or readings were too far apart (--waste.reading-gap). Near 100 %, the"
             " API grants too few requests for that gap; the dashboard Exporter says more.",
             shown.unknown_share,

@@ -590,7 +590,7 @@ def test_a_fall_that_no_start_explains_is_a_correction_a_quarter_of_an_hour_late
     assert world.corrections() == pytest.approx((0, 1.06), abs=0.07)
 
 
-# --- amounts that nobody can owe --------------------------------------------------------------
+# --- implausible amounts -----------------------------------------------------------------------
 
 
 def test_one_absurd_amount_freezes_nothing(tmp_path: Path) -> None:

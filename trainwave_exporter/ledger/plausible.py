@@ -1,4 +1,4 @@
-"""Amounts that nobody can owe: what no price explains waits for a second sighting.
+"""Implausible amounts: what no price explains waits for a second sighting.
 
 An amount may be wrong in one answer (a unit mistaken, a field mixed up) and right in the next.
 Counters cannot fall, so one such answer would stay in them for ever. A pure function.

@@ -1,4 +1,4 @@
-"""Figures that are absent because nobody knows their value, and the reason."""
+"""Figures that are absent because their value is unknown, and the reason."""
 
 # ruff: noqa: D103  a metric's help text says what its function returns
 
