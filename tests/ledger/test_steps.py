@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from ledger.test_bills import HOUR, MIDNIGHT, MINUTE, bills, cost, watched_from_its_launch, world_at
+from support.ledger_world import LedgerWorld
 
 from trainwave_exporter.ledger import Budget, Period
 
@@ -35,6 +36,19 @@ def paused(minute: float) -> float:
     return min(max(0, minute - START), 60) + min(max(0, minute + 60), 120)
 
 
+def watched(
+    folder: Path,
+    billed: Callable[[float], float],
+    *,
+    documented: bool,
+    price: Callable[[float], float | None] = lambda _: 36.0,
+) -> LedgerWorld:
+    """See the job each minute until half an hour after its end."""
+    return watched_from_its_launch(
+        folder, START, END, billed, END + 30, documented=documented, price=price
+    )
+
+
 @DIALECTS
 @pytest.mark.parametrize("price", [36.0, 0.0], ids=["same-price", "free"])
 def test_a_pause_stays_where_it_was(tmp_path: Path, price: float, *, documented: bool) -> None:
@@ -42,12 +56,9 @@ def test_a_pause_stays_where_it_was(tmp_path: Path, price: float, *, documented:
 
     Bills come a minute late, so that after the pause a minute's worth may be on either side.
     """
-    world = watched_from_its_launch(
+    world = watched(
         tmp_path,
-        START,
-        END,
         lambda minute: in_steps(10, paused)(minute - 1),
-        90,
         documented=documented,
         price=lambda minute: price if -120 <= minute < -60 else 36.0,
     )
@@ -65,12 +76,9 @@ def test_hourly_bills_without_any_price_are_spread_since_the_one_before(
 
     The last one is no correction, as it is no more than the bills before.
     """
-    world = watched_from_its_launch(
+    world = watched(
         tmp_path,
-        START,
-        END,
         bills((-119, 36.0), (-57, 72.0), (3, 108.0), (63, 144.0)),
-        90,
         documented=documented,
         price=lambda _: None,
     )
@@ -85,12 +93,9 @@ def test_without_any_price_a_bill_after_the_end_of_more_than_was_run_is_a_correc
     tmp_path: Path, *, documented: bool
 ) -> None:
     """57 minutes after the last bill, twice the pace of $36 an hour comes to $68.40 at most."""
-    world = watched_from_its_launch(
+    world = watched(
         tmp_path,
-        START,
-        END,
         bills((-119, 36.0), (-57, 72.0), (3, 108.0), (63, 178.0)),
-        90,
         documented=documented,
         price=lambda _: None,
     )
@@ -101,12 +106,9 @@ def test_without_any_price_a_bill_after_the_end_of_more_than_was_run_is_a_correc
 def test_a_price_that_is_read_half_an_hour_late_explains_the_first_bill(
     tmp_path: Path, *, documented: bool
 ) -> None:
-    world = watched_from_its_launch(
+    world = watched(
         tmp_path,
-        START,
-        END,
         bills((-119, 36.0), (-59, 72.0), (1, 108.0), (61, 144.0)),
-        90,
         documented=documented,
         price=lambda minute: None if minute < -150 else 36.0,
     )
@@ -118,12 +120,9 @@ def test_a_price_that_is_read_half_an_hour_late_explains_the_first_bill(
 @pytest.mark.parametrize("late", [1, 2, 5])
 def test_bills_that_are_minutes_late(tmp_path: Path, late: int, *, documented: bool) -> None:
     """Where the start is reported, the bills' delay is known; else midnight is off by its worth."""
-    world = watched_from_its_launch(
+    world = watched(
         tmp_path,
-        START,
-        END,
         lambda minute: in_steps(10, throughout)(minute - late),
-        90,
         documented=documented,
     )
     assert world.corrections() == (0, 0)
@@ -229,12 +228,9 @@ def test_a_price_that_falls_between_two_sightings_and_is_read_late_is_no_correct
         ran = min(max(minute, START), END)
         return 1.2 * (min(ran, fell) - START) + 0.6 * max(0, ran - fell)
 
-    world = watched_from_its_launch(
+    world = watched(
         tmp_path,
-        START,
-        END,
         billed,
-        90,
         documented=documented,
         price=lambda minute: 72.0 if minute < fell + late else 36.0,
     )
