@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import defaultdict
+from contextlib import closing
 from pathlib import Path
 
 from hypothesis import settings
@@ -14,6 +15,7 @@ from support.ledger_world import LedgerWorld
 
 from trainwave_exporter.ledger import Store
 from trainwave_exporter.ledger.book import OPENING
+from trainwave_exporter.ledger.entry import JobEntry
 from trainwave_exporter.ledger.meters import cost_before
 from trainwave_exporter.ledger.units import MICRO
 from trainwave_exporter.model import NO_READINGS, Spend
@@ -30,31 +32,21 @@ class Bill:
 
     def __init__(self) -> None:
         self.earlier = self.included = self.cents = self.highest = 0
-        self.over = self.fresh = False
-        self.state, self.over_since = "", 0.0
+        self.run, self.fresh = 0, False
 
-    def report(self, at: float, cents: int, state: str, began: float | None, *, over: bool) -> None:
+    def report(self, cents: int, entry: JobEntry) -> None:
         """Take in a report; another run is billed from zero, or goes on where the last one was.
 
-        A job that is alive within five minutes of its end, or launched within five minutes of its
-        begin, at no higher cost, was reported by a server that is behind.
+        ``entry``: what the ledger made of it. Which report is of another run, or older than the one
+        before, is tested case by case elsewhere.
         """
-        higher = cents > self.included + self.cents
-        relaunched = (self.state, state) == ("RUNNING", "LAUNCHING")
-        age = None if began is None else at - began
-        too_old = state == "LAUNCHING" and age is not None and age > 300
-        since = at - self.over_since if self.over and not over else age if relaunched else None
-        if since is not None and 0 <= since <= 300 and not higher and not too_old:
-            return
-        if over and not self.over:
-            self.over_since = at
-        self.state = state
-        if (self.over and not over) or relaunched:
+        if entry.run != self.run:
+            self.run = entry.run
             self.earlier, self.included = self.earlier + self.cents, self.included + self.cents
             self.fresh = True
         if self.fresh and cents < self.included:
             self.included = 0
-        self.cents, self.over, self.fresh = max(0, cents - self.included), over, False
+        self.cents, self.fresh = max(0, cents - self.included), False
         self.highest = max(self.highest, self.total)
 
     @property
@@ -107,19 +99,11 @@ class Machine(RuleBasedStateMachine):
             hourly_cost_dollars=price,
             readings=NO_READINGS if busy is None else self.world.busy(busy),
         )
-        began = self.began(job_id)
         self.world.see(job, shown=shown)
-        self.bills.setdefault(job_id, Bill()).report(
-            self.world.now, cents, state, began, over=job.finished
-        )
-
-    def began(self, job_id: str) -> float | None:
-        """Return since when a job runs by the ledger, which reads that off its bill."""
-        store = Store.open_for_reading(self.folder)
-        entry = store.jobs([job_id]).get(job_id)
-        store.close()
-        since = None if entry is None else entry.running_since
-        return None if since is None else since / 1000
+        with closing(Store.open_for_reading(self.folder)) as store:
+            entry = store.jobs([job_id])[job_id]
+        if entry.state == job.state:  # else it was an older answer
+            self.bills.setdefault(job_id, Bill()).report(cents, entry)
 
     @rule()
     def kill(self) -> None:

@@ -253,7 +253,7 @@ def test_an_outage_while_a_job_began_to_run_is_not_launching(tmp_path: Path) -> 
 
 
 @DIALECTS
-@pytest.mark.parametrize("step", [1, 10, 60])
+@pytest.mark.parametrize("step", [1, 10, 60, 240])
 def test_a_clock_set_back_loses_no_bill(tmp_path: Path, step: int, *, documented: bool) -> None:
     """Until 22:20 the clock is an hour fast."""
     world = world_at(tmp_path, MIDNIGHT)
@@ -324,3 +324,67 @@ def test_an_amount_that_a_second_report_bears_out_counts_from_when_it_was_first_
     world.see(world.job(state="SUCCESS", cost_dollars=221.4, **created))
     assert world.cost() == pytest.approx(221.4)
     assert cost(tmp_path, MIDNIGHT) == pytest.approx(221.4)
+
+
+@DIALECTS
+@pytest.mark.parametrize("step", [10, 60])
+@pytest.mark.parametrize("away", [(-17, 17), (-35, 25), (-65, 5), (-5, 50), (-90, 40)])
+def test_bills_in_steps_while_the_exporter_was_away_around_midnight(
+    tmp_path: Path, away: tuple[int, int], step: int, *, documented: bool
+) -> None:
+    world = world_at(tmp_path, MIDNIGHT)
+    for minute in range(START - 2, 91):
+        if away[0] < minute < away[1]:
+            continue
+        world.now = MIDNIGHT + minute * MINUTE
+        job = world.job(
+            cost_dollars=in_steps(step, throughout)(minute),
+            hourly_cost_dollars=36.0,
+            created_at=MIDNIGHT + (START - 1) * MINUTE,
+            **described(minute, documented=documented),
+        )
+        world.see(job, counted=True)
+    assert world.corrections() == (0, 0)
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(108, abs=0.61)
+    assert cost(tmp_path, world.now) == pytest.approx(144)
+
+
+@DIALECTS
+@pytest.mark.parametrize("offset", [0, 4, 14])
+@pytest.mark.parametrize("step", [10, 20, 60])
+def test_bills_that_come_between_looks_are_off_by_no_more_than_one(
+    tmp_path: Path, step: int, offset: int, *, documented: bool
+) -> None:
+    """Looked at every quarter of an hour: when a bill came is known to a quarter of an hour."""
+    world = world_at(tmp_path, MIDNIGHT)
+    for minute in range(START - 15 + offset, 91, 15):
+        world.now = MIDNIGHT + minute * MINUTE
+        job = world.job(
+            cost_dollars=in_steps(step, throughout)(minute),
+            hourly_cost_dollars=36.0,
+            created_at=MIDNIGHT + (START - 20) * MINUTE,
+            **described(minute, documented=documented),
+        )
+        world.see(job, counted=True)
+    assert sum(world.corrections()) == pytest.approx(0, abs=0 if step > 15 else 0.3 * step)
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(108, abs=0.6 * min(step, 15))
+    assert cost(tmp_path, world.now) == pytest.approx(144)
+
+
+@pytest.mark.parametrize("ran", [2, 4, 5, 8])
+def test_a_crash_loop_counts_each_of_its_runs(tmp_path: Path, ran: int) -> None:
+    """Twenty runs, each billed from zero by the minute, none of whose starts is reported."""
+    world = world_at(tmp_path, MIDNIGHT)
+    for minute in range(20 * (ran + 2)):
+        world.now = MIDNIGHT + minute * MINUTE
+        passed = minute % (ran + 2)
+        job = world.job(
+            state="RUNNING" if passed < ran else "FAILED",
+            cost_dollars=0.6 * min(passed, ran),
+            hourly_cost_dollars=36.0,
+            created_at=MIDNIGHT,
+        )
+        world.see(job, counted=True)
+    assert world.cost() == pytest.approx(20 * 0.6 * ran)
+    assert cost(tmp_path, world.now) == pytest.approx(20 * 0.6 * ran)
+    assert world.corrections() == (0, 0)

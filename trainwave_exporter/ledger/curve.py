@@ -52,6 +52,7 @@ from trainwave_exporter.ledger.late_bills import (
     covers_since_anchor,
     from_begin,
     is_last_bill,
+    is_on_in_steps,
     raised_anchor,
 )
 from trainwave_exporter.ledger.price_line import (
@@ -145,7 +146,7 @@ def _set_back(curve: Curve, new: Sighting) -> Step:
     """
     anchor, last = curve.anchor, curve.last
     moved = replace(last, at=new.at - 1)
-    if moved.at <= anchor.at:
+    if moved.at <= anchor.at and last.told:
         # The anchor goes, and with it what it explains. A price would claim what was never billed.
         moved = replace(moved, rate=0)
     rise = new.told - last.told
@@ -190,6 +191,7 @@ def _grown(curve: Curve, new: Sighting, origin: Origin) -> Step:
         return Step(Curve(raised, new, behind), kept=(raised,), dropped=anchor.at)
     late = not corrections and (
         covers_since_anchor(anchor, last, new)
+        or is_on_in_steps(curve, new)
         or is_last_bill(curve, new)
         or caught_up(curve, new, behind)
     )
@@ -393,6 +395,8 @@ def _unexplained(curve: Curve, new: Sighting) -> tuple[int, int]:
         if curve.behind and not exceeds(excess, max(high, curve.anchor.rate or 0), time):
             return 0, max(0, -excess)
         return excess, 0
+    if is_on_in_steps(curve, new):
+        return 0, max(0, curve.behind + low * time // HOUR - rise)
     if not falls_short(rise, low, time):
         return 0, 0
     if new.over or not was_billed(curve.anchor, last):

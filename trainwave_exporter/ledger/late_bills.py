@@ -38,7 +38,8 @@ NOWHERE: Final = Origin()
 def based_anew(curve: Curve, new: Sighting, origin: Origin) -> Curve | None:
     """Return the curve from an earlier or a higher begin, where bills come late; else None.
 
-    That is only so of a job that ran when it was first seen, and has not been billed since then.
+    That is only so of a job that ran when it was first seen, or when the clock was set back, and
+    has not been billed since then.
     """
     anchor, last = curve.anchor, curve.last
     if _starts(anchor, origin):
@@ -49,7 +50,9 @@ def based_anew(curve: Curve, new: Sighting, origin: Origin) -> Curve | None:
             or exceeds(new.told - last.told, max(rates_of(last, new) or (0,)), new.at - last.at)
         )
         return Curve(last, last) if prompt and last.at == origin.first_seen else None
-    if anchor.at != origin.first_seen or last.told != anchor.told or anchor.over:
+    if last.told != anchor.told or anchor.over:
+        return None
+    if anchor.told and anchor.at != origin.first_seen:
         return None
     rise, time = new.told - anchor.told, new.at - anchor.at
     rates = rates_of(last, new)
@@ -147,6 +150,21 @@ def covers_since_anchor(anchor: Sighting, last: Sighting, new: Sighting) -> bool
         and not exceeds(rise, rates[1], time + gap)
         and (anchor.told == 0 or _follows(anchor, new, rates[0]))
     )
+
+
+def is_on_in_steps(curve: Curve, new: Sighting) -> bool:
+    """Return whether bills in steps went on while nobody looked.
+
+    The meter stood still when last seen, and rose by no more than its rate in a longer time than it
+    had stood still. So it may be behind as before.
+    """
+    anchor, last = curve.anchor, curve.last
+    rates = rates_of(last, new)
+    stands = curve.behind > 0 and 0 < anchor.told == last.told < new.told
+    if rates is None or new.over or not stands:
+        return False
+    stood, gap = last.at - anchor.at, new.at - last.at
+    return gap > max(stood, STEP) and not exceeds(new.told - last.told, rates[1], gap)
 
 
 def is_last_bill(curve: Curve, new: Sighting) -> bool:

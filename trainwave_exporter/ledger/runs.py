@@ -18,9 +18,9 @@ from msgspec.structs import replace
 from trainwave_exporter.ledger.curve import FINISH_GRACE, STALE
 from trainwave_exporter.ledger.entry import Curve, JobEntry, Life, Meter, Run
 from trainwave_exporter.ledger.late_bills import Origin
-from trainwave_exporter.ledger.price_line import TOLERANCE
+from trainwave_exporter.ledger.price_line import TOLERANCE, exceeds
 from trainwave_exporter.ledger.stored import ClosedRun, Point
-from trainwave_exporter.ledger.units import HOUR
+from trainwave_exporter.ledger.units import HOUR, microdollars
 from trainwave_exporter.model import Job, JobState
 
 _UNDER_WAY = frozenset({JobState.RUNNING, JobState.UPLOADING})
@@ -101,12 +101,28 @@ def is_older(known: JobEntry, job: Job, reported: Life, at: int) -> bool:
     began = known.running_since
     if job.state in _WAITING and began is not None and at - began > STALE:
         return False  # no answer is so old
-    rise = round(job.cost_dollars * 1_000_000) - known.cost_offset - _shown(known.cost)
+    rise = microdollars(job.cost_dollars) - known.cost_offset - _shown(known.cost)
     if known.over_seen is not None:
         lower = rise < 0 or (rise == 0 and reported.started is None)
-        return lower and 0 <= at - known.over_seen <= STALE
+        passed = at - known.over_seen
+        return lower and 0 <= passed <= STALE and not _began_since(known, job, reported, passed)
     launched_again = known.state in _UNDER_WAY and job.state in _WAITING
     return launched_again and began is not None and rise <= 0 and began <= at
+
+
+def _began_since(known: JobEntry, job: Job, reported: Life, passed: int) -> bool:
+    """Return whether a job that is alive again is in a run that began at zero since its end.
+
+    ``passed``: milliseconds since it was seen finished, which its price then makes its cost. An
+    older answer says as little only of a run shorter than the answer is old, and of one that was
+    not billed before its end.
+    """
+    curve = known.cost
+    if reported.started is not None or job.cost_dollars is None or curve is None:
+        return False
+    rate, told = curve.last.rate, microdollars(job.cost_dollars)
+    billed_before = curve.anchor.told > 0 and not curve.anchor.over
+    return rate is not None and billed_before and not exceeds(told, rate, passed)
 
 
 def close(known: JobEntry, at: int, begun: int | None) -> Closed:
@@ -203,7 +219,7 @@ def _last_seen(known: JobEntry) -> int:
 def _fell(known: JobEntry, job: Job) -> bool:
     """Return whether the cost is lower than it was."""
     reported = job.cost_dollars
-    return reported is not None and round(reported * 1_000_000) < _shown(known.cost)
+    return reported is not None and microdollars(reported) < _shown(known.cost)
 
 
 def _shown(curve: Curve | None) -> int:
