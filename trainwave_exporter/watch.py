@@ -139,7 +139,6 @@ class Watchmaker:
         return RateBudget(
             share=account.rate_limit_share,
             initial_limit=account.initial_rate_limit,
-            clock=self._clock,
             monotonic=self._monotonic,
             random=self._random,
         )

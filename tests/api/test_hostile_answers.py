@@ -74,9 +74,7 @@ async def attempt(respond: Callable[[httpx.Request], httpx.Response], which: int
         account="a",
         base_url="http://api.test/api/v1",
         key=lambda: "key",
-        budget=RateBudget(
-            random=Random(1), clock=time.clock, monotonic=time.clock, sleep=time.sleep
-        ),
+        budget=RateBudget(random=Random(1), monotonic=time.clock, sleep=time.sleep),
         observe=facts.append,
         random=Random(1),
         clock=time.clock,

@@ -59,7 +59,7 @@ async def test_what_can_wait_begins_with_a_quarter_and_goes_on_evenly(sender: Se
 async def test_time_spent_idle_saves_up_for_another_burst(sender: Sender) -> None:
     sender.want(SWEEP, 20)
     await sender.time.advance(120)
-    assert sender.budget.available(SWEEP, sender.time.now) == 20
+    assert sender.budget.available(SWEEP) == 20
 
 
 async def test_the_most_urgent_goes_first_and_equals_in_the_order_of_asking(
@@ -79,9 +79,7 @@ async def test_the_most_urgent_goes_first_and_equals_in_the_order_of_asking(
 
 
 async def test_equally_urgent_requests_keep_their_order(fake_time: FakeTime) -> None:
-    budget = RateBudget(
-        random=Random(1), max_in_flight=1, clock=fake_time.clock, monotonic=fake_time.monotonic
-    )
+    budget = RateBudget(random=Random(1), max_in_flight=1, monotonic=fake_time.monotonic)
     order: list[int] = []
 
     async def send(number: int) -> None:
@@ -115,7 +113,7 @@ async def test_what_is_reserved_for_lists_is_left_alone_by_what_can_wait(sender:
     sender.want(READINGS, 500)
     await sender.time.advance(60)
     assert len(sender.sent) == 80 - 10
-    assert sender.budget.available(RUNNING, sender.time.now) == 10
+    assert sender.budget.available(RUNNING) == 10
     sender.want(RUNNING, 10)
     await settle()
     assert sender.sent_with(RUNNING) == 10
@@ -176,7 +174,7 @@ async def test_a_higher_limit_moves_the_alarm_of_those_who_still_wait(sender: Se
 async def test_more_left_than_the_limit_is_taken_for_the_limit(sender: Sender) -> None:
     sender.learn(Limit=100, Remaining=5_000)
     assert sender.budget.snapshot(sender.time.now).remaining == 100
-    assert sender.budget.available(RUNNING, sender.time.now) == 80
+    assert sender.budget.available(RUNNING) == 80
 
 
 async def test_a_newcomer_does_not_wait_for_the_alarm_of_the_less_urgent(sender: Sender) -> None:
@@ -212,7 +210,7 @@ async def test_requests_on_their_way_count_against_what_an_answer_says_is_left(
     sender.want(RUNNING, 10, hold=True)
     await settle()
     sender.learn(Limit=100, Remaining=32, Reset=sender.time.now + 30)
-    assert sender.budget.available(RUNNING, sender.time.now) == 32 - 9 - 20
+    assert sender.budget.available(RUNNING) == 32 - 9 - 20
 
 
 async def test_what_can_wait_leaves_the_lists_their_part_of_what_the_server_has_left(
@@ -222,8 +220,8 @@ async def test_what_can_wait_leaves_the_lists_their_part_of_what_the_server_has_
     sender.want(RUNNING, hold=True)
     await settle()
     sender.learn(Remaining=30, Reset=sender.time.now + 60)
-    assert sender.budget.available(RUNNING, sender.time.now) == 10
-    assert sender.budget.available(READINGS, sender.time.now) == 4
+    assert sender.budget.available(RUNNING) == 10
+    assert sender.budget.available(READINGS) == 4
     sender.want(READINGS, 7)
     await settle()
     assert sender.sent_with(READINGS) == 4
@@ -351,16 +349,16 @@ async def test_answers_that_overtake_each_other_do_not_raise_what_is_left(sender
     reset = sender.time.now + 30
     sender.learn(Remaining=40, Reset=reset)
     sender.learn(Remaining=60, Reset=reset)
-    assert sender.budget.available(RUNNING, sender.time.now) == 40 - 1 - 20
+    assert sender.budget.available(RUNNING) == 40 - 1 - 20
     sender.learn(Remaining=90, Reset=reset + 60)
-    assert sender.budget.available(RUNNING, sender.time.now) == 90 - 1 - 20
+    assert sender.budget.available(RUNNING) == 90 - 1 - 20
 
 
 async def test_an_answer_about_a_window_that_is_over_does_not_hold_anything_back(
     sender: Sender,
 ) -> None:
     sender.learn(Remaining=0, Reset=sender.time.now - 1)
-    assert sender.budget.available(RUNNING, sender.time.now) == 80
+    assert sender.budget.available(RUNNING) == 80
 
 
 async def test_an_overtaken_answer_from_an_earlier_window_is_ignored(sender: Sender) -> None:
@@ -377,7 +375,7 @@ async def test_the_reset_is_read_by_the_clock_of_the_api(sender: Sender) -> None
         "x-ratelimit-reset": str(int(sender.time.now) + 3600 + 10),
         "Date": "Thu, 21 Mar 2024 10:00:00 GMT",
     }
-    sender.budget.learn(rate_headers(headers, sender.time.now), sender.time.now)
+    sender.budget.learn(rate_headers(headers, sender.time.now))
     sender.want(RUNNING)
     await sender.time.advance(9.9)
     assert sender.sent == []
@@ -416,7 +414,7 @@ async def test_a_limit_of_one_still_lets_one_request_through_a_minute(sender: Se
 async def test_after_a_429_nothing_is_sent_until_the_api_allows_it(sender: Sender) -> None:
     sender.budget.back_off(30)
     assert sender.budget.snapshot(sender.time.now).blocked_until == sender.time.now + 30
-    assert sender.budget.available(RUNNING, sender.time.now) == 0
+    assert sender.budget.available(RUNNING) == 0
     sender.want(RUNNING)
     await sender.time.advance(29.9)
     assert sender.sent == []
@@ -479,7 +477,7 @@ async def test_the_time_to_a_reset_is_that_of_the_clock_of_the_api(sender: Sende
         "X-RateLimit-Remaining": "0",
         "X-RateLimit-Reset": str(now + 3_630),
     }
-    sender.budget.learn(rate_headers(told, now), now)
+    sender.budget.learn(rate_headers(told, now))
     assert sender.budget.snapshot(now).blocked_until == 0
 
 
@@ -513,7 +511,6 @@ async def test_who_does_not_wait_for_a_long_block_fails_when_it_begins_and_the_o
     budget = RateBudget(
         random=Random(1),
         max_in_flight=1,
-        clock=fake_time.clock,
         monotonic=fake_time.monotonic,
         sleep=fake_time.sleep,
     )
@@ -548,9 +545,7 @@ async def test_who_does_not_wait_for_a_long_block_fails_when_it_begins_and_the_o
 async def test_who_is_turned_away_and_cancelled_at_once_takes_nothing_back(
     fake_time: FakeTime,
 ) -> None:
-    budget = RateBudget(
-        random=Random(1), max_in_flight=1, clock=fake_time.clock, monotonic=fake_time.monotonic
-    )
+    budget = RateBudget(random=Random(1), max_in_flight=1, monotonic=fake_time.monotonic)
     await budget.acquire(RUNNING)
     waiting = asyncio.create_task(budget.acquire(RUNNING, 60))
     await settle()
@@ -587,7 +582,7 @@ async def test_those_who_waited_out_a_429_do_not_all_go_at_once(sender: Sender) 
     gaps = [later - earlier for (earlier, _), (later, _) in pairwise(sender.sent)]
     assert len(sender.sent) == 30
     assert min(gaps) > 0.7
-    assert sender.budget.available(RUNNING, sender.time.now) == 80 - sum(
+    assert sender.budget.available(RUNNING) == 80 - sum(
         at > sender.time.now - 61 for at, _ in sender.sent
     )
 
@@ -609,7 +604,6 @@ async def test_without_a_sensible_order_the_wait_doubles_up_to_five_minutes(
 ) -> None:
     budget = RateBudget(
         random=Highest(),
-        clock=fake_time.clock,
         monotonic=fake_time.monotonic,
         sleep=fake_time.sleep,
     )
@@ -632,16 +626,14 @@ async def test_the_wait_is_random_so_that_exporters_do_not_march_in_step(
 ) -> None:
     waits = set()
     for seed in range(5):
-        budget = RateBudget(
-            random=Random(seed), clock=fake_time.clock, monotonic=fake_time.monotonic
-        )
+        budget = RateBudget(random=Random(seed), monotonic=fake_time.monotonic)
         budget.back_off(None)
         waits.add(budget.snapshot(fake_time.now).blocked_until)
     assert len(waits) == 5
 
 
 async def test_several_429s_of_one_excess_count_once(fake_time: FakeTime) -> None:
-    budget = RateBudget(random=Highest(), clock=fake_time.clock, monotonic=fake_time.monotonic)
+    budget = RateBudget(random=Highest(), monotonic=fake_time.monotonic)
     for _ in range(16):
         budget.back_off(None)
     assert budget.snapshot(fake_time.now).blocked_until == fake_time.now + 2
@@ -650,7 +642,7 @@ async def test_several_429s_of_one_excess_count_once(fake_time: FakeTime) -> Non
 async def test_a_success_from_before_the_block_does_not_end_the_growth(
     fake_time: FakeTime,
 ) -> None:
-    budget = RateBudget(random=Highest(), clock=fake_time.clock, monotonic=fake_time.monotonic)
+    budget = RateBudget(random=Highest(), monotonic=fake_time.monotonic)
     await budget.acquire(RUNNING)
     budget.back_off(None)
     await fake_time.advance(2)
@@ -763,8 +755,8 @@ async def test_those_who_give_up_waiting_leave_nothing_behind(sender: Sender) ->
     await settle()
     assert sender.time.sleeping == 0
     await sender.time.advance(61)
-    assert sender.budget.available(RUNNING, sender.time.now) == 80
-    assert sender.budget.available(READINGS, sender.time.now) == 20
+    assert sender.budget.available(RUNNING) == 80
+    assert sender.budget.available(READINGS) == 20
 
 
 async def test_a_turn_granted_to_one_cancelled_meanwhile_is_taken_back(
@@ -777,13 +769,13 @@ async def test_a_turn_granted_to_one_cancelled_meanwhile_is_taken_back(
     sender.want(READINGS)
     sender.want(RUNNING)
     await settle()
-    before = sender.budget.available(RUNNING, fake_time.now)
+    before = sender.budget.available(RUNNING)
     sender.tasks[2].cancel()  # delivered only after the release below has given it the turn
     sender.tasks[1].cancel()
     sender.budget.release()
     await settle()
     assert sender.sent == [(fake_time.now, RUNNING)]
-    assert sender.budget.available(RUNNING, fake_time.now) == before + 1
+    assert sender.budget.available(RUNNING) == before + 1
     sender.want(RUNNING)
     await settle()
     assert len(sender.sent) == 2
@@ -804,8 +796,8 @@ async def test_a_turn_granted_and_cancelled_before_its_owner_awoke_is_taken_back
     await settle()
     assert sender.sent == [(fake_time.now, RUNNING)]
     assert sender.budget.snapshot(fake_time.now).used == 1
-    assert sender.budget.available(RUNNING, fake_time.now) == 30
-    assert sender.budget.available(READINGS, fake_time.now) == 20
+    assert sender.budget.available(RUNNING) == 30
+    assert sender.budget.available(READINGS) == 20
     sender.want(RUNNING)
     await settle()
     assert len(sender.sent) == 2
@@ -820,12 +812,28 @@ async def test_a_turn_cancelled_after_it_ceased_to_count_is_taken_back_all_the_s
     sender.want(READINGS)
     await settle()
     sender.budget.release()
-    fake_time.now += 100  # the machine slept
+    fake_time.hold(100)
     assert sender.budget.snapshot(fake_time.now).used == 0
     sender.tasks[1].cancel()
     sender.want(READINGS)
     await settle()
     assert len(sender.sent) == 2
+
+
+@pytest.mark.parametrize("step", [90.0, -90.0, 3600.0, -3600.0])
+async def test_a_clock_that_is_set_again_and_again_neither_allows_more_nor_less(
+    sender: Sender, step: float
+) -> None:
+    """80 of the 100 requests a minute are ours: 80 in the first 61 seconds, 80 in the next."""
+    sender.want(RUNNING, 200)
+    sent = []
+    for _ in range(4):
+        await sender.time.advance(15)
+        sender.time.now += step
+        sent.append(len(sender.sent))
+    assert sent == [80, 80, 80, 80]
+    await sender.time.advance(2)
+    assert len(sender.sent) == 160
 
 
 async def test_a_clock_that_is_set_back_does_not_stop_the_requests(sender: Sender) -> None:
@@ -856,8 +864,8 @@ async def test_those_who_wait_are_ahead_of_what_is_available(sender: Sender) -> 
     sender.want(READINGS, 5)
     await settle()
     assert sender.sent_with(READINGS) == 2
-    assert sender.budget.available(RUNNING, sender.time.now) == 78
-    assert sender.budget.available(READINGS, sender.time.now) == 0
+    assert sender.budget.available(RUNNING) == 78
+    assert sender.budget.available(READINGS) == 0
 
 
 async def test_the_snapshot_tells_limit_allowance_and_use(sender: Sender) -> None:
@@ -870,7 +878,5 @@ async def test_the_snapshot_tells_limit_allowance_and_use(sender: Sender) -> Non
 
 
 async def test_a_share_is_not_lost_to_binary_fractions(fake_time: FakeTime) -> None:
-    budget = RateBudget(
-        random=Random(1), share=0.29, clock=fake_time.clock, monotonic=fake_time.monotonic
-    )
+    budget = RateBudget(random=Random(1), share=0.29, monotonic=fake_time.monotonic)
     assert budget.snapshot(fake_time.now).allowance == 29

@@ -204,7 +204,7 @@ def test_the_part_of_the_people_stays_theirs_by_all_that_can_be_known(
             known[reset] = min(left, known.get(reset, limit))
             # What was sent and answered since is in no older answer, so count it from here on.
             told = {"X-RateLimit-Remaining": str(left), "X-RateLimit-Reset": str(reset)}
-            budget.learn(rate_headers(told, time.now), time.now)
+            budget.learn(rate_headers(told, time.now))
             budget.release()
 
         tasks = []

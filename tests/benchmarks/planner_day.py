@@ -118,7 +118,6 @@ class Exporter:
             random=Random(SEED),
             share=ALLOWANCE / LIMIT,
             initial_limit=LIMIT,
-            clock=time.clock,
             monotonic=time.monotonic,
             sleep=time.sleep,
         )

@@ -365,14 +365,14 @@ async def test_dear_running_lists_are_walked_less_often(api: Api, watch: Watches
     for n in range(10):
         api.add(f"j-{n}")
     it = watch(limit=10)  # half of it is 5 a minute, so 10 pages are good for two minutes
-    it.budget.learn(rate_headers({"X-RateLimit-Limit": "100000"}, it.clock()), it.clock())
+    it.budget.learn(rate_headers({"X-RateLimit-Limit": "100000"}, it.clock()))
     await it.run("running")
-    it.budget.learn(rate_headers({"X-RateLimit-Limit": "10"}, it.clock()), it.clock())
+    it.budget.learn(rate_headers({"X-RateLimit-Limit": "10"}, it.clock()))
     asked = api.asked["jobs"]
     it.shift += 60
     await it.run("running")
     assert api.asked["jobs"] == asked
-    it.budget.learn(rate_headers({"X-RateLimit-Limit": "100000"}, it.clock()), it.clock())
+    it.budget.learn(rate_headers({"X-RateLimit-Limit": "100000"}, it.clock()))
     it.shift += 60
     await it.run("running")
     assert api.asked["jobs"] == asked + 10

@@ -53,6 +53,10 @@ class FakeTime:
         self._elapsed = end
         await settle()
 
+    def hold(self, seconds: float) -> None:
+        """Let time pass without anybody's turn, as where the event loop is held up."""
+        self._elapsed += seconds
+
     @property
     def sleeping(self) -> int:
         """How many sleep."""

@@ -179,9 +179,7 @@ class FirstStart:
         self._shown: dict[tuple[type, str], Record] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         settings = Settings()
-        self._budget = RateBudget(
-            random=Random(1), clock=time.clock, monotonic=time.monotonic, sleep=time.sleep
-        )
+        self._budget = RateBudget(random=Random(1), monotonic=time.monotonic, sleep=time.sleep)
         self._fleet = Fleet(
             accounts=("a",), policy=policy(settings), observe=lambda _: None, now=time.now
         )

@@ -91,9 +91,7 @@ class Pipeline:
             account=ACCOUNT,
             base_url="http://api.test/api/v1",
             key=lambda: "key",
-            budget=RateBudget(
-                random=Random(1), clock=self.clock, monotonic=self.clock, sleep=self._sleep
-            ),
+            budget=RateBudget(random=Random(1), monotonic=self.clock, sleep=self._sleep),
             observe=self._observe,
             random=Random(1),
             clock=self.clock,

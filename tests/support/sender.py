@@ -27,7 +27,6 @@ class Sender:
             share=share,
             initial_limit=limit,
             max_in_flight=max_in_flight,
-            clock=time.clock,
             monotonic=time.monotonic,
             sleep=time.sleep,
         )
@@ -48,7 +47,7 @@ class Sender:
     def learn(self, **headers: object) -> None:
         """Let an answer arrive with these: ``Limit``, ``Remaining``, ``Reset``."""
         told = {f"X-RateLimit-{name}": str(value) for name, value in headers.items()}
-        self.budget.learn(rate_headers(told, self.time.now), self.time.now)
+        self.budget.learn(rate_headers(told, self.time.now))
 
     def sent_with(self, priority: Priority) -> int:
         return sum(other is priority for _, other in self.sent)

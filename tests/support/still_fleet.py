@@ -201,9 +201,7 @@ class StillWatch:
         self._time = time = api.time
         settings = Settings()
         polling = settings.polling
-        self._budget = RateBudget(
-            random=Random(1), clock=time.clock, monotonic=time.monotonic, sleep=time.sleep
-        )
+        self._budget = RateBudget(random=Random(1), monotonic=time.monotonic, sleep=time.sleep)
         self.fleet = Fleet(
             accounts=("a",),
             policy=Policy(

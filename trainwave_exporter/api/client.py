@@ -307,7 +307,7 @@ class Client:
         """Take in what any answer's headers tell."""
         told = rate_headers(headers, now)
         with self._noting_block():
-            self._budget.learn(told, now)
+            self._budget.learn(told)
         if told.skew is not None:
             # `Date` is in whole seconds: what is closer than that must not move timestamps about.
             if abs(told.skew - self._skew) > _SKEW_NOISE:

@@ -7,11 +7,11 @@
   single probe, and a careful start after it.
 
 A gate answers two questions: how many requests it would let through at once (`room`), and when it
-will let the next one through (`opens`, Unix seconds, meant for when there is no room). ``low``
-tells requests that can wait from those that keep running jobs and the directory current. Gates do
-not count; the budget tells them of each request it lets go (`spend`) or takes back (`refund`).
+will let the next one through (`opens`, meant for when there is no room). ``low`` tells requests
+that can wait from those that keep running jobs and the directory current. Gates do not count; the
+budget tells them of each request it lets go (`spend`) or takes back (`refund`).
 
-No gate trusts the clock: one that was set back must not lengthen any wait beyond its bound.
+All times are seconds of the monotonic clock: however the wall clock is set, a minute is a minute.
 """
 
 from __future__ import annotations
@@ -153,13 +153,9 @@ class SlidingWindow:
 
 
 def _pruned(log: deque[float], now: float) -> deque[float]:
-    """Drop what no longer counts; what lies far ahead (the clock was set back) counts as now."""
+    """Drop what no longer counts."""
     while log and log[0] <= now - SPAN:
         log.popleft()
-    if log and log[-1] > now + SPAN:
-        stamps = [min(stamp, now) for stamp in log]
-        log.clear()
-        log.extend(stamps)
     return log
 
 
@@ -203,12 +199,12 @@ class ServerWindow:
         """Take over what an answer tells, while ``outstanding`` other requests are on their way."""
         if told.remaining is None:
             return
-        ends = now + WINDOW if told.reset is None else told.reset - (told.skew or 0.0)
-        if now - WINDOW <= ends <= now:
+        left, reset = told.seconds_left, told.reset
+        if left is not None and -WINDOW <= left <= 0:
             return  # told about a window that is over by now
-        reset = told.reset
-        if reset is None or not now < ends <= now + LONGEST_WAIT:
-            ends = reset = now + WINDOW
+        if reset is None or left is None or not 0 < left <= LONGEST_WAIT:
+            left, reset = WINDOW, told.at + WINDOW
+        ends = now + left
         known = self._known(now)
         if known and reset < self._reset - self._SAME:
             return  # overtaken by an answer from a later window

@@ -29,6 +29,13 @@ class RateHeaders(Struct, frozen=True):
     reset: float | None
     skew: float | None
     """Seconds the API's clock is ahead of ours, by its ``Date``."""
+    at: float
+    """When they arrived, Unix seconds of our clock."""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds from then until ``Reset``, negative if that was before; None: not reported."""
+        return None if self.reset is None else self.reset - (self.skew or 0.0) - self.at
 
 
 def rate_headers(headers: Mapping[str, str], now: float) -> RateHeaders:
@@ -40,6 +47,7 @@ def rate_headers(headers: Mapping[str, str], now: float) -> RateHeaders:
         remaining=_number(told.get("x-ratelimit-remaining")),
         reset=_unix_seconds(_number(told.get("x-ratelimit-reset"))),
         skew=None if date is None else date - now,
+        at=now,
     )
 
 

@@ -75,7 +75,8 @@ class RateBudget:
     ``share`` of the limit is ours to use, the rest is for people and their other programs.
     ``initial_limit`` (requests a minute) holds until the API tells its own. ``max_in_flight``
     bounds the exchanges under way; None: 16, or more where the allowance is so large.
-    ``clock`` gives Unix seconds, ``monotonic`` those that ``sleep`` waits in.
+    ``monotonic`` gives the seconds that ``sleep`` waits in: no limit goes by the wall clock, which
+    may be set.
     """
 
     def __init__(
@@ -85,7 +86,6 @@ class RateBudget:
         share: float = 0.8,
         initial_limit: int = 100,
         max_in_flight: int | None = None,
-        clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -97,7 +97,6 @@ class RateBudget:
         self._gates: tuple[Gate, ...] = (self._block, self._window, self._server, self._pace)
         self._max_in_flight = max_in_flight
         self._in_flight = 0
-        self._clock = clock
         self._monotonic = monotonic
         self._sleep = sleep
         self._waiting: dict[Priority, dict[asyncio.Future[None], float]] = {p: {} for p in Priority}
@@ -114,7 +113,7 @@ class RateBudget:
         if self._block.left > longest_block:
             raise self.blocked()
         if not self._anyone_waits and self._room:
-            now = self._clock()
+            now = self._monotonic()
             if not self._closed(priority, now):
                 self._spend(priority, now)
                 return
@@ -136,11 +135,12 @@ class RateBudget:
         self._in_flight -= 1
         self._serve()
 
-    def available(self, priority: Priority, now: float) -> int:
+    def available(self, priority: Priority) -> int:
         """Return how many requests the rate would let go now, beyond those that wait already.
 
         Places in flight are left out of account: they come free within an answer's time.
         """
+        now = self._monotonic()
         ahead = sum(len(turns) for other, turns in self._waiting.items() if other <= priority)
         room = min(gate.room(now, low=priority.low) for gate in self._gates)
         return max(0, math.floor(room) - ahead)
@@ -153,14 +153,13 @@ class RateBudget:
         self._terms.reserve(name, requests_per_minute)
         self._serve()
 
-    def learn(self, told: RateHeaders, now: float) -> None:
+    def learn(self, told: RateHeaders) -> None:
         """Learn from what an answer (any answer) to a request not yet released tells."""
         self._terms.learn(told.limit)
-        self._server.learn(told, max(0, self._in_flight - 1), now)
-        if told.remaining == 0 and told.reset is not None:
-            seconds = told.reset - (told.skew or 0.0) - now
-            if seconds > FAR_RESET:
-                self.back_off(seconds, BlockReason.USED_UP)
+        self._server.learn(told, max(0, self._in_flight - 1), self._monotonic())
+        seconds = told.seconds_left
+        if told.remaining == 0 and seconds is not None and seconds > FAR_RESET:
+            self.back_off(seconds, BlockReason.USED_UP)
         self._serve()
 
     def back_off(
@@ -200,12 +199,13 @@ class RateBudget:
         return self._block.seconds
 
     def snapshot(self, now: float) -> BudgetSnapshot:
-        """Return what the budget looks like at ``now``."""
+        """Return what the budget looks like; ``now`` is the wall clock's time, Unix seconds."""
+        at = self._monotonic()
         return BudgetSnapshot(
             limit=self._terms.limit,
             allowance=self._terms.allowance,
-            remaining=self._server.remaining(now),
-            used=self._window.used(now),
+            remaining=self._server.remaining(at),
+            used=self._window.used(at),
             blocked_until=now + self._block.left if self._block.left else 0.0,
             blocked_reason=self._block.reason,
         )
@@ -233,7 +233,7 @@ class RateBudget:
         """Let go all whose turn it is; set the alarm for the next one, if any."""
         while self._anyone_waits and self._room:
             priority = next(p for p, turns in self._waiting.items() if turns)
-            now = self._clock()
+            now = self._monotonic()
             if closed := self._closed(priority, now):
                 opens = max(gate.opens(now, low=priority.low) for gate in closed)
                 self._set_alarm(max(opens - now, _SHORTEST_SLEEP))

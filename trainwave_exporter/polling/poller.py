@@ -228,7 +228,7 @@ class AccountPoller:
     @property
     def _slots(self) -> int:
         """How many questions may be sent now."""
-        return min(self._free, self._budget.available(Priority.READINGS, self._clock()))
+        return min(self._free, self._budget.available(Priority.READINGS))
 
     @property
     def _free(self) -> int:
