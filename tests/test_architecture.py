@@ -17,6 +17,7 @@ NAME = "trainwave_exporter"
 
 EVERYTHING = {
     "api",
+    "clock",
     "config",
     "detached",
     "garbage",
@@ -34,6 +35,7 @@ EVERYTHING = {
 }
 MAY_IMPORT: dict[str, set[str]] = {
     "model": set(),
+    "clock": set(),
     "detached": set(),
     "garbage": set(),
     "logs": set(),
@@ -44,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "fleet": {"model"},
     "ledger": {"model"},
     "config": {"model"},
-    "polling": {"api", "fleet", "model"},
+    "polling": {"api", "clock", "fleet", "model"},
     "reloading": {"config", "sd_notify"},
     "exposition": {"fleet", "model"},
     "web": {"exposition", "turnstile"},

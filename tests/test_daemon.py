@@ -27,6 +27,7 @@ async def running(
     environ: Mapping[str, str],
     file: Path | None = None,
     monotonic: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] = time.time,
     **flags: str,
 ) -> AsyncIterator[Daemon]:
     """Run a daemon on a free port; flags are spelled ``section__key``."""
@@ -36,7 +37,7 @@ async def running(
     keys: dict[str, KeySource] = {
         account.name: key_source(account, environ) for account in settings.accounts
     }
-    daemon = Daemon(settings, keys, monotonic=monotonic)
+    daemon = Daemon(settings, keys, clock=clock, monotonic=monotonic)
     task = asyncio.create_task(daemon.run())
     listening = asyncio.create_task(daemon.listening.wait())
     try:
@@ -218,6 +219,59 @@ async def test_without_requests_left_until_far_ahead_an_account_is_down_and_says
             _, page = await get(daemon, "/")
             assert "Account default is rate limited for another 59 min" in page
             assert "the API says that no requests are left" in page
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+async def test_a_clock_that_is_set_makes_no_corrections_and_hides_nothing(step: float) -> None:
+    """Billed at $36,000 an hour, $10 a second: an hour that never was would be $36,000 too little.
+
+    The API reports its costs in whole cents, and a second's worth may be on its way.
+    """
+    began, ahead = time.monotonic(), 0.0
+
+    def answer(request: web.Request) -> web.Response:
+        job = {
+            "id": "j-1",
+            "project": "p-1",
+            "state": "RUNNING",
+            "gpus": 8,
+            "gpu_type": "H100",
+            "owner": {"id": "u-1", "username": "ada"},
+            "created_at": "2026-01-01T00:00:00Z",
+            "cost_per_hour": 36_000.0,
+            "total_cost": round(10 * (time.monotonic() - began), 2),
+        }
+        data: object = {"count": 1, "next": None, "previous": None, "results": [job]}
+        if request.path.endswith("/jobs/j-1/"):
+            data = job
+        elif not request.path.endswith("/jobs/"):
+            data = {"count": 0, "next": None, "previous": None, "results": []}
+        return web.json_response({"success": True, "data": data})
+
+    def cost(metrics: Metrics) -> float:
+        return metrics.get("trainwave_job_cost_dollars", job_id="j-1") or 0
+
+    def corrected(metrics: Metrics) -> list[float]:
+        return [value for _, value in metrics.all("trainwave_cost_corrections_dollars_total")]
+
+    async with serving(answer) as server:
+        environ = {"TRAINWAVE_API_KEY": "demo-key", "TRAINWAVE_API_URL": server.url}
+        async with running(
+            environ,
+            clock=lambda: time.time() + ahead,
+            account__initial_rate_limit="6000",
+            polling__running_interval="200ms",
+            storage__write_interval="200ms",
+        ) as daemon:
+            metrics = await until(daemon, lambda m: cost(m) > 0 and corrected(m) == [0, 0])
+            for _ in range(3):
+                ahead += step
+                least = cost(metrics) + 20
+                metrics = await until(daemon, lambda m: cost(m) > least)  # noqa: B023 - at once
+                assert metrics.all("trainwave_job_info")
+            assert corrected(metrics) == [0, 0]
+            spend = metrics.all("trainwave_project_cost_dollars_total", project_id="p-1")
+            assert sum(dollars for _, dollars in spend) == pytest.approx(cost(metrics), abs=20)
 
 
 async def test_a_block_before_the_first_list_is_a_reason_to_be_unready() -> None:

@@ -27,10 +27,11 @@ from random import Random
 import structlog
 
 from trainwave_exporter import __version__
+from trainwave_exporter.clock import ClockWatch
 from trainwave_exporter.config import KeySource, Settings
 from trainwave_exporter.detached import DetachedExecutor
 from trainwave_exporter.exposition import Exposition, Telemetry
-from trainwave_exporter.fleet import Fleet, Observation, SweepEnded, TimePassed
+from trainwave_exporter.fleet import ClockSet, Fleet, Observation, SweepEnded, TimePassed
 from trainwave_exporter.garbage import Collector
 from trainwave_exporter.ledger import (
     Ledger,
@@ -97,6 +98,8 @@ class Daemon:
         self._clock = clock
         self._monotonic = monotonic
         self._started_at = clock()
+        self._clock_watch = ClockWatch(clock, monotonic)
+        self._clock_watch.listen(self._clock_set)
         self._stopping = asyncio.Event()
         self._manager = Notifier()
         self.listening = asyncio.Event()
@@ -150,7 +153,7 @@ class Daemon:
         self._house_loop = self._loop("housekeeping", HOUSEKEEPING_SECONDS, self._keep_house)
         self._publication = self._loop("publication", PUBLICATION_SECONDS, self._publish)
         self._book_loop = self._loop("ledger", settings.storage.write_interval, self._keep_books)
-        self._schedule = Schedule(self._loops, clock=clock, monotonic=monotonic)
+        self._schedule = Schedule(self._loops, clock_watch=self._clock_watch, monotonic=monotonic)
         self._garbage = Collector(monotonic)
         self.web = WebServer(
             answer=lambda: self.exposition.answer,
@@ -386,9 +389,14 @@ class Daemon:
         self._standing.apply(changes)
 
     def _report(self, observation: Observation) -> None:
+        self._clock_watch.look()  # before anything is told by another clock
         self._tell(self._fleet.apply(observation, self._clock()))
         if isinstance(observation, SweepEnded) and not all(watch.shown for watch in self._watches):
             self._schedule.hurry(self._publication)  # whoever starts it waits for the first jobs
+
+    def _clock_set(self, seconds: float) -> None:
+        self._ledger.clock_set(seconds)
+        self._tell(self._fleet.apply(ClockSet(seconds), self._clock()))
 
     def _tell(self, changes: Sequence[Change]) -> None:
         self._show(changes)

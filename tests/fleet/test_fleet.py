@@ -880,7 +880,7 @@ def test_what_changes_nothing_is_no_change(world: World) -> None:
 
 def test_after_a_clock_set_back_old_readings_do_not_stay_for_long(world: World) -> None:
     world.see(world.job(readings=Readings(gpu_utilization=world.reading(0.9))))
-    world.now -= 86_400
+    world.set_clock(-86_400)
     world.tick()
     world.now += 301
     world.see(world.job(readings=Readings(gpu_utilization=world.reading(0.0))))
@@ -890,9 +890,9 @@ def test_after_a_clock_set_back_old_readings_do_not_stay_for_long(world: World) 
 def test_a_clock_that_was_ahead_for_a_moment_keeps_no_reading_for_long(world: World) -> None:
     world.see(world.job())
     world.tick()
-    world.now += 7200
+    world.set_clock(7200)
     world.read("j-1", 0.5)
-    world.now -= 7199
+    world.set_clock(-7199)
     world.tick(answering=True)
     world.tick(120, readings_max_age=100, answering=True)
     assert world.shown().readings == NO_READINGS
@@ -901,12 +901,25 @@ def test_a_clock_that_was_ahead_for_a_moment_keeps_no_reading_for_long(world: Wo
 def test_after_a_clock_set_back_a_dead_account_is_hidden_in_time(world: World) -> None:
     world.sweep(world.job())
     world.projects(Project(account="a", id="p-1"))
-    world.now -= 86_400
+    world.set_clock(-86_400)
     world.tick()
     world.tick(300)
     assert not world.is_shown()
     world.tick(600)
     assert (Project, "p-1") not in world.mirror
+
+
+def test_a_clock_set_ahead_makes_nothing_older(world: World) -> None:
+    """Readings last for 300 seconds here, and an account that does not answer is shown as long."""
+    world.sweep(world.job(readings=Readings(gpu_utilization=world.reading(0.9))))
+    world.projects(Project(account="a", id="p-1"))
+    world.tick(200)
+    world.set_clock(3600)
+    world.tick(readings_max_age=300)
+    assert world.points() == (Point(0.9),)
+    assert (Project, "p-1") in world.mirror
+    world.tick(101, readings_max_age=300)
+    assert not world.is_shown()
 
 
 # What the API says it does not know

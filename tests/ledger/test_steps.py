@@ -271,6 +271,53 @@ def test_a_clock_set_back_loses_no_bill(tmp_path: Path, step: int, *, documented
     assert world.cost() == pytest.approx(144)
 
 
+@DIALECTS
+@pytest.mark.parametrize("seconds", [90, -90, 3600, -3600])
+def test_a_clock_that_is_seen_to_be_set_corrects_nothing(
+    tmp_path: Path, seconds: int, *, documented: bool
+) -> None:
+    """Billed by the minute, at $36 an hour: $144 for four hours, whatever the clock says.
+
+    Set three times from 22:00 to 22:20, and right again from 23:00 on.
+    """
+    world = world_at(tmp_path, MIDNIGHT + (START - 2) * MINUTE)
+    for minute in range(START - 2, 91):
+        job = world.job(
+            cost_dollars=in_steps(1, throughout)(minute),
+            hourly_cost_dollars=36.0,
+            created_at=MIDNIGHT + (START - 1) * MINUTE,
+            **described(minute, documented=documented),
+        )
+        world.see(job, counted=True)
+        world.now += MINUTE
+        if minute in {-120, -110, -100}:
+            world.set_clock(seconds)
+        if minute == -60:
+            world.set_clock(-3 * seconds)
+    assert world.corrections() == (0, 0)
+    assert world.cost() == pytest.approx(144)
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(108, abs=0.61)
+    assert cost(tmp_path, world.now) == pytest.approx(144)
+
+
+def test_a_suspended_machine_looks_like_a_clock_set_ahead_and_its_jobs_are_billed_meanwhile(
+    tmp_path: Path,
+) -> None:
+    """$36 an hour for an hour before and an hour while suspended, all of it spent in that time."""
+    world = world_at(tmp_path, MIDNIGHT - 2 * HOUR)
+    run: dict[str, Any] = {"hourly_cost_dollars": 36.0, "created_at": world.now}
+    world.open(world.job(cost_dollars=0.0, **run))
+    for minute in range(1, 61):
+        world.now += MINUTE
+        world.see(world.job(cost_dollars=0.6 * minute, **run))
+    world.set_clock(HOUR)
+    world.now += MINUTE
+    world.see(world.job(cost_dollars=72.6, **run))
+    assert world.corrections() == (0, 0)
+    assert cost(tmp_path, MIDNIGHT - HOUR / 2) == pytest.approx(54, abs=0.01)
+    assert cost(tmp_path, MIDNIGHT) == pytest.approx(72, abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("reported", "whole"),
     [(3.0, 147.0), (108.0, 144.0), (150.0, 150.0)],

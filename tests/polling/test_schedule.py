@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import structlog
 
+from trainwave_exporter.clock import ClockWatch
 from trainwave_exporter.model import Fact, LoopRun
 from trainwave_exporter.polling import Loop, Schedule
 from trainwave_exporter.polling.schedule import _Every
@@ -43,9 +44,17 @@ class Runs:
                 await self._ran.wait()
 
 
+def new_schedule(
+    loops: Iterable[Loop],
+    clock: Callable[[], float] = time.time,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Schedule:
+    return Schedule(loops, clock_watch=ClockWatch(clock, monotonic), monotonic=monotonic)
+
+
 async def test_loops_run_at_once_and_again_at_their_interval() -> None:
     often, seldom = Runs(0.05), Runs(3600)
-    schedule = Schedule([often.loop, seldom.loop], clock=time.time, monotonic=time.monotonic)
+    schedule = new_schedule([often.loop, seldom.loop])
     schedule.start()
     await often.reach(3)
     schedule.stop()
@@ -54,7 +63,7 @@ async def test_loops_run_at_once_and_again_at_their_interval() -> None:
 
 async def test_a_loop_can_be_made_to_hurry() -> None:
     runs = Runs(3600)
-    schedule = Schedule([runs.loop], clock=time.time, monotonic=time.monotonic)
+    schedule = new_schedule([runs.loop])
     schedule.start()
     await runs.reach(1)
     schedule.hurry(runs.loop)
@@ -101,7 +110,7 @@ async def test_a_steady_loop_that_took_too_long_goes_on_at_once(steady: bool, ru
         monotonic=lambda: now,
         steady=steady,
     )
-    schedule = Schedule([loop], clock=lambda: now, monotonic=lambda: now)
+    schedule = new_schedule([loop], clock=lambda: now, monotonic=lambda: now)
     schedule.start()
     async with asyncio.timeout(10):
         await ended.wait()
@@ -125,7 +134,7 @@ def test_what_was_missed_is_made_up_for_once() -> None:
 
 async def test_nothing_runs_after_the_stop() -> None:
     runs = Runs(0.01)
-    schedule = Schedule([runs.loop], clock=time.time, monotonic=time.monotonic)
+    schedule = new_schedule([runs.loop])
     schedule.start()
     await runs.reach(1)
     schedule.stop()
@@ -160,7 +169,7 @@ async def test_a_stop_cancels_what_runs_without_an_error(
         clock=time.time,
         monotonic=time.monotonic,
     )
-    schedule = Schedule([loop], clock=time.time, monotonic=time.monotonic)
+    schedule = new_schedule([loop])
     schedule.start()
     async with asyncio.timeout(10):
         await begun.wait()
@@ -174,7 +183,7 @@ async def test_a_stop_cancels_what_runs_without_an_error(
 async def test_a_clock_that_is_set_starts_every_loop_anew() -> None:
     runs = Runs(3600)
     shift = 0.0
-    schedule = Schedule([runs.loop], clock=lambda: time.time() + shift, monotonic=time.monotonic)
+    schedule = new_schedule([runs.loop], clock=lambda: time.time() + shift)
     with structlog.testing.capture_logs() as logs:
         schedule.start()
         await runs.reach(1)
@@ -187,7 +196,7 @@ async def test_a_clock_that_is_set_starts_every_loop_anew() -> None:
 
 async def test_loops_are_added_and_removed_while_it_runs() -> None:
     stays, goes, comes = Runs(0.05), Runs(0.06), Runs(0.07)
-    schedule = Schedule([stays.loop, goes.loop], clock=time.time, monotonic=time.monotonic)
+    schedule = new_schedule([stays.loop, goes.loop])
     schedule.start()
     await goes.reach(1)
     await schedule.remove([goes.loop])
@@ -218,7 +227,7 @@ async def test_a_loop_that_is_removed_gives_up_what_it_has_under_way() -> None:
         clock=time.time,
         monotonic=time.monotonic,
     )
-    schedule = Schedule([loop], clock=time.time, monotonic=time.monotonic)
+    schedule = new_schedule([loop])
     schedule.start()
     await begun.wait()
     await schedule.remove([loop])

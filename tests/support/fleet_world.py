@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from trainwave_exporter.fleet import (
+    ClockSet,
     Fleet,
     JobsSeen,
     Observation,
@@ -115,6 +116,11 @@ class World:
         self, *found: Organization, account: str = "a", complete: bool = True
     ) -> tuple[Change, ...]:
         return self.apply(OrganizationsSeen(account, found, complete=complete))
+
+    def set_clock(self, seconds: float) -> None:
+        """Set the clock ahead, or back, and have that noticed."""
+        self.now += seconds
+        self.apply(ClockSet(seconds))
 
     def tick(
         self, seconds: float = 0.0, readings_max_age: float = 600.0, *, answering: bool = False

@@ -51,6 +51,7 @@ class LedgerWorld:
         open_store: Callable[[], Store] | None = None,
     ) -> None:
         self.now = now
+        self._clock_set = 0
         self.folder = folder
         terms = Terms(
             rules=rules,
@@ -86,12 +87,17 @@ class LedgerWorld:
 
     def see(self, *jobs: Job, shown: bool = True, counted: bool | None = None) -> None:
         """Tell of jobs, and whether all of the account's are known by now."""
-        sightings = Sightings(jobs={job.id: Seen(job, shown) for job in jobs})
+        sightings = Sightings(jobs={job.id: Seen(job, shown, self._clock_set) for job in jobs})
         if counted is not None:
             sightings.accounts["a"] = AccountStatus(
                 name="a", counted=counted, organizations_listed=counted, projects_listed=counted
             )
         self.take(sightings)
+
+    def set_clock(self, seconds: float) -> None:
+        """Set the clock ahead, or back, and have that noticed."""
+        self.now += seconds
+        self._clock_set += milliseconds(seconds)
 
     def open(self, *history: Job) -> None:
         """List all jobs for the first time."""

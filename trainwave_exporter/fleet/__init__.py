@@ -3,6 +3,7 @@
 from trainwave_exporter.fleet.entry import Policy
 from trainwave_exporter.fleet.fleet import Fleet
 from trainwave_exporter.fleet.observations import (
+    ClockSet,
     JobMissing,
     JobsSeen,
     Observation,
@@ -16,6 +17,7 @@ from trainwave_exporter.fleet.observations import (
 )
 
 __all__ = [
+    "ClockSet",
     "Fleet",
     "JobMissing",
     "JobsSeen",

@@ -85,7 +85,6 @@ class Accounts:
         Who is known to be expired is left out: all its jobs are hidden until it answers.
         """
         for name, account in self._accounts.items():
-            account.answered_at = min(account.answered_at, now)  # the clock may have been set back
             status = account.status
             swept = status.confirmed_at is not None and bound < status.confirmed_at <= now
             if account.answered_at <= bound:
@@ -93,6 +92,11 @@ class Accounts:
                     yield name, True
             elif not status.up and not swept:
                 yield name, False
+
+    def clock_set(self, seconds: float) -> None:
+        """Note that the clock was set by so much since they answered."""
+        for account in self._accounts.values():
+            account.answered_at += seconds
 
     def _add(self, name: str, now: float) -> AccountStatus:
         status = AccountStatus(name=name)

@@ -75,9 +75,13 @@ class Directory(Generic[T]):
     def expire(self, now: float, max_age: float) -> Iterator[Change]:
         """Drop what was told longer than ``max_age`` seconds ago."""
         for account, told_at in self._told_at.items():
-            self._told_at[account] = min(told_at, now)  # the clock may have been set back
             if now - told_at >= max_age:
                 yield from self._drop(account, Departure.EXPIRED)
+
+    def clock_set(self, seconds: float) -> None:
+        """Note that the clock was set by so much since anything was told."""
+        for account in self._told_at:
+            self._told_at[account] += seconds
 
     def _drop(self, account: str, reason: Departure) -> Iterator[Change]:
         for record in self.of(account):

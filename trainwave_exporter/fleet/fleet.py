@@ -30,6 +30,7 @@ from trainwave_exporter.fleet.entry import Entry, Policy
 from trainwave_exporter.fleet.memory import outdated
 from trainwave_exporter.fleet.merge import merge_jobs
 from trainwave_exporter.fleet.observations import (
+    ClockSet,
     JobMissing,
     JobsSeen,
     Observation,
@@ -91,7 +92,7 @@ class Fleet:
         self._published: dict[str, ProjectTally] = {}
         self._retention = Retention()
         self._witness = Witness(self._tallies, observe, now)
-        self._reception = Reception(now, observe)
+        self._reception = Reception(observe)
 
     # What is known
 
@@ -166,9 +167,10 @@ class Fleet:
 
     def apply(self, observation: Observation, now: float) -> tuple[Change, ...]:
         """Take in an observation made at ``now`` (Unix seconds) and return what it changed."""
-        self._reception.look_at_clock(self._entries, now)
         changes: list[Change] = []
         match observation:
+            case ClockSet():
+                self._clock_set(observation.seconds)
             case JobsSeen():
                 changes.extend(self._accounts.answered(observation.account, now))
                 for job in observation.jobs:
@@ -187,6 +189,13 @@ class Fleet:
                 changes.extend(self._time_passed(observation, now))
         changes.extend(self._tally_changes())
         return tuple(changes)
+
+    def _clock_set(self, seconds: float) -> None:
+        """Go on with all ages as they were."""
+        self._accounts.clock_set(seconds)
+        self._projects.clock_set(seconds)
+        self._organizations.clock_set(seconds)
+        self._reception.clock_set(self._entries, seconds)
 
     # Accounts
 

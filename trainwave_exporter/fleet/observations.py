@@ -84,6 +84,13 @@ class TimePassed(Struct, frozen=True):
     readings_max_age: Mapping[str, float]
 
 
+class ClockSet(Struct, frozen=True):
+    """The wall clock was set; what is known is no older for that."""
+
+    seconds: float
+    """By how much; negative if it was set back."""
+
+
 class ViewSeen(Struct, frozen=True):
     """The directory of an account was read, or could not be."""
 
@@ -102,4 +109,5 @@ Observation: TypeAlias = (
     | OrganizationsSeen
     | ViewSeen
     | TimePassed
+    | ClockSet
 )

@@ -28,9 +28,8 @@ from trainwave_exporter.model import (
 class Reception:
     """Takes readings in, and drops them when they are too old. Times are Unix seconds."""
 
-    def __init__(self, now: float, observe: FactListener) -> None:
+    def __init__(self, observe: FactListener) -> None:
         self._ages = ReadingAges()
-        self._latest = now
         self._observe = observe
 
     def take_in(
@@ -117,15 +116,12 @@ class Reception:
                 if expired:
                     yield entry, replace(entry.job.readings, **dict.fromkeys(expired))
 
-    def look_at_clock(self, entries: Mapping[str, Entry], now: float) -> None:
-        """Once the clock was set back, take readings that came at a time yet to be for new."""
-        before, self._latest = self._latest, now
-        if before <= now:
-            return
+    def clock_set(self, entries: Mapping[str, Entry], seconds: float) -> None:
+        """Note that the clock was set by so much since all these readings came."""
         self._ages.clear()
         for entry in entries.values():
-            for metric, received in entry.received_at.items():
-                entry.received_at[metric] = min(received, now)
+            for metric in entry.received_at:
+                entry.received_at[metric] += seconds
             self._note_age(entry, entry.job.account)
 
     def _note_age(self, entry: Entry, account: str) -> None:

@@ -37,6 +37,8 @@ class Seen(Struct, frozen=True):
     job: Job
     shown: bool
     """It is on show, so its details are asked for, and it will be told of again soon."""
+    clock_set: int = 0
+    """By how much the wall clock was set since the exporter started, milliseconds."""
 
     def after(self, older: Seen | None) -> Seen:
         """Return this, with what only an older sighting reported that was not written yet.
@@ -59,6 +61,8 @@ class Book:
         self._rules = rules
         self._accounts = frozenset(accounts)
         self._entries = {entry.id: entry for entry in state.live}
+        self._clock_set: dict[str, int] = {}
+        """By how much the wall clock had been set when each job was last seen, milliseconds."""
         self._uncounted = {entry.id for entry in state.live if entry.series is None}
         self.series = {entry.labels: entry for entry in state.series}
         self.corrections = state.corrections
@@ -137,6 +141,7 @@ class Book:
                 item.job,
                 self._rules,
                 dearest or None,
+                item.clock_set - self._clock_set.get(job_id, item.clock_set),
             )
             for job_id, item in seen.items()
         ]
@@ -192,6 +197,10 @@ class Book:
         for job_id, item in seen.items():
             if not item.shown and job_id not in self._uncounted:
                 self._entries.pop(job_id, None)
+            if item.job.finished or not item.shown:
+                self._clock_set.pop(job_id, None)
+            else:
+                self._clock_set[job_id] = item.clock_set
         tellers = accounts_by_labels(batch.jobs)
         for series in batch.series:
             self.series[series.labels] = series

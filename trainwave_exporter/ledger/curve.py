@@ -97,8 +97,13 @@ def begin(new: Sighting, origin: Origin = NOWHERE) -> Step:
     return Step(from_begin(backdated, new), kept=(backdated,))
 
 
-def extend(curve: Curve, new: Sighting, origin: Origin = NOWHERE) -> Step:
-    """Return what one more sighting does to a meter; it follows the one before it in any case."""
+def extend(curve: Curve, new: Sighting, origin: Origin = NOWHERE, clock_set: int = 0) -> Step:
+    """Return what one more sighting does to a meter; it follows the one before it in any case.
+
+    ``clock_set``: by how much the clock was set between the two, milliseconds.
+    """
+    if clock_set and _is_explained_without(curve, new, clock_set):
+        return followed(_moved(curve, curve.last.at + clock_set), new, origin)
     anchor, last = curve.anchor, curve.last
     if anchor.rate is None and last.told == anchor.told and new.rate is not None:
         return _priced_late(curve, new, origin)
@@ -141,22 +146,51 @@ def _priced_late(curve: Curve, new: Sighting, origin: Origin) -> Step:
 def _set_back(curve: Curve, new: Sighting) -> Step:
     """Return what a sighting does that was made, by the clock, before the last.
 
-    The clock was set back. What was reported before counts as reported just now: the hour that is
-    lived twice counts once, and what is reported from now on is compared with now.
+    The clock was set back, nobody knows by how much. What was reported before counts as reported
+    just now, and what is reported from now on is compared with now.
+    """
+    last = curve.last
+    step = _moved(curve, new.at - 1)
+    rise = new.told - last.told
+    correction = rise if last.over and new.over else min(rise, 0)
+    behind = max(0, curve.behind - max(0, rise))
+    return replace(
+        step,
+        curve=Curve(step.curve.anchor, new, behind=behind),
+        corrections=_nonzero(curve.pending, correction),
+    )
+
+
+def _is_explained_without(curve: Curve, new: Sighting, clock_set: int) -> bool:
+    """Return whether a price explains a rise in the time that passed, and not by the clock alone.
+
+    Where the clock seems to have been set ahead as the machine was suspended, it does by the clock.
+    """
+    last = curve.last
+    rates = rates_of(last, new)
+    if rates is None or last.over or new.told <= last.told:
+        return False
+    rise, time = new.told - last.told, new.at - last.at
+
+    def explains(passed: int) -> bool:
+        return not exceeds(rise, rates[1], passed) and not falls_short(rise, rates[0], passed)
+
+    return explains(time - clock_set) and not explains(time)
+
+
+def _moved(curve: Curve, at: int) -> Step:
+    """Return the step that has the last sighting at another time, as the clock was set.
+
+    An hour that is lived twice counts once, and in one that is left out nothing is billed.
     """
     anchor, last = curve.anchor, curve.last
-    moved = replace(last, at=new.at - 1)
+    moved = replace(last, at=at)
+    if moved.at > last.at:
+        return Step(replace(curve, anchor=moved, last=moved), kept=(last, moved))
     if moved.at <= anchor.at and last.told:
         # The anchor goes, and with it what it explains. A price would claim what was never billed.
         moved = replace(moved, rate=0)
-    rise = new.told - last.told
-    correction = rise if last.over and new.over else min(rise, 0)
-    return Step(
-        Curve(moved, new, behind=max(0, curve.behind - max(0, rise))),
-        kept=(moved,),
-        dropped=moved.at,
-        corrections=_nonzero(curve.pending, correction),
-    )
+    return Step(replace(curve, anchor=moved, last=moved), kept=(moved,), dropped=moved.at)
 
 
 def _grown(curve: Curve, new: Sighting, origin: Origin) -> Step:

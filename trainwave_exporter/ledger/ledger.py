@@ -96,6 +96,7 @@ class Ledger:
         self._failing_since: float | None = None
         self._told_at = monotonic()
         self._unmatched: tuple[Unmatched, ...] = ()
+        self._clock_set = 0
 
     async def open(self) -> None:
         """Open the store; raise `UnfitStoreError` if it must not be used.
@@ -131,7 +132,8 @@ class Ledger:
         seen = self._seen
         match record:
             case Job():
-                seen.jobs[record.id] = Seen(record, shown).after(seen.jobs.get(record.id))
+                new = Seen(record, shown, self._clock_set)
+                seen.jobs[record.id] = new.after(seen.jobs.get(record.id))
                 seen.hidden.discard(record.id)
             case AccountStatus():
                 seen.accounts[record.name] = record
@@ -145,6 +147,10 @@ class Ledger:
                 seen.gone.add(record.id)
             case _:
                 pass  # no money in it
+
+    def clock_set(self, seconds: float) -> None:
+        """Note that the wall clock was set by so much; negative: back."""
+        self._clock_set += milliseconds(seconds)
 
     def retune(self, terms: Terms) -> None:
         """Go by other terms from the next turn on."""

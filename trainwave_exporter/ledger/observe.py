@@ -50,10 +50,17 @@ class Observed(Struct, frozen=True):
     """What is added to buckets of utilization."""
 
 
-def observe(known: JobEntry | None, job: Job, rules: Rules, dearest: int | None = None) -> Observed:
+def observe(
+    known: JobEntry | None,
+    job: Job,
+    rules: Rules,
+    dearest: int | None = None,
+    clock_set: int = 0,
+) -> Observed:
     """Return what is kept of a job after the API reported it; ``known`` is what was kept before.
 
     ``dearest``: the highest price of any job seen, micro-dollars an hour, for want of its own.
+    ``clock_set``: by how much the wall clock was set since the job was last seen, milliseconds.
     """
     at = milliseconds(job.confirmed_at)
     closed = None
@@ -78,6 +85,7 @@ def observe(known: JobEntry | None, job: Job, rules: Rules, dearest: int | None 
             job.finished,
             reported_at=at if job.cost_reported_at is None else milliseconds(job.cost_reported_at),
             over_since=entry.over_seen,
+            clock_set=clock_set,
         ),
         origin,
         dearest,
@@ -94,6 +102,7 @@ def observe(known: JobEntry | None, job: Job, rules: Rules, dearest: int | None 
             job.finished,
             reported_at=at,
             over_since=entry.over_seen,
+            clock_set=clock_set,
         ),
         origin,
         None,
@@ -267,6 +276,8 @@ class _Report(Struct, frozen=True):
     """When the meter was reported, which may be earlier than the job was."""
     over_since: int | None = None
     """When the job was first seen finished."""
+    clock_set: int = 0
+    """By how much the wall clock was set since the report before, milliseconds."""
 
 
 class _Read(Struct, frozen=True):
@@ -336,7 +347,7 @@ def _taken(
     if before is None:
         step = curve.begin(sighting, origin)
     else:
-        step = curve.extend(before, sighting, origin)
+        step = curve.extend(before, sighting, origin, report.clock_set)
         doubted = _borne_out(meter, known.suspect, before.last, report, sighting, dearest)
         if doubted is not None:
             step = curve.followed(curve.extend(before, doubted, origin), sighting, origin)

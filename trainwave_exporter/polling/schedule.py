@@ -12,14 +12,13 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
+from trainwave_exporter.clock import ClockWatch
 from trainwave_exporter.polling.loop import Loop
 
 log = structlog.get_logger()
 
 _WATCH_SECONDS = 1.0
 _SOON = timedelta(milliseconds=1)
-_JUMP_SECONDS = 2.0
-"""A wall clock that departs from the monotonic one by more than this was set."""
 
 
 def _tells(record: logging.LogRecord) -> bool:
@@ -49,21 +48,21 @@ class Schedule:
     """Every loop at its interval, the first time at once, never twice at the same time.
 
     APScheduler computes its next wake-up from the wall clock. When that is set back, it would sleep
-    through the time that is now to be lived twice: a silent stop. So the clock is watched, and a
-    jump starts every loop anew.
+    through the time that is now to be lived twice: a silent stop. So the clock is looked at every
+    second, and if it was set, every loop starts anew.
     """
 
     def __init__(
-        self, loops: Iterable[Loop], *, clock: Callable[[], float], monotonic: Callable[[], float]
+        self, loops: Iterable[Loop], *, clock_watch: ClockWatch, monotonic: Callable[[], float]
     ) -> None:
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         self._loops = tuple(loops)
-        self._clock = clock
         self._monotonic = monotonic
-        self._offset = clock() - monotonic()
+        self._clock_watch = clock_watch
+        clock_watch.listen(self._start_anew)
         self._watch: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -117,10 +116,11 @@ class Schedule:
 
     def _watch_clock(self) -> None:
         self._watch = asyncio.get_running_loop().call_later(_WATCH_SECONDS, self._watch_clock)
-        offset = self._clock() - self._monotonic()
-        jump, self._offset = offset - self._offset, offset
-        if abs(jump) > _JUMP_SECONDS:
-            log.warning("clock_jumped", seconds=round(jump, 1))
+        self._clock_watch.look()
+
+    def _start_anew(self, seconds: float) -> None:
+        log.warning("clock_jumped", seconds=round(seconds, 1))
+        if self._watch is not None:
             for job in self._scheduler.get_jobs():
                 job.modify(next_run_time=datetime.now(UTC))
 
