@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from support.ledger_world import LedgerWorld
 
 from trainwave_exporter.cli import main
@@ -27,8 +28,8 @@ NOVEMBER = datetime(2026, 11, 23, 22, 0, tzinfo=UTC).timestamp()
 
 
 def row(keys: tuple[str, ...], cost: int, gpu: int, lower: int = 0, upper: int = 0) -> Row:
-    """Return a row whose cost is exact but for so many micro-dollars."""
-    return Row(keys, cost, gpu, Bounds(cost - lower, cost + upper))
+    """Return a row whose cost is exact but for so many micro-dollars, as likewise its GPU time."""
+    return Row(keys, cost, gpu, Bounds(cost - lower, cost + upper), gpu if lower else 0)
 
 
 def sheet(*rows: Row, unread: tuple[str, ...] = ()) -> Sheet:
@@ -38,6 +39,7 @@ def sheet(*rows: Row, unread: tuple[str, ...] = ()) -> Sheet:
         columns=("owner", "gpu_type"),
         rows=rows,
         bounds=Bounds(sum(r.bounds.lower for r in rows), sum(r.bounds.upper for r in rows)),
+        gpu_width=sum(r.gpu_width for r in rows),
         unread=unread,
     )
 
@@ -63,8 +65,8 @@ def test_the_table_is_for_people() -> None:
 
 
 SPREAD = (
-    "- The API has not reported when some jobs ran. Their cost is spread over the time in which"
-    " they may have run; part of it may belong to another period or day."
+    "- The API has not reported when some jobs ran. Part of their cost may belong to another period"
+    " or day."
 )
 MISSING = (
     "- The list of all jobs of account a, b has not been read to its end yet. Jobs may be missing"
@@ -76,9 +78,9 @@ def test_costs_that_are_not_exact_have_bounds_in_the_table_and_the_reason_in_not
     told = sheet(INEXACT, row(("eve", "H100"), 1_000_000, 0))
     assert as_table(told).splitlines()[1:] == [
         "owner  gpu_type  cost_dollars  gpu_hours  lower_bound_dollars  upper_bound_dollars",
-        "ada    H100              8.00       2.00                 4.00                 8.01",
+        "ada    H100           unknown    unknown                 4.00                 8.01",
         "eve    H100              1.00       0.00                 1.00                 1.00",
-        "total                    9.00       2.00                 5.00                 9.01",
+        "total                 unknown    unknown                 5.00                 9.01",
     ]
     assert told.notes == [
         "Costs are not exact. The total is at least $5.00; at most $9.01.",
@@ -89,12 +91,12 @@ def test_costs_that_are_not_exact_have_bounds_in_the_table_and_the_reason_in_not
 def test_there_is_no_upper_bound_where_jobs_may_be_missing() -> None:
     told = sheet(INEXACT, unread=("a", "b"))
     assert as_table(told).splitlines()[2:] == [
-        "ada    H100              8.00       2.00                 4.00              unknown",
-        "total                    8.00       2.00                 4.00              unknown",
+        "ada    H100           unknown    unknown                 4.00              unknown",
+        "total                 unknown    unknown                 4.00              unknown",
     ]
     unknown = "Costs are not exact. The total is at least $4.00; an upper bound is unknown."
     assert told.notes == [unknown, SPREAD, MISSING]
-    assert as_csv(told).splitlines()[-1] == "total,,8.004000,2.000000,4.004000,"
+    assert as_csv(told).splitlines()[-1] == "total,,,,4.004000,"
     assert json.loads(as_json(told))["total"]["upper_bound_dollars"] is None
     assert sheet(SOME.rows[0], unread=("a", "b")).notes == [
         "Costs are not exact. The total is at least $1234.56; an upper bound is unknown.",
@@ -102,8 +104,22 @@ def test_there_is_no_upper_bound_where_jobs_may_be_missing() -> None:
     ]
 
 
+def test_what_is_not_billed_yet_or_not_believed_yet_is_said_to_be_left_out() -> None:
+    told = replace(SOME, unbilled=Bounds(1_500_000, 1_500_000), implausible=1)
+    assert told.notes == [
+        "Not included: running jobs owe $1.50 that is not billed yet.",
+        "Not included: an implausible cost of 1 job until it is reported again.",
+    ]
+    assert json.loads(as_json(told))["unbilled_dollars"]["upper_bound_dollars"] == 1.5
+    told = replace(SOME, unbilled=Bounds(0, 2_001_000), implausible=2)
+    assert told.notes == [
+        "Not included: running jobs owe $0.00 to $2.01 that is not billed yet.",
+        "Not included: an implausible cost of 2 jobs until it is reported again.",
+    ]
+
+
 def test_exact_costs_need_no_notes() -> None:
-    assert SOME.notes == ()
+    assert SOME.notes == []
 
 
 def test_a_table_of_nothing_has_a_total_of_nothing() -> None:
@@ -178,6 +194,8 @@ def test_programs_get_numbers_and_the_period_with_its_time_zone() -> None:
             "upper_bound_dollars": 1233.580432,
         },
         "unread_accounts": [],
+        "unbilled_dollars": {"lower_bound_dollars": 0.0, "upper_bound_dollars": 0.0},
+        "implausible_jobs": 0,
     }
 
 
@@ -309,7 +327,7 @@ def test_a_report_says_once_between_which_bounds_its_costs_are_and_why(
     bounds = ["lower_bound_dollars", "upper_bound_dollars"]
     assert columns.split() == ["owner", "cost_dollars", "gpu_hours", *bounds]
     assert ada.split()[-2:] == total.split()[-2:] == ["3.00", "13.00"]
-    assert 3 <= float(total.split()[1]) <= 13
+    assert total.split()[1:3] == ["unknown", "unknown"]
     assert notes == ["Costs are not exact. The total is at least $3.00; at most $13.00.", SPREAD]
     for form in ("csv", "json"):
         assert main([*command, f"--format={form}"], {}) == 0
@@ -321,6 +339,30 @@ def test_a_report_says_once_between_which_bounds_its_costs_are_and_why(
         else:
             amounts = json.loads(out)["total"]
             assert [amounts[name] for name in bounds] == [3, 13]
+
+
+def test_a_report_says_what_running_jobs_owe_and_what_is_not_believed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Not billed from October 31, 23:00 to November 1, 3:00, at $3.60 an hour: $10.80 of $14.40.
+
+    Another job reports a million dollars once.
+    """
+    midnight = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
+    world = LedgerWorld(tmp_path, now=midnight - 3600)
+    times: dict[str, Any] = {"created_at": world.now, "started_at": world.now}
+    world.open(world.job(cost_dollars=0.0, **times))
+    for _ in range(4):
+        world.now += 3600
+        world.see(world.job(cost_dollars=0.0, **times))
+    world.see(world.job("j-2", cost_dollars=1e6, created_at=world.now))
+    world.keeper.close()
+    out = printed(capsys, tmp_path, "--by=owner", "--period=2026-11")
+    assert out.splitlines()[2:] == [
+        "total          0.00       0.00",
+        "Not included: running jobs owe $10.80 that is not billed yet.",
+        "Not included: an implausible cost of 1 job until it is reported again.",
+    ]
 
 
 def test_a_report_names_the_accounts_whose_jobs_may_be_missing(

@@ -121,14 +121,15 @@ def test_late_bills_and_closed_months(tmp_path: Path) -> None:
                 at_midnight = world.cost()
             world.see(world.job("j-1", state, hourly_cost_dollars=PRICE, **told))
             world.now += POLL
-        october, november = (
-            sum(row.cost for row in reports.read(tmp_path, span, ZONE, [Dimension.JOB]).rows) / 1e6
-            for span in (parse_span("2026-10", ZONE), parse_span("2026-11", ZONE))
-        )
+        reported = []
+        for month in ("2026-10", "2026-11"):
+            report = reports.read(tmp_path, parse_span(month, ZONE), ZONE, [Dimension.JOB])
+            assert report.bounds.width == report.unbilled.width == 0
+            reported += [report.bounds.lower / 1e6, report.unbilled.lower / 1e6]
         counted = world.cost()
         assert at_midnight is not None
         assert counted is not None
-        found = (october, november, at_midnight, counted - at_midnight)
+        found = (*reported, at_midnight, counted - at_midnight)
         assert found == pytest.approx(tuple(map(dollars, expected)), abs=0.35)
 
 

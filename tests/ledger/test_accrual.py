@@ -10,7 +10,7 @@ import pytest
 from support.ledger_world import LedgerWorld
 
 from trainwave_exporter.ledger import Budget, Period
-from trainwave_exporter.model import BudgetStatus
+from trainwave_exporter.model import BudgetStatus, UnknownFigure
 
 MIDNIGHT = 1_700_006_400.0
 """2023-11-15 0:00 UTC."""
@@ -63,6 +63,48 @@ def test_a_job_that_runs_already_when_it_is_first_seen_has_accrued_since_it_star
     next(looks)
     for hours, shown in looks:
         assert shown.spent_dollars == pytest.approx(PRICE * hours, abs=0.04)
+
+
+@pytest.mark.parametrize(
+    ("billed", "least", "most"),
+    [(0.0, 1.8, 10.8), (7.2, 9.0, 10.8)],
+    ids=["at the end", "hourly"],
+)
+def test_a_job_that_ran_before_the_first_look_without_a_start_has_accrued_between_two_bounds(
+    billed: float, least: float, most: float
+) -> None:
+    """Created at 6:00, first seen at 8:30, no bill until 9:00: 0.5 to 3 hours at $3.60 an hour.
+
+    Of these three hours two may be in a bill that is there already: then half an hour is certain
+    on top of it. What it costs in the end, $10.80 at 9:00, says when it began.
+    """
+    world = new_world(8.5)
+    for minute in range(31):
+        job = world.job(created_at=MIDNIGHT + 6 * 3600, cost_dollars=billed)
+        world.see(job)
+        world.tick(0 if minute == 30 else 60)
+    shown = world.one(BudgetStatus)
+    assert (shown.spent_dollars, shown.accrued_dollars, shown.exhausted_at) == (None, None, None)
+    assert shown.forecast_dollars is None
+    assert shown.spent_lower_dollars == pytest.approx(least, abs=0.02)
+    assert shown.spent_upper_dollars == pytest.approx(most, abs=0.02)
+    assert shown.forecast_lower_dollars == pytest.approx(least + 54, abs=0.02)
+    assert shown.forecast_upper_dollars == pytest.approx(most + 54, abs=0.02)
+    reasons = {(each.figure, each.name): each.reason for each in world.all(UnknownFigure)}
+    assert reasons["budget", "all"] == "history_incomplete"
+    world.see(world.job("j-1", "SUCCESS", created_at=MIDNIGHT + 6 * 3600, cost_dollars=10.8))
+    world.tick(60)
+    assert world.one(BudgetStatus).spent_dollars == pytest.approx(10.8, abs=0.02)
+
+
+def test_a_job_that_is_billed_as_it_runs_is_exact_from_the_first_look_on() -> None:
+    """Created at 6:00 without a reported start, first seen at 8:30 with two hours billed."""
+    world = new_world(8.5)
+    for minute in range(10):
+        world.see(world.job(created_at=MIDNIGHT + 6 * 3600, cost_dollars=7.2 + 0.06 * minute))
+        world.tick(10)
+        assert world.one(BudgetStatus).spent_dollars == pytest.approx(7.2 + 0.06 * minute, abs=0.02)
+        world.tick(50)
 
 
 def test_what_was_accrued_before_the_period_is_not_in_it() -> None:

@@ -44,6 +44,29 @@ def world_at(folder: Path, at: float) -> LedgerWorld:
     return LedgerWorld(folder, now=at)
 
 
+def test_a_price_that_changed_before_the_first_look_leaves_bounds(tmp_path: Path) -> None:
+    """$18 an hour from October 31, 12:00, $36 from November 5 on; first seen on November 10.
+
+    216 + 96 × 18 + 120 × 36 = $6264, of which $6048 are November's. 228 hours at $36 would be
+    $8208. At $72 an hour, twice the price, 12¼ hours of October would be $882.
+    """
+    everything = Budget(name="all", limit_dollars=9e3, period=Period.MONTH, zone=ZoneInfo("UTC"))
+    world = LedgerWorld(tmp_path, now=MIDNIGHT + 9 * 24 * HOUR, budgets=(everything,))
+    begun = MIDNIGHT - 12 * HOUR
+    described: dict[str, Any] = {
+        "hourly_cost_dollars": 36.0,
+        "created_at": begun,
+        "started_at": begun,
+    }
+    for minute in range(3):
+        world.see(world.job(cost_dollars=6264 + 0.6 * minute, **described), counted=True)
+        world.tick(60)
+    shown = world.one(BudgetStatus)
+    assert (shown.spent_dollars, shown.forecast_dollars) == (None, None)
+    bounds = shown.spent_lower_dollars, shown.spent_upper_dollars
+    assert bounds == pytest.approx((6265.2 + 0.6 - 882, 6265.2 + 0.6), abs=0.7)
+
+
 # --- bills that come late ---------------------------------------------------------------------
 
 

@@ -35,14 +35,15 @@ def story(
     gpus: int | None = None,
     seen: float = 100,
     over: bool = True,
+    cost: float = 8,
 ) -> Story:
-    """Return a job of eight dollars, first seen so; times are hours, the price is in dollars."""
+    """Return a job, first seen so; times are hours, cost and price are in dollars."""
 
     def meter(told: int, rate: int | None) -> Curve:
         sighting = Sighting(at(seen), told, rate, over)
         return Curve(sighting, sighting)
 
-    cost = meter(COST, None if price is None else price * 1_000_000)
+    told = meter(round(cost * 1_000_000), None if price is None else price * 1_000_000)
     gpu = None
     if gpu_hours is not None:
         gpu = meter(round(gpu_hours * HOUR), None if gpus is None else gpus * HOUR)
@@ -57,10 +58,10 @@ def story(
         first_seen=at(seen),
         last_seen=at(seen),
         over_seen=at(seen) if over else None,
-        cost=cost,
+        cost=told,
         gpu=gpu,
     )
-    return Story(entry, (cost.last,), () if gpu is None else (gpu.last,))
+    return Story(entry, (told.last,), () if gpu is None else (gpu.last,))
 
 
 def dollars(bounds: Bounds) -> tuple[float, float]:
@@ -100,6 +101,32 @@ def test_the_bounds_are_worked_out_by_hand(
     known: dict[str, Any], expected: tuple[float, float]
 ) -> None:
     assert dollars(cost_before(story(**known), at(12), DAY)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("known", "cost", "expected"),
+    [
+        pytest.param(
+            {"started": 0, "seen": 228, "over": False, "price": 36}, 6264, (0, 882), id="dearer now"
+        ),
+        pytest.param(
+            {"started": 0, "seen": 16, "over": False, "price": 2}, 64, (32, 64), id="cheaper now"
+        ),
+        pytest.param({"started": 10, "finished": 14, "price": 2}, 16, (0, 16), id="over"),
+        pytest.param({"started": 10, "finished": 14, "price": 2}, 8.4, (4.2, 4.2), id="launched"),
+        pytest.param({"created": 4, "seen": 20, "price": 1}, 32, (0, 32), id="since creation"),
+    ],
+)
+def test_a_price_that_changed_before_the_job_was_seen_leaves_bounds(
+    known: dict[str, Any], cost: float, expected: tuple[float, float]
+) -> None:
+    """At no more than twice the dearest known: $36, and the means $4, $4 and $2 an hour.
+
+    In the first, 12.25 hours at $72 are $882: billing may begin a quarter of an hour before the
+    start. In the second, the four hours from midnight on cost $32 at most. For four hours at $2,
+    $8.40 are no contradiction: they are spread evenly.
+    """
+    assert dollars(cost_before(story(cost=cost, **known), at(12), DAY)) == pytest.approx(expected)
 
 
 def test_gpu_time_has_bounds_likewise() -> None:

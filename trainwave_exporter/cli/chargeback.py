@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -36,14 +36,21 @@ class Sheet(Struct, frozen=True, kw_only=True):
     rows: Sequence[Row]
     bounds: Bounds = NOTHING
     """Micro-dollars between which the total is."""
+    gpu_width: int = 0
+    """GPU milliseconds by which the bounds of their total differ."""
     unread: Sequence[str] = ()
     """Accounts whose history was never read as a whole: no upper bound is known."""
+    unbilled: Bounds = NOTHING
+    """Micro-dollars that running jobs owe and that are not billed yet."""
+    implausible: int = 0
+    """How many jobs report a cost that waits for a second report."""
 
     @property
     def total(self) -> Row:
         """What all rows come to, said so in the first column."""
         cost, gpu = sum(row.cost for row in self.rows), sum(row.gpu for row in self.rows)
-        return Row(("total", *[""] * (len(self.columns) - 1)), cost, gpu, self.bounds)
+        keys = ("total", *[""] * (len(self.columns) - 1))
+        return Row(keys, cost, gpu, self.bounds, self.gpu_width)
 
     def upper_bound(self, row: Row) -> int | None:
         """Return the most that a row may have cost, in micro-dollars; None: it is unknown."""
@@ -56,7 +63,11 @@ class Sheet(Struct, frozen=True, kw_only=True):
 
     @property
     def notes(self) -> Sequence[str]:
-        """Between which bounds the costs are, if they are not exact, and why. Lines."""
+        """Lines on the bounds of costs that are not exact, and on what is left out."""
+        return [*self._bounds_told, *self._left_out]
+
+    @property
+    def _bounds_told(self) -> Sequence[str]:
         if self.exact:
             return ()
         lower, upper = _floor(self.bounds.lower), self.upper_bound(self.total)
@@ -64,8 +75,8 @@ class Sheet(Struct, frozen=True, kw_only=True):
         notes = [f"Costs are not exact. The total is at least ${lower}; {most}."]
         if any(row.bounds.width for row in (*self.rows, self.total)):
             notes.append(
-                "- The API has not reported when some jobs ran. Their cost is spread over the time"
-                " in which they may have run; part of it may belong to another period or day."
+                "- The API has not reported when some jobs ran. Part of their cost may belong to"
+                " another period or day."
             )
         if self.unread:
             names = ", ".join(map(_printable, self.unread))
@@ -75,12 +86,22 @@ class Sheet(Struct, frozen=True, kw_only=True):
             )
         return notes
 
+    @property
+    def _left_out(self) -> Iterator[str]:
+        lower, upper = _floor(self.unbilled.lower), _ceiling(self.unbilled.upper)
+        if self.unbilled.upper > _CENT:
+            owed = f"${lower}" if lower == upper else f"${lower} to ${upper}"
+            yield f"Not included: running jobs owe {owed} that is not billed yet."
+        if self.implausible:
+            jobs = "1 job" if self.implausible == 1 else f"{self.implausible} jobs"
+            yield f"Not included: an implausible cost of {jobs} until it is reported again."
+
 
 def as_table(sheet: Sheet) -> str:
     """Return lines for people: cents, and hundredths of GPU hours.
 
     The amounts are rounded such that they add up to the rounded total as they stand there. Bounds
-    are rounded away from them, and are there only if some cost is not exact.
+    are rounded away from them, and are there only if some cost is not exact; it is unknown then.
     """
     costs = _rounded([row.cost for row in sheet.rows], _CENT)
     hours = _rounded([row.gpu for row in sheet.rows], HOUR // 100)
@@ -90,7 +111,11 @@ def as_table(sheet: Sheet) -> str:
         lower, upper = row.bounds.lower, sheet.upper_bound(row)
         bounds = _floor(lower), "unknown" if upper is None else _ceiling(upper)
         keys = row.keys if row == sheet.total else [_printable(key) or "-" for key in row.keys]
-        lines.append((*keys, _decimal(cost), _decimal(hour), *(() if sheet.exact else bounds)))
+        known = (
+            "unknown" if row.bounds.width else _decimal(cost),
+            "unknown" if row.gpu_width else _decimal(hour),
+        )
+        lines.append((*keys, *known, *(() if sheet.exact else bounds)))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     texts = len(sheet.columns)
     begin, end = _ends(sheet)
@@ -124,7 +149,7 @@ def as_csv(sheet: Sheet) -> str:
 
 
 def as_json(sheet: Sheet) -> str:
-    """Return one object: period, time zone, rows, total and accounts that were not read."""
+    """Return one object: period, time zone, rows and total, and what is not in them."""
     begin, end = _ends(sheet)
     document = {
         "period": {"begin": begin.isoformat(), "end": end.isoformat()},
@@ -135,6 +160,12 @@ def as_json(sheet: Sheet) -> str:
         ],
         "total": _amounts(sheet, sheet.total),
         "unread_accounts": list(sheet.unread),
+        "unbilled_dollars": dict(
+            zip(
+                _BOUNDS, (dollars(sheet.unbilled.lower), dollars(sheet.unbilled.upper)), strict=True
+            )
+        ),
+        "implausible_jobs": sheet.implausible,
     }
     text = json.dumps(document, indent=2, ensure_ascii=False)
     return "".join(map(_harmless, text)) + "\n"
@@ -148,9 +179,11 @@ FORMATS: Final[Mapping[str, Callable[[Sheet], str]]] = {
 
 
 def _amounts(sheet: Sheet, row: Row) -> dict[str, float | None]:
-    hours, upper = round(gpu_hours(row.gpu), _PLACES), sheet.upper_bound(row)
+    cost = None if row.bounds.width else dollars(row.cost)
+    hours = None if row.gpu_width else round(gpu_hours(row.gpu), _PLACES)
+    upper = sheet.upper_bound(row)
     bounds = dollars(row.bounds.lower), None if upper is None else dollars(upper)
-    return dict(zip((*_AMOUNTS, *_BOUNDS), (dollars(row.cost), hours, *bounds), strict=True))
+    return dict(zip((*_AMOUNTS, *_BOUNDS), (cost, hours, *bounds), strict=True))
 
 
 def _rounded(amounts: Sequence[int], unit: int) -> list[int]:

@@ -132,7 +132,10 @@ def report(options: Options, environ: Mapping[str, str]) -> int:
         columns=ledger_report.columns(options.by),
         rows=found.rows,
         bounds=found.bounds,
+        gpu_width=found.gpu_width,
         unread=found.unread,
+        unbilled=found.unbilled,
+        implausible=found.implausible,
     )
     notes = "".join(f"{line}\n" for line in sheet.notes)
     text = FORMATS[options.format](sheet)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from trainwave_exporter.ledger.entry import JobEntry
+from trainwave_exporter.ledger.bounds import NOTHING, Bounds
+from trainwave_exporter.ledger.entry import Curve, JobEntry
+from trainwave_exporter.ledger.late_bills import STEP
 from trainwave_exporter.ledger.units import HOUR
 
 BILL_BOUND: Final = 2 * HOUR
@@ -26,14 +28,16 @@ def may_accrue(entry: JobEntry) -> bool:
     return entry.over_seen is None or entry.cost.behind > 0
 
 
-def accrued(entry: JobEntry, begin: int, now: int) -> int:
+def accrued(entry: JobEntry, begin: int, now: int) -> Bounds:
     """Return what a job has accrued since ``begin`` beyond its bill, in micro-dollars.
 
     Nothing where its price is unknown, and never more than the price explains since it started.
+    Bounds where it ran already when it was first seen, its start is not reported, and no bill has
+    come since: it accrued since the first look at the least, and since its creation at the most.
     """
     meter = entry.cost
     if meter is None or not meter.last.rate or entry.running_since is None:
-        return 0
+        return NOTHING
     last, rate, behind = meter.last, meter.last.rate, meter.behind
     if entry.over_seen is None:
         until = max(last.at, min(now, last.at + AWAY))
@@ -42,12 +46,32 @@ def accrued(entry: JobEntry, begin: int, now: int) -> int:
         until = min(last.at, entry.life.finished or last.at)
         behind -= rate * (last.at - until) // HOUR
         if behind <= rate * SEEN_LATE // HOUR:
-            return 0  # it ended that long before it was seen finished
+            return NOTHING  # it ended that long before it was seen finished
     else:
-        return 0
+        return NOTHING
     started = entry.life.started
     # After a change of price, the present one says nothing of what the whole run is worth.
     one_price = entry.judgement.earlier_price is None
     if one_price and started is not None and started > entry.run_since:
         behind = min(behind, rate * (until - started) // HOUR - last.told)
-    return max(0, min(behind, rate * (until - begin) // HOUR))
+    since_begin = rate * (until - begin) // HOUR
+    least = max(0, min(behind, since_begin))
+    if not _since_creation(entry, meter, until):
+        return Bounds(least, least)
+    created = entry.life.created
+    whole = since_begin if created is None else rate * (until - created) // HOUR - last.told
+    return Bounds(least, max(least, min(whole, since_begin)))
+
+
+def _since_creation(entry: JobEntry, meter: Curve, until: int) -> bool:
+    """Whether a job may have accrued since its creation, for all that is known.
+
+    A job whose cost rises within minutes, as most do, is billed as it runs.
+    """
+    seen, started = entry.run_seen or entry.first_seen, entry.life.started
+    ran_before = entry.running_since is not None and entry.running_since <= seen
+    if started is not None or entry.over_seen is not None or not ran_before:
+        return False
+    stands = meter.anchor.at == seen and meter.anchor.told == meter.last.told
+    since = seen if meter.last.told else entry.life.created or seen
+    return stands and until - since > STEP

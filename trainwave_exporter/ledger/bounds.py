@@ -8,6 +8,9 @@ are reported, or where it cannot have run on the other side of the instant:
 - It did not end after it was seen finished.
 - It ran for as long as its price explains its cost; without a price, no longer than its GPU hours
   take on one GPU (on its own number of GPUs, where that is known).
+
+Where the reported times contradict that, the price was another before the job was first seen. It
+was not above twice the dearest that is known of it, then: the present one, or the mean of its run.
 """
 
 from __future__ import annotations
@@ -19,11 +22,14 @@ from msgspec import Struct
 
 from trainwave_exporter.ledger import meters
 from trainwave_exporter.ledger.entry import Curve, Life, Sighting
+from trainwave_exporter.ledger.price_line import TOLERANCE
 from trainwave_exporter.ledger.stored import Story
 from trainwave_exporter.ledger.units import DAY, HOUR
 
 SHORTEST_QUEUE_BOUND: Final = DAY
 """The least that is taken for the longest plausible queue."""
+_SLACK: Final = HOUR // 4
+"""Milliseconds by which billing may begin before or after a reported start."""
 _EVER: Final = 10**15
 """Milliseconds, longer than anything runs."""
 
@@ -99,6 +105,9 @@ def _unseen(
     """Return the bounds before a first sighting; None where the times are known well enough."""
     created, started, finished = life.created, life.started, life.finished
     ended = first.at if finished is None else min(first.at, finished)
+    begun = created if started is None else started
+    if rate and begun is not None and _is_contradicted(first, life, rate, begun, ended):
+        return _at_any_price(first.told, rate, min(begun, ended), ended, at)
     end_known = not first.over or finished is not None
     if not first.told or (end_known + (started is not None) + bool(rate) >= 2):
         return None
@@ -123,6 +132,22 @@ def _unseen(
         at,
     )
     return Bounds(min(early, late), max(early, late))  # in whichever order times are reported
+
+
+def _is_contradicted(first: Sighting, life: Life, rate: int, begun: int, ended: int) -> bool:
+    """Return whether a rate and the times that are reported do not fit what a meter showed."""
+    explained = rate * max(0, ended - begun) // HOUR
+    slack = rate * _SLACK // HOUR + TOLERANCE
+    end_known = not first.over or life.finished is not None
+    too_little = life.started is not None and end_known and first.told < explained - slack
+    return first.told > 0 and (too_little or first.told > explained + slack)
+
+
+def _at_any_price(told: int, rate: int, begin: int, ended: int, at: int) -> Bounds:
+    """Return the bounds of an amount spent from ``begin`` to ``ended`` at prices that varied."""
+    most = 2 * max(rate, told * HOUR // max(1, ended - begin))
+    before, after = max(0, min(at, ended) - begin + _SLACK), max(0, ended - at)
+    return Bounds(max(0, told - most * after // HOUR), min(told, most * before // HOUR))
 
 
 def _share(told: int, begin: int, end: int, at: int) -> int:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from trainwave_exporter.ledger.bounds import Bounds
+from trainwave_exporter.ledger.bounds import NOTHING, Bounds
 from trainwave_exporter.ledger.history import Payer, PeriodSpend
 from trainwave_exporter.ledger.live import Runner, lasts_until, spent_by
 from trainwave_exporter.ledger.organization import organization_of
@@ -85,9 +85,9 @@ def status(
         return budget.covers(payer, projects)
 
     limit, end = microdollars(budget.limit_dollars), spend.span.end
-    accrued = 0 if doubts.spend else spend.accrued(covers, now)
+    accrued = NOTHING if doubts.spend else spend.accrued(covers, now)
     billed = spend.spent(covers)
-    spent = Bounds(billed.lower + accrued, billed.upper + accrued)
+    spent = Bounds(billed.lower + accrued.lower, billed.upper + accrued.upper)
     covered = [
         runner
         for runner in runners
@@ -112,7 +112,7 @@ def status(
         spent_dollars=dollars(spent.lower) if exact else None,
         spent_lower_dollars=None if exact else dollars(spent.lower),
         spent_upper_dollars=None if exact else whole,
-        accrued_dollars=None if doubts.spend else dollars(accrued),
+        accrued_dollars=None if doubts.spend or accrued.width > EXACT else dollars(accrued.lower),
         forecast_dollars=dollars(spent.lower + due) if foreseen else None,
         forecast_lower_dollars=None if foreseen else dollars(spent.lower + due),
         forecast_upper_dollars=None if foreseen else bound,

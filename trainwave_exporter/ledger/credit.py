@@ -102,7 +102,7 @@ class Credit:
             if now - meter.last.at > AWAY:
                 continue  # nothing more is reported of it
             if meter.behind:
-                owed[paying] += _owed(entry, now)
+                owed[paying] += accrued(entry, 0, now).upper
             else:
                 rates[paying] += meter.last.rate
                 totals[paying] += meter.last.rate * (now - meter.last.at) // HOUR
@@ -226,16 +226,6 @@ class Credit:
             return False
         burn = sum(runner.rate for runner in own)
         return funds.is_suspect(balances[-2], balances[-1], burn, samples[-1].micro)
-
-
-def _owed(entry: JobEntry, now: int) -> int:
-    """Return what a job whose bill stands still may owe beyond it at the most."""
-    meter, created, owed = entry.cost, entry.life.created, accrued(entry, 0, now)
-    assert meter is not None  # noqa: S101 - it stands still
-    if entry.life.started is not None or created is None or meter.anchor.at != entry.first_seen:
-        return owed
-    # It was not billed since it was first seen, and when it started is not reported.
-    return max(owed, (meter.last.rate or 0) * (now - created) // HOUR - meter.last.told)
 
 
 def _payer(entry: JobEntry) -> _Payer:

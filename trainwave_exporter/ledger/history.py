@@ -100,13 +100,16 @@ class PeriodSpend:
             upper += most if covered else max(0, most)
         return Bounds(lower, upper)
 
-    def accrued(self, covers: Callable[[Payer], bool | None], now: int) -> int:
-        """Return what the payers that are covered owe beyond their bills."""
-        return sum(
-            accrued(entry, self.span.begin, now)
-            for payer, entry in self._accruing.values()
-            if covers(payer)
-        )
+    def accrued(self, covers: Callable[[Payer], bool | None], now: int) -> Bounds:
+        """Return what these payers owe beyond their bills; None: one may be covered."""
+        lower = upper = 0
+        for payer, entry in self._accruing.values():
+            covered = covers(payer)
+            if covered is not False:
+                owed = accrued(entry, self.span.begin, now)
+                lower += owed.lower if covered else 0
+                upper += owed.upper
+        return Bounds(lower, upper)
 
 
 def _described(entry: JobEntry) -> bool:

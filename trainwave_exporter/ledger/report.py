@@ -1,8 +1,7 @@
 """The chargeback of a period: what was spent within it, by whom, on what.
 
 Costs are net of corrections, which belong to the time at which they were seen. Where it is not
-reported when a job ran, its cost is spread over the time in which it may have. That is an estimate,
-and has a lower and an upper bound.
+reported when a job ran, its cost within a period has a lower and an upper bound.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger import meters
+from trainwave_exporter.ledger.accrual import accrued, may_accrue
 from trainwave_exporter.ledger.bounds import (
     NOTHING,
     SHORTEST_QUEUE_BOUND,
@@ -64,11 +64,13 @@ class Row(Struct, frozen=True):
     keys: tuple[str, ...]
     """What `columns` name, in that order; empty where it is not known."""
     cost: int
-    """Micro-dollars."""
+    """Micro-dollars; of any use only where the bounds are equal, or to order rows."""
     gpu: int
-    """GPU milliseconds."""
+    """GPU milliseconds; likewise where their width is 0."""
     bounds: Bounds
     """Micro-dollars between which the cost is. They differ where it is unknown when a job ran."""
+    gpu_width: int = 0
+    """By how much the bounds of the GPU time differ."""
 
 
 class Chargeback(Struct, frozen=True):
@@ -78,6 +80,12 @@ class Chargeback(Struct, frozen=True):
     bounds: Bounds = NOTHING
     """Those of the sum of all rows. By day, those of the rows may be further apart: it may be
     unknown on which day a job ran, but certain that it ran within the period."""
+    gpu_width: int = 0
+    """Likewise of their GPU time."""
+    unbilled: Bounds = NOTHING
+    """Micro-dollars that running jobs owe for the period and that no bill covers yet."""
+    implausible: int = 0
+    """How many jobs report a cost that waits for a second report."""
     unread: Sequence[str] = ()
     """Accounts whose history was never read as a whole."""
 
@@ -103,7 +111,24 @@ def read(folder: Path, span: Span, zone: ZoneInfo, by: Sequence[Dimension]) -> C
         stories = store.stories(span.begin, span.end)
         found = chargeback(stories, projects, span, zone, by, queue)
         read = {name for name, at in state.opened.items() if at != ANEW}
-        return replace(found, unread=sorted(store.accounts() - read))
+        return replace(
+            found,
+            unread=sorted(store.accounts() - read),
+            unbilled=_unbilled(state.live, span),
+            implausible=sum(entry.suspect_cost is not None for entry in state.live),
+        )
+
+
+def _unbilled(live: Iterable[JobEntry], span: Span) -> Bounds:
+    """Return what jobs owed for a span beyond their bills when they were last seen."""
+    lower = upper = 0
+    for entry in live:
+        if may_accrue(entry) and entry.cost is not None:
+            at = entry.cost.last.at
+            whole, after = accrued(entry, span.begin, at), accrued(entry, span.end, at)
+            lower += max(0, whole.lower - after.lower)
+            upper += max(0, whole.upper - after.upper)
+    return Bounds(lower, upper)
 
 
 def chargeback(
@@ -120,22 +145,23 @@ def chargeback(
     longest plausible queue, milliseconds.
     """
     parts = list(days(span, zone)) if Dimension.DAY in by else [("", span)]
-    sums: defaultdict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(lambda: [0] * 4)
-    total = NOTHING
+    sums: defaultdict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(lambda: [0] * 5)
+    total, gpu_width = NOTHING, 0
     for story in stories:
-        for *_, lower, upper in _spent(story, [("", span)], queue):
+        for *_, lower, upper, width in _spent(story, [("", span)], queue):
             total = Bounds(total.lower + lower, total.upper + upper)
+            gpu_width += width
         for day, *amounts in _spent(story, parts, queue):
             keys = tuple(key for d in by for key in _keys(d, story.entry, day, projects))
             known = sums[day, keys]
             known[:] = [a + b for a, b in zip(known, amounts, strict=True)]
     ordered = sorted(sums.items(), key=lambda item: (item[0][0], -item[1][0], item[0][1]))
     rows = [
-        Row(keys, cost, gpu, Bounds(lower, upper))
-        for (_, keys), (cost, gpu, lower, upper) in ordered
-        if cost or gpu or lower != upper
+        Row(keys, cost, gpu, Bounds(lower, upper), width)
+        for (_, keys), (cost, gpu, lower, upper, width) in ordered
+        if cost or gpu or lower != upper or width
     ]
-    return Chargeback(rows, total)
+    return Chargeback(rows, total, gpu_width)
 
 
 def _keys(
@@ -164,10 +190,10 @@ def _keys(
 
 def _spent(
     story: Story, parts: Sequence[tuple[str, Span]], queue: int
-) -> Iterator[tuple[str, int, int, int, int]]:
-    """Yield what a job cost, its GPU time, and both bounds of the cost, within each part.
+) -> Iterator[tuple[str, int, int, int, int, int]]:
+    """Yield what a job cost, its GPU time, both bounds of the cost and the width of its GPU time's.
 
-    Only the parts in which it lived are there.
+    That is within each part in which it lived.
     """
     entry = story.entry
     told = [curve.last.at for curve in (entry.cost, entry.gpu) if curve is not None]
@@ -185,7 +211,8 @@ def _spent(
         lower, upper = then[2].lower - before[2].upper, then[2].upper - before[2].lower
         if before[2].width and then[2].width:  # both before it was seen: it only grew meanwhile
             lower = max(0, lower)
-        yield day, then[0] - before[0], then[1] - before[1], lower, upper
+        width = before[3] + then[3]
+        yield day, then[0] - before[0], then[1] - before[1], lower, upper, width
         before = then
 
 
@@ -197,8 +224,12 @@ def _earliest(entry: JobEntry) -> int | None:
     return min(at for at in told if at is not None)  # in whichever order they are told
 
 
-def _values(story: Story, at: int, queue: int) -> tuple[int, int, Bounds]:
-    """Return a job's cost and GPU time just before an instant, and the bounds of the cost."""
-    cost = cost_before(story, at, queue)
-    gpu = gpu_before(story, at, queue).nearest(meters.gpu_before(story, at))
-    return cost.nearest(meters.cost_before(story, at)), gpu, cost
+def _values(story: Story, at: int, queue: int) -> tuple[int, int, Bounds, int]:
+    """Return a job's cost and GPU time just before an instant, and how well they are known."""
+    cost, gpu = cost_before(story, at, queue), gpu_before(story, at, queue)
+    return (
+        cost.nearest(meters.cost_before(story, at)),
+        gpu.nearest(meters.gpu_before(story, at)),
+        cost,
+        gpu.width,
+    )

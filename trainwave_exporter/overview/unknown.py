@@ -22,8 +22,8 @@ REASONS: Final[Mapping[str, str]] = {
     "balance_unconfirmed": "The balance fell by more than was billed; the next balance decides.",
     "balances_not_settled": "No two balances can be compared with the bills yet.",
     "history_incomplete": (
-        "Lists or details of jobs that may have run in the period are missing. The bounds are"
-        " certain."
+        "It is not known yet when some jobs ran. The amount is between the bounds, unless a job's"
+        " price changed while it ran."
     ),
     "implausible_amount": (
         "A reported cost is far too high for any known price; it counts once it is reported again."
