@@ -41,43 +41,54 @@ def test_only_running_jobs_burn() -> None:
     live.put(job("j-1"))
     live.put(job("j-2", price=1.0))
     live.put(job("j-3", state="LAUNCHING"))
-    assert dict(live.burn(())) == {LABELS: 3_500_000}
+    assert dict(live.burn((), 0)) == {LABELS: 3_500_000}
     live.put(job("j-1", state="SUCCESS"))
-    assert dict(live.burn(())) == {LABELS: 1_000_000}
+    assert dict(live.burn((), 0)) == {LABELS: 1_000_000}
     live.remove("j-2")
     live.remove("never-met")
-    assert dict(live.burn(())) == {LABELS: 0}
+    assert dict(live.burn((), 0)) == {LABELS: 0}
 
 
 def test_a_job_that_changes_its_labels_burns_under_the_new_ones_only() -> None:
     live = Live()
     live.put(job(gpu_type=None))
     live.put(job())
-    assert dict(live.burn(())) == {Labels("p-1", "ada", ""): 0, LABELS: 2_500_000}
+    assert dict(live.burn((), 0)) == {Labels("p-1", "ada", ""): 0, LABELS: 2_500_000}
 
 
 def test_what_a_silent_account_has_a_part_in_is_left_out() -> None:
     live = Live()
     live.put(job("j-1"))
     live.put(job("j-2", account="other"))
-    assert dict(live.burn({"other"})) == {}
-    assert dict(live.burn({"third"})) == {LABELS: 5_000_000}
+    assert dict(live.burn({"other"}, 0)) == {}
+    assert dict(live.burn({"third"}, 0)) == {LABELS: 5_000_000}
 
 
 def test_another_account_that_takes_a_job_over_answers_for_its_burn() -> None:
     live = Live()
     live.put(job())
     live.put(job(account="other"))
-    assert dict(live.burn({"main"})) == {LABELS: 2_500_000}
+    assert dict(live.burn({"main"}, 0)) == {LABELS: 2_500_000}
     live.remove("j-1")
-    assert dict(live.burn({"third"})) == {LABELS: 0}
-    assert dict(live.burn({"other"})) == {}
+    assert dict(live.burn({"third"}, 0)) == {LABELS: 0}
+    assert dict(live.burn({"other"}, 0)) == {}
 
 
-def test_a_price_that_is_not_told_burns_nothing() -> None:
+def test_a_price_that_is_not_reported_for_five_minutes_leaves_its_labels_out() -> None:
+    """$2.50 an hour of one job is not what both cost."""
     live = Live()
-    live.put(job(price=None))
-    assert [known.rate for known in live.runners()] == [0]
+    live.put(job("j-1"))
+    live.put(job("j-2", price=None))
+    live.put(job("j-3", gpu_type="A100"))
+    others = {Labels("p-1", "ada", "A100"): 2_500_000}
+    assert dict(live.burn((), 299_999)) == {LABELS: 2_500_000, **others}
+    assert dict(live.burn((), 300_000)) == others
+    assert set(live.overdue(300_000)) == {"j-2"}
+    live.put(job("j-2", price=1.5))
+    assert dict(live.burn((), 300_000)) == {LABELS: 4_000_000, **others}
+    live.put(job("j-2", price=None))
+    live.remove("j-2")
+    assert live.overdue(10**9) == {}
 
 
 def test_a_job_spends_until_it_expires_and_nothing_after() -> None:

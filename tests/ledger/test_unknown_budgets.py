@@ -14,7 +14,7 @@ from support.ledger_world import LedgerWorld
 from trainwave_exporter.ledger import Budget, Period, StoreError, Terms, Watched
 from trainwave_exporter.ledger.keeper import OUTLOOK, Sightings
 from trainwave_exporter.ledger.stored import Undescribed
-from trainwave_exporter.model import AccountStatus, BudgetStatus, Project, Spend
+from trainwave_exporter.model import AccountStatus, BudgetStatus, Burn, Project, Spend
 
 NOON = 1_700_049_600.0
 """2023-11-15 12:00 UTC."""
@@ -269,6 +269,36 @@ def test_a_price_that_is_not_reported_leaves_no_forecast_after_five_minutes() ->
     assert world.unknown("budget_forecast") == {"price_unknown"}
     assert world.one(BudgetStatus).forecast_lower_dollars == pytest.approx(0.1)
     assert world.one(BudgetStatus).forecast_upper_dollars is None
+
+
+def test_without_a_price_spend_rate_and_idle_waste_are_unknown_after_five_minutes() -> None:
+    """Two jobs alike, one of which reports no price and does nothing."""
+    world = new_world()
+    for minutes in range(30):
+        world.now = NOON + 60 * minutes
+        cost = 0.06 * minutes
+        world.see(
+            world.job("j-1", created_at=NOON, cost_dollars=cost, gpu_hours=minutes / 60),
+            world.job(
+                "j-2",
+                created_at=NOON,
+                cost_dollars=cost,
+                gpu_hours=minutes / 60,
+                hourly_cost_dollars=None,
+                readings=world.busy(0.0),
+            ),
+            counted=True,
+        )
+        look(world)
+        late = minutes >= 5
+        assert [each.dollars_per_hour for each in world.all(Burn)] == ([] if late else [3.6])
+        assert world.unknown("burn", "a") == ({"price_unknown"} if late else set())
+        assert late or world.unknown("waste", "a") == set()
+    assert world.unknown("waste", "a") == {"price_unknown"}
+    world.see(world.job("j-2", "SUCCESS", created_at=NOON, cost_dollars=0.4, gpu_hours=0.11))
+    look(world)
+    assert [each.dollars_per_hour for each in world.all(Burn)] == [3.6]
+    assert world.unknown("burn", "a") == world.unknown("waste", "a") == set()
 
 
 # Names

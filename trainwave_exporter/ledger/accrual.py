@@ -33,7 +33,8 @@ def accrued(entry: JobEntry, begin: int, now: int) -> Bounds:
 
     Nothing where its price is unknown, and never more than the price explains since it started.
     Bounds where it ran already when it was first seen, its start is not reported, and no bill has
-    come since: it accrued since the first look at the least, and since its creation at the most.
+    come since: it accrued since the first look at the least, and at the most all that its bill does
+    not cover of the time since its creation.
     """
     meter = entry.cost
     if meter is None or not meter.last.rate or entry.running_since is None:
@@ -58,9 +59,10 @@ def accrued(entry: JobEntry, begin: int, now: int) -> Bounds:
     least = max(0, min(behind, since_begin))
     if not _since_creation(entry, meter, until):
         return Bounds(least, least)
-    created = entry.life.created
-    whole = since_begin if created is None else rate * (until - created) // HOUR - last.told
-    return Bounds(least, max(least, min(whole, since_begin)))
+    # It cannot have run before its creation, and has since then, for all that is known.
+    whole = rate * (until - max(begin, entry.life.created or begin)) // HOUR
+    billed = min(last.told, max(0, rate * (meter.anchor.at - begin) // HOUR))
+    return Bounds(least, max(least, whole - billed))
 
 
 def _since_creation(entry: JobEntry, meter: Curve, until: int) -> bool:

@@ -338,8 +338,8 @@ class Keeper:
             up, down = batch.corrections or book.corrections
             self._showcase.show(Corrections(up=dollars(up), down=dollars(down)))
 
-    def _show_unknown(self) -> None:
-        """Say of which accounts counters, or costs of jobs, are not shown, and why."""
+    def _show_unknown(self, now: int) -> None:
+        """Say of which accounts counters, costs, spend rates or waste are not known, and why."""
         reason = "ledger_catching_up" if self._writable else "ledger_unavailable"
         figures = [
             UnknownFigure(figure="spend", name=account, reason=reason)
@@ -349,12 +349,26 @@ class Keeper:
             UnknownFigure(figure="cost", name=account, reason="implausible_amount")
             for account in set(self._implausible.values())
         ]
+        figures += [
+            UnknownFigure(figure=figure, name=account, reason="price_unknown")
+            for figure, account in self._without_price(now)
+        ]
         unknown = {figure.key: figure for figure in figures}
         for key in self._unknown.keys() - unknown.keys():
             self._showcase.hide(UnknownFigure, key)
         for figure in unknown.values():
             self._showcase.show(figure)
         self._unknown = unknown
+
+    def _without_price(self, now: int) -> set[tuple[str, str]]:
+        """Return which figures of which accounts lack the price of a running job."""
+        found = set()
+        for job_id, runner in self._live.overdue(now).items():
+            found.add(("burn", runner.account))
+            entry = None if self._book is None else self._book.entry(job_id)
+            if entry is not None and entry.judgement.unpriced_idle:
+                found.add(("waste", runner.account))
+        return found
 
     def _tidy(self, book: Book, store: Store, now: int) -> None:
         """Drop what is too old, now and then; not by a clock that was just set."""
@@ -370,8 +384,8 @@ class Keeper:
 
     def reckon(self, now: int) -> None:
         """Work out what follows from the books. Raises `StoreError` when they cannot be read."""
-        self._show_burn()
-        self._show_unknown()
+        self._show_burn(now)
+        self._show_unknown(now)
         if not 0 <= now - self._reckoned_at < OUTLOOK:
             self._reckoned_at = now
             try:
@@ -395,11 +409,11 @@ class Keeper:
             if not item.shown:
                 self._showcase.hide(Idleness, job_id)
 
-    def _show_burn(self) -> None:
+    def _show_burn(self, now: int) -> None:
         silent = self._terms.accounts.keys() - self._counted.keys()
         known = self._book.series if self._book is not None else {}
         shown = set()
-        for labels, rate in self._live.burn(silent):
+        for labels, rate in self._live.burn(silent, now):
             if rate or labels in known:
                 burn = records.burn(labels, rate)
                 shown.add(burn.key)

@@ -46,6 +46,7 @@ class Live:
 
     def __init__(self) -> None:
         self._runners: dict[str, Runner] = {}
+        self._unpriced: dict[str, Runner] = {}
         self._burn: defaultdict[Labels, int] = defaultdict(int)
         self._tellers: dict[str, tuple[Labels, str]] = {}
         self._accounts: defaultdict[Labels, Counter[str]] = defaultdict(Counter)
@@ -63,6 +64,8 @@ class Live:
         if runner is not None:
             self._runners[job.id] = runner
             self._burn[runner.labels] += runner.rate
+            if runner.unpriced_since is not None:
+                self._unpriced[job.id] = runner
 
     def remove(self, job_id: str) -> None:
         """Forget a job, known or not."""
@@ -72,14 +75,22 @@ class Live:
         runner = self._runners.pop(job_id, None)
         if runner is not None:
             self._burn[runner.labels] -= runner.rate
+            self._unpriced.pop(job_id, None)
 
-    def burn(self, silent: Collection[str]) -> Iterator[tuple[Labels, int]]:
+    def overdue(self, now: int) -> dict[str, Runner]:
+        """Return the running jobs, by id, whose price should have been reported by now."""
+        return {job_id: each for job_id, each in self._unpriced.items() if each.overdue(now)}
+
+    def burn(self, silent: Collection[str], now: int) -> Iterator[tuple[Labels, int]]:
         """Yield the micro-dollars an hour for all labels met, zero included.
 
         ``silent``: accounts not all of whose jobs are known. What they have a part in is left out:
-        an error is not an empty fleet.
+        an error is not an empty fleet. So is what has a part of unknown price.
         """
+        unknown = {runner.labels for runner in self.overdue(now).values()}
         for labels, accounts in self._accounts.items():
+            if labels in unknown:
+                continue
             # Where none of the jobs is left, whoever told of one might tell of another.
             telling = {account for account, jobs in accounts.items() if jobs} or accounts.keys()
             if telling.isdisjoint(silent):

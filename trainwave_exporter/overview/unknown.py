@@ -14,6 +14,8 @@ FIGURES: Final[Mapping[str, str]] = {
     "credit_runway": "Credit runway",
     "credit_reconciliation": "Credit reconciliation",
     "cost": "Cost of a job of the account",
+    "burn": "Spend rate of jobs of the account",
+    "waste": "Idle waste of jobs of the account",
     "spend": "Counters of cost and GPU hours of the account",
     "scope": "Name in a setting",
 }
