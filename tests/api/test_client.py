@@ -39,6 +39,7 @@ from trainwave_exporter.model import (
     Exchange,
     Fact,
     Metric,
+    Offer,
     Point,
     Reading,
     Unit,
@@ -135,6 +136,14 @@ async def test_projects_and_organizations_are_read(
         assert [p.name for p in (await client.list_projects()).items] == ["Vision"]
         (acme,) = (await client.list_organizations()).items
         assert acme.credit_balance_dollars == 1234.56
+
+
+async def test_prices_on_offer_are_read(make_client: MakeClient) -> None:
+    offers = [{"id": "o-1", "offer": 1.5, "gpus": 1}, {"id": "o-2", "offer": "dear"}, 7]
+    async with serving(answers(offers)) as server:
+        page = await make_client(server.url).list_offers()
+    assert page.items == (Offer("o-1", 1.5),)
+    assert server.asked[0].path == "/api/v1/offers/"
 
 
 async def test_the_detail_of_a_job(make_client: MakeClient, fixture: Callable[[str], Any]) -> None:

@@ -14,9 +14,10 @@ from msgspec.structs import replace
 from support.ledger_world import LedgerWorld
 
 from trainwave_exporter.ledger import Budget, Period, Store
+from trainwave_exporter.ledger.keeper import Sightings
 from trainwave_exporter.ledger.meters import cost_before, gpu_before
 from trainwave_exporter.ledger.units import dollars, gpu_hours, milliseconds
-from trainwave_exporter.model import Activity, BudgetStatus, KnownRun
+from trainwave_exporter.model import AccountStatus, Activity, BudgetStatus, KnownRun
 
 MIDNIGHT = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
 """Where October ends."""
@@ -668,6 +669,18 @@ def test_without_a_price_of_its_own_the_dearest_of_any_job_counts(tmp_path: Path
         world.see(world.job(cost_dollars=10.0 + rise, hourly_cost_dollars=None, gpu_type="A100"))
         assert world.cost(gpu_type="A100") == pytest.approx(seen)
         world.keeper.close()
+
+
+def test_where_no_job_reports_a_price_the_dearest_offer_counts(tmp_path: Path) -> None:
+    """Machines are on offer for up to $40 an hour: up to $81 more within an hour."""
+    world = LedgerWorld(tmp_path, now=MIDNIGHT)
+    world.open(world.job(cost_dollars=10.0, hourly_cost_dollars=None))
+    offers = AccountStatus(name="a", counted=True, dearest_offer_dollars=40.0)
+    world.take(Sightings(accounts={"a": offers}))
+    for rise, seen in ((2_147_483.0, 10.0), (80.0, 90.0)):
+        world.now += HOUR / 2
+        world.see(world.job(cost_dollars=10.0 + rise, hourly_cost_dollars=None))
+        assert world.cost() == pytest.approx(seen)
 
 
 def test_an_absurd_first_report_waits_for_a_second(tmp_path: Path) -> None:

@@ -411,6 +411,23 @@ async def test_trouble_with_organizations_does_not_hide_projects(api: Api, watch
     assert it.error("directory") is not None
 
 
+async def test_the_directory_brings_the_dearest_price_on_offer_where_the_api_has_them(
+    api: Api, watch: Watches
+) -> None:
+    api.offers = [{"id": "o-1", "offer": 2.5}, {"id": "o-2", "offer": 40.0}]
+    it = watch()
+    await it.run("directory")
+    assert api.asked["offers"] == 0
+    api.bare = True
+    await it.run("directory")
+    assert api.asked["offers"] == 1
+    assert it.fleet.status("a").dearest_offer_dollars == 40
+    api.failing["offers"] = 404
+    await it.run("directory")
+    assert (api.asked["offers"], it.error("directory")) == (2, None)
+    assert it.fleet.status("a").dearest_offer_dollars == 40
+
+
 def view(it: Watch) -> str | None:
     return it.fleet.status("a").view
 

@@ -38,6 +38,9 @@ class Api:
         self.organizations: list[dict[str, Any]] = [
             {"id": "o-1", "name": "lab", "computed_credit_balance": 12345}
         ]
+        self.offers: list[dict[str, Any]] = []
+        self.bare = False
+        """Whether answers come without an envelope, as in the deployed dialect."""
         self.details: dict[str, dict[str, Any]] = {}
         self.readings: dict[tuple[str, str], Any] = {}
         self.asked: Counter[str] = Counter()
@@ -73,6 +76,7 @@ class Api:
         application.router.add_get("/jobs/{id}/", self._get_job)
         application.router.add_get("/projects/", self._list_projects)
         application.router.add_get("/organizations/", self._list_organizations)
+        application.router.add_get("/offers/", self._list_offers)
         application.router.add_get("/metrics/{name}/", self._get_metric)
         return application
 
@@ -128,6 +132,10 @@ class Api:
         self.asked["organizations"] += 1
         return self._refusal("organizations") or self._data(self.organizations)
 
+    async def _list_offers(self, _request: web.Request) -> web.Response:
+        self.asked["offers"] += 1
+        return self._refusal("offers") or self._data(self.offers)
+
     async def _get_metric(self, request: web.Request) -> web.Response:
         self.asked["metrics"] += 1
         if self.hold is not None:
@@ -138,7 +146,8 @@ class Api:
         return self._data(self.readings.get((name, job_id), {"value": 50.0}))
 
     def _data(self, data: Any) -> web.Response:
-        return web.json_response({"success": True, "data": data}, headers=self.headers)
+        whole = data if self.bare else {"success": True, "data": data}
+        return web.json_response(whole, headers=self.headers)
 
     def _refusal(self, endpoint: str) -> web.Response | None:
         status = self.failing.get(endpoint)

@@ -21,7 +21,13 @@ import httpx
 import structlog
 
 from trainwave_exporter.api.credential import Credential
-from trainwave_exporter.api.dialects import Context, read_job, read_organization, read_project
+from trainwave_exporter.api.dialects import (
+    Context,
+    read_job,
+    read_offer,
+    read_organization,
+    read_project,
+)
 from trainwave_exporter.api.envelope import Dialect, Opened, check_acknowledged, open_answer
 from trainwave_exporter.api.errors import (
     ConnectionFailed,
@@ -51,6 +57,7 @@ from trainwave_exporter.model import (
     FactListener,
     Job,
     Metric,
+    Offer,
     Organization,
     Project,
     Reading,
@@ -59,7 +66,7 @@ from trainwave_exporter.model import (
 )
 
 T = TypeVar("T")
-R = TypeVar("R", Job, Project, Organization)
+R = TypeVar("R", Job, Project, Organization, Offer)
 
 _PASSING = (Timeout, ConnectionFailed, ServerError, NotJson, UnexpectedShape)
 _RETRIES: Final = 2
@@ -173,6 +180,10 @@ class Client:
         return await self._list(
             "organizations", {}, limit, offset, Priority.DIRECTORY, read_organization
         )
+
+    async def list_offers(self, *, limit: int = 100, offset: int = 0) -> Page[Offer]:
+        """Return one page of the prices on offer, dollars an hour, of the deployed dialect."""
+        return await self._list("offers", {}, limit, offset, Priority.DIRECTORY, read_offer)
 
     async def get_job(self, job_id: str) -> Job:
         """Return what the API tells of one job."""

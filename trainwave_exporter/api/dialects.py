@@ -37,6 +37,7 @@ from trainwave_exporter.model import (
     Fact,
     Job,
     Metric,
+    Offer,
     Organization,
     Project,
     Reading,
@@ -154,6 +155,16 @@ def read_organization(raw: object, context: Context, notes: list[Fact]) -> Organ
         credit_balance_dollars=None if cents is None else cents / 100,
         confirmed_at=context.received_at,
     )
+
+
+def read_offer(raw: object, context: Context, notes: list[Fact]) -> Offer | None:
+    """Read one offer; ``None`` if it has no id, or no price."""
+    if not isinstance(raw, dict):
+        _refuse("offer", context, notes)
+        return None
+    fields = Fields(raw, account=context.account, subject="offer", notes=notes)
+    offer_id, price = _id(fields), fields.get("offer", amount)
+    return None if offer_id is None or price is None else Offer(offer_id, price)
 
 
 def _refuse(subject: str, context: Context, notes: list[Fact]) -> None:

@@ -14,9 +14,9 @@ from msgspec import Struct
 from trainwave_exporter.api.envelope import Dialect, Opened
 from trainwave_exporter.api.errors import UnexpectedShape
 from trainwave_exporter.api.fields import Misread, amount
-from trainwave_exporter.model import Job, Organization, Project
+from trainwave_exporter.model import Job, Offer, Organization, Project
 
-T = TypeVar("T", Job, Project, Organization)
+T = TypeVar("T", Job, Project, Organization, Offer)
 
 MAX_PAGES = 10_000
 

@@ -34,6 +34,7 @@ from trainwave_exporter.fleet.observations import (
     JobMissing,
     JobsSeen,
     Observation,
+    OffersSeen,
     OrganizationsSeen,
     ProjectsSeen,
     ReadingSeen,
@@ -183,7 +184,7 @@ class Fleet:
                 changes.extend(self._accounts.note(observation.account, up=False))
             case ReadingSeen():
                 changes.extend(self._reading_seen(observation, now))
-            case ProjectsSeen() | OrganizationsSeen() | ViewSeen():
+            case ProjectsSeen() | OrganizationsSeen() | OffersSeen() | ViewSeen():
                 changes.extend(self._directory_seen(observation, now))
             case TimePassed():
                 changes.extend(self._time_passed(observation, now))
@@ -378,7 +379,7 @@ class Fleet:
     # The directory
 
     def _directory_seen(
-        self, seen: ProjectsSeen | OrganizationsSeen | ViewSeen, now: float
+        self, seen: ProjectsSeen | OrganizationsSeen | OffersSeen | ViewSeen, now: float
     ) -> Iterator[Change]:
         match seen:
             case ProjectsSeen():
@@ -389,6 +390,8 @@ class Fleet:
                 yield from self._organizations.tell(account, told, now, complete=complete)
                 if complete:
                     yield from self._accounts.note(account, organizations_listed=True)
+            case OffersSeen(account=account, dearest_dollars=dearest):
+                yield from self._accounts.note(account, dearest_offer_dollars=dearest)
             case ViewSeen():
                 yield from self._accounts.viewed(seen.account, seen.view)
 

@@ -84,6 +84,14 @@ class TimePassed(Struct, frozen=True):
     readings_max_age: Mapping[str, float]
 
 
+class OffersSeen(Struct, frozen=True):
+    """The prices on offer were listed."""
+
+    account: str
+    dearest_dollars: float
+    """The highest of them, dollars an hour."""
+
+
 class ClockSet(Struct, frozen=True):
     """The wall clock was set; what is known is no older for that."""
 
@@ -109,5 +117,6 @@ Observation: TypeAlias = (
     | OrganizationsSeen
     | ViewSeen
     | TimePassed
+    | OffersSeen
     | ClockSet
 )

@@ -68,6 +68,8 @@ class Book:
         self.corrections = state.corrections
         self.dearest = state.dearest
         """The highest price ever seen of a job, micro-dollars an hour; 0: none was."""
+        self.dearest_offer = 0
+        """The highest price on offer, likewise."""
         self._opened = {name: at for name, at in state.opened.items() if at != ANEW}
         self._regaining = state.opened.keys() - self._opened.keys()
         self._counted_before = dict(state.counted_before)
@@ -134,7 +136,9 @@ class Book:
         of whose jobs are listed, and since when. ``catch_up``: who has caught up before. Times are
         milliseconds.
         """
-        dearest = max([self.dearest, *(_price(item.job) for item in seen.values())])
+        dearest = max(
+            [self.dearest, self.dearest_offer, *(_price(item.job) for item in seen.values())]
+        )
         outcomes = [
             observe(
                 self._entries.get(job_id) or stored.get(job_id),

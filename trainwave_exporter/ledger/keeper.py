@@ -25,7 +25,7 @@ from trainwave_exporter.ledger.scopes import Unmatched
 from trainwave_exporter.ledger.store import Store
 from trainwave_exporter.ledger.stored import Batch, Undescribed
 from trainwave_exporter.ledger.terms import Terms
-from trainwave_exporter.ledger.units import DAY, HOUR, dollars, milliseconds, seconds
+from trainwave_exporter.ledger.units import DAY, HOUR, dollars, microdollars, milliseconds, seconds
 from trainwave_exporter.model import (
     AccountStatus,
     Burn,
@@ -109,6 +109,8 @@ class Keeper:
         """What is shown to be unknown besides budgets and credit."""
         self._implausible: dict[str, str] = {}
         """The accounts of jobs whose reported cost waits for a second report, by the jobs' ids."""
+        self._dearest_offer = 0
+        """The highest price on offer, micro-dollars an hour; 0: none is known."""
         self._counted: dict[str, int] = {}
         self._outlook = Outlook(terms, self._counted)
         self._live = Live()
@@ -218,6 +220,8 @@ class Keeper:
     def note(self, seen: Sightings, now: int) -> None:
         """Take over what is true now, and needs no store. ``now`` is in milliseconds."""
         for name, status in seen.accounts.items():
+            offered = microdollars(status.dearest_offer_dollars or 0.0)
+            self._dearest_offer = max(self._dearest_offer, offered)
             if status.counted:
                 self._counted.setdefault(name, now)
             else:
@@ -279,6 +283,7 @@ class Keeper:
         And who has caught up with that.
         """
         stored = store.jobs(book.unknown(seen.jobs))
+        book.dearest_offer = self._dearest_offer
         return stored, *book.plan(seen.jobs, stored, self._counted, now, self._catch_up)
 
     def _check(self, now: int) -> None:

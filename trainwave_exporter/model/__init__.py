@@ -69,6 +69,7 @@ from trainwave_exporter.model.money import (
 from trainwave_exporter.model.things import (
     AccountStatus,
     Distribution,
+    Offer,
     Organization,
     Project,
     ProjectTally,
@@ -107,6 +108,7 @@ __all__ = [
     "LoopBegan",
     "LoopRun",
     "Metric",
+    "Offer",
     "Organization",
     "Plan",
     "PlannedAge",

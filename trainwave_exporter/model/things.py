@@ -41,6 +41,13 @@ class Organization(Struct, frozen=True, kw_only=True):
         return self.id
 
 
+class Offer(Struct, frozen=True):
+    """A machine that can be rented."""
+
+    id: str
+    hourly_cost_dollars: float
+
+
 class AccountStatus(Struct, frozen=True, kw_only=True):
     """Whether one account (one API key) can be read. Departs only when it is watched no more."""
 
@@ -60,6 +67,8 @@ class AccountStatus(Struct, frozen=True, kw_only=True):
     view: str | None = None
     """What the account's key sees: the same text for all exporters that see the same, and another
     for those that see something else. Empty if that is unknown, None before anybody asked."""
+    dearest_offer_dollars: float | None = None
+    """The highest price on offer, dollars an hour; None: the API has not listed any."""
 
     @property
     def key(self) -> str:

@@ -13,14 +13,17 @@ from trainwave_exporter.api import (
     BadRequest,
     Client,
     Collected,
+    Dialect,
     Priority,
     RateBudget,
+    TrainwaveError,
     collect,
 )
 from trainwave_exporter.fleet import (
     Fleet,
     JobsSeen,
     Observation,
+    OffersSeen,
     OrganizationsSeen,
     ProjectsSeen,
     SweepEnded,
@@ -233,8 +236,28 @@ class Lists:
             raise organizations
         if isinstance(projects, BaseException):
             raise projects
-        requests = organizations.requests + projects.requests
+        requests = organizations.requests + projects.requests + await self._read_offers(step)
         self._reserve("directory", requests, self._intervals.directory)
+
+    async def _read_offers(self, step: Callable[[], None]) -> int:
+        """Read the prices on offer, where the API has them, and return how many requests that took.
+
+        They only tell amounts that no price explains from plausible ones: nothing waits for them.
+        """
+        if self._client.dialect is not Dialect.DEPLOYED:
+            return 0
+        try:
+            found = await collect(
+                lambda offset: self._client.list_offers(limit=self._scope.page_size, offset=offset)
+            )
+        except TrainwaveError:
+            return 1
+        step()
+        if found.items:
+            self._report(
+                OffersSeen(self._account, max(offer.hourly_cost_dollars for offer in found.items))
+            )
+        return found.requests
 
     def _view(
         self,
