@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trainwave_exporter.api import TrainwaveError
-from trainwave_exporter.model import ClockSkew, Exchange, LedgerRun
+from trainwave_exporter.model import ClockSkew, Exchange, LedgerRun, Unreadable
 from trainwave_exporter.overview.advice import ADVICE, STORE, STORE_LOST
 from trainwave_exporter.overview.troubles import KINDS_KEPT, Troubles
 
@@ -38,6 +38,23 @@ def test_the_same_error_is_one_line_that_counts() -> None:
     assert (second.place, second.count) == ("metric", 1)
     assert first.meaning == ADVICE["timeout"].meaning
     assert first.remedy == ADVICE["timeout"].remedy
+
+
+def test_values_that_cannot_be_used_are_listed_with_the_reason_and_push_no_error_out() -> None:
+    troubles = Troubles()
+    troubles.observe(exchange("timeout"), 1.0)
+    for reason in ("stale", "contradicting", *map(str, range(KINDS_KEPT))):
+        troubles.observe(Unreadable(account="a", subject="gpu_utilization", reason=reason), 2.0)
+        if reason == "contradicting":
+            newest, before, error = troubles.newest()
+            assert (newest.place, newest.outcome) == ("gpu_utilization", "stale")
+            assert before.outcome == "contradicting"
+            assert "contradict" in before.meaning
+            assert (newest.notable, error.notable) == (False, True)
+    assert len(troubles.newest()) == KINDS_KEPT + 1
+    assert troubles.newest()[-1].outcome == "timeout"
+    troubles.forget("a")
+    assert troubles.newest() == ()
 
 
 def test_what_went_well_is_no_trouble() -> None:

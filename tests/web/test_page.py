@@ -137,7 +137,7 @@ async def test_the_page_is_read_aloud_in_order_and_walked_by_keyboard(
         "Request budget",
         "Running jobs, most wasteful first",
         "Unknown figures",
-        "Last errors",
+        "Last errors and unreadable values",
         "Loops",
         "Configuration in use",
     ]

@@ -80,3 +80,21 @@ ADVICE: Mapping[str, Advice] = {
         " meanwhile.",
     ),
 }
+
+STALE_VALUE: Final = Advice(
+    "The API reports values that are too old; they are not shown.",
+    "If it lasts, report it to the vendor.",
+)
+CONTRADICTING: Final = Advice(
+    "The API's list and its metric endpoint contradict each other; the value is not shown.",
+    "Compare the job with the vendor's page, and report it to the vendor.",
+)
+UNREADABLE: Final = Advice(
+    "The API reported a value that could not be read; it was left out.",
+    "Set the unit of that metric, or look for a newer version of the exporter.",
+)
+
+
+def of_unreadable(reason: str) -> Advice:
+    """Return what it means that something in an answer could not be used."""
+    return {"stale": STALE_VALUE, "contradicting": CONTRADICTING}.get(reason, UNREADABLE)

@@ -122,7 +122,7 @@ running for {span(now - overview.started_at)}</span>
 {_table("budget", _BUDGET, (_budget(account) for account in overview.accounts))}
 <h2 id="jobs">Running jobs, most wasteful first</h2>
 {_jobs(overview)}
-{_unknown(overview)}<h2 id="errors">Last errors</h2>
+{_unknown(overview)}<h2 id="errors">Last errors and unreadable values</h2>
 {_troubles(overview)}
 <h2 id="loops">Loops</h2>
 {_table("loops", _LOOP, (_loop(loop, now) for loop in overview.loops))}

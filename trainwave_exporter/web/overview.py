@@ -72,7 +72,7 @@ class JobOverview(Struct, frozen=True, kw_only=True):
 
 
 class TroubleOverview(Struct, frozen=True, kw_only=True):
-    """One kind of error of one account (of the exporter itself where that is empty)."""
+    """One kind of error, or of values that cannot be used, of an account; empty: the exporter's."""
 
     account: str
     place: str
@@ -80,6 +80,8 @@ class TroubleOverview(Struct, frozen=True, kw_only=True):
     outcome: str
     meaning: str
     remedy: str
+    notable: bool = True
+    """Whether the page's first line tells it, should it recur."""
     count: int
     first_at: float
     last_at: float

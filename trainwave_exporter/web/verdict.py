@@ -33,6 +33,7 @@ def problems(overview: Overview) -> list[str]:
         for trouble in overview.troubles
         if trouble.count >= SEVERAL
         and overview.now - trouble.last_at < LATELY_SECONDS
+        and trouble.notable
         and trouble.outcome not in HARMLESS
         and trouble.account not in failed
     ]
