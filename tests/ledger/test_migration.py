@@ -119,7 +119,7 @@ def test_room_is_looked_for_before_a_byte_is_written(tmp_path: Path) -> None:
         closing(sqlite3.connect(f"file:{tmp_path / 'huge'}?mode=ro", uri=True)) as huge,
         pytest.raises(StoreError, match=r"needs 8,79\d,\d+,\d+,\d+ bytes of disk space, and"),
     ):
-        copies.copy_to(huge, tmp_path / "copy")
+        copies.copy_to(huge, tmp_path / "copy", tmp_path / "huge")
     assert names(tmp_path) == {"huge"}
 
 

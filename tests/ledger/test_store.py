@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -545,3 +546,32 @@ def test_what_is_kept_of_a_job_besides_its_meters_is_read_as_it_was_written() ->
         Correction("j-2", NOW, NOW - 1, -5),
     ]
     assert store.corrections(NOW + 1, NOW + 9) == []
+
+
+def rights(folder: Path) -> dict[str, int]:
+    found = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    return {**found, ".": stat.S_IMODE(folder.stat().st_mode)}
+
+
+def test_what_is_new_is_for_its_owner_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "ledger"
+    with closing(Store.open(folder)) as store:
+        store.write(Batch(corrections=(1, 2)))
+        found = rights(folder)
+    assert found.pop(".") == 0o700
+    names = {file.NAME, *(f"{file.NAME}-{end}" for end in ("wal", "shm", "generation"))}
+    assert found == dict.fromkeys(names, 0o600)
+
+
+def test_what_exists_is_left_as_its_owner_set_it_and_what_comes_beside_it_is_alike(
+    tmp_path: Path,
+) -> None:
+    Store.open(tmp_path).close()
+    tmp_path.chmod(0o750)
+    (tmp_path / file.NAME).chmod(0o640)
+    (tmp_path / f"{file.NAME}-generation").unlink(missing_ok=True)
+    with closing(Store.open(tmp_path)) as store:
+        store.write(Batch(corrections=(1, 2)))
+        found = rights(tmp_path)
+    assert found.pop(".") == 0o750
+    assert set(found.values()) == {0o640}

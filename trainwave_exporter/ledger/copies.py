@@ -24,15 +24,16 @@ _SPARE_BYTES: Final = 1 << 20
 """What a copy leaves free on the disk, for the migration that comes after it."""
 
 
-def copy_to(source: sqlite3.Connection, target: Path) -> None:
+def copy_to(source: sqlite3.Connection, target: Path, like: Path) -> None:
     """Write what a connection sees to a file of another name, on disk and found to be whole.
 
-    Raises `StoreError` where there is no room for it; ``target`` is then left as it was.
+    It gets the rights of the file that it is ``like``, if that is there. Raises `StoreError` where
+    there is no room for it; ``target`` is then left as it was.
     """
     with database.trouble_with(target):
         _check_room(source, target)
         remove(target)
-        with closing(database.connect(target, "mode=rwc")) as copy:
+        with closing(database.create(target, like)) as copy:
             source.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")  # the file alone is all of it
             found = database.verdict(copy)
@@ -55,7 +56,7 @@ def before_migration(path: Path, source: sqlite3.Connection, version: int) -> Pa
     else the new one gets a number. One that was cut short has another name, and is made anew.
     """
     new = path.with_name(f"{path.name}.copy")
-    copy_to(source, new)
+    copy_to(source, new, path)
     with database.trouble_with(new):
         for target in _names(path, version):
             if not target.exists():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,8 @@ from trainwave_exporter.ledger.errors import StoreError
 
 _BUSY_SECONDS: Final = 2.0
 """How long the lock of another connection is waited for."""
+OWNER_ONLY: Final = 0o600
+"""The rights of a new file: it tells what everybody's jobs cost."""
 _PASSING: Final = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -81,6 +84,17 @@ def trouble_with(name: Path | str) -> Iterator[None]:
 def connect(path: Path, options: str) -> sqlite3.Connection:
     """Connect to a file with the options of an SQLite URI, such as ``mode=ro``."""
     return _connect(f"{path.absolute().as_uri()}?{options}")
+
+
+def create(path: Path, like: Path) -> sqlite3.Connection:
+    """Make a new, empty file and connect to it.
+
+    SQLite gives what it lays beside it the same rights. Only its owner may read it, unless the owner gave the file that it is ``like`` other rights.
+    """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OWNER_ONLY))
+    with suppress(FileNotFoundError):
+        shutil.copymode(like, path)
+    return connect(path, "mode=rw")
 
 
 def connect_in_memory() -> sqlite3.Connection:

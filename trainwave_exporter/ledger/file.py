@@ -60,7 +60,7 @@ class Hold:
 
     def __init__(self, folder: Path) -> None:
         """Hold it from now on."""
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with undone_on_failure(partial(os.close, held)):
@@ -159,7 +159,7 @@ def _make(path: Path, steps: Sequence[str]) -> None:
         )
     new = path.with_name(path.name + ".new")
     copies.remove(new)
-    with closing(database.connect(new, "mode=rwc")) as connection:
+    with closing(database.create(new, path)) as connection:
         _begin(connection, steps)
         connection.execute(_USE_LOG)  # now, as from then on the file alone may not be all of it
     new.rename(path)

@@ -8,6 +8,7 @@ any instant, also where the exporter is killed, and a reader beside it need not 
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def allows(before: Written | None, found: int, after: Written | None) -> bool:
 def _write(place: Path, written: Written, *, sync: bool) -> None:
     """Overwrite the note, which is always as long: there is no instant at which it is empty."""
     text = b"%020d %020d\n" % (written.low, written.high)
-    note = os.open(path_of(place), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    note = os.open(path_of(place), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, _rights(place))
     try:
         done = 0
         while done < len(text):  # all at once, unless the file must not grow
@@ -69,3 +70,10 @@ def _write(place: Path, written: Written, *, sync: bool) -> None:
             os.fdatasync(note)
     finally:
         os.close(note)
+
+
+def _rights(place: Path) -> int:
+    """Return the rights of a new note: whoever may read the ledger may read it, too."""
+    with suppress(OSError):
+        return stat.S_IMODE(place.stat().st_mode)
+    return database.OWNER_ONLY

@@ -30,7 +30,7 @@ def write(place: Path, source: sqlite3.Connection) -> Path:
     """Write what a connection still reads of a lost ledger; return where to."""
     rescued = rescued_of(place)
     new = place.with_name(place.name + ".rescue")
-    copies.copy_to(source, new)
+    copies.copy_to(source, new, place)
     copies.remove(rescued)
     new.rename(rescued)
     database.sync_folder(place.parent)
