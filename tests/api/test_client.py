@@ -9,6 +9,7 @@ from email.utils import format_datetime
 from random import Random
 from typing import Any
 
+import httpx
 import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
@@ -642,6 +643,38 @@ async def test_a_redirect_to_another_origin_is_refused_and_gets_no_key(
                 await make_client(server.url).list_jobs()
             assert len(server.asked) == 1
         assert elsewhere.asked == []
+
+
+@pytest.mark.parametrize(
+    "location", ["http://[", "http://api.test:port/", "/" + "x" * 70_000, "http://\x7f/"]
+)
+async def test_a_redirect_to_what_is_no_url_is_refused(
+    make_client: MakeClient, facts: list[Fact], location: str
+) -> None:
+    def respond(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(302, headers={"Location": location}, stream=httpx.ByteStream(b""))
+
+    with pytest.raises(RedirectRefused, match=r"^redirected to ") as refused:
+        await make_client(transport=httpx.MockTransport(respond)).get_job("j-1")
+    assert refused.value.__context__ is None
+    assert exchanges(facts) == [("job", "redirect")]
+
+
+@pytest.mark.parametrize("job_id", ["x" * 70_000, "\ud800", "", ".."])
+async def test_a_job_whose_id_fits_in_no_url_is_not_asked_for(
+    make_client: MakeClient, job_id: str
+) -> None:
+    def respond(_: httpx.Request) -> httpx.Response:
+        raise AssertionError
+
+    client = make_client(transport=httpx.MockTransport(respond))
+    with pytest.raises((NotFound, BadRequest), match="not sent"):
+        await client.get_job(job_id)
+    with pytest.raises((NotFound, BadRequest), match="not sent"):
+        await client.stop_job(job_id)
+    if len(job_id) > 2 or not job_id.isascii():
+        with pytest.raises(BadRequest, match="not sent"):
+            await client.get_metric(job_id, Metric.CPU)
 
 
 async def test_a_redirect_in_circles_ends(make_client: MakeClient) -> None:

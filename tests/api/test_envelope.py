@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -56,7 +57,7 @@ def test_an_answer_without_data_has_an_unexpected_shape(body: Any) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"<html>502</html>", b'{"success": true, "da', b"\xff\xfe\x00", b"[" * 100_000,
+    [b"", b"<html>502</html>", b'{"success": true, "da', b"\xff\xfe\x00", b"[" * 50_000,
      b"9" * 5_000 + b"x", b"null null"],
 )  # fmt: skip
 def test_what_is_not_json_is_told_by_its_length_alone(body: bytes) -> None:
@@ -219,6 +220,20 @@ def test_a_refusal_without_a_sentence_is_told_as_well_as_can_be(
     body: Any, status: int, message: str
 ) -> None:
     assert refusal(body, status).message == message
+
+
+@pytest.mark.parametrize("form", ['{"detail": %s}', "%s", '{"error": {"message": %s}}'])
+def test_a_refusal_that_is_nested_deeply_is_told_all_the_same(form: str) -> None:
+    for depth in range(0, 1200, 20):
+        body = (form % ("[" * depth + "1" + "]" * depth)).encode()
+        assert refusal(body, 400).status == 400
+
+
+def test_a_page_of_titles_takes_no_time_to_look_through() -> None:
+    began = time.thread_time()
+    refused = refusal(b"<html>" + b"<title" * 10_000, 500)
+    assert time.thread_time() - began < 0.05  # and seconds, if each is compared with all after it
+    assert refused.message == "Internal Server Error"
 
 
 def test_code_and_sentence_are_tidied() -> None:

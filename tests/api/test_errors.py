@@ -25,7 +25,7 @@ def test_the_docstring_draws_the_tree_as_it_is() -> None:
 
 def test_every_kind_of_failure_has_a_label_of_its_own() -> None:
     outcomes = [leaf.outcome for leaf in leaves(TrainwaveError)]
-    assert len(set(outcomes)) == len(outcomes) == 12
+    assert len(set(outcomes)) == len(outcomes) == 13
     assert all(re.fullmatch("[a-z_]+", outcome) for outcome in outcomes)
 
 

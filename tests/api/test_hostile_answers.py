@@ -24,6 +24,7 @@ OUTCOMES = {
     "not_json",
     "unexpected_shape",
     "too_large",
+    "unsupported_encoding",
     "redirect",
     "invalid_key",
     "forbidden",

@@ -116,7 +116,7 @@ async def test_the_key_goes_into_no_url_and_no_body(make_client: MakeClient) -> 
 
     def note(request: httpx.Request) -> httpx.Response:
         sent.append(request)
-        return httpx.Response(200, json={"id": "j-1", "state": "RUNNING"})
+        return httpx.Response(200, stream=httpx.ByteStream(b'{"id": "j-1", "state": "RUNNING"}'))
 
     client = make_client(key=lambda: KEY, transport=httpx.MockTransport(note))
     await client.get_job("j-1")

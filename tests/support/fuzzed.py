@@ -22,9 +22,10 @@ from support.fake_time import START
 from support.mangled import WAYS
 from trainwave_exporter.api import DEFAULT_INLINE_UNITS, DEFAULT_UNITS, TrainwaveError
 from trainwave_exporter.api.dialects import Context, read_job, read_organization, read_project
-from trainwave_exporter.api.envelope import check_acknowledged, open_answer
+from trainwave_exporter.api.envelope import check_acknowledged, open_answer, open_page
 from trainwave_exporter.api.paging import read_page
 from trainwave_exporter.api.readings import read_reading
+from trainwave_exporter.api.steps import finish
 from trainwave_exporter.api.wire import Answer
 from trainwave_exporter.config import ConfigError, load
 from trainwave_exporter.model import CostUnit, Fact, Metric
@@ -62,8 +63,9 @@ TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
 
 
 def _read(way: str, answer: Answer) -> list[object]:
-    opened = open_answer(answer, _tidy)
     check_acknowledged(answer, _tidy)
+    is_page = way in {"jobs", "projects", "organizations"}
+    opened = finish(open_page(answer, _tidy)) if is_page else open_answer(answer, _tidy)
     notes: list[Fact] = []
     context = Context(
         account="a",
@@ -74,13 +76,15 @@ def _read(way: str, answer: Answer) -> list[object]:
     )
     match way:
         case "jobs":
-            found = read_page(opened, 0, lambda raw: read_job(raw, context, notes))
+            found = finish(read_page(opened, 0, lambda raw: read_job(raw, context, notes)))
             return [*found.items, *notes]
         case "projects":
-            projects = read_page(opened, 0, lambda raw: read_project(raw, context, notes))
+            projects = finish(read_page(opened, 0, lambda raw: read_project(raw, context, notes)))
             return [*projects.items, *notes]
         case "organizations":
-            owners = read_page(opened, 0, lambda raw: read_organization(raw, context, notes))
+            owners = finish(
+                read_page(opened, 0, lambda raw: read_organization(raw, context, notes))
+            )
             return [*owners.items, *notes]
         case "job":
             return [read_job(opened.data, context, notes), *notes]

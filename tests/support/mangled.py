@@ -44,6 +44,7 @@ OUTCOMES = frozenset(
         "not_json",
         "unexpected_shape",
         "too_large",
+        "unsupported_encoding",
         "redirect",
         "invalid_key",
         "forbidden",

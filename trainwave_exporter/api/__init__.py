@@ -22,6 +22,7 @@ from trainwave_exporter.api.errors import (
     Timeout,
     TrainwaveError,
     UnexpectedShape,
+    UnsupportedEncoding,
     UnusableAnswer,
 )
 from trainwave_exporter.api.network import NetworkSettings, NetworkSettingsError
@@ -58,6 +59,7 @@ __all__ = [
     "Timeout",
     "TrainwaveError",
     "UnexpectedShape",
+    "UnsupportedEncoding",
     "UnusableAnswer",
     "collect",
     "pages",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from random import Random
 from typing import Final, TypeVar
 from urllib.parse import quote
@@ -20,6 +20,7 @@ from urllib.parse import quote
 import httpx
 import structlog
 
+from trainwave_exporter.api.bounds import PAGE
 from trainwave_exporter.api.credential import Credential
 from trainwave_exporter.api.dialects import (
     Context,
@@ -28,7 +29,13 @@ from trainwave_exporter.api.dialects import (
     read_organization,
     read_project,
 )
-from trainwave_exporter.api.envelope import Dialect, Opened, check_acknowledged, open_answer
+from trainwave_exporter.api.envelope import (
+    Dialect,
+    Opened,
+    check_acknowledged,
+    open_answer,
+    open_page,
+)
 from trainwave_exporter.api.errors import (
     ConnectionFailed,
     NotFound,
@@ -47,8 +54,9 @@ from trainwave_exporter.api.new_job import NewJob, request_body
 from trainwave_exporter.api.origin import base_of, redirect_target
 from trainwave_exporter.api.paging import Page, read_page
 from trainwave_exporter.api.rate_budget import Priority, RateBudget
-from trainwave_exporter.api.readings import DEFAULT_INLINE_UNITS, DEFAULT_UNITS, read_reading
-from trainwave_exporter.api.wire import Answer, Call, Wire, new_transport
+from trainwave_exporter.api.readings import DEFAULT_INLINE_UNITS, DEFAULT_UNITS, reading_steps
+from trainwave_exporter.api.steps import Steps, in_one, take_turns
+from trainwave_exporter.api.wire import Answer, Call, Wire, client_of, new_client
 from trainwave_exporter.model import (
     ClockSkew,
     CostUnit,
@@ -113,7 +121,6 @@ class Client:
         units: Mapping[Metric, Unit] = DEFAULT_UNITS,
         inline_units: Mapping[Metric, Unit] = DEFAULT_INLINE_UNITS,
         timeout: float = 10.0,
-        max_body_bytes: int = 32 * 1024 * 1024,
         network: NetworkSettings | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
@@ -132,9 +139,10 @@ class Client:
         self._wire = Wire(
             credential=self._credential,
             timeout=timeout,
-            max_body_bytes=max_body_bytes,
             clock=clock,
-            transport=transport or new_transport(network or NetworkSettings(), self._base),
+            client=client_of(network or NetworkSettings(), self._base, timeout)
+            if transport is None
+            else new_client(transport=transport, proxied={}, timeout=timeout),
         )
         self._skew = 0.0
         self._dialect: Dialect | None = None
@@ -188,13 +196,13 @@ class Client:
     async def get_job(self, job_id: str) -> Job:
         """Return what the API tells of one job."""
         call = Call(method="GET", url=f"{self._base}/jobs/{_segment(job_id)}/")
-        return await self._request("job", call, Priority.READINGS, self._read_one_job)
+        return await self._request("job", call, Priority.READINGS, in_one(self._read_one_job))
 
     async def create_job(self, spec: NewJob) -> Job:
         """Start a job and return it. Asks in the latest dialect met, else in the documented one."""
         body = request_body(spec, self._dialect or Dialect.DOCUMENTED, self._clock())
         call = Call(method="POST", url=f"{self._base}/jobs/", body=body)
-        return await self._request("create", call, Priority.RUNNING, self._read_one_job)
+        return await self._request("create", call, Priority.RUNNING, in_one(self._read_one_job))
 
     async def stop_job(self, job_id: str) -> None:
         """Stop a job. Asks in the latest dialect met, else in the documented one."""
@@ -207,7 +215,7 @@ class Client:
             "stop",
             call,
             Priority.RUNNING,
-            lambda answer: check_acknowledged(answer, self._credential.tidy),
+            in_one(lambda answer: check_acknowledged(answer, self._credential.tidy)),
         )
 
     async def get_metric(self, job_id: str, metric: Metric) -> Reading | None:
@@ -218,10 +226,10 @@ class Client:
         endpoint = f"metrics/{metric}"
         call = Call(method="GET", url=f"{self._base}/{endpoint}/", query={"job_id": job_id})
 
-        def read(answer: Answer) -> Reading | None:
+        def read(answer: Answer) -> Steps[Reading | None]:
             data = open_answer(answer, self._credential.tidy).data
             unit = self._units[metric]
-            found = read_reading(data, unit, answer.received_at, self._skew)
+            found = yield from reading_steps(data, unit, answer.received_at, self._skew)
             for problem in found.problems:
                 self._observe(
                     Unreadable(account=self._account, subject=metric.value, reason=problem)
@@ -241,13 +249,21 @@ class Client:
     ) -> Page[R]:
         """Ask for one page, again if the failure may pass."""
         query |= {"limit": str(limit), "offset": str(offset)}
-        call = Call(method="GET", url=f"{self._base}/{endpoint}/", query=query)
+        call = Call(
+            method="GET", url=f"{self._base}/{endpoint}/", query=query, most_bytes=PAGE.bytes
+        )
 
-        def read(answer: Answer) -> Page[R]:
-            opened = open_answer(answer, self._credential.tidy)
-            context, notes = self._context(opened, answer), list[Fact]()
-            page = read_page(opened, offset, lambda raw: read_item(raw, context, notes))
-            self._tell(notes)
+        def read(answer: Answer) -> Steps[Page[R]]:
+            opened = yield from open_page(answer, self._credential.tidy)
+            context = self._context(opened, answer)
+
+            def read_one(raw: object) -> R | None:
+                notes: list[Fact] = []
+                item = read_item(raw, context, notes)
+                self._tell(notes)
+                return item
+
+            page = yield from read_page(opened, offset, read_one)
             if page.items:
                 self._recognize(page.dialect)
             return page
@@ -272,7 +288,7 @@ class Client:
         return job
 
     async def _request(
-        self, endpoint: str, call: Call, priority: Priority, read: Callable[[Answer], T]
+        self, endpoint: str, call: Call, priority: Priority, read: Callable[[Answer], Steps[T]]
     ) -> T:
         """Do one call, going along where the API moves it within its own origin."""
         for _ in range(_MOST_HOPS + 1):
@@ -283,7 +299,7 @@ class Client:
         raise RedirectRefused("redirected too often")
 
     async def _exchange(
-        self, endpoint: str, call: Call, priority: Priority, read: Callable[[Answer], T]
+        self, endpoint: str, call: Call, priority: Priority, read: Callable[[Answer], Steps[T]]
     ) -> T | Call:
         """Send one request and read its answer; return the call to make instead if it moved."""
         await self._budget.acquire(priority, _LONGEST_BLOCK)
@@ -294,7 +310,7 @@ class Client:
             if answer.status in _REDIRECTS and "location" in answer.headers:
                 outcome = RedirectRefused.outcome
                 return self._moved(call, answer)
-            result = read(answer)
+            result = await take_turns(read(answer))
             self._budget.succeed()
             outcome = "ok"
         except TrainwaveError as error:
@@ -343,7 +359,7 @@ class Client:
         if call.method != "GET":
             raise RedirectRefused(f"redirected a {call.method}, which may not be sent twice")
         target = redirect_target(call.url, answer.headers["location"], self._credential.tidy)
-        return Call(method="GET", url=target)
+        return Call(method="GET", url=target, most_bytes=call.most_bytes)
 
     def _context(self, opened: Opened, answer: Answer) -> Context:
         return Context(
@@ -377,6 +393,7 @@ def _query(**parameters: str | None) -> dict[str, str]:
 
 def _segment(job_id: str) -> str:
     """Quote a job's id for a path. Raises `NotFound` for one that would leave its place there."""
-    if job_id in {"", ".", ".."}:
-        raise NotFound(None, None, "no job has such an id")
-    return quote(job_id, safe="")
+    if job_id not in {"", ".", ".."}:
+        with suppress(UnicodeEncodeError):
+            return quote(job_id, safe="")
+    raise NotFound(None, None, "no job has such an id")

@@ -51,6 +51,8 @@ _INLINE_METRICS: Final = {
     "gpu_utilization": Metric.GPU_UTILIZATION,
     "memory_usage": Metric.MEMORY,
 }
+_MOST_INLINE: Final = 2_000
+"""Values within one reading that a job carries along: read in a few milliseconds."""
 _NESTED: Final = ("project", "config", "cloud_offer")
 _FLAT_HARDWARE: Final = frozenset({"gpu_type", "gpus", "cpu_cores", "memory_gb"})
 
@@ -236,7 +238,9 @@ def _inline_readings(metrics: Fields, context: Context) -> Readings:
         value = metrics.raw.get(name)
         if value is not None:
             unit = context.inline_units[metric]
-            found = read_reading(value, unit, context.received_at, context.skew)
+            found = read_reading(
+                value, unit, context.received_at, context.skew, most_values=_MOST_INLINE
+            )
             for problem in found.problems:
                 metrics.about(metric.value).complain(problem)
             if found.reading:

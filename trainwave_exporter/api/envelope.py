@@ -6,26 +6,27 @@ import html
 import json
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 
+from trainwave_exporter.api.bounds import ONE, PAGE, count_values
 from trainwave_exporter.api.errors import (
     BadRequest,
     Forbidden,
     InvalidKey,
     NotFound,
-    NotJson,
     RateLimited,
     Refused,
     ServerError,
     UnexpectedShape,
+    UnusableAnswer,
 )
 from trainwave_exporter.api.headers import retry_after
+from trainwave_exporter.api.json_text import Parts, parse, split
+from trainwave_exporter.api.steps import Steps, finish
 from trainwave_exporter.api.wire import Answer
 
 Tidy = Callable[[str], str]
@@ -39,7 +40,11 @@ _KEY_CODES: Final = frozenset(
 _GATEWAY_STATUSES: Final = frozenset({407, 511})
 """A proxy, or the network itself, wants credentials."""
 
-_TITLE = re.compile(rb"<title[^>]*>(.{,500}?)</title", re.IGNORECASE | re.DOTALL)
+_TITLE = re.compile(rb"<title[^<>]{,200}>(.{,500}?)</title", re.IGNORECASE | re.DOTALL)
+
+
+_HEAD_BYTES: Final = 16 * 1024
+"""Of a page of HTML: its title is among them."""
 
 
 class Dialect(StrEnum):
@@ -58,11 +63,42 @@ class Opened(Struct, frozen=True):
     """What the envelope, or its absence, speaks for."""
     data: Any
     """Any JSON value but null."""
+    more: Parts = Parts()
+    """What else is in the list of a page, still to be decoded."""
 
 
 def open_answer(answer: Answer, tidy: Tidy) -> Opened:
-    """Return an answer's data. Raises `Refused`, `NotJson` and `UnexpectedShape`."""
-    payload = _accepted(answer, tidy)
+    """Return an answer's data.
+
+    Raises `Refused`, `BodyTooLarge`, `NotJson` and `UnexpectedShape`.
+    """
+    return _opened(_accepted(answer, tidy))
+
+
+def open_page(answer: Answer, tidy: Tidy) -> Steps[Opened]:
+    """Return the data of an answer that is about a list, the items of which are yet to be decoded.
+
+    Raises as `open_answer` does.
+    """
+    if answer.status >= 400:
+        raise _refusal(answer, tidy)
+    yield from count_values(answer.body, PAGE)
+    found = yield from split(answer.body)
+    payload = parse(found.rest, len(answer.body))
+    _check_success(payload, answer, tidy)
+    opened = _opened(payload)
+    around = ("data",) if opened.dialect is Dialect.DOCUMENTED else ()
+    path = around if isinstance(opened.data, list) else (*around, "results")
+    return Opened(opened.dialect, opened.data, found.lists.get(path, Parts()))
+
+
+def check_acknowledged(answer: Answer, tidy: Tidy) -> None:
+    """Raise like `open_answer`, but let an answer without any data, or an empty one, pass."""
+    if answer.status >= 400 or answer.body.strip():
+        _accepted(answer, tidy)
+
+
+def _opened(payload: Any) -> Opened:  # noqa: ANN401 - JSON is Any
     if isinstance(payload, dict) and "success" in payload:
         opened = Opened(Dialect.DOCUMENTED, payload.get("data"))
     else:
@@ -72,38 +108,26 @@ def open_answer(answer: Answer, tidy: Tidy) -> Opened:
     return opened
 
 
-def check_acknowledged(answer: Answer, tidy: Tidy) -> None:
-    """Raise like `open_answer`, but let an answer without any data, or an empty one, pass."""
-    if answer.status >= 400 or answer.body.strip():
-        _accepted(answer, tidy)
-
-
 def _accepted(answer: Answer, tidy: Tidy) -> Any:  # noqa: ANN401 - JSON is Any
     """Return the JSON value of an answer that is no refusal."""
     if answer.status >= 400:
         raise _refusal(answer, tidy)
-    payload = _parse(answer.body)
-    if isinstance(payload, dict) and "success" in payload:
-        if payload["success"] is False:
-            raise _refusal(answer, tidy)
-        if payload["success"] is not True:
-            raise UnexpectedShape("success is neither true nor false")
+    finish(count_values(answer.body, ONE))
+    payload = parse(answer.body)
+    _check_success(payload, answer, tidy)
     return payload
 
 
-def _parse(body: bytes) -> Any:  # noqa: ANN401 - JSON is Any
-    """Decode JSON; also the ``NaN`` and lone surrogates that careless servers write.
-
-    Letting them in here costs one field later on, not the page.
-    """
-    for decode in (msgspec.json.decode, json.loads):
-        with suppress(ValueError, RecursionError):  # both kinds of DecodeError are ValueErrors
-            return decode(body)
-    raise NotJson(f"the answer ({len(body)} bytes) is not JSON")
+def _check_success(payload: Any, answer: Answer, tidy: Tidy) -> None:  # noqa: ANN401 - JSON is Any
+    if isinstance(payload, dict) and "success" in payload:
+        if payload["success"] is False:
+            raise _refusal(answer, tidy, payload)
+        if payload["success"] is not True:
+            raise UnexpectedShape("success is neither true nor false")
 
 
-def _refusal(answer: Answer, tidy: Tidy) -> Refused:
-    code, message = _told(answer)
+def _refusal(answer: Answer, tidy: Tidy, payload: dict[str, Any] | None = None) -> Refused:
+    code, message = _told(answer) if payload is None else _told_in(payload)
     code = tidy(code) if code else None
     message = tidy(message) or _phrase(answer.status)
     status = answer.status
@@ -156,16 +180,21 @@ def _told(answer: Answer) -> tuple[str | None, str]:
     """
     body = answer.body
     if _is_markup(answer):
-        title = _TITLE.search(body)
+        title = _TITLE.search(body, 0, _HEAD_BYTES)
         return None, html.unescape(title[1].decode("utf-8", "replace")) if title else ""
     try:
-        payload = _parse(body)
-    except NotJson:
+        finish(count_values(body, ONE))
+        payload = parse(body)
+    except UnusableAnswer:
         return None, body.decode("utf-8", "replace")
+    return _told_in(payload)
+
+
+def _told_in(payload: Any) -> tuple[str | None, str]:  # noqa: ANN401 - JSON is Any
     if isinstance(payload, str):
         return None, payload
     if not isinstance(payload, dict):
-        return None, json.dumps(payload)
+        return None, _spelled(payload)
     error = payload.get("error")
     if isinstance(error, str):
         return None, error
@@ -174,8 +203,16 @@ def _told(answer: Answer) -> tuple[str | None, str]:
     message = source.get("message") or source.get("detail") or payload
     return (
         code if isinstance(code, str) else None,
-        message if isinstance(message, str) else json.dumps(message),
+        message if isinstance(message, str) else _spelled(message),
     )
+
+
+def _spelled(value: object) -> str:
+    """Return a JSON value as text; nothing of one that is nested too deep for that."""
+    try:
+        return json.dumps(value)
+    except RecursionError:
+        return ""
 
 
 def _phrase(status: int) -> str:

@@ -7,7 +7,8 @@
     ├── UnusableAnswer          something came back that cannot be used
     │   ├── NotJson             HTML, half a JSON, bytes that are no text
     │   ├── UnexpectedShape     JSON, but not of this endpoint's shape (``data: null``, wrong types)
-    │   ├── BodyTooLarge        longer than the bound; the rest was not read
+    │   ├── BodyTooLarge        more bytes, values or items than such an answer may hold
+    │   ├── UnsupportedEncoding compressed by what was not asked for, or more than once
     │   └── RedirectRefused     to another origin, or in circles; the key was not sent there
     └── Refused                 the API said no (or the exporter, before asking, about a bad key)
         ├── InvalidKey          401, 403, or code ``invalid_api_key``
@@ -70,9 +71,15 @@ class UnexpectedShape(UnusableAnswer):
 
 
 class BodyTooLarge(UnusableAnswer):
-    """The body is longer than the bound."""
+    """The body holds more than an answer of its kind may; the message says more of what."""
 
     outcome = "too_large"
+
+
+class UnsupportedEncoding(UnusableAnswer):
+    """The body is compressed by what was not asked for, or more than once; it was not read."""
+
+    outcome = "unsupported_encoding"
 
 
 class RedirectRefused(UnusableAnswer):

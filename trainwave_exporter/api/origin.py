@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import httpx
 
@@ -33,13 +34,15 @@ def redirect_target(url: str, location: str, tidy: Callable[[str], str]) -> str:
     Raises `RedirectRefused` if it leads out of it, or nowhere.
     """
     here = httpx.URL(url)
-    try:
+    target = None
+    with suppress(httpx.InvalidURL, ValueError):
         target = here.join(location)
-    except (httpx.InvalidURL, ValueError):
-        raise RedirectRefused("redirected to what is no URL") from None
+    if target is None:
+        raise RedirectRefused("redirected to what is no URL")
     if _origin(target) != _origin(here) or target.userinfo:
         raise RedirectRefused(f"redirected to another origin: {tidy(_spelled(target))}")
-    return str(target)
+    # Put on the origin that is known: whatever takes this URL apart finds the same host in it.
+    return str(here.copy_with(raw_path=target.raw_path))
 
 
 def _origin(url: httpx.URL) -> tuple[str, bytes, int | None]:

@@ -7,18 +7,24 @@ link may point at another host, where the key must not go.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Generic, TypeVar
+from itertools import chain
+from typing import Final, Generic, TypeVar
 
 from msgspec import Struct
 
+from trainwave_exporter.api.bounds import MOST_ITEMS
 from trainwave_exporter.api.envelope import Dialect, Opened
-from trainwave_exporter.api.errors import UnexpectedShape
+from trainwave_exporter.api.errors import BodyTooLarge, UnexpectedShape
 from trainwave_exporter.api.fields import Misread, amount
+from trainwave_exporter.api.steps import Steps
 from trainwave_exporter.model import Job, Offer, Organization, Project
 
 T = TypeVar("T", Job, Project, Organization, Offer)
 
 MAX_PAGES = 10_000
+
+_A_STEP: Final = 100
+"""Items that are read in one step: a few milliseconds."""
 
 
 class Page(Struct, Generic[T], frozen=True, kw_only=True):
@@ -47,7 +53,7 @@ class Collected(Struct, Generic[T], frozen=True, kw_only=True):
     all could be read, and as many came as the API counts."""
 
 
-def read_page(opened: Opened, offset: int, read: Callable[[object], T | None]) -> Page[T]:
+def read_page(opened: Opened, offset: int, read: Callable[[object], T | None]) -> Steps[Page[T]]:
     """Read the page of a list that was asked for with ``offset``.
 
     A page without ``count`` or ``next`` is a whole list, and so is a bare JSON list. An empty page
@@ -57,11 +63,23 @@ def read_page(opened: Opened, offset: int, read: Callable[[object], T | None]) -
     results = data.get("results") if isinstance(data, dict) else data
     if not isinstance(results, list):
         raise UnexpectedShape("the answer holds no list")
-    size = len(results)
+    items: list[T] = []
+    size = 0
+    for part in chain([results], opened.more):
+        size += len(part)
+        if size > MOST_ITEMS:
+            raise BodyTooLarge(f"the answer's list holds more than {MOST_ITEMS} items")
+        for place, raw in enumerate(part, 1):
+            item = read(raw)
+            if item is not None:
+                items.append(item)
+            if place % _A_STEP == 0:
+                yield
+        yield
     total = _count(data.get("count")) if isinstance(data, dict) else None
     follows = size > 0 and isinstance(data, dict) and bool(data.get("next"))
     return Page(
-        items=tuple(item for raw in results if (item := read(raw)) is not None),
+        items=tuple(items),
         size=size,
         total=total,
         last=not follows if total is None else offset + size >= total,

@@ -26,13 +26,15 @@ bits, and shares below -0.5 % or above 100.5 %; what is nearer to 0 and 100 % is
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
 from msgspec import Struct
 
+from trainwave_exporter.api.bounds import ONE
 from trainwave_exporter.api.fields import Misread, identifier, moment, number, reported
+from trainwave_exporter.api.steps import Steps, finish
 from trainwave_exporter.model import Metric, Point, Quantity, Reading, Unit
 
 DEFAULT_UNITS: Final[Mapping[Metric, Unit]] = MappingProxyType(
@@ -82,6 +84,8 @@ _DEVICE = re.compile(
 _LEAST_RATIO, _MOST_RATIO = -0.005, 1.005
 _MOST_BYTES = 1e18
 _MOST_POINTS = 1_024
+_A_STEP = 500
+"""Values that are looked at in one step: a few milliseconds."""
 _DEEPEST = 6
 
 
@@ -94,16 +98,28 @@ class Found(Struct, frozen=True):
     sorted, each once."""
 
 
-def read_reading(data: object, unit: Unit, received_at: float, skew: float = 0.0) -> Found:
+def read_reading(
+    data: object, unit: Unit, received_at: float, skew: float = 0.0, most_values: int = ONE.values
+) -> Found:
     """Read an answer's data in ``unit``.
 
     The reading's time is the newest timestamp in the answer, by our clock: the API's is ``skew``
-    seconds ahead of it. It is never later than the time of receipt.
+    seconds ahead of it. It is never later than the time of receipt. Of data that holds more than
+    ``most_values``, nothing is read.
     """
-    search = _Search()
-    search.visit(data, _Place())
+    return finish(reading_steps(data, unit, received_at, skew, most_values))
+
+
+def reading_steps(
+    data: object, unit: Unit, received_at: float, skew: float = 0.0, most_values: int = ONE.values
+) -> Steps[Found]:
+    """Read as `read_reading` does."""
+    search = _Search(most_values)
+    yield from search.visit(data, _Place())
     quantity, factor, divisor = _QUANTITIES[unit]
     points: dict[tuple[str | None, str | None], Point] = {}
+    if search.room < 0 or len(search.found) > _MOST_POINTS:
+        return Found(None, ("too_many_points",))
     for value, place in search.found:
         try:
             base = _bounded(reported(value) * factor / divisor, quantity)
@@ -114,11 +130,9 @@ def read_reading(data: object, unit: Unit, received_at: float, skew: float = 0.0
         if where in points:
             search.problems.add("unknown_shape")
         points[where] = Point(base, place.device, place.direction)
-    if len(search.found) > _MOST_POINTS:
-        search.problems = {"too_many_points"}
-    elif not search.found and not search.problems:
+    if not search.found and not search.problems:
         search.problems = {"empty"}
-    if not points or search.problems & {"too_many_points", "unknown_shape"}:
+    if not points or "unknown_shape" in search.problems:
         return Found(None, tuple(sorted(search.problems)))
     times = [place.at - skew for _, place in search.found if place.at is not None]
     at = max(times, default=received_at)
@@ -163,27 +177,33 @@ class _Place(Struct, frozen=True):
 class _Search:
     """Walks through an answer and gathers its newest numbers."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_values: int) -> None:
         self.found: list[tuple[float, _Place]] = []
         self.problems: set[str] = set()
+        self.room = most_values
+        """How many more values may be looked at; below 0 once there were more."""
 
-    def visit(self, data: object, place: _Place) -> None:
+    def visit(self, data: object, place: _Place) -> Steps[None]:
         """Gather what is in ``data``."""
         if data is None:
             return
         if place.depth > _DEEPEST:
             self.problems.add("unknown_shape")
-        elif isinstance(data, dict):
-            self._visit_object(data, place)
-        elif isinstance(data, list):
-            self._visit_list(data, place)
+        elif isinstance(data, dict | list):
+            self.room -= len(data)
+            if self.room < 0 or len(self.found) > _MOST_POINTS:
+                return
+            if isinstance(data, dict):
+                yield from self._visit_object(data, place)
+            else:
+                yield from self._visit_list(data, place)
         else:
             try:
                 self.found.append((number(data), place))
             except Misread as misread:
                 self.problems.add(misread.reason)
 
-    def _visit_object(self, data: dict[str, Any], place: _Place) -> None:
+    def _visit_object(self, data: dict[str, Any], place: _Place) -> Steps[None]:
         inside = place.within(device=_device(data), at=_time(data))
         for key in _CONTENT_KEYS:
             if key in data:
@@ -191,48 +211,63 @@ class _Search:
                 if isinstance(data[key], list) and any(isinstance(v, list) for v in others):
                     self.problems.add("unknown_shape")  # columns side by side: which is which?
                 else:
-                    self.visit(data[key], inside)
+                    yield from self.visit(data[key], inside)
                 return
         rest = {k: v for k, v in data.items() if k not in _TIME_KEYS and k not in _DEVICE_KEYS}
         if all(key in _DIRECTIONS for key in rest) and inside.direction is None:
             for key, value in rest.items():
-                self.visit(value, inside.within(direction=_DIRECTIONS[key]))
+                yield from self.visit(value, inside.within(direction=_DIRECTIONS[key]))
         elif all(_DEVICE.fullmatch(key) for key in rest) and inside.device is None:
-            for key, value in rest.items():
-                self.visit(value, inside.within(device=key))
+            yield from self._visit_devices(rest.items(), inside)
         else:
             self.problems.add("unknown_shape")
 
-    def _visit_list(self, data: list[Any], place: _Place) -> None:
+    def _visit_list(self, data: list[Any], place: _Place) -> Steps[None]:
         if _is_pair(data):
             if not isinstance(data[0], str) and _is_time(data[1]):
                 self.problems.add("unknown_shape")
             else:
-                self._visit_point(data, place)
+                yield from self._visit_point(data, place)
             return
-        timed = [_is_pair(item) or (isinstance(item, dict) and _is_timed(item)) for item in data]
-        if data and all(timed):
-            for newest in self._newest_by_device(data):
-                self._visit_point(newest, place)
-        elif any(timed) or any(map(_is_time, data)) or place.device is not None:
+        pairs_or_timed = 0
+        for first in range(0, len(data), _A_STEP):
+            if first:
+                yield
+            pairs_or_timed += sum(map(_is_point, data[first : first + _A_STEP]))
+        if data and pairs_or_timed == len(data):
+            for newest in (yield from self._newest_by_device(data)):
+                yield from self._visit_point(newest, place)
+        elif pairs_or_timed or place.device is not None:
+            self.problems.add("unknown_shape")
+        elif len(data) > _MOST_POINTS:
+            self.room = -1
+        elif any(map(_is_time, data)):
             self.problems.add("unknown_shape")
         else:
-            for index, item in enumerate(data):
-                self.visit(item, place.within(device=str(index)))
+            named = ((str(index), item) for index, item in enumerate(data))
+            yield from self._visit_devices(named, place)
 
-    def _visit_point(self, point: list[Any] | dict[str, Any], place: _Place) -> None:
+    def _visit_devices(self, data: Iterable[tuple[str, Any]], place: _Place) -> Steps[None]:
+        for visited, (device, value) in enumerate(data, 1):
+            yield from self.visit(value, place.within(device=device))
+            if visited % _A_STEP == 0:
+                yield
+
+    def _visit_point(self, point: list[Any] | dict[str, Any], place: _Place) -> Steps[None]:
         if isinstance(point, list):
-            self.visit(point[1], place.within(at=moment(point[0])))
+            yield from self.visit(point[1], place.within(at=moment(point[0])))
         else:
-            self.visit(point, place)
+            yield from self.visit(point, place)
 
-    def _newest_by_device(self, data: list[Any]) -> list[Any]:
+    def _newest_by_device(self, data: list[Any]) -> Steps[list[Any]]:
         """Return the newest of a list of points, of each device if they name one.
 
         Null ones do not count; one whose time cannot be read makes the order unknown.
         """
         newest: dict[str | None, tuple[float, Any]] = {}
-        for item in data:
+        for looked_at, item in enumerate(data):
+            if looked_at and looked_at % _A_STEP == 0:
+                yield
             if isinstance(item, list):
                 device, at, value = None, _moment(item[0]), item[1]
             else:
@@ -243,6 +278,11 @@ class _Search:
             elif value is not None and (device not in newest or at >= newest[device][0]):
                 newest[device] = (at, item)
         return [item for _, item in newest.values()]
+
+
+def _is_point(item: object) -> bool:
+    """Whether this is something of its own time."""
+    return _is_pair(item) or (isinstance(item, dict) and _is_timed(item))
 
 
 def _is_pair(item: object) -> bool:

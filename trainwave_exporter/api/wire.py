@@ -1,40 +1,49 @@
 """One exchange over HTTP: a call goes out with the key, an answer comes back within bounds.
 
-Requests and answers are httpx's, the transport is httpx-aiohttp's (a sixth of httpcore's cost at
-many requests at once). Proxies and certificates come from the environment
+The client is httpx's, over httpx-aiohttp's transport (a sixth of httpcore's CPU cost at many
+requests at once). Proxies and certificates come from the environment
 (`trainwave_exporter.api.network`). Nothing here knows what answers mean, nor retries, nor follows
-redirects, nor keeps a cookie. What a server says is as it was need not be sent again
-(`trainwave_exporter.api.validators`).
+redirects, nor keeps a cookie or anything else of an answer.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Callable, Mapping
+import zlib
+from collections.abc import Callable, Mapping
+from http.cookiejar import CookieJar
+from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
 import httpx
-import msgspec
 from httpx_aiohttp import AiohttpTransport
 from msgspec import Struct
 
 from trainwave_exporter import __version__
+from trainwave_exporter.api.bounds import ONE
+from trainwave_exporter.api.connector import BoundedConnector
 from trainwave_exporter.api.credential import Credential
+from trainwave_exporter.api.encoding import ACCEPTED, PIECE, unpacking
 from trainwave_exporter.api.errors import (
+    BadRequest,
     BodyTooLarge,
     ConnectionFailed,
     NotJson,
+    RedirectRefused,
     Timeout,
     TrainwaveError,
+    UnsupportedEncoding,
 )
 from trainwave_exporter.api.network import NetworkSettings
 from trainwave_exporter.api.resolver import DetachedResolver
-from trainwave_exporter.api.validators import Validators
 from trainwave_exporter.turnstile import Turnstile
 
 _FAILURES = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError, ValueError)
 """What a transport raises; the aiohttp one does not map all of aiohttp's own errors."""
+
+_NO_LOCATION = (httpx.InvalidURL, httpx.RemoteProtocolError)
+"""What httpx raises for a redirect to what is no URL, which it looks at without following it."""
 
 _LONGEST_REFUSAL = 64 * 1024
 """Bytes read of an error's body; what it says has room in them."""
@@ -48,14 +57,12 @@ _CONNECT_SHARE, _SILENCE_SHARE = 0.4, 0.8
 _A_TURN = 4
 """Answers that are taken in within one turn of the event loop: a few milliseconds."""
 
-_NOT_MODIFIED = 304
-
 _KEEPALIVE_SECONDS = 5.0
 """How long a connection that is not used stays open."""
 
 _HEADERS = {
     "Accept": "application/json",
-    "Accept-Encoding": "gzip",
+    "Accept-Encoding": ACCEPTED,
     "User-Agent": f"trainwave-exporter/{__version__}",
 }
 
@@ -68,6 +75,8 @@ class Call(Struct, frozen=True, kw_only=True):
     query: Mapping[str, str] = {}
     body: Mapping[str, object] | None = None
     """Sent as JSON."""
+    most_bytes: int = ONE.bytes
+    """Of the answer's body, decompressed."""
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -97,39 +106,37 @@ class Wire:
         *,
         credential: Credential,
         timeout: float,
-        max_body_bytes: int,
         clock: Callable[[], float],
-        transport: httpx.AsyncBaseTransport,
+        client: httpx.AsyncClient,
     ) -> None:
         self._credential = credential
         self._timeout = timeout
-        self._max_body_bytes = max_body_bytes
         self._clock = clock
-        self._validators = Validators()
         self._turnstile = Turnstile(_A_TURN)
-        self._phases = httpx.Timeout(
-            None,  # asyncio.timeout bounds the whole exchange, and so the writing
-            pool=_CONNECT_SHARE * timeout,  # from the name to TLS
-            read=_SILENCE_SHARE * timeout,
-        ).as_dict()
-        self._headers = httpx.Headers(_HEADERS)
-        self._transport = transport
+        self._client = client
 
     async def send(self, call: Call, heard: Callable[[httpx.Headers, float], None]) -> Answer:
         """Send one call and return its answer, whatever its status.
 
         ``heard`` is called with the headers and their time of arrival before the body is read, so
-        that nothing they tell is lost with it. Raises `NoAnswer`, `BodyTooLarge` and, for a body
-        that cannot be decompressed, `NotJson`; `InvalidKey` if the key cannot be sent.
+        that nothing they tell is lost with it. Raises `NoAnswer`, `BodyTooLarge`,
+        `UnsupportedEncoding` and, for a body that cannot be decompressed, `NotJson`;
+        `RedirectRefused` for a redirect to what is no URL; `InvalidKey` if the key cannot be sent,
+        and `BadRequest` if nothing else of the call can.
         """
         failure: TrainwaveError
+        request = self._request(call)
+        if request is None:
+            raise BadRequest(None, None, "no HTTP request can be made of this")
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._exchange(call, heard)
+                return await self._exchange(request, call.most_bytes, heard)
         except TimeoutError:
             failure = Timeout(f"no whole answer within {self._timeout:g} s")
-        except httpx.DecodingError:
+        except zlib.error:
             failure = NotJson("the answer's body cannot be decompressed")
+        except _NO_LOCATION:
+            failure = RedirectRefused("redirected to what is no URL")
         except _FAILURES as error:
             failure = self._failure(error)
         # Raised out here, it carries no context: that would hold the request, and so the key.
@@ -137,56 +144,50 @@ class Wire:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._transport.aclose()
+        await self._client.aclose()
 
-    async def _exchange(self, call: Call, heard: Callable[[httpx.Headers, float], None]) -> Answer:
-        # Put together here: httpx would take the URL apart and put it together several times.
-        asked_for = f"{call.url}?{urlencode(call.query)}" if call.query else call.url
-        headers = self._headers.copy()
+    def _request(self, call: Call) -> httpx.Request | None:
+        """Return a call as a request; None if it has no place in one."""
+        headers = dict(_HEADERS)
         self._credential.authorize(headers)
-        if call.body is not None:
-            headers["Content-Type"] = "application/json"
-        if call.method == "GET" and (conditions := self._validators.conditions(asked_for)):
-            headers.update(conditions)
-        content = b"" if call.body is None else msgspec.json.encode(call.body)
-        request = httpx.Request(
-            call.method,
-            asked_for,
-            headers=headers,
-            stream=httpx.ByteStream(content),  # aiohttp adds the headers that this asks for
-            extensions={"timeout": self._phases},
-        )
-        request.read()
-        response = await self._transport.handle_async_request(request)
+        try:
+            # The query is put in here: httpx would take the URL apart once more for it.
+            url = f"{call.url}?{urlencode(call.query)}" if call.query else call.url
+            return httpx.Request(call.method, url, headers=headers, json=call.body)
+        except (httpx.InvalidURL, ValueError):
+            return None
+
+    async def _exchange(
+        self,
+        request: httpx.Request,
+        most_bytes: int,
+        heard: Callable[[httpx.Headers, float], None],
+    ) -> Answer:
+        response = await self._client.send(request, stream=True)
         try:
             received_at = self._clock()
             await self._turnstile.wait()
             heard(response.headers, received_at)
-            body = await self._body(response)
+            body = await self._body(response, most_bytes)
         finally:
             await response.aclose()
-        status = response.status_code
-        if status == _NOT_MODIFIED and (known := self._validators.unchanged(asked_for)) is not None:
-            status, body = 200, known
-        elif call.method == "GET" and status == 200:
-            self._validators.remember(asked_for, response.headers, body)
         return Answer(
-            status=status,
+            status=response.status_code,
             headers=response.headers,
             body=body,
             received_at=received_at,
         )
 
-    async def _body(self, response: httpx.Response) -> bytes:
+    async def _body(self, response: httpx.Response, most_bytes: int) -> bytes:
         if response.status_code < 400:
-            body, whole = await _read(response, self._max_body_bytes)
+            body, whole = await _read(response, most_bytes)
             if not whole:
-                raise BodyTooLarge(f"the answer is longer than {self._max_body_bytes} bytes")
+                raise BodyTooLarge(f"the answer is longer than {most_bytes} bytes")
             return body
         try:
             async with asyncio.timeout(_REFUSAL_PATIENCE):
                 return (await _read(response, _LONGEST_REFUSAL))[0]
-        except _FAILURES:  # TimeoutError is an OSError
+        except (*_FAILURES, zlib.error, UnsupportedEncoding):  # TimeoutError is an OSError
             return b""
 
     def _failure(self, error: Exception) -> TrainwaveError:
@@ -203,15 +204,55 @@ class Wire:
         return ConnectionFailed(self._credential.tidy(f"{type(cause).__name__}: {cause}"))
 
 
-def new_transport(network: NetworkSettings, address: str) -> httpx.AsyncBaseTransport:
-    """Return the transport to a URL, through a proxy where the environment names one for it.
+class _NoCookies(CookieJar):
+    """Keeps no cookie."""
+
+    def extract_cookies(self, response: Any, request: Any) -> None:  # noqa: ANN401 - as typeshed
+        """Leave the cookies of an answer alone."""
+
+
+def new_client(
+    *,
+    transport: httpx.AsyncBaseTransport,
+    proxied: Mapping[str, httpx.AsyncBaseTransport],
+    timeout: float,
+) -> httpx.AsyncClient:
+    """Return a client that goes by the environment in nothing, and keeps nothing of an answer.
+
+    ``proxied`` are the transports to URLs that begin so. ``timeout`` is for a whole exchange.
+    """
+    return httpx.AsyncClient(
+        cookies=_NoCookies(),
+        timeout=httpx.Timeout(
+            None,  # asyncio.timeout bounds the whole exchange, and so the writing
+            pool=_CONNECT_SHARE * timeout,  # from the name to TLS
+            read=_SILENCE_SHARE * timeout,
+        ),
+        transport=transport,
+        mounts=proxied,
+        trust_env=False,
+    )
+
+
+def client_of(network: NetworkSettings, address: str, timeout: float) -> httpx.AsyncClient:
+    """Return a client for a URL, through a proxy where the environment names one for it.
 
     Raises `NetworkSettingsError` if it names one that cannot be used.
     """
+    proxy = network.proxy_for(address)
+    scheme = httpx.URL(address).scheme
+    return new_client(
+        transport=_transport(network, None),
+        proxied={} if proxy is None else {f"{scheme}://": _transport(network, proxy)},
+        timeout=timeout,
+    )
+
+
+def _transport(network: NetworkSettings, proxy: httpx.Proxy | None) -> httpx.AsyncBaseTransport:
     context = network.ssl_context
 
     def new_session() -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
+        connector = BoundedConnector(
             ssl=context,
             limit=0,  # no bound
             keepalive_timeout=_KEEPALIVE_SECONDS,
@@ -219,26 +260,19 @@ def new_transport(network: NetworkSettings, address: str) -> httpx.AsyncBaseTran
         )
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
-    return AiohttpTransport(verify=context, proxy=network.proxy_for(address), client=new_session)
+    return AiohttpTransport(verify=context, proxy=proxy, client=new_session)
 
 
 async def _read(response: httpx.Response, most: int) -> tuple[bytes, bool]:
     """Return the first ``most`` bytes of the body, decompressed, and whether that is all of it."""
+    unpack = unpacking(response.headers)
     body = bytearray()
-    async for chunk in _pieces(response):
-        body += chunk
-        if len(body) > most:
-            return bytes(body[:most]), False
+    async for packed in response.aiter_raw():
+        for piece in unpack(packed):
+            room = most - len(body)
+            body += piece[:room]
+            if len(piece) > room:
+                return bytes(body), False
+            if len(piece) >= PIECE:
+                await asyncio.sleep(0)
     return bytes(body), True
-
-
-def _pieces(response: httpx.Response) -> AsyncIterable[bytes]:
-    """Return the body piece by piece, decompressed; one that needs no decoder goes through none.
-
-    That spares an eighth of the CPU that a request takes before and after the transport.
-    """
-    if "content-encoding" not in response.headers and isinstance(
-        response.stream, httpx.AsyncByteStream
-    ):
-        return response.stream
-    return response.aiter_bytes()

@@ -38,8 +38,12 @@ ADVICE: Mapping[str, Advice] = {
         "Look for a newer version of the exporter; values that it cannot parse are dropped.",
     ),
     "too_large": Advice(
-        "An answer was too long to read safely.",
+        "An answer was too long, or held too many values, to read safely.",
         "Lower the page size.",
+    ),
+    "unsupported_encoding": Advice(
+        "The answer was compressed by other means than gzip, which alone was asked for.",
+        "Have whatever compresses answers between here and the API use gzip, once, or nothing.",
     ),
     "redirect": Advice(
         "The API redirected elsewhere; the key was not sent there.",

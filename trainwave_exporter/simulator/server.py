@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.utils import formatdate
-from hashlib import sha256
 from math import ceil
 from random import Random
 from typing import TypeAlias
@@ -49,8 +48,7 @@ class Simulator:
     ``keys`` are the valid API keys, with a label for each in `stats` where a mapping is given.
     ``rate_limit`` is requests a minute for each key (None: no limit). `faults`, `faulty` and
     `rate_limit` may be changed while it serves. ``wall`` (Unix seconds) and ``monotonic`` are real
-    time, which the rate limit and `stats` go by; the world has a clock of its own. With ``etags``
-    what is asked for again and is as it was is answered with 304.
+    time, which the rate limit and `stats` go by; the world has a clock of its own.
     """
 
     def __init__(
@@ -67,7 +65,6 @@ class Simulator:
         filter_ignored: bool = False,
         filter_empty: bool = False,
         metric_shape: Shape | str = Shape.MIXED,
-        etags: bool = False,
         random: Random | None = None,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -86,7 +83,6 @@ class Simulator:
             self.add_key(key, label)
         self._limiter = RateLimiter(rate_limit, Window(window))
         self._retry_after = retry_after
-        self._etags = etags
         self._random = random or Random(world.seed)
         self._wall = wall
         self._monotonic = monotonic
@@ -166,8 +162,6 @@ class Simulator:
             else:
                 request[CALLER] = holder.owner
                 response = await self._answer(request, handler, fault, faults.slow_for)
-            if self._etags:
-                response = _conditional(request, response)
             response.headers.update(self._headers(verdict, faults.skew))
             delivered = await spoil(fault, request, response, self._random)
             if delivered is response:
@@ -227,18 +221,6 @@ class Simulator:
         """Return what every response carries."""
         date = {"Date": formatdate(self._wall() + skew, usegmt=True)}
         return date if verdict is None else {**date, **verdict.headers(skew)}
-
-
-def _conditional(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
-    """Tag a good answer, or tell that it is the one that is known already."""
-    if response.status != 200 or not isinstance(response, web.Response):
-        return response
-    body = response.body
-    tag = sha256(body if isinstance(body, bytes) else b"").hexdigest()[:16]
-    if any(known.value == tag for known in request.if_none_match or ()):
-        response = web.Response(status=304)
-    response.headers["ETag"] = f'"{tag}"'
-    return response
 
 
 async def _exists_with_slash(request: web.Request) -> bool:

@@ -1,0 +1,48 @@
+"""How much an answer may hold: in bytes, in values, in items of a list.
+
+The bounds go by the kind of answer, and never by the ``limit`` of a request, which a server may
+ignore. Bytes are counted as they come, values before any of them is read.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from trainwave_exporter.api.errors import BodyTooLarge
+from trainwave_exporter.api.steps import Steps
+
+
+class Bounds(Struct, frozen=True):
+    """What an answer of one kind may hold."""
+
+    bytes: int
+    """Of the body, decompressed."""
+    values: int
+    """JSON values. A comma or bracket within a string counts as one, too."""
+
+
+ONE: Final = Bounds(bytes=2_000_000, values=100_000)
+"""A reading, a job, an acknowledgement, or one item of a list."""
+
+PAGE: Final = Bounds(bytes=32 * 1024 * 1024, values=1_000_000)
+"""A page of a list, or all of it from a server that knows no pages."""
+
+MOST_ITEMS: Final = 50_000
+"""Of a page."""
+
+_A_STEP: Final = 1024 * 1024
+"""Bytes whose values are counted in one step: a few milliseconds."""
+
+
+def count_values(body: bytes, bounds: Bounds) -> Steps[None]:
+    """Raise `BodyTooLarge` if JSON text holds more values than it may."""
+    values = 1
+    for start in range(0, len(body), _A_STEP):
+        if start:
+            yield
+        end = start + _A_STEP
+        values += sum(body.count(sign, start, end) for sign in (b",", b"[", b"{"))
+        if values > bounds.values:
+            raise BodyTooLarge(f"the answer holds more than {bounds.values} values")
