@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from random import Random
 
+import httpx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -175,7 +176,7 @@ def test_a_job_of_any_id_is_answered_or_an_error_of_the_tree(place: str) -> None
                 budget=RateBudget(random=Random(1), initial_limit=10_000),
                 observe=lambda _: None,
                 random=Random(1),
-                timeout=2,
+                transport=httpx.MockTransport(lambda _: httpx.Response(404)),
             )
             try:
                 await client.get_job(place)

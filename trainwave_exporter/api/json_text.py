@@ -87,14 +87,15 @@ def split(body: bytes) -> Steps[Split]:
     position = copied = looked_at = 0
     while token := _TOKEN.match(body, position):
         position, sign = token.end(), token[1]
-        if sign == b"[" and (path := _LISTS.get((*names, name)[1:])) is not None:
-            spans = yield from _items(body, position)
-            lists[path] = Parts(body, spans)
-            rest += body[copied:position]
-            copied = position = spans[-1][1]
-        elif sign in b"[{":
+        if sign in b"[{":
             names.append(name)
+            path = _LISTS.get(tuple(names[1:])) if sign == b"[" else None
             name = None
+            if path is not None:
+                spans = yield from _items(body, position)
+                lists[path] = Parts(body, spans)
+                rest += body[copied:position]
+                copied = position = spans[-1][1]
         elif sign in b"]}":
             del names[-1:]
             name = None
