@@ -89,7 +89,8 @@ def connect(path: Path, options: str) -> sqlite3.Connection:
 def create(path: Path, like: Path) -> sqlite3.Connection:
     """Make a new, empty file and connect to it.
 
-    SQLite gives what it lays beside it the same rights. Only its owner may read it, unless the owner gave the file that it is ``like`` other rights.
+    SQLite gives what it lays beside it the same rights. Only its owner may read it, unless the
+    owner gave the file that it is ``like`` other rights.
     """
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OWNER_ONLY))
     with suppress(FileNotFoundError):
