@@ -116,6 +116,15 @@ def test_a_database_that_cannot_be_reached_is_no_audit_and_the_snapshot_decides(
     assert lines[0].startswith("requirements.lock: NOT AUDITED")
 
 
+def test_a_snapshot_older_than_a_year_is_no_audit_either(lock: Path) -> None:
+    nowhere = ("-s", "osv", "--osv-url", "http://127.0.0.1:9/v1/query")
+    lock.write_text(f"idna==3.7 \\\n    {HASH}\n")
+    assert audit(lock, [nowhere], KNOWN, date(2027, 1, 31))[0] == 0
+    code, lines = audit(lock, [nowhere], KNOWN, date(2027, 2, 1))
+    assert code == 1
+    assert lines[-1] == "  The snapshot is older than 365 days: bring it up to date"
+
+
 def test_the_snapshot_speaks_of_what_is_locked_and_finds_nothing() -> None:
     snapshot = tomllib.loads(SNAPSHOT.read_text())
     packages = locked(EVERYTHING)

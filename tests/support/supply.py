@@ -31,6 +31,9 @@ SNAPSHOT: Final = ROOT / ".ci" / "advisories.toml"
 SERVICES: Final = (("-s", "pypi"), ("-s", "osv"))
 """The databases that are asked, each with pip-audit's own words."""
 
+OLDEST_SNAPSHOT: Final = 365
+"""Days after which the snapshot alone is no audit any more."""
+
 _LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)", re.MULTILINE)
 
 
@@ -153,7 +156,8 @@ def audit(
 ) -> tuple[int, list[str]]:
     """Return an exit code and what to say: 0 without known holes, 1 with some.
 
-    An audit that could not be made is no failure of the project, and is not called a success.
+    An audit that could not be made is no failure of the project, and is not called a success; it is
+    a failure where the snapshot is too old to stand in for it.
     """
     packages = locked(lock)
     refusals = []
@@ -177,7 +181,9 @@ def audit(
         ),
         *holes,
     ]
-    return (1 if holes else 0), lines
+    if age > OLDEST_SNAPSHOT:
+        lines.append(f"  The snapshot is older than {OLDEST_SNAPSHOT} days: bring it up to date")
+    return (1 if holes or age > OLDEST_SNAPSHOT else 0), lines
 
 
 def main(what: str) -> int:
