@@ -100,10 +100,9 @@ def _overwritten(ledger: Path) -> None:
         file.truncate()
 
 
+@both_dialects
 @pytest.mark.parametrize(
-    ("dialect", "lose"),
-    [(Dialect.DOCUMENTED, _without_log), (Dialect.DEPLOYED, _overwritten)],
-    ids=["log-removed", "file-overwritten"],
+    "lose", [_without_log, _overwritten], ids=["log-removed", "file-overwritten"]
 )
 @pytest.mark.usefixtures("untraced")
 def test_a_ledger_that_is_lost_while_it_is_written(

@@ -254,13 +254,17 @@ class World:
 
         It runs by the true clock: it waits for what is just being written, and not for a hundredth.
         """
+        code, text = self.printed(period, "--by", ",".join(by or ("project",)))
+        return code, json.loads(text)["rows"] if code == 0 else []
+
+    def printed(self, period: str, *flags: str) -> tuple[int, str]:
+        """Return exit code and text of a report in JSON."""
         command = [
             *(sys.executable, "-m", "trainwave_exporter", "report"),
-            *(self._storage, "--period", period, "--time-zone", "UTC"),
-            *("--format", "json", "--by", ",".join(by or ("project",))),
+            *(self._storage, "--period", period, "--time-zone", "UTC", "--format", "json"),
         ]
         answer = subprocess.run(
-            command,
+            [*command, *flags],
             env=dict(os.environ),
             capture_output=True,
             text=True,
@@ -268,8 +272,7 @@ class World:
             check=False,
         )
         print(answer.stderr)  # noqa: T201 - shown where a test fails
-        rows = json.loads(answer.stdout)["rows"] if answer.returncode == 0 else []
-        return answer.returncode, rows
+        return answer.returncode, answer.stdout
 
     def reported(self, period: str) -> dict[str, float]:
         """Return what each project cost in a period, by the report; 0 where it does not occur."""

@@ -278,7 +278,8 @@ def _unknown(overview: Overview) -> str:
 
 
 def _unknown_row(unknown: UnknownOverview) -> str:
-    return f"""<tr><th scope="row">{escape(unknown.figure)}</th><td>{named(unknown.name)}</td>
+    return f"""<tr><th scope="row" class="words">{escape(unknown.figure)}</th>\
+<td>{named(unknown.name)}</td>
 <td class="words">{escape(unknown.meaning)} <span class="soft">{escape(unknown.reason)}</span></td>\
 </tr>"""
 
