@@ -82,3 +82,33 @@ def test_only_the_latest_keys_are_remembered() -> None:
         credential.authorize({})
     assert "key-number-1." in credential.tidy("key-number-1.")
     assert "key-number-99." not in credential.tidy("key-number-99.")
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        KEY,
+        json.dumps(KEY)[1:-1],
+        json.dumps(KEY)[1:-1].replace("/", "\\/"),
+        quote(KEY),
+        quote(KEY, safe=""),
+    ],
+)
+def test_data_loses_the_key_however_it_is_spelled(spelled: str) -> None:
+    assert Credential(lambda: KEY).redaction().text(f"job {spelled}!") == "job [redacted]!"
+
+
+def test_data_loses_a_key_that_was_replaced_meanwhile() -> None:
+    keys = iter(["tw-older-key", "tw-newer-key"])
+    credential = Credential(lambda: next(keys))
+    credential.authorize({})
+    assert credential.redaction().text("tw-older-key tw-newer-key") == "[redacted] [redacted]"
+
+
+def test_what_is_too_short_to_be_a_key_is_not_looked_for_in_data() -> None:
+    assert Credential(lambda: "job").redaction().text("job 1") == "job 1"
+
+
+def test_a_redaction_does_not_show_its_key() -> None:
+    redaction = Credential(lambda: "tw-0123456789").redaction()
+    assert "tw-0123456789" not in repr(redaction)

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from trainwave_exporter.api import DEFAULT_INLINE_UNITS, Dialect
+from trainwave_exporter.api.credential import Credential
 from trainwave_exporter.api.dialects import Context, read_job, read_organization, read_project
 from trainwave_exporter.model import (
     NO_READINGS,
@@ -487,3 +488,100 @@ def test_a_sentinel_among_the_metrics_of_a_job_is_no_reading_and_is_counted(
     assert job is not None
     assert job.readings == NO_READINGS
     assert notes == [Unreadable(account="research", subject=subject, reason=reason)]
+
+
+SECRET = "tw-0123456789abcdef"
+
+
+def guarded(where: Context) -> Context:
+    return replace(where, redaction=Credential(lambda: SECRET).redaction())
+
+
+def keys_everywhere(project: Any, owner: Any) -> dict[str, Any]:
+    """Return a job of which every text but its id holds the key."""
+    return {
+        "id": "j-1",
+        "rid": f"r{SECRET}",
+        "name": f"n{SECRET}",
+        "state": f"S{SECRET}",
+        "project": project,
+        "organization": SECRET,
+        "owner": owner,
+        "gpu_type": f"g{SECRET}",
+        "config": {"name": SECRET, "gpu_type": SECRET},
+        "cloud_offer": {"gpu_type": SECRET},
+        "metrics": {"gpu_utilization": [{"device": f"gpu{SECRET}", "value": 50.0}]},
+        "created_at": SECRET,
+        "total_cost": SECRET,
+    }
+
+
+@pytest.mark.parametrize(
+    ("where", "project", "owner"),
+    [
+        (DOCUMENTED, SECRET, {"id": SECRET, "email": SECRET, "username": f"u{SECRET}"}),
+        (DEPLOYED, {"id": SECRET, "name": f"p{SECRET}", "organization": SECRET}, SECRET),
+    ],
+    ids=["documented", "deployed"],
+)
+def test_a_job_holds_the_key_nowhere(where: Context, project: Any, owner: Any) -> None:
+    job, notes = read_with_notes(keys_everywhere(project, owner), guarded(where))
+    assert job is not None
+    assert SECRET not in str(job)
+    assert SECRET not in str(notes)
+    assert (job.name, job.state, job.gpu_type) == ("n[redacted]", "S[redacted]", "g[redacted]")
+    assert (job.project_id, job.readings) == ("", NO_READINGS)
+    told = {(note.subject, note.reason) for note in notes if isinstance(note, Unreadable)}
+    assert {
+        ("job", "key_in_rid"),
+        ("job", "key_in_name"),
+        ("job", "key_in_state"),
+        ("job", "key_in_project"),
+        ("job", "key_in_organization"),
+        ("job", "key_in_owner"),
+        ("job", "key_in_gpu_type"),
+        ("gpu_utilization", "key_in_device"),
+    } <= told
+
+
+def test_a_job_whose_id_holds_the_key_is_not_read() -> None:
+    job, notes = read_with_notes({"id": f"j-{SECRET}", "state": "RUNNING"}, guarded(DOCUMENTED))
+    assert job is None
+    assert notes == [unreadable("job", "key_in_id"), unreadable("job", "no_id")]
+
+
+@pytest.mark.parametrize("where", [DOCUMENTED, DEPLOYED], ids=["documented", "deployed"])
+def test_projects_and_organizations_hold_the_key_nowhere(where: Context) -> None:
+    notes: list[Fact] = []
+    raw = {"id": "x-1", "rid": SECRET, "name": f"n{SECRET}", "organization": SECRET}
+    project = read_project(raw, guarded(where), notes)
+    organization = read_organization(raw, guarded(where), notes)
+    assert project is not None
+    assert organization is not None
+    assert (project.name, organization.name) == ("n[redacted]", "n[redacted]")
+    assert project.organization_id is None
+    assert SECRET not in f"{project} {organization} {notes}"
+
+
+@pytest.mark.parametrize("where", [DOCUMENTED, DEPLOYED], ids=["documented", "deployed"])
+def test_texts_of_a_megabyte_cost_a_job_no_more_than_themselves(where: Context) -> None:
+    mega = "m" * 1_000_000
+    job, notes = read_with_notes(
+        {
+            "id": "j-1",
+            "rid": mega,
+            "name": mega,
+            "state": mega,
+            "project": mega,
+            "owner": mega,
+            "gpu_type": mega,
+        },
+        where,
+    )
+    assert job is not None
+    assert (job.state, job.project_id) == ("m" * 63 + "…", "")
+    assert job.name == job.owner == job.gpu_type == "m" * 255 + "…"
+    assert job.rid == "m" * 127 + "…"
+    told = [note.reason for note in notes if isinstance(note, Unreadable)]
+    assert sorted(told) == [f"long_{name}" for name in
+                            ("gpu_type", "name", "owner", "project", "rid", "state")]  # fmt: skip

@@ -11,10 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainwave_exporter.api.fields import (
+    NAME,
+    SHARED_NAME,
+    STATE,
     Fields,
     Misread,
     amount,
     balance,
+    escaped,
     gigabytes,
     gpu_count,
     identifier,
@@ -24,7 +28,6 @@ from trainwave_exporter.api.fields import (
     reference,
     size,
     text,
-    word,
 )
 from trainwave_exporter.model import Fact, Unreadable
 
@@ -153,8 +156,10 @@ def test_half_of_a_surrogate_pair_becomes_text_that_can_be_encoded() -> None:
     assert text("caf\u00e9 \ud800") == "caf\u00e9 ?"
 
 
-def test_words_are_kept_in_memory_once() -> None:
-    assert word(" RTX") is word("RTX ")
+def test_what_many_objects_share_is_kept_in_memory_once() -> None:
+    one, _ = fields_of({"name": " RTX 4090"})
+    other, _ = fields_of({"name": "RTX 4090 "})
+    assert one.get_text("name", SHARED_NAME) is other.get_text("name", SHARED_NAME)
 
 
 @pytest.mark.parametrize(("told", "meant"), [("j-1", "j-1"), (17, "17"), (" a ", "a"), ("", None)])
@@ -201,3 +206,95 @@ def test_a_converter_raises_nothing_but_misread(told: Any) -> None:
     for convert in (text, identifier, reference, number, amount, balance, size, moment):
         with suppress(Misread):
             convert(told)
+
+
+def fields_of(raw: dict[str, Any], key: str = "") -> tuple[Fields, list[Fact]]:
+    notes: list[Fact] = []
+
+    def redact(told: str) -> str:
+        return told.replace(key, "[redacted]") if key else told
+
+    return Fields(raw, account="a", subject="job", notes=notes, redact=redact), notes
+
+
+def complaint(reason: str) -> Unreadable:
+    return Unreadable(account="a", subject="job", reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("n" * 256, "n" * 256),
+        ("n" * 257, "n" * 255 + "…"),
+        ("n" * 1_000_000, "n" * 255 + "…"),
+        ("\u202e" * 100, "\\u202e" * 42 + "\\u2" + "…"),
+    ],
+    ids=["the longest", "one more", "a megabyte", "longer once it is escaped"],
+)
+def test_a_name_is_kept_up_to_its_bound(told: str, kept: str) -> None:
+    fields, _ = fields_of({"name": told})
+    assert fields.get_text("name", NAME) == kept
+
+
+def test_what_is_cut_is_counted() -> None:
+    fields, notes = fields_of({"name": "n" * 257, "state": "S" * 65})
+    assert fields.get_text("state", STATE) == "S" * 63 + "…"
+    assert fields.get_text("name", NAME) is not None
+    assert notes == [complaint("long_state"), complaint("long_name")]
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("plain", "plain"),
+        ("größer 大きい", "größer 大きい"),
+        ("a\x1b[31mb", r"a\x1b[31mb"),
+        ("a\nb\tc", r"a\nb\tc"),
+        ("a\u202eb", r"a\u202eb"),
+        ("a\u2066b\u2069", r"a\u2066b\u2069"),
+        ("a\u2028b", r"a\u2028b"),
+        ("\U000e0041", r"\U000e0041"),
+        ("\U0001f469\u200d\U0001f52c", "\U0001f469\u200d\U0001f52c"),
+        ("a\u3000b\xa0c", "a\u3000b\xa0c"),
+    ],
+)
+def test_characters_that_are_not_seen_are_shown_escaped(told: str, shown: str) -> None:
+    """But for the joiners that emoji and some scripts need, and spaces of every width."""
+    assert escaped(told) == shown
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ("i" * 129, "long_id"),
+        ("i" * 1_000_000, "long_id"),
+        ("j\x1b1", "bad_id"),
+        ("j\u202e1", "bad_id"),
+        ("j\n1", "bad_id"),
+    ],
+)
+def test_an_id_that_could_not_be_shown_as_it_is_is_no_id(told: str, reason: str) -> None:
+    fields, notes = fields_of({"id": told})
+    assert fields.get_id("id", identifier) is None
+    assert notes == [complaint(reason)]
+
+
+def test_the_longest_id_is_one() -> None:
+    assert identifier("i" * 128) == "i" * 128
+
+
+def test_the_key_is_taken_out_of_texts_and_counted() -> None:
+    fields, notes = fields_of({"name": "my tw-key-1234 job"}, key="tw-key-1234")
+    assert fields.get_text("name", NAME) == "my [redacted] job"
+    assert notes == [complaint("key_in_name")]
+
+
+def test_no_piece_of_the_key_remains_where_a_name_is_cut() -> None:
+    fields, _ = fields_of({"name": "n" * 250 + "tw-key-1234"}, key="tw-key-1234")
+    assert fields.get_text("name", NAME) == "n" * 250 + "[reda…"
+
+
+def test_an_id_with_the_key_names_nothing() -> None:
+    fields, notes = fields_of({"id": "j-tw-key-1234"}, key="tw-key-1234")
+    assert fields.get_id("id", identifier) is None
+    assert notes == [complaint("key_in_id")]

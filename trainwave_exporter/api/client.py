@@ -234,6 +234,11 @@ class Client:
                 self._observe(
                     Unreadable(account=self._account, subject=metric.value, reason=problem)
                 )
+            if found.reading and self._credential.redaction().holds_key(found.reading):
+                self._observe(
+                    Unreadable(account=self._account, subject=metric.value, reason="key_in_device")
+                )
+                return None
             return found.reading
 
         return await self._request(endpoint, call, Priority.READINGS, read)
@@ -369,6 +374,7 @@ class Client:
             cost_unit=self._cost_unit,
             inline_units=self._inline_units,
             skew=self._skew,
+            redaction=self._credential.redaction(),
         )
 
     def _recognize(self, dialect: Dialect) -> None:

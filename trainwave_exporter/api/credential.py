@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, MutableMapping
+from functools import lru_cache
 from urllib.parse import quote
 
 from trainwave_exporter.api.errors import InvalidKey
+from trainwave_exporter.api.redaction import REDACTED, Redaction
 
 _HEADER = "X-API-KEY"
-_REDACTED = "[redacted]"
 _MOST_REMEMBERED = 8
 _LONGEST_TEXT = 200
 _LONGEST_LOOKED_AT = 4_096
+_SHORTEST_IN_DATA = 8
+"""Characters of a key that is looked for in data. A shorter one is no secret, and part of words."""
 
 
 class Credential:
@@ -50,16 +53,24 @@ class Credential:
         """
         for key in {*self._sent, self._fetch()}:
             for spelling in _spellings(key):
-                text = text.replace(spelling, _REDACTED)
+                text = text.replace(spelling, REDACTED)
         printable = (c if c.isprintable() else " " for c in text[:_LONGEST_LOOKED_AT])
         tidied = " ".join("".join(printable).split())
         return tidied if len(tidied) <= _LONGEST_TEXT else f"{tidied[: _LONGEST_TEXT - 1]}…"
 
+    def redaction(self) -> Redaction:
+        """Return what takes the keys known now out of the data of an answer."""
+        keys = {key for key in {*self._sent, self._fetch()} if len(key) >= _SHORTEST_IN_DATA}
+        spellings = {spelling for key in keys for spelling in _spellings(key)}
+        return Redaction(tuple(sorted(spellings, key=len, reverse=True)))
 
+
+@lru_cache(maxsize=4 * _MOST_REMEMBERED)
 def _spellings(key: str) -> tuple[str, ...]:
     """Return a key as it stands in plain text, in JSON and in URLs, longest first."""
     in_json = json.dumps(key)[1:-1]
-    spellings = {key, in_json, in_json.replace("/", "\\/"), quote(key, safe="")} - {""}
+    in_urls = {quote(key), quote(key, safe="")}
+    spellings = {key, in_json, in_json.replace("/", "\\/"), *in_urls} - {""}
     return tuple(sorted(spellings, key=len, reverse=True))
 
 

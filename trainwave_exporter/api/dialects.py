@@ -16,10 +16,17 @@ from msgspec import Struct
 
 from trainwave_exporter.api.envelope import Dialect
 from trainwave_exporter.api.fields import (
+    NAME,
+    RID,
+    SHARED_NAME,
+    STATE,
     Fields,
+    Wording,
     amount,
     balance,
     first,
+    first_id,
+    first_text,
     gigabytes,
     gpu_count,
     identifier,
@@ -28,9 +35,9 @@ from trainwave_exporter.api.fields import (
     reference,
     size,
     text,
-    word,
 )
 from trainwave_exporter.api.readings import read_reading
+from trainwave_exporter.api.redaction import NO_REDACTION, Redaction
 from trainwave_exporter.model import (
     KNOWN_STATES,
     CostUnit,
@@ -68,6 +75,8 @@ class Context(Struct, frozen=True, kw_only=True):
     inline_units: Mapping[Metric, Unit]
     skew: float = 0.0
     """Seconds that the API's clock is ahead of ours."""
+    redaction: Redaction = NO_REDACTION
+    """Takes the API key out of what the answer says."""
 
 
 def read_job(raw: object, context: Context, notes: list[Fact]) -> Job | None:
@@ -75,8 +84,8 @@ def read_job(raw: object, context: Context, notes: list[Fact]) -> Job | None:
     if not isinstance(raw, dict):
         _refuse("job", context, notes)
         return None
-    fields = Fields(raw, account=context.account, subject="job", notes=notes)
-    job_id, state = _id(fields), fields.get("state", text)
+    fields = _fields(raw, "job", context, notes)
+    job_id, state = _id(fields), fields.get_text("state", STATE)
     if job_id is None:
         return None
     if state is None:
@@ -90,15 +99,17 @@ def read_job(raw: object, context: Context, notes: list[Fact]) -> Job | None:
         id=job_id,
         state=_state(state, context, notes),
         confirmed_at=context.received_at,
-        rid=fields.get("rid", text),
-        name=first(text, (fields, "name"), (config, "name")),
-        project_id=fields.get("project", reference) or "",
-        project_name=project.get("name", word) if project else None,
+        rid=fields.get_text("rid", RID),
+        name=first_text(NAME, (fields, "name"), (config, "name")),
+        project_id=fields.get_id("project", reference) or "",
+        project_name=project.get_text("name", SHARED_NAME) if project else None,
         organization_id=_organization_id(fields)
         or (_organization_id(project) if project else None),
-        owner=fields.get("owner", _username),
+        owner=fields.get_text("owner", _OWNER),
         # What is allocated (the offer) goes before what was asked for (the configuration).
-        gpu_type=first(word, (fields, "gpu_type"), (offer, "gpu_type"), (config, "gpu_type")),
+        gpu_type=first_text(
+            SHARED_NAME, (fields, "gpu_type"), (offer, "gpu_type"), (config, "gpu_type")
+        ),
         gpus=first(gpu_count, (fields, "gpus"), (offer, "gpus"), (config, "gpus")),
         cpu_cores=first(size, (fields, "cpu_cores"), (offer, "cpus"), (config, "cpus")),
         memory_limit_bytes=fields.get("memory_gb", gigabytes)
@@ -125,15 +136,15 @@ def read_project(raw: object, context: Context, notes: list[Fact]) -> Project | 
     if not isinstance(raw, dict):
         _refuse("project", context, notes)
         return None
-    fields = Fields(raw, account=context.account, subject="project", notes=notes)
+    fields = _fields(raw, "project", context, notes)
     project_id = _id(fields)
     if project_id is None:
         return None
     return Project(
         account=context.account,
         id=project_id,
-        rid=fields.get("rid", text),
-        name=fields.get("name", text),
+        rid=fields.get_text("rid", RID),
+        name=fields.get_text("name", NAME),
         organization_id=_organization_id(fields),
     )
 
@@ -143,7 +154,7 @@ def read_organization(raw: object, context: Context, notes: list[Fact]) -> Organ
     if not isinstance(raw, dict):
         _refuse("organization", context, notes)
         return None
-    fields = Fields(raw, account=context.account, subject="organization", notes=notes)
+    fields = _fields(raw, "organization", context, notes)
     organization_id = _id(fields)
     if organization_id is None:
         return None
@@ -151,8 +162,8 @@ def read_organization(raw: object, context: Context, notes: list[Fact]) -> Organ
     return Organization(
         account=context.account,
         id=organization_id,
-        rid=fields.get("rid", text),
-        name=fields.get("name", text),
+        rid=fields.get_text("rid", RID),
+        name=fields.get_text("name", NAME),
         # Cents in either dialect: the one source that knows the field says so.
         credit_balance_dollars=None if cents is None else cents / 100,
         confirmed_at=context.received_at,
@@ -170,18 +181,24 @@ def read_offer(raw: object, context: Context, notes: list[Fact]) -> Offer | None
 
 
 def _refuse(subject: str, context: Context, notes: list[Fact]) -> None:
-    Fields({}, account=context.account, subject=subject, notes=notes).complain("not_an_object")
+    _fields({}, subject, context, notes).complain("not_an_object")
+
+
+def _fields(raw: Mapping[str, Any], subject: str, context: Context, notes: list[Fact]) -> Fields:
+    return Fields(
+        raw, account=context.account, subject=subject, notes=notes, redact=context.redaction.text
+    )
 
 
 def _id(fields: Fields) -> str | None:
-    found = fields.get("id", identifier)
+    found = fields.get_id("id", identifier)
     if found is None:
         fields.complain("no_id")
     return found
 
 
 def _organization_id(fields: Fields) -> str | None:
-    return first(reference, (fields, "organization"), (fields, "organization_id"))
+    return first_id((fields, "organization"), (fields, "organization_id"))
 
 
 def _cost(raw: Mapping[str, Any], fields: Fields, context: Context) -> float | None:
@@ -223,8 +240,11 @@ def _state(told: str, context: Context, notes: list[Fact]) -> str:
 
 def _username(value: object) -> str | None:
     """Return the owner's username, never an e-mail address."""
-    told = word(value.get("username") or "" if isinstance(value, dict) else value)
+    told = text(value.get("username") or "" if isinstance(value, dict) else value)
     return None if told and "@" in told else told
+
+
+_OWNER: Final = Wording(_username, 256, shared=True)
 
 
 def _expiry(value: object) -> float | None:
@@ -243,6 +263,8 @@ def _inline_readings(metrics: Fields, context: Context) -> Readings:
             )
             for problem in found.problems:
                 metrics.about(metric.value).complain(problem)
-            if found.reading:
+            if found.reading and context.redaction.holds_key(found.reading):
+                metrics.about(metric.value).complain("key_in_device")
+            elif found.reading:
                 readings[metric] = found.reading
     return Readings(**readings)

@@ -12,7 +12,10 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
+from unicodedata import category
+
+from msgspec import Struct
 
 from trainwave_exporter.model import Fact, Unreadable
 
@@ -29,6 +32,15 @@ _SENTINELS = frozenset(float(2**bits - 1) for bits in (31, 32, 63, 64))
 _DECIMAL = re.compile(r"\s*[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,3})?\s*", re.ASCII)
 _EARLIEST, _LATEST = 1_000_000_000.0, 4_102_444_800.0  # 2001-09-09 and 2100-01-01
 _NOT_SEGMENTS = frozenset({".", ".."})
+_LONGEST_ID: Final = 128
+"""Characters of an id. One that is longer is no id: cut, it might be another's."""
+_JOINERS: Final = "\u200c\u200d"
+"""Format characters that some scripts, and emoji, are written with."""
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Categories of characters that are not seen, but may change how others are."""
+
+Redact: TypeAlias = Callable[[str], str]
+"""Takes the API key out of text."""
 
 
 class Misread(ValueError):  # noqa: N818 - says what happened
@@ -48,18 +60,20 @@ def text(value: object) -> str | None:
     return value.strip() or None
 
 
-def word(value: object) -> str | None:
-    """Return a string that many objects share, kept in memory once."""
-    told = text(value)
-    return told and sys.intern(told)
-
-
 def identifier(value: object) -> str | None:
-    """Return an id: a string or a whole number; never one that would climb up a path."""
+    """Return an id: a string or a whole number; never one that would climb up a path.
+
+    Nor one that is too long, or holds characters that are not seen: what is changed to be shown
+    names something else, or nothing.
+    """
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < ABSURD:
         return str(value)
     told = text(value)
-    if told in _NOT_SEGMENTS:
+    if told is None:
+        return None
+    if len(told) > _LONGEST_ID:
+        raise Misread("too_long")
+    if told in _NOT_SEGMENTS or not _visible(told):
         raise Misread("not_an_id")
     return told
 
@@ -72,6 +86,43 @@ def reference(value: object) -> str | None:
             raise Misread("no_id")
     told = identifier(value)
     return told and sys.intern(told)
+
+
+class Wording(Struct, frozen=True):
+    """A kind of text that describes: how it is read, and how many characters of it are kept."""
+
+    read: Callable[[Any], str | None]
+    longest: int
+    shared: bool = False
+    """Many objects have the same, which is kept in memory once."""
+
+
+RID: Final = Wording(text, 128)
+STATE: Final = Wording(text, 64, shared=True)
+NAME: Final = Wording(text, 256)
+SHARED_NAME: Final = Wording(text, 256, shared=True)
+
+
+def escaped(told: str) -> str:
+    r"""Return a text with characters that are not seen as ``\x1b`` or ``\u202e``."""
+    if told.isprintable():
+        return told
+    return "".join(c if _visible(c) else c.encode("unicode_escape").decode() for c in told)
+
+
+def _visible(told: str) -> bool:
+    """Whether no character controls how others are shown, or is not shown itself."""
+    return told.isprintable() or all(
+        c.isprintable() or c in _JOINERS or category(c) not in _UNSEEN for c in told
+    )
+
+
+def _shortened(told: str, longest: int) -> str:
+    return told if len(told) <= longest else f"{told[: longest - 1]}…"
+
+
+def _as_it_is(told: str) -> str:
+    return told
 
 
 def number(value: object) -> float:
@@ -167,17 +218,27 @@ def _scaled(value: object, factor: float) -> float | None:
 
 
 class Fields:
-    """The fields of one JSON object; notes an `Unreadable` for each that cannot be read."""
+    """The fields of one JSON object; notes an `Unreadable` for each that cannot be read.
 
-    __slots__ = ("_account", "_notes", "_subject", "raw")
+    No text leaves them that is too long, or that holds the API key.
+    """
+
+    __slots__ = ("_account", "_notes", "_redact", "_subject", "raw")
 
     def __init__(
-        self, raw: Mapping[str, Any], *, account: str, subject: str, notes: list[Fact]
+        self,
+        raw: Mapping[str, Any],
+        *,
+        account: str,
+        subject: str,
+        notes: list[Fact],
+        redact: Redact = _as_it_is,
     ) -> None:
         self.raw = raw
         self._account = account
         self._subject = subject
         self._notes = notes
+        self._redact = redact
 
     def get(self, name: str, convert: Callable[[Any], T | None]) -> T | None:
         """Return a field's converted value; ``None`` if it is absent, null or unreadable."""
@@ -186,9 +247,33 @@ class Fields:
             return None
         try:
             return convert(value)
-        except Misread:
-            self.complain(f"bad_{name}")
+        except Misread as misread:
+            self.complain(f"long_{name}" if misread.reason == "too_long" else f"bad_{name}")
             return None
+
+    def get_id(self, name: str, convert: Callable[[Any], str | None]) -> str | None:
+        """Return an id; ``None`` also for one that holds the key: redacted it names nothing."""
+        told = self.get(name, convert)
+        if told is not None and self._redact(told) != told:
+            self.complain(f"key_in_{name}")
+            return None
+        return told
+
+    def get_text(self, name: str, wording: Wording) -> str | None:
+        """Return what a field describes, as it may be kept and shown.
+
+        The key goes first: cut or escaped before, a piece of it might remain.
+        """
+        told = self.get(name, wording.read)
+        if told is None:
+            return None
+        redacted = self._redact(told)
+        if redacted != told:
+            self.complain(f"key_in_{name}")
+        if len(redacted) > wording.longest:
+            self.complain(f"long_{name}")
+        shown = _shortened(escaped(_shortened(redacted, wording.longest)), wording.longest)
+        return sys.intern(shown) if wording.shared else shown
 
     def nested(self, name: str) -> Fields:
         """Return the fields of an object within; none if there is no such object."""
@@ -203,12 +288,34 @@ class Fields:
         self._notes.append(Unreadable(account=self._account, subject=self._subject, reason=reason))
 
     def _like(self, raw: Mapping[str, Any], subject: str) -> Fields:
-        return Fields(raw, account=self._account, subject=subject, notes=self._notes)
+        return Fields(
+            raw,
+            account=self._account,
+            subject=subject,
+            notes=self._notes,
+            redact=self._redact,
+        )
 
 
 def first(convert: Callable[[Any], T | None], *places: tuple[Fields, str]) -> T | None:
     """Return the first value that can be read of several places that may tell the same."""
     for fields, name in places:
         if (found := fields.get(name, convert)) is not None:
+            return found
+    return None
+
+
+def first_id(*places: tuple[Fields, str]) -> str | None:
+    """Return the first reference that can be read; see `first`."""
+    for fields, name in places:
+        if (found := fields.get_id(name, reference)) is not None:
+            return found
+    return None
+
+
+def first_text(wording: Wording, *places: tuple[Fields, str]) -> str | None:
+    """Return the first text that can be read; see `first`."""
+    for fields, name in places:
+        if (found := fields.get_text(name, wording)) is not None:
             return found
     return None

@@ -1,0 +1,37 @@
+"""Takes the API key out of data, before anything of it is kept: an API may repeat it anywhere."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from trainwave_exporter.model import Reading
+
+REDACTED: Final = "[redacted]"
+"""What stands in the place of a key."""
+
+
+class Redaction:
+    """Knows keys in all ways in which they may be written, the longest first, and shows none."""
+
+    __slots__ = ("_spellings",)
+
+    def __init__(self, spellings: tuple[str, ...]) -> None:
+        self._spellings = spellings
+
+    def text(self, told: str) -> str:
+        """Return a text without the keys."""
+        for spelling in self._spellings:
+            if spelling in told:
+                told = told.replace(spelling, REDACTED)
+        return told
+
+    def holds_key(self, reading: Reading) -> bool:
+        """Whether a device of a reading is named like a key."""
+        if not isinstance(reading.value, tuple):
+            return False
+        devices = [point.device for point in reading.value if point.device is not None]
+        return any(self.text(device) != device for device in devices)
+
+
+NO_REDACTION: Final = Redaction(())
+"""Where no key is known."""
