@@ -65,6 +65,75 @@ def test_a_partial_sweep_removes_nothing(world: World) -> None:
     assert world.is_shown()
 
 
+def walk_running(world: World, *jobs: Job, seconds: float) -> None:
+    """Let time pass, and have a list of running jobs name these."""
+    world.now += seconds
+    if jobs:
+        world.see(*jobs)
+    seen = frozenset(job.id for job in jobs)
+    world.apply(SweepEnded("a", world.now, seen, full=False, complete=False))
+
+
+def test_running_jobs_that_lists_of_a_wrong_count_go_on_without_do_not_count(world: World) -> None:
+    """Every ten seconds another ten jobs run; of the 31 rounds within 300 s the newest 30 count."""
+    for n in range(40):
+        world.now += 10
+        world.sweep(*(world.job(f"j-{n}-{k}") for k in range(10)), complete=False)
+    assert world.tally().jobs == {"RUNNING": 300}
+
+
+def test_a_running_job_that_its_own_answer_confirms_stays(world: World) -> None:
+    world.sweep(world.job())
+    for _ in range(10):
+        walk_running(world, seconds=100)
+        world.apply(JobsSeen("a", (world.job(),), world.now, details=True))
+    assert world.is_shown()
+
+
+def test_a_running_job_stays_until_a_list_went_on_without_it(world: World) -> None:
+    """However long a list takes: that it was not confirmed meanwhile says nothing."""
+    world.sweep(world.job())
+    world.now += 1000
+    began_at = world.now - 1001
+    world.apply(SweepEnded("a", began_at, frozenset(), full=False, complete=False))
+    assert world.is_shown()
+    walk_running(world, seconds=1)
+    assert not world.is_shown()
+
+
+def test_a_job_that_waits_to_run_is_confirmed_by_full_lists_alone(world: World) -> None:
+    world.sweep(world.job(state="LAUNCHING"), complete=False)
+    walk_running(world, seconds=599)
+    walk_running(world, seconds=100)
+    assert world.is_shown()
+    world.sweep(complete=False)
+    assert not world.is_shown()
+
+
+def test_a_job_that_is_named_again_goes_on_where_it_stopped(world: World) -> None:
+    begin = world.now
+    world.see(world.job(state="LAUNCHING", created_at=begin))
+    world.now += 60
+    world.see(world.job(created_at=begin))
+    walk_running(world, seconds=300)
+    assert not world.is_shown()
+    world.see(world.job(created_at=begin))
+    assert world.is_shown()
+    queue = world.tally().queue_duration
+    assert queue is not None
+    assert (queue.count, queue.total) == (1, 60)
+
+
+def test_jobs_that_nothing_confirms_are_forgotten_after_a_while(world: World) -> None:
+    names: list[str | None] = []
+    for job_id, seconds in (("j-1", 1199), ("j-2", 1200)):
+        world.sweep(world.job(job_id, name="known"), complete=False)
+        walk_running(world, seconds=seconds)
+        world.see(world.job(job_id))
+        names.append(world.shown(job_id).name)
+    assert names == ["known", None]
+
+
 def test_a_job_vanishes_when_three_complete_sweeps_missed_it(world: World) -> None:
     world.sweep(world.job())
     world.sweep()
@@ -113,7 +182,9 @@ def test_an_end_told_later_corrects_the_retention(world: World) -> None:
 def test_a_job_that_lives_again_does_not_leave(world: World) -> None:
     world.see(world.job(state="ERROR", finished_at=world.now))
     world.see(world.job(state="RUNNING"))
-    world.tick(10_000, answering=True)
+    world.now += 10_000
+    world.see(world.job(state="RUNNING"))
+    world.tick(answering=True)
     assert world.shown().running
 
 

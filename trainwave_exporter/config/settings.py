@@ -131,7 +131,11 @@ class Fleet(Struct, frozen=True, kw_only=True):
         Duration, Meta(description="How long finished jobs are shown.")
     ] = Duration(86_400)
     staleness: Annotated[
-        Duration, Meta(description="How long the last good values are shown while the API fails.")
+        Duration,
+        Meta(
+            description="How long the last good values are shown while the API fails, and running"
+            " jobs that it no longer reports."
+        ),
     ] = Duration(300)
     vanish_after_sweeps: Annotated[
         int,

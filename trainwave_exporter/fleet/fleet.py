@@ -7,6 +7,8 @@ the time comes with every call. The rules it keeps:
   retention, removes a job.
 * When an account cannot be read for longer than a bound, its jobs are hidden, not forgotten: when
   they are seen again they go on where they stopped, and nothing is counted twice.
+* A list that is never whole proves no absence. So a live job is hidden likewise, and forgotten in
+  the end, when lists go on without it and no answer of its own confirms it for longer than a bound.
 * Where the API does not tell when a job finished, its retention begins when it was first seen to be
   finished, unless its bill shows that it must have ended long before. Lists go on naming jobs whose
   retention ended, so those are remembered.
@@ -210,6 +212,7 @@ class Fleet:
         yield from self._accounts.note(sweep.account, up=True, confirmed_at=now)
         if sweep.full:
             yield from self._set_counted(sweep.account, counted=True)
+        yield from self._unconfirmed(sweep, now)
         if not sweep.complete:
             return
         for job_id in sorted(self._entries.keys() - sweep.seen):
@@ -217,6 +220,28 @@ class Fleet:
             confirmed_meanwhile = sweep.began_at <= entry.job.confirmed_at <= now
             if entry.job.account == sweep.account and not confirmed_meanwhile:
                 yield from self._missed(entry, now)
+
+    def _unconfirmed(self, sweep: SweepEnded, now: float) -> Iterator[Change]:
+        """Hide the live jobs that neither this walk of a list nor anything else confirmed in time.
+
+        The list of running jobs says nothing of those that wait to run.
+        """
+        running_bound = self._policy.staleness
+        bound = max(running_bound, self._policy.listed_at_least_every)
+        for entry in list(self._entries.values()):
+            job = entry.job
+            if (
+                job.confirmed_at >= sweep.began_at
+                or job.finished
+                or job.account != sweep.account
+                or job.id in sweep.seen
+            ):
+                continue
+            age = now - job.confirmed_at
+            if age >= 2 * bound:
+                yield from self._forget(entry, Departure.EXPIRED, now)
+            elif (job.running and age >= running_bound) or (sweep.full and age >= bound):
+                yield from self._hide(entry, Departure.EXPIRED)
 
     def _job_missing(self, missing: JobMissing, now: float) -> Iterator[Change]:
         entry = self._entries.get(missing.job_id)
