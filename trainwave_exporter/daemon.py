@@ -116,6 +116,7 @@ class Daemon:
         self.exposition = Exposition(
             selection=selection(settings),
             max_jobs=settings.metrics.max_jobs,
+            max_groups=settings.metrics.max_groups,
             telemetry=self.telemetry,
         )
         names = [account.name for account in settings.accounts]
@@ -308,6 +309,7 @@ class Daemon:
         self.exposition.retune(
             selection=selection(settings),
             max_jobs=settings.metrics.max_jobs,
+            max_groups=settings.metrics.max_groups,
         )
         for name in before.keys() - set(names):
             self.telemetry.forget(name)

@@ -29,6 +29,7 @@ def policy(settings: Settings) -> Policy:
         vanish_after_sweeps=fleet.vanish_after_sweeps,
         idle_threshold=settings.waste.idle_threshold,
         reading_gap=settings.waste.reading_gap,
+        max_groups=settings.metrics.max_groups,
     )
 
 
@@ -47,6 +48,7 @@ def terms(settings: Settings) -> Terms:
             warm_up=milliseconds(waste.warm_up),
             launch_bound=milliseconds(waste.launch_bound),
             reading_gap=milliseconds(waste.reading_gap),
+            max_groups=settings.metrics.max_groups,
         ),
         budgets=tuple(
             Budget(

@@ -443,16 +443,18 @@ def _series_cap(settings: Settings) -> Alert:
         severity="warning",
         concern="series_cap",
         # A scrape that fails in between does not begin the wait anew.
-        expr="max by (cluster, instance) (last_over_time(trainwave_exporter_jobs_folded[5m])) > 0",
+        expr="""\
+max by (cluster, instance) (last_over_time(trainwave_exporter_jobs_folded[5m])) > 0
+or
+max by (cluster, instance) (last_over_time(trainwave_exporter_series_cap_reached[5m])) > 0""",
         pending=f"{minutes}m",
-        summary=(
-            "The exporter {{ $labels.instance }} has {{ $value }} more jobs than metrics.max_jobs"
-        ),
+        summary="The exporter {{ $labels.instance }} does not show everything by itself",
         description=(
-            f"For {counted(minutes, 'minute')} {_EXPORTER} has had more jobs than may have series "
-            "of their own. The others, {{ $value }} now, are summed up in job_id=other, and no "
-            "alert can name one of them. Raise metrics.max_jobs if Prometheus has the capacity, or "
-            "lower fleet.finished_retention."
+            f"For {counted(minutes, 'minute')} {_EXPORTER} has had more jobs than "
+            "metrics.max_jobs, or as many projects, organizations or combinations of project, "
+            "owner and GPU type as metrics.max_groups. The others are summed up in series named "
+            "other, and no alert can name one of them. Raise the limit if Prometheus has the "
+            "capacity, or, for jobs, lower fleet.finished_retention."
         ),
         dashboard=_OF_INSTANCE,
     )

@@ -101,6 +101,7 @@ CONTRACT = {
     f"{OWN}clock_skew_seconds": (GAUGE, "account", "seconds"),
     f"{OWN}scrape_duration_seconds": (HISTOGRAM, "format", "seconds"),
     f"{OWN}jobs_folded": (GAUGE, "", ""),
+    f"{OWN}series_cap_reached": (GAUGE, "kind", ""),
     f"{OWN}job_series_limit": (GAUGE, "", ""),
     f"{OWN}ledger_writes_total": (COUNTER, "outcome", ""),
     f"{OWN}ledger_last_success_timestamp_seconds": (GAUGE, "", "seconds"),

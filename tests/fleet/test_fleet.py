@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec.structs import replace
-from support.fleet_world import START, World
+from support.fleet_world import POLICY, START, World
 
 from trainwave_exporter.fleet import JobMissing, JobsSeen, SweepEnded
 from trainwave_exporter.fleet.memory import MEMORY_SECONDS
@@ -1034,6 +1034,62 @@ def test_states_that_come_without_end_do_not_make_series_without_end(world: Worl
     assert len(tally.transitions) == MOST_LABELS + 1
     assert tally.transitions["other", "other"] == 2 * MOST_LABELS - 1 - MOST_LABELS
     assert len(tally.run_duration) == MOST_LABELS + 1
+
+
+def limited(world: World, projects: int) -> World:
+    policy = replace(POLICY, max_groups=projects)
+    world.fleet.retune(accounts=world.accounts, policy=policy, now=world.now)
+    return world
+
+
+def in_project(world: World, number: int, state: str = "RUNNING") -> Job:
+    return world.job(f"j-{number}", project_id=f"p-{number}", state=state)
+
+
+def counted(world: World) -> dict[str, Any]:
+    return {t.project_id: t.jobs for t in world.mirror.values() if isinstance(t, ProjectTally)}
+
+
+def test_jobs_of_more_projects_than_wanted_are_counted_together(world: World) -> None:
+    limited(world, 2).sweep(*(in_project(world, n) for n in range(5)))
+    assert counted(world) == {
+        "p-0": {"RUNNING": 1},
+        "p-1": {"RUNNING": 1},
+        "other": {"RUNNING": 3},
+    }
+    world.see(in_project(world, 4, state="SUCCESS"), in_project(world, 0, state="FAILED"))
+    assert counted(world)["other"] == {"RUNNING": 2, "SUCCESS": 1}
+    assert world.tally("other").transitions == {("RUNNING", "SUCCESS"): 1}
+    assert counted(world)["p-0"] == {"FAILED": 1}
+
+
+def test_a_project_that_was_counted_with_others_leaves_them_with_all_its_jobs(world: World) -> None:
+    """Though it would have a place by now."""
+    limited(world, 1).sweep(*(in_project(world, n) for n in range(3)))
+    limited(world, 10).sweep(*(in_project(world, n) for n in (0, 2)))
+    assert counted(world)["other"] == {"RUNNING": 2}
+    for _ in range(3):
+        world.now += 1
+        world.sweep(in_project(world, 0))
+    assert counted(world) == {"p-0": {"RUNNING": 1}, "other": {}}
+    world.sweep(in_project(world, 2))
+    assert counted(world)["p-2"] == {"RUNNING": 1}
+
+
+def test_projects_that_come_without_end_leave_no_series_without_end(world: World) -> None:
+    limited(world, 10)
+    for n in range(500):
+        world.see(in_project(world, n))
+        world.see(in_project(world, n, state="SUCCESS"))
+    assert len(counted(world)) == 11
+    changes = [t.transitions for t in world.mirror.values() if isinstance(t, ProjectTally)]
+    assert sum(each["RUNNING", "SUCCESS"] for each in changes) == 500
+
+
+def test_a_project_named_like_the_fold_is_in_it(world: World) -> None:
+    jobs = world.job("j-0", project_id="other"), in_project(world, 1), in_project(world, 2)
+    limited(world, 1).sweep(*jobs)
+    assert counted(world) == {"p-1": {"RUNNING": 1}, "other": {"RUNNING": 2}}
 
 
 def test_a_page_that_reports_less_than_the_list_does_not_confirm_what_that_reported() -> None:

@@ -46,11 +46,13 @@ def make_exposition(
     allow: Sequence[str] = (),
     deny: Sequence[str] = OWN,
     max_jobs: int = 0,
+    max_groups: int = 0,
     telemetry: Telemetry | None = None,
 ) -> Exposition:
     return Exposition(
         selection=Selection(allow=allow, deny=deny),
         max_jobs=max_jobs,
+        max_groups=max_groups,
         telemetry=telemetry or Telemetry(version="1.2.3"),
     )
 

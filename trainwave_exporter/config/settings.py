@@ -287,6 +287,15 @@ class Metrics(Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=0, le=10_000_000, description="Most jobs with series of their own; 0: no limit."),
     ] = 10_000
+    max_groups: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000_000,
+            description="Most projects, organizations and combinations of project, owner and GPU"
+            " type with series of their own; 0: no limit.",
+        ),
+    ] = 2_000
 
 
 class Web(Struct, frozen=True, kw_only=True):

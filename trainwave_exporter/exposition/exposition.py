@@ -12,9 +12,10 @@ from typing import Any, NamedTuple, assert_never
 
 from trainwave_exporter.exposition.answer import Answer, Section, Stretch, in_order
 from trainwave_exporter.exposition.budgets import Budgets
+from trainwave_exporter.exposition.capped import Capped
 from trainwave_exporter.exposition.compression import NOTHING, Cell, pressed
 from trainwave_exporter.exposition.contract import Selection
-from trainwave_exporter.exposition.families import OTHERS
+from trainwave_exporter.exposition.families import CAPPED, OTHERS
 from trainwave_exporter.exposition.jobs import Jobs
 from trainwave_exporter.exposition.table import Table
 from trainwave_exporter.exposition.telemetry import Telemetry
@@ -29,12 +30,26 @@ from trainwave_exporter.model import (
     Departed,
     Idleness,
     Job,
+    Organization,
+    Project,
+    ProjectTally,
+    Spend,
+    UnknownFigure,
 )
 
 SLICE_SECONDS = 0.001
 """For how long a publication may keep the event loop to itself at a stretch."""
 _STEP = 64
 """How many changes are taken over between two looks at the clock."""
+_GROUPS = {
+    Organization: "organization",
+    Project: "project",
+    ProjectTally: "project",
+    Spend: "spend",
+    UnknownFigure: "unknown_figure",
+}
+"""Kinds of which there may be more than wanted. Of the jobs of a project, and of money, the rooms
+that count them know which are summed up: their counters may not fall."""
 
 
 class Store(NamedTuple):
@@ -53,11 +68,14 @@ class Exposition:
     new answer takes the place of the old one. A scrape finds it ready.
     """
 
-    def __init__(self, *, selection: Selection, max_jobs: int, telemetry: Telemetry) -> None:
+    def __init__(
+        self, *, selection: Selection, max_jobs: int, max_groups: int = 0, telemetry: Telemetry
+    ) -> None:
+        """``max_jobs``, ``max_groups``: so many have series of their own; 0: all."""
         self._telemetry = telemetry
         self._waiting: deque[Change] = deque()
-        self._wanted: tuple[Selection, int] | None = None
-        self._furnish(selection, max_jobs)
+        self._wanted: tuple[Selection, int, int] | None = None
+        self._furnish(selection, max_jobs, max_groups)
         self._own: dict[str, Cell] = {}
         self._process = token_hex(4)
         self._numbers = count()
@@ -68,10 +86,11 @@ class Exposition:
         """Take changes over into the next answer; a `trainwave_exporter.model.ChangeListener`."""
         self._waiting += changes
 
-    def retune(self, *, selection: Selection, max_jobs: int) -> None:
-        """Show other metrics, and as many jobs, from the next publication on."""
-        wanted = selection, max_jobs
-        self._wanted = None if wanted == (self._selection, self._max_jobs) else wanted
+    def retune(self, *, selection: Selection, max_jobs: int, max_groups: int = 0) -> None:
+        """Show other metrics, and as many jobs and groups, from the next publication on."""
+        wanted = selection, max_jobs, max_groups
+        present = self._selection, self._max_jobs, self._max_groups
+        self._wanted = None if wanted == present else wanted
 
     @property
     def answer(self) -> Answer:
@@ -105,8 +124,12 @@ class Exposition:
                 yield
             yield from self._jobs.settle()
             self._budgets.settle()
-            self._telemetry.folded(self._jobs.folded, self._max_jobs)
-            tables = [*self._jobs.tables, self._budgets.table, *self._others]
+            for capped in self._capped.values():
+                yield from capped.settle()
+            self._tell_caps()
+            capped_tables = chain.from_iterable(capped.tables for capped in self._capped.values())
+            others = [*self._others.values(), *capped_tables]
+            tables = [*self._jobs.tables, self._budgets.table, *others]
             for table in tables:
                 yield from table.render()
             fleet = Stretch(in_order(_sections(tables)), fleet.forms)
@@ -114,13 +137,15 @@ class Exposition:
         if changed or own != self._answer.own.sections:
             self._answer = self._answered(fleet, Stretch(own, fleet.forms))
 
-    def _furnish(self, selection: Selection, max_jobs: int) -> None:
+    def _furnish(self, selection: Selection, max_jobs: int, max_groups: int) -> None:
         """Make the tables, empty."""
         self._selection = selection
         self._max_jobs = max_jobs
-        self._jobs = Jobs(selection, max_jobs)
+        self._max_groups = max_groups
+        self._jobs = Jobs(selection, max_jobs, max_groups)
         self._budgets = Budgets(selection)
-        self._others: list[Table[Any]] = []
+        self._others: dict[type, Table[Any]] = {}
+        self._capped: dict[type, Capped[Any]] = {}
         self._stores: dict[type, Store] = {
             Job: Store(self._jobs.put, self._jobs.remove),
             Idleness: Store(self._jobs.put_idleness, self._jobs.remove_idleness),
@@ -129,14 +154,31 @@ class Exposition:
         for families in OTHERS:
             table = Table(selection.among(families), families.labels, families.identity)
             self._stores[families.record] = Store(table.put, table.remove)
-            self._others.append(table)
+            self._others[families.record] = table
+        for families in CAPPED:
+            capped = Capped(families, selection, max_groups)
+            self._stores[families.record] = Store(capped.put, capped.remove)
+            self._capped[families.record] = capped
 
-    def _refurnish(self, selection: Selection, max_jobs: int) -> None:
+    def _tell_caps(self) -> None:
+        """Tell of which kinds there are as many as may have series of their own."""
+        self._telemetry.folded(self._jobs.folded, self._max_jobs)
+        reached = dict.fromkeys(_GROUPS.values(), False)
+        for record, kind in _GROUPS.items():
+            if record in self._capped:
+                reached[kind] |= self._capped[record].full
+            else:
+                reached[kind] |= 0 < self._max_groups <= len(self._others[record])
+        for kind, full in reached.items():
+            self._telemetry.capped(kind, reached=full)
+
+    def _refurnish(self, selection: Selection, max_jobs: int, max_groups: int) -> None:
         """Make the tables anew, and have all that was in them taken in before what waits."""
-        tables = (table.records() for table in self._others)
+        tables = [table.records() for table in self._others.values()]
+        tables += [capped.records() for capped in self._capped.values()]
         of_their_own = self._jobs.records(), self._budgets.records()
         known = [Appeared(record) for record in chain(*of_their_own, *tables)]
-        self._furnish(selection, max_jobs)
+        self._furnish(selection, max_jobs, max_groups)
         self._waiting.extendleft(reversed(known))
 
     def _take(self, change: Change) -> None:

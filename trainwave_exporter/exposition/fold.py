@@ -1,13 +1,14 @@
-"""Jobs without series of their own, summed up: ``sum by (project_id)`` stays true for all of them.
+"""Objects without series of their own, summed up: sums over all of them stay true.
 
 The jobs that share every identity label but ``job_id`` (those of a project, that is) become one
-object, with ``job_id="other"`` and the additive families of a job.
+object, with ``job_id="other"`` and the additive families of a job. Where there are more projects
+than wanted, the jobs of all others become one, likewise.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Generic, TypeAlias, TypeVar
 
 from msgspec import Struct
@@ -18,10 +19,9 @@ from trainwave_exporter.exposition.family import Family, Sample
 from trainwave_exporter.exposition.lines import Tails, of_samples
 from trainwave_exporter.exposition.table import Table
 from trainwave_exporter.exposition.text import LabelValues
+from trainwave_exporter.model import OTHER
 
 R = TypeVar("R")
-
-OTHER = "other"
 
 Series: TypeAlias = tuple[str, LabelValues]
 """What is added to a family's name, and the values of its own labels, ``gpu`` left out."""
@@ -98,9 +98,9 @@ class Project(Generic[R]):
 
 
 class Folds(Generic[R]):
-    """The folded jobs of every project. A job that changes costs no more for the others in it.
+    """The folded objects of every project. One that changes costs no more for the others in it.
 
-    Takes records of one kind, by the id of the job that they tell of.
+    Takes records of one kind, by the id of the job that they tell of, or by what else is folded.
     """
 
     def __init__(
@@ -108,9 +108,19 @@ class Folds(Generic[R]):
         families: Iterable[Family[R]],
         labels: tuple[str, ...],
         identity: Callable[[R], LabelValues],
+        *,
+        folded: Container[str],
+        limit: int = 0,
     ) -> None:
+        """``folded``: the labels that tell apart what becomes one.
+
+        By all others, at most ``limit`` are told apart (0: any number).
+        """
         self._labels = labels
         self._identity = identity
+        self._folded = folded
+        self._limit = limit
+        self._rest: LabelValues = (OTHER,) * len(labels)
         self._of_job: dict[str, LabelValues] = {}
         addends = tuple([Addends(family) for family in families if family.additive])
         self._projects: defaultdict[LabelValues, Project[R]] = defaultdict(lambda: Project(addends))
@@ -123,12 +133,21 @@ class Folds(Generic[R]):
         """The sums as they were settled last."""
 
     def __len__(self) -> int:
-        """How many jobs are folded."""
+        """How many objects are folded."""
         return len(self._of_job)
+
+    def __contains__(self, job_id: str) -> bool:
+        """Whether that one is."""
+        return job_id in self._of_job
+
+    def records(self) -> Iterator[R]:
+        """Yield all that are folded."""
+        for project in self._projects.values():
+            yield from project.records.values()
 
     def put(self, job_id: str, record: R) -> None:
         """Fold a job, or take over what it has become."""
-        identity = self._shared_identity(record)
+        identity = self._place(self._shared_identity(record))
         if self._of_job.get(job_id, identity) != identity:
             self.remove(job_id)
         self._of_job[job_id] = identity
@@ -155,6 +174,12 @@ class Folds(Generic[R]):
             yield
         self._changed.clear()
 
+    def _place(self, identity: LabelValues) -> LabelValues:
+        """Return under which identity the objects that share one are summed up."""
+        known = self._projects.keys()
+        room = not self._limit or len(known) - (self._rest in known) < self._limit
+        return identity if room or identity in known else self._rest
+
     def _shared_identity(self, record: R) -> LabelValues:
         named = zip(self._labels, self._identity(record), strict=True)
-        return tuple([OTHER if label == "job_id" else value for label, value in named])
+        return tuple([OTHER if label in self._folded else value for label, value in named])

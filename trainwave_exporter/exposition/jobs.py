@@ -12,7 +12,7 @@ from trainwave_exporter.exposition.families import job as job_families
 from trainwave_exporter.exposition.family import Families
 from trainwave_exporter.exposition.fold import Fold, Folds
 from trainwave_exporter.exposition.table import Table
-from trainwave_exporter.model import Idleness, Job
+from trainwave_exporter.model import OTHER, Idleness, Job
 
 R = TypeVar("R")
 
@@ -23,11 +23,14 @@ class Split(Generic[R]):
     Those of finished jobs are apart from the others: they hardly ever change.
     """
 
-    def __init__(self, families: Families[R], selection: Selection) -> None:
+    def __init__(self, families: Families[R], selection: Selection, max_groups: int) -> None:
+        """``max_groups``: so many projects have a sum of their own (0: all)."""
         shown = selection.among(families)
         self._live = Table(shown, families.labels, families.identity)
         self._finished = Table(shown, families.labels, families.identity)
-        self._folds = Folds(shown, families.labels, families.identity)
+        self._folds = Folds(
+            shown, families.labels, families.identity, folded=("job_id",), limit=max_groups
+        )
         self._where: dict[str, Table[R] | Folds[R]] = {}
 
     def put(self, job: Job, record: R, *, folded: bool) -> None:
@@ -50,8 +53,8 @@ class Split(Generic[R]):
 
     @property
     def folded(self) -> int:
-        """How many jobs are folded."""
-        return len(self._folds)
+        """How many jobs are folded for want of a place."""
+        return len(self._folds) - (OTHER in self._folds)
 
     @property
     def tables(self) -> tuple[Table[R], Table[R], Table[Fold]]:
@@ -62,17 +65,19 @@ class Split(Generic[R]):
 class Jobs:
     """All jobs; at most ``limit`` of them (0: all) have series of their own.
 
+    A job with the very id that stands for those without has none either.
+
     How idle a job is comes from another room in its own time, at times before the job itself. It is
     shown once both are known, and rendered apart: nothing else of the job need be for its sake.
     """
 
-    def __init__(self, selection: Selection, limit: int) -> None:
+    def __init__(self, selection: Selection, limit: int, max_groups: int) -> None:
         self._cap = Cap(limit)
         self._changed: dict[str, Job] = {}
-        self._jobs = Split(job_families, selection)
+        self._jobs = Split(job_families, selection, max_groups)
         self._idleness: dict[str, Idleness] = {}
         self._idleness_changed: set[str] = set()
-        self._idle_jobs = Split(idle_job, selection)
+        self._idle_jobs = Split(idle_job, selection, max_groups)
 
     def put(self, key: str, job: Job) -> None:
         """Take a job in, or take over what it has become."""
@@ -103,7 +108,7 @@ class Jobs:
         """
         self._changed.update((job.id, job) for job in self._cap.settle())
         for key, job in self._changed.items():
-            self._jobs.put(job, job, folded=key not in self._cap)
+            self._jobs.put(job, job, folded=self._is_folded(key))
             yield
         for key in self._idleness_changed | self._changed.keys():
             self._settle_idleness(key)
@@ -116,7 +121,10 @@ class Jobs:
     def _settle_idleness(self, key: str) -> None:
         idleness = self._idleness.get(key)
         if idleness is not None and (job := self._cap.find(key)) is not None:
-            self._idle_jobs.put(job, IdleJob(job, idleness), folded=key not in self._cap)
+            self._idle_jobs.put(job, IdleJob(job, idleness), folded=self._is_folded(key))
+
+    def _is_folded(self, key: str) -> bool:
+        return key not in self._cap or key == OTHER
 
     def records(self) -> Iterator[Job | Idleness]:
         """Yield all that was put and not removed."""

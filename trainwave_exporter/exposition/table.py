@@ -134,6 +134,14 @@ class Table(Generic[R]):
         self._floors: list[str] = [""]  # the keys of a block are not below its floor
         self._stale: set[Block[R]] = set()
 
+    def __len__(self) -> int:
+        """How many objects there are."""
+        return sum(map(len, self._blocks))
+
+    def __contains__(self, key: str) -> bool:
+        """Whether there is an object with that key."""
+        return self._blocks[bisect_right(self._floors, key) - 1].find(key)[1]
+
     def put(self, key: str, record: R) -> None:
         """Take an object in, in the place of the one with that key."""
         number = bisect_right(self._floors, key) - 1

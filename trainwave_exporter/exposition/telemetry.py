@@ -45,6 +45,12 @@ class Telemetry:
         self._series_limit = own.gauge(
             "job_series_limit", "Jobs that may have series of their own; 0 for no limit."
         )
+        self._cap_reached = own.gauge(
+            "series_cap_reached",
+            "1 if as many objects of a kind have series of their own as metrics.max_groups allows,"
+            " so that any others are summed up in a series named other; else 0.",
+            "kind",
+        )
         self._reload_successful = own.gauge(
             "config_last_reload_successful",
             "1 if the last attempt to load the configuration succeeded, else 0.",
@@ -84,6 +90,10 @@ class Telemetry:
         """Tell how many jobs have no series of their own, and how many may (0: all)."""
         self._folded().set(jobs)
         self._series_limit().set(limit)
+
+    def capped(self, kind: str, *, reached: bool) -> None:
+        """Tell whether any other object of that kind would have no series of its own."""
+        self._cap_reached(kind).set(reached)
 
     def forget(self, account: str) -> None:
         """Drop what is told of an account that is not watched any more."""

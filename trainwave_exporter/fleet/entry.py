@@ -26,6 +26,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     knows no such job counts as much as a sweep."""
     idle_threshold: float = 0.05
     """The utilization below which a GPU is idle."""
+    max_groups: int = 0
+    """So many projects have counts of their own; 0: all."""
     reading_gap: float = 300.0
     """Two readings that are farther apart are not of the same time."""
 

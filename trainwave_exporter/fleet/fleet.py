@@ -91,7 +91,7 @@ class Fleet:
         self._projects: Directory[Project] = Directory(accounts, now)
         self._organizations: Directory[Organization] = Directory(accounts, now)
         self._accounts = Accounts(accounts, now)
-        self._tallies = Tallies()
+        self._tallies = Tallies(policy.max_groups)
         self._published: dict[str, ProjectTally] = {}
         self._retention = Retention()
         self._witness = Witness(self._tallies, observe, now)
@@ -149,6 +149,7 @@ class Fleet:
         What is known of accounts that stay is kept; what others told leaves.
         """
         self._policy = policy
+        self._tallies.limit = policy.max_groups
         changes: list[Change] = []
         for name in sorted(self._accounts.names - set(accounts)):
             changes.extend(self._unwatch(name, now))

@@ -1,7 +1,8 @@
 """The books in memory: what the store holds of the jobs that are watched, and of all sums.
 
-`Book.plan` turns what was seen into one batch for the store, and changes nothing; when the batch is
-written, `Book.adopt` takes it over. So a write that fails leaves the book as the store is.
+`Book.plan` turns what was seen into one batch for the store, and changes nothing but which labels
+have a place of their own; when the batch is written, `Book.adopt` takes it over. So a write that
+fails leaves the book as the store is.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 
 from trainwave_exporter.ledger.catch_up import PATIENCE, CatchUp
 from trainwave_exporter.ledger.entry import ANEW, JobEntry, Labels, Meter, SeriesEntry, Totals
+from trainwave_exporter.ledger.groups import Groups
 from trainwave_exporter.ledger.idleness import abandoned
 from trainwave_exporter.ledger.observe import observe
 from trainwave_exporter.ledger.rules import Rules
@@ -65,6 +67,7 @@ class Book:
         """By how much the wall clock had been set when each job was last seen, milliseconds."""
         self._uncounted = {entry.id for entry in state.live if entry.series is None}
         self.series = {entry.labels: entry for entry in state.series}
+        self.groups = Groups(self.series, rules.max_groups)
         self.corrections = state.corrections
         self.dearest = state.dearest
         """The highest price ever seen of a job, micro-dollars an hour; 0: none was."""
@@ -88,6 +91,7 @@ class Book:
         """Go by these rules from now on, and wait for what these accounts tell."""
         self._accounts = frozenset(accounts)
         self._rules = rules
+        self.groups.limit = rules.max_groups
 
     def unknown(self, job_ids: Iterable[str]) -> list[str]:
         """Return those of the jobs that only the store may know."""
@@ -153,7 +157,7 @@ class Book:
         up, down = self.corrections
         up += sum(max(0, correction.micro) for correction in corrected)
         down += sum(max(0, -correction.micro) for correction in corrected)
-        count = _Count(self.series)
+        count = _Count(self.series, self.groups)
         jobs: dict[str, JobEntry] = {}
         entries = [self._entries[job_id] for job_id in self._uncounted - seen.keys()]
         for entry in [outcome.entry for outcome in outcomes] + entries:
@@ -168,7 +172,7 @@ class Book:
             )
             left = entry if asked else abandoned(entry)
             if before is None and self._is_counted(left):
-                counted_entry = replace(left, series=left.labels)
+                counted_entry = replace(left, series=self.groups.place(left.labels))
             else:
                 counted_entry = count.entered(before, left, patient=patient)
             if counted_entry != before:
@@ -326,8 +330,9 @@ def accounts_by_labels(entries: Iterable[JobEntry]) -> dict[Labels, frozenset[st
 class _Count:
     """Adds what jobs have grown by to the sums of their labels."""
 
-    def __init__(self, known: Mapping[Labels, SeriesEntry]) -> None:
+    def __init__(self, known: Mapping[Labels, SeriesEntry], groups: Groups) -> None:
         self._known = known
+        self._groups = groups
         self.series: dict[Labels, SeriesEntry] = {}
         """Those that changed."""
 
@@ -341,7 +346,7 @@ class _Count:
             growth = entry.totals - before.totals
         else:
             return entry
-        labels = entry.labels
+        labels = self._groups.place(entry.labels)
         known = self.series.get(labels) or self._known.get(labels) or SeriesEntry(labels=labels)
         if growth != Totals() or labels not in self._known:
             self.series[labels] = replace(known, totals=known.totals + growth)

@@ -18,6 +18,7 @@ from trainwave_exporter.ledger.book import Book, Seen, reopening
 from trainwave_exporter.ledger.catch_up import CatchUp
 from trainwave_exporter.ledger.entry import JobEntry
 from trainwave_exporter.ledger.errors import LostStoreError, StoreError, UnfitStoreError
+from trainwave_exporter.ledger.groups import Groups
 from trainwave_exporter.ledger.live import Live
 from trainwave_exporter.ledger.outlook import Outlook
 from trainwave_exporter.ledger.records import Showcase
@@ -417,8 +418,13 @@ class Keeper:
     def _show_burn(self, now: int) -> None:
         silent = self._terms.accounts.keys() - self._counted.keys()
         known = self._book.series if self._book is not None else {}
+        limit = self._terms.rules.max_groups
+        if limit and len(self._live.labels) > 2 * limit:
+            self._live.forget_idle(known)
+        # Some of these labels may still become others: they take no places from what is counted.
+        groups = Groups((), limit) if self._book is None else self._book.groups.copy()
         shown = set()
-        for labels, rate in self._live.burn(silent, now):
+        for labels, rate in self._live.burn(silent, now, groups.place).items():
             if rate or labels in known:
                 burn = records.burn(labels, rate)
                 shown.add(burn.key)

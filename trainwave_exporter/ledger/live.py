@@ -6,7 +6,7 @@ Kept in memory only: after a restart the lists bring it back.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from msgspec import Struct
@@ -17,6 +17,10 @@ from trainwave_exporter.model import Job
 
 PRICE_BOUND: Final = milliseconds(300)
 """For how long the price of a new job may be unknown without forecasts being so."""
+
+
+def _as_they_are(labels: Labels) -> Labels:
+    return labels
 
 
 class Runner(Struct, frozen=True):
@@ -81,20 +85,36 @@ class Live:
         """Return the running jobs, by id, whose price should have been reported by now."""
         return {job_id: each for job_id, each in self._unpriced.items() if each.overdue(now)}
 
-    def burn(self, silent: Collection[str], now: int) -> Iterator[tuple[Labels, int]]:
-        """Yield the micro-dollars an hour for all labels met, zero included.
+    def burn(
+        self,
+        silent: Collection[str],
+        now: int,
+        place: Callable[[Labels], Labels] = _as_they_are,
+    ) -> dict[Labels, int]:
+        """Return the micro-dollars an hour for all labels met, zero included.
 
         ``silent``: accounts not all of whose jobs are known. What they have a part in is left out:
-        an error is not an empty fleet. So is what has a part of unknown price.
+        an error is not an empty fleet. So is what has a part of unknown price. ``place``: from
+        labels to those they are summed up under.
         """
-        unknown = {runner.labels for runner in self.overdue(now).values()}
+        burn: defaultdict[Labels, int] = defaultdict(int)
+        groups = {labels: place(labels) for labels in self._accounts}
+        unknown = {groups[runner.labels] for runner in self.overdue(now).values()}
         for labels, accounts in self._accounts.items():
-            if labels in unknown:
-                continue
             # Where none of the jobs is left, whoever told of one might tell of another.
             telling = {account for account, jobs in accounts.items() if jobs} or accounts.keys()
-            if telling.isdisjoint(silent):
-                yield labels, self._burn[labels]
+            group = groups[labels]
+            if not telling.isdisjoint(silent):
+                unknown.add(group)
+            burn[group] += self._burn[labels]
+        return {labels: rate for labels, rate in burn.items() if labels not in unknown}
+
+    def forget_idle(self, kept: Collection[Labels]) -> None:
+        """Forget the labels that no job has now, but for those."""
+        for labels in [each for each, jobs in self._accounts.items() if not any(jobs.values())]:
+            if labels not in kept:
+                del self._accounts[labels]
+                self._burn.pop(labels, None)
 
     @property
     def labels(self) -> Collection[Labels]:

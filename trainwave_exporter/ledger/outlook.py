@@ -11,7 +11,7 @@ from typing import Final
 from trainwave_exporter.ledger.book import Book
 from trainwave_exporter.ledger.budget import Budget, Doubts, unknown
 from trainwave_exporter.ledger.credit import Credit
-from trainwave_exporter.ledger.entry import JobEntry
+from trainwave_exporter.ledger.entry import JobEntry, Labels
 from trainwave_exporter.ledger.live import Live
 from trainwave_exporter.ledger.observe import ABSURD
 from trainwave_exporter.ledger.scopes import (
@@ -64,7 +64,7 @@ class Outlook:
         self._listed: set[str] = set()
         """The accounts all of whose jobs were written after they were listed as a whole."""
         self._written_at: int | None = None
-        self._gpu_types: set[str] | None = None
+        self._stored: set[Labels] | None = None
         """Those of all jobs of the store; None: not read yet, which takes long."""
         self.undescribed: dict[str, Undescribed] = {}
         """Finished jobs by account whose details are wanted."""
@@ -87,7 +87,7 @@ class Outlook:
     ) -> None:
         """Go by a store; what it knows of queues and bills: see `Store`."""
         self._projects = {project.id: project for project in state.projects}
-        self._gpu_types = None
+        self._stored = None
         self._budgets.begin(longest_queue)
         self._credit.begin(state.balances, billed)
 
@@ -147,8 +147,8 @@ class Outlook:
         """
         self._projects |= {project.id: project for project in batch.projects}
         self._written_at = now
-        if self._gpu_types is not None:
-            self._gpu_types.update(entry.labels.gpu_type for entry in batch.jobs)
+        if self._stored is not None:
+            self._stored.update(entry.labels for entry in batch.jobs)
         self._listed |= self._counted.keys()
         self._credit.written(batch.balances)
         self._credit.seen(before, batch.jobs)
@@ -281,7 +281,7 @@ class Outlook:
 
     def _names(self, store: Store, book: Book, live: Live) -> Names:
         """Return what is known that a scope may name."""
-        labels = {*book.series, *live.labels}
+        labels = self._known_labels(store, {*book.series, *live.labels})
         projects = {label.project_id for label in labels} | self._projects.keys()
         reported = {project.organization_id for project in self._projects.values()}
         reported |= self._credit.organizations | self._organizations.keys()
@@ -290,7 +290,7 @@ class Outlook:
             "organizations": organizations,
             "projects": projects.union(*(project.names for project in self._projects.values())),
             "owners": {label.owner for label in labels},
-            "gpu_types": self._known_gpu_types(store, {label.gpu_type for label in labels}),
+            "gpu_types": {label.gpu_type for label in labels},
         }
         if organizations or not labels:
             rids = {each.rid for each in self._organizations.values() if each.rid}
@@ -301,17 +301,26 @@ class Outlook:
         hints |= {each.name: each.id for each in self._projects.values() if each.name}
         return Names(matching=matching, hints=hints)
 
-    def _known_gpu_types(self, store: Store, counted: set[str]) -> set[str]:
-        """Return all GPU types that are known, or enough of them to match all that are configured.
+    def _known_labels(self, store: Store, counted: set[Labels]) -> set[Labels]:
+        """Return all labels that are known, or enough of them to match all that is configured.
 
-        History may be counted without a type that its details reported later.
+        History may be counted without a type that its details reported later, and what has no place
+        of its own is counted under none of its names.
         """
-        if all(budget.gpu_types <= counted for budget in self._terms.budgets):
+        projects = {labels.project_id for labels in counted} | self._projects.keys()
+        projects = projects.union(*(project.names for project in self._projects.values()))
+        owners = {labels.owner for labels in counted}
+        gpu_types = {labels.gpu_type for labels in counted}
+        if all(
+            budget.projects <= projects
+            and budget.owners <= owners
+            and budget.gpu_types <= gpu_types
+            for budget in self._terms.budgets
+        ):
             return counted
-        if self._gpu_types is None:
-            stories = store.stories(0, FAR_FUTURE)
-            self._gpu_types = {story.entry.labels.gpu_type for story in stories}
-        return counted | self._gpu_types
+        if self._stored is None:
+            self._stored = {story.entry.labels for story in store.stories(0, FAR_FUTURE)}
+        return counted | self._stored
 
     def _pending(self, store: Store, book: Book) -> dict[str, Sequence[str]]:
         """Return of which settings not all names are known yet, and why."""

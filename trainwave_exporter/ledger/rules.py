@@ -1,4 +1,4 @@
-"""What an operator decides about waste, in the ledger's units."""
+"""What an operator decides about waste and series, in the ledger's units."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from trainwave_exporter.ledger.units import milliseconds
 
 
 class Rules(Struct, frozen=True, kw_only=True):
-    """When GPU time and money count as wasted. Times are milliseconds."""
+    """When GPU time and money count as wasted, and under what. Times are milliseconds."""
 
     idle_threshold: float = 0.05
     """A GPU that is used less than this part of it is idle."""
@@ -18,3 +18,5 @@ class Rules(Struct, frozen=True, kw_only=True):
     """For so long a job may be billed before it runs."""
     reading_gap: int = milliseconds(300)
     """What lies between two readings farther apart is not known."""
+    max_groups: int = 0
+    """So many sets of labels that money is counted under have series of their own; 0: all."""

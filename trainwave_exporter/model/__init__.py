@@ -67,6 +67,7 @@ from trainwave_exporter.model.money import (
     Waste,
 )
 from trainwave_exporter.model.things import (
+    OTHER,
     AccountStatus,
     Distribution,
     Offer,
@@ -78,6 +79,7 @@ from trainwave_exporter.model.things import (
 __all__ = [
     "KNOWN_STATES",
     "NO_READINGS",
+    "OTHER",
     "TERMINAL_STATES",
     "AccountStatus",
     "Activity",

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
+
+OTHER: Final = "other"
+"""In place of a label's value: that of all objects without series of their own, summed up."""
 
 
 class Project(Struct, frozen=True, kw_only=True):

@@ -20,18 +20,10 @@ from trainwave_exporter.exposition.families.tally import tally
 from trainwave_exporter.exposition.families.unknown import unknown
 from trainwave_exporter.exposition.family import Families
 
-OTHERS: tuple[Families[Any], ...] = (
-    account,
-    burn,
-    corrections,
-    funds,
-    organization,
-    project,
-    spend,
-    tally,
-    unknown,
-)
+OTHERS: tuple[Families[Any], ...] = (account, burn, corrections, spend, tally)
 """All whose records are shown as they come."""
-FAMILIES: tuple[Families[Any], ...] = (job, idle_job, budget, *OTHERS)
+CAPPED: tuple[Families[Any], ...] = (funds, organization, project, unknown)
+"""All of whose records no more than wanted are shown by themselves."""
+FAMILIES: tuple[Families[Any], ...] = (job, idle_job, budget, *OTHERS, *CAPPED)
 
-__all__ = ["FAMILIES", "OTHERS", "IdleJob", "ViewedBudget", "budget", "idle_job", "job"]
+__all__ = ["CAPPED", "FAMILIES", "OTHERS", "IdleJob", "ViewedBudget", "budget", "idle_job", "job"]

@@ -22,6 +22,7 @@ def exhaustion(f: Funds) -> float | None:
 @funds.gauge(
     "trainwave_reconciliation_difference_dollars",
     "Fall of the credit beyond the cost of the jobs in the same time.",
+    additive=True,
 )
 def difference(f: Funds) -> float | None:
     return f.difference_dollars

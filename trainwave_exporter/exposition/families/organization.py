@@ -20,6 +20,6 @@ def info(o: Organization) -> LabelValues:
     return (o.rid or "", o.name or "", o.account)
 
 
-@organization.gauge("trainwave_organization_credit_balance_dollars", "Credit left.")
+@organization.gauge("trainwave_organization_credit_balance_dollars", "Credit left.", additive=True)
 def credit_balance(o: Organization) -> float | None:
     return o.credit_balance_dollars

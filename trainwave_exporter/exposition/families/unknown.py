@@ -17,6 +17,7 @@ unknown = Families(
 @unknown.gauge(
     "trainwave_figure_unknown",
     "1 for each figure that is absent because it is unknown, by reason.",
+    additive=True,
 )
 def figure(_: UnknownFigure) -> float | None:
     return 1.0

@@ -1,0 +1,69 @@
+"""Records of one kind, of which no more than the operator wants have series of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+from trainwave_exporter.exposition.contract import Selection
+from trainwave_exporter.exposition.family import Families
+from trainwave_exporter.exposition.fold import Fold, Folds
+from trainwave_exporter.exposition.table import Table
+from trainwave_exporter.model import OTHER, Record
+
+R = TypeVar("R", bound=Record)
+
+
+class Capped(Generic[R]):
+    """At most ``limit`` records (0: all) are shown by themselves, the others folded into one.
+
+    First come, first served, and who has a place keeps it. What is named like the fold is in it.
+    """
+
+    def __init__(self, families: Families[R], selection: Selection, limit: int) -> None:
+        shown = selection.among(families)
+        self._limit = limit
+        self._identity = families.identity
+        self._own = Table(shown, families.labels, families.identity)
+        self._folds = Folds(shown, families.labels, families.identity, folded=families.labels)
+        self._waiting: dict[str, R] = {}
+
+    def put(self, key: str, record: R) -> None:
+        """Take a record in, in the place of the one with that key."""
+        if OTHER in self._identity(record):
+            self._folds.put(key, record)
+        elif key in self._own or (not self._waiting and not self.full):
+            self._own.put(key, record)
+        else:
+            self._waiting[key] = record
+            self._folds.put(key, record)
+
+    def remove(self, key: str) -> None:
+        """Forget the record with that key, if there is one."""
+        self._own.remove(key)
+        self._folds.remove(key)
+        self._waiting.pop(key, None)
+
+    def settle(self) -> Iterator[None]:
+        """Give places that became free to those that wait, and sum up the others anew."""
+        while self._waiting and not self.full:
+            key = next(iter(self._waiting))
+            self._own.put(key, self._waiting.pop(key))
+            self._folds.remove(key)
+            yield
+        yield from self._folds.settle()
+
+    def records(self) -> Iterator[R]:
+        """Yield all that was put and not removed, those with a place first."""
+        yield from self._own.records()
+        yield from self._folds.records()
+
+    @property
+    def full(self) -> bool:
+        """Whether no other record would be shown by itself."""
+        return 0 < self._limit <= len(self._own)
+
+    @property
+    def tables(self) -> tuple[Table[R], Table[Fold]]:
+        """What is rendered."""
+        return self._own, self._folds.table
