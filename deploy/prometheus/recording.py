@@ -97,6 +97,7 @@ _JOBS = Group(
     name="trainwave-jobs",
     rules=(
         Record(
+            # Projects that are summed up, as others are, have no description of their own.
             record="project:trainwave_info:one",
             expr="""\
 topk by (cluster, project_id) (
@@ -104,7 +105,11 @@ topk by (cluster, project_id) (
 )
 or on (cluster, project_id)
 label_replace(
-  1 + 0 * max by (cluster, project_id) (trainwave_project_cost_dollars_total),
+  1 + 0 * (
+    max by (cluster, project_id) (trainwave_project_cost_dollars_total)
+    or on (cluster, project_id)
+    max by (cluster, project_id) (trainwave_jobs)
+  ),
   "project_name", "$1", "project_id", "(.*)"
 )""",
         ),

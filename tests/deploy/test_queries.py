@@ -123,6 +123,8 @@ LEFT_ASIDE = {
     "trainwave_account_last_success_timestamp_seconds": {*TARGET, "view"},
     # Only the version is looked at.
     "trainwave_exporter_build_info": {*TARGET, "python_version"},
+    # That there are jobs in a project makes it one that is shown.
+    "trainwave_jobs": {*TARGET, "state"},
     # Which limit is reached is looked up: one notification for all.
     "trainwave_exporter_series_cap_reached": {"job", "kind"},
     # What one exporter cannot read, none can.
