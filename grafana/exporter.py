@@ -519,13 +519,18 @@ def _folded() -> Panel:
             title="Jobs without series of their own",
             description=(
                 "Jobs that are summed up in job_id=other because there are more than"
-                " metrics.max_jobs, and that limit; 0 is no limit."
+                " metrics.max_jobs, and that limit; 0 is no limit. Limits of other kinds, set by"
+                " metrics.max_groups, are named where they are reached."
             ),
             no_data="No exporter answers",
             width=6,
         ),
         Query(f"trainwave_exporter_jobs_folded{{{_ITS}}}", f"{_WHO} folded"),
         Query(f"trainwave_exporter_job_series_limit{{{_ITS}}}", f"{_WHO} limit"),
+        Query(
+            f"trainwave_exporter_series_cap_reached{{{_ITS}}} > 0",
+            f"{_WHO} limit of {{{{kind}}}} reached",
+        ),
         bounds="limit$",
     )
 
