@@ -73,7 +73,7 @@ def identifier(value: object) -> str | None:
         return None
     if len(told) > _LONGEST_ID:
         raise Misread("too_long")
-    if told in _NOT_SEGMENTS or not _visible(told):
+    if told in _NOT_SEGMENTS or not (told.isprintable() or _visible(told)):
         raise Misread("not_an_id")
     return told
 
@@ -272,8 +272,10 @@ class Fields:
             self.complain(f"key_in_{name}")
         if len(redacted) > wording.longest:
             self.complain(f"long_{name}")
-        shown = _shortened(escaped(_shortened(redacted, wording.longest)), wording.longest)
-        return sys.intern(shown) if wording.shared else shown
+            redacted = _shortened(redacted, wording.longest)
+        if not redacted.isprintable():
+            redacted = _shortened(escaped(redacted), wording.longest)
+        return sys.intern(redacted) if wording.shared else redacted
 
     def nested(self, name: str) -> Fields:
         """Return the fields of an object within; none if there is no such object."""

@@ -88,6 +88,8 @@ class Fleet:
         self._policy = policy
         self._known_run = known_run
         self._entries: dict[str, Entry] = {}
+        self._live: dict[str, Entry] = {}
+        """Those of them whose jobs are not finished, which may be one in a hundred."""
         self._projects: Directory[Project] = Directory(accounts, now)
         self._organizations: Directory[Organization] = Directory(accounts, now)
         self._accounts = Accounts(accounts, now)
@@ -229,11 +231,10 @@ class Fleet:
         """
         running_bound = self._policy.staleness
         bound = max(running_bound, self._policy.listed_at_least_every)
-        for entry in list(self._entries.values()):
+        for entry in list(self._live.values()):
             job = entry.job
             if (
                 job.confirmed_at >= sweep.began_at
-                or job.finished
                 or job.account != sweep.account
                 or job.id in sweep.seen
             ):
@@ -304,6 +305,10 @@ class Fleet:
     def _update(self, entry: Entry, job: Job) -> Iterator[Change]:
         before = entry.job
         entry.job = job
+        if job.finished:
+            self._live.pop(job.id, None)
+        else:
+            self._live[job.id] = entry
         if not entry.shown:
             entry.shown = True
             self._tallies.shown(None, job)
@@ -367,6 +372,7 @@ class Fleet:
 
     def _forget(self, entry: Entry, reason: Departure, now: float) -> Iterator[Change]:
         del self._entries[entry.job.id]
+        self._live.pop(entry.job.id, None)
         if reason is Departure.VANISHED:
             self._witness.vanished(entry, now)
         yield from self._hide(entry, reason)
