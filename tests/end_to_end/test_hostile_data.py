@@ -17,7 +17,8 @@ from support.made_up_api import Answer, listed, serving
 
 KEY = "tw-5f3c9a/0123+hostile"
 SPELLINGS = (KEY, quote(KEY), quote(KEY, safe=""))
-MEGABYTE = "m" * 1_000_000
+LONG = "m" * 100_000
+"""What makes a job of eight such texts little less than the megabyte that an item may have."""
 CONTROL = "a\x1b[31m\u202eb\u2066\x07\u2028c"
 ESCAPED = r"a\x1b[31m\u202eb\u2066\x07\u2028c"
 PRICE = 2.5
@@ -126,9 +127,9 @@ def test_the_key_in_data_is_shown_and_kept_nowhere(documented: bool, tmp_path: P
 def test_texts_without_measure_or_manners_are_bounded_escaped_and_told_apart(
     documented: bool, tmp_path: Path
 ) -> None:
-    """Of two jobs whose texts are a megabyte each there remain some kilobytes."""
-    jobs = [job(f"j-{n}", MEGABYTE, documented=documented, state=MEGABYTE) for n in range(2)]
-    jobs += [job(MEGABYTE, "x", documented=documented), job(CONTROL, "x", documented=documented)]
+    """Of two jobs of nearly a megabyte each there remain some kilobytes."""
+    jobs = [job(f"j-{n}", LONG, documented=documented, state=LONG) for n in range(2)]
+    jobs += [job(LONG, "x", documented=documented), job(CONTROL, "x", documented=documented)]
     jobs += [job("j-control", CONTROL, documented=documented, project="p-1")]
     names = {"project": "p-2", "owner": "other"}
     jobs += [job(name, "x", documented=documented, **names) for name in ("other", "k-1", "k-2")]
@@ -137,7 +138,7 @@ def test_texts_without_measure_or_manners_are_bounded_escaped_and_told_apart(
         if path == "/jobs/":
             return listed(jobs, documented=documented)
         if path in {"/projects/", "/organizations/"}:
-            return listed([{"id": "t-1", "name": MEGABYTE, "rid": CONTROL}], documented=documented)
+            return listed([{"id": "t-1", "name": LONG, "rid": CONTROL}], documented=documented)
         return 404, {"detail": "no such thing"}
 
     with (
