@@ -6,15 +6,16 @@ FROM ${PYTHON_IMAGE} AS build
 WORKDIR /src
 RUN python3 -m venv /opt/trainwave-exporter
 COPY requirements.lock ./
-RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/trainwave-exporter/bin/pip install --no-compile --require-hashes -r requirements.lock
-COPY LICENSE README.md pyproject.toml ./
 COPY deploy/image ./deploy/image
+RUN --mount=type=cache,target=/root/.cache/pip \
+    /opt/trainwave-exporter/bin/pip install --no-compile --require-hashes \
+        -r requirements.lock -r deploy/image/build.lock
+COPY LICENSE README.md pyproject.toml ./
 COPY trainwave_exporter ./trainwave_exporter
 # Compiled by content, not by time: what is compiled is the same whenever it is built.
 RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/trainwave-exporter/bin/pip install --no-compile --no-deps . \
-    && /opt/trainwave-exporter/bin/pip uninstall --yes setuptools pip \
+    /opt/trainwave-exporter/bin/pip install --no-compile --no-deps --no-build-isolation . \
+    && /opt/trainwave-exporter/bin/pip uninstall --yes flit_core setuptools pip \
     && find /opt/trainwave-exporter -name __pycache__ -prune -exec rm -r {} + \
     && /opt/trainwave-exporter/bin/python3 -B deploy/image/sbom.py \
         >/opt/trainwave-exporter/sbom.cdx.json \

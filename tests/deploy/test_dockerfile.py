@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from support.manifests import DEPLOY, KEYED, helmed, kustomized, the
 
 from trainwave_exporter.config import Settings
 
-TEXT = (Path(__file__).parents[2] / "Dockerfile").read_text()
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "Dockerfile").read_text()
 
 
 def said(pattern: str) -> str:
@@ -49,3 +51,13 @@ def test_compose_mounts_the_ledger_where_it_is_kept() -> None:
     assert {
         port for name in ("trainwave-exporter", "demo") for port in services[name]["ports"]
     } == {f"127.0.0.1:{PORT}:{PORT}"}
+
+
+def test_what_builds_the_wheel_is_pinned_by_its_hashes() -> None:
+    """And to the version that builds it elsewhere."""
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    locked = (ROOT / "deploy" / "image" / "build.lock").read_text()
+    pins = re.findall(r"^([a-z-]+==\S+) \\\n +--hash=sha256:[0-9a-f]{64}", locked, re.MULTILINE)
+    assert pins == [need.replace("_", "-") for need in needed]
+    assert "--require-hashes" in TEXT
+    assert "--no-build-isolation" in TEXT
