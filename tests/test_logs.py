@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
 
 import pytest
 import structlog
@@ -13,6 +16,8 @@ import structlog
 from trainwave_exporter import logs
 from trainwave_exporter.config import Account, key_source, redactor
 from trainwave_exporter.config.values import Name, Variable
+from trainwave_exporter.logs.repeats import MOST_KEPT, Repeats
+from trainwave_exporter.logs.writer import LineWriter
 
 KEY = "tw-0123456789abcdef"
 HOSTILE = 'a "b"\n c=d \\ \r\x1b[31m\u2028\x00 ü'
@@ -33,6 +38,12 @@ def configure(stream: io.StringIO, *, form: str, level: str = "info") -> None:
     logs.configure(level=level, form=form, redact=redactor([source]), stream=stream)
 
 
+def written(stream: io.StringIO) -> str:
+    """Return all that was logged so far, once it is written."""
+    logs.flush()
+    return stream.getvalue()
+
+
 def fail(text: str) -> None:
     raise ValueError(text)
 
@@ -40,7 +51,7 @@ def fail(text: str) -> None:
 def test_a_logfmt_line_begins_with_time_level_and_event(stream: io.StringIO) -> None:
     configure(stream, form="logfmt")
     structlog.get_logger().info("sweep_failed", account="research", jobs=3, ok=False, why=None)
-    time, *rest = stream.getvalue().split(" ")
+    time, *rest = written(stream).split(" ")
     assert time.startswith("timestamp=20")
     assert time.endswith("Z")
     assert rest == [
@@ -56,7 +67,7 @@ def test_a_logfmt_line_begins_with_time_level_and_event(stream: io.StringIO) -> 
 def test_logfmt_quotes_what_would_break_a_line(stream: io.StringIO) -> None:
     configure(stream, form="logfmt")
     structlog.get_logger().info(HOSTILE, **{"a b": "", "ü": "ü", "list": ["x y"]})
-    line = stream.getvalue()
+    line = written(stream)
     assert line.count("\n") == 1
     assert line.endswith(
         r'event="a \"b\"\n c=d \\ \r\u001b[31m\u2028\u0000 \u00fc" '
@@ -67,8 +78,8 @@ def test_logfmt_quotes_what_would_break_a_line(stream: io.StringIO) -> None:
 def test_a_json_line_holds_what_was_logged(stream: io.StringIO) -> None:
     configure(stream, form="json")
     structlog.get_logger().warning(HOSTILE, account=HOSTILE, jobs=3)
-    assert stream.getvalue().count("\n") == 1
-    event = json.loads(stream.getvalue())
+    assert written(stream).count("\n") == 1
+    event = json.loads(written(stream))
     assert (event["event"], event["level"]) == (HOSTILE, "warning")
     assert (event["account"], event["jobs"]) == (HOSTILE, 3)
 
@@ -76,8 +87,8 @@ def test_a_json_line_holds_what_was_logged(stream: io.StringIO) -> None:
 def test_a_console_line_cannot_move_the_cursor(stream: io.StringIO) -> None:
     configure(stream, form="console")
     structlog.get_logger().info(HOSTILE, account=HOSTILE, jobs=3)
-    assert stream.getvalue().strip("\n").isprintable()
-    assert r"\n c=d" in stream.getvalue()
+    assert written(stream).strip("\n").isprintable()
+    assert r"\n c=d" in written(stream)
 
 
 def test_a_console_shows_a_traceback_as_lines(stream: io.StringIO) -> None:
@@ -86,7 +97,7 @@ def test_a_console_shows_a_traceback_as_lines(stream: io.StringIO) -> None:
         fail(KEY)
     except ValueError:
         structlog.get_logger().exception("loop_failed")
-    assert "\nValueError: [redacted]\n" in stream.getvalue()
+    assert "\nValueError: [redacted]\n" in written(stream)
 
 
 @pytest.mark.parametrize("form", ["logfmt", "json"])
@@ -96,8 +107,8 @@ def test_an_exception_stays_in_its_line(stream: io.StringIO, form: str) -> None:
         fail(f"refused {KEY}")
     except ValueError:
         structlog.get_logger().exception("loop_failed")
-    assert stream.getvalue().count("\n") == 1
-    assert r"\nValueError: refused [redacted]" in stream.getvalue()
+    assert written(stream).count("\n") == 1
+    assert r"\nValueError: refused [redacted]" in written(stream)
 
 
 @pytest.mark.parametrize("form", ["logfmt", "json", "console"])
@@ -107,10 +118,10 @@ def test_what_a_library_logs_takes_the_same_way(stream: io.StringIO, form: str) 
         fail(KEY)
     except ValueError:
         logging.getLogger("some.library").exception("got %s", {"X-API-KEY": KEY})
-    assert KEY not in stream.getvalue()
-    assert "some.library" in stream.getvalue()
-    assert "[redacted]" in stream.getvalue()
-    assert "ValueError" in stream.getvalue()
+    assert KEY not in written(stream)
+    assert "some.library" in written(stream)
+    assert "[redacted]" in written(stream)
+    assert "ValueError" in written(stream)
 
 
 def test_a_librarys_odd_levels_and_broken_messages_are_logged_all_the_same(
@@ -125,7 +136,7 @@ def test_a_librarys_odd_levels_and_broken_messages_are_logged_all_the_same(
     library.info("%d requests", "many")
     library.info("%(count)s", {"requests": 1})
     library.info("100 %", 1)
-    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    lines = [json.loads(line) for line in written(stream).splitlines()]
     assert [(line["level"], line["event"]) for line in lines] == [
         ("debug", "trace"),
         ("info", "notice"),
@@ -140,10 +151,10 @@ def test_less_than_the_level_is_not_logged(stream: io.StringIO) -> None:
     configure(stream, form="logfmt", level="warning")
     structlog.get_logger().info("started")
     logging.getLogger("some.library").info("started")
-    assert stream.getvalue() == ""
+    assert written(stream) == ""
     structlog.get_logger().error("stopped")
     logging.getLogger("some.library").error("stopped")
-    assert stream.getvalue().count("\n") == 2
+    assert written(stream).count("\n") == 2
 
 
 @pytest.mark.parametrize(
@@ -160,9 +171,9 @@ def test_libraries_that_tell_of_every_request_are_quiet_even_when_debugging(
 ) -> None:
     configure(stream, form="logfmt", level="debug")
     logging.getLogger(library).log(level - 10, "request_headers %r", {"X-API-KEY": KEY})
-    assert stream.getvalue() == ""
+    assert written(stream) == ""
     logging.getLogger(library).log(level, "retrying")
-    assert "event=retrying" in stream.getvalue()
+    assert "event=retrying" in written(stream)
 
 
 def test_configuring_again_reaches_loggers_already_in_use(stream: io.StringIO) -> None:
@@ -171,7 +182,7 @@ def test_configuring_again_reaches_loggers_already_in_use(stream: io.StringIO) -
     log.info("first")
     configure(stream, form="json")
     log.info("second")
-    assert json.loads(stream.getvalue().splitlines()[1])["event"] == "second"
+    assert json.loads(written(stream).splitlines()[1])["event"] == "second"
 
 
 def test_a_closed_stream_breaks_nothing(stream: io.StringIO) -> None:
@@ -189,3 +200,86 @@ def test_a_full_disk_breaks_nothing(stream: io.StringIO) -> None:
     stream.close()
     configure(Full(), form="logfmt")
     structlog.get_logger().error("stopped")
+    logs.flush()
+
+
+def test_a_line_two_thousand_times_over_is_one_line_and_one_with_the_count(
+    stream: io.StringIO,
+) -> None:
+    configure(stream, form="json")
+    for number in range(2000):
+        client = f"192.0.2.{number % 250}"
+        structlog.get_logger().info("scrape_cut_short", client=client, reason="TimeoutError")
+    structlog.get_logger().info("scrape_cut_short", client="192.0.2.1", reason="OSError")
+    lines = [json.loads(line) for line in written(stream).splitlines()]
+    assert [(line["reason"], line.get("repeated")) for line in lines] == [
+        ("TimeoutError", None),
+        ("OSError", None),
+        ("TimeoutError", 1999),
+    ]
+
+
+def test_a_line_is_summed_up_for_each_span_in_which_it_was_repeated() -> None:
+    now = [0.0]
+    repeats = Repeats(lambda: now[0], seconds=10)
+
+    def passes(**fields: object) -> bool:
+        try:
+            return bool(repeats(None, "info", fields))
+        except structlog.DropEvent:
+            return False
+
+    assert [passes(event="a", client=str(n)) for n in range(4)] == [True, False, False, False]
+    assert passes(event="b")
+    now[0] = 9.9
+    assert repeats.due() == []
+    now[0] = 10.0
+    assert repeats.due() == [("info", {"event": "a", "client": "0", "repeated": 3})]
+    assert not passes(event="a")  # it goes on
+    assert passes(event="b")  # which was not repeated: a new one
+    now[0] = 20.0
+    assert repeats.due() == [("info", {"event": "a", "client": "0", "repeated": 1})]
+    now[0] = 30.0
+    assert repeats.due() == []
+    assert passes(event="a")
+
+
+def test_lines_that_are_all_different_are_not_kept() -> None:
+    repeats = Repeats(lambda: 0.0)
+    for number in range(MOST_KEPT):
+        repeats(None, "info", {"event": number})
+    assert [repeats(None, "info", {"event": "one more"}) for _ in range(2)] == [
+        {"event": "one more"}
+    ] * 2
+
+
+@pytest.fixture
+def unread() -> Iterator[TextIO]:
+    """A pipe that holds 64 KiB, and that nobody reads."""
+    reading, writing = os.pipe()
+    with open(writing, "w") as stream:  # noqa: PTH123 - a descriptor
+        yield stream
+        os.close(reading)  # which ends the writer's wait
+
+
+def test_what_nobody_reads_is_kept_up_to_a_bound_and_then_dropped_and_counted(
+    unread: TextIO,
+) -> None:
+    writer = LineWriter(unread, most=1_000_000)
+    for _ in range(1_300):
+        writer.put("x" * 999 + "\n")
+    # The pipe holds 65 536 characters, the queue a million: 1 065 lines of 1 000 at the most, and
+    # at the least those that the queue holds.
+    assert 1_300 - 1_065 <= writer.dropped <= 300
+    writer.flush(0.01)  # does not wait for ever
+    writer.close()
+
+
+def test_a_line_longer_than_the_bound_is_written_where_none_waits(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as stream:
+        writer = LineWriter(stream, most=10)
+        writer.put("a line longer than the bound goes out by itself\n")
+        writer.flush(5)
+        writer.close()
+    assert (tmp_path / "log").read_text() == "a line longer than the bound goes out by itself\n"
+    assert writer.dropped == 0

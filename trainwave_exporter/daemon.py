@@ -26,7 +26,7 @@ from random import Random
 
 import structlog
 
-from trainwave_exporter import __version__
+from trainwave_exporter import __version__, logs
 from trainwave_exporter.clock import ClockWatch
 from trainwave_exporter.config import KeySource, Settings
 from trainwave_exporter.detached import DetachedExecutor
@@ -421,6 +421,7 @@ class Daemon:
         self._garbage.look()
 
     async def _publish(self, _step: Callable[[], None]) -> None:
+        self.telemetry.log_lines_dropped(logs.dropped())
         swept = [watch for watch in self._watches if watch.poller.swept]
         await self.exposition.publish_in_slices()
         for watch in swept:

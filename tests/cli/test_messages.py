@@ -86,6 +86,9 @@ STARTS = {
         " No such file or directory",
         ("--trainwave.api-key-file=@/none",),
     ),
+    "key in a device": Start(
+        "/dev/null: is not a regular file", ("--trainwave.api-key-file=/dev/null",)
+    ),
     "one key for two": Start(
         "accounts[two]: has the key of one; one key is one account, for its rate limit",
         ("--config.file=@/exporter.yml",),

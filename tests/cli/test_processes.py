@@ -288,3 +288,76 @@ def test_one_key_behind_two_references_is_one_account_too_many(
         "trainwave-exporter: error: accounts[two]: has the key of one;"
         " one key is one account, for its rate limit\n"
     )
+
+
+def ended(*arguments: str, streams: str, **variables: str) -> tuple[int, str]:
+    """Run a command with its streams set up by a shell; return its status and its errors."""
+    command = shlex.join([sys.executable, "-m", "trainwave_exporter", *arguments])
+    done = subprocess.run(
+        ["bash", "-c", f"{command} {streams}"],
+        capture_output=True,
+        text=True,
+        env=environment(**variables),
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("command", [("metrics",), ("simulator", "--port=0")])
+def test_a_full_disk_under_the_output_is_told_in_one_line(command: tuple[str, ...]) -> None:
+    told = "standard output cannot be written to: no space left on device"
+    assert ended(*command, streams=">/dev/full") == (1, f"trainwave-exporter: error: {told}\n")
+
+
+@pytest.mark.parametrize("streams", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_server_with_closed_streams_serves_until_a_signal(tmp_path: Path, streams: str) -> None:
+    path = tmp_path / "web.sock"
+    flags = [f"--web.listen-address=unix:{path}", "--trainwave.api-url=http://127.0.0.1:9"]
+    command = shlex.join([sys.executable, "-m", "trainwave_exporter", *flags])
+    with subprocess.Popen(
+        ["bash", "-c", f"exec {command} {streams}"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(TRAINWAVE_API_KEY="demo-key"),
+    ) as process:
+        wait_for(path.exists, "it to listen")
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+
+
+def test_a_demo_whose_output_nobody_reads_serves_on(tmp_path: Path) -> None:
+    path = tmp_path / "web.sock"
+    reading, writing = os.pipe()
+    os.close(reading)
+    with subprocess.Popen(
+        [sys.executable, "-m", "trainwave_exporter", "demo", f"--web.listen-address=unix:{path}"],
+        stdout=writing,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
+    ) as process:
+        os.close(writing)
+        wait_for(path.exists, "it to listen")
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize(
+    ("flag", "error"),
+    [
+        ("--trainwave.api-key-file", "{0}: is not a regular file"),
+        ("--config.file", "{0}: cannot be read: not a regular file"),
+        ("--web.config.file", "{0}: cannot be read: not a regular file"),
+    ],
+)
+def test_a_fifo_for_a_file_is_refused_at_once_in_one_line(
+    tmp_path: Path, flag: str, error: str
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    key = {} if "key" in flag else {"TRAINWAVE_API_KEY": "demo-key"}
+    assert ended(HERE, f"{flag}={fifo}", streams="", **key) == (
+        2,
+        f"trainwave-exporter: error: {error.format(fifo)}\n",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -233,3 +234,14 @@ def test_a_key_written_again_is_kept_once(file: Path) -> None:
 def test_an_unset_variable_hides_nothing() -> None:
     source = key_source(from_variable("RESEARCH"), {})
     assert redactor([source])(None, "info", {"event": "started"}) == {"event": "started"}
+
+
+def test_a_key_file_that_becomes_a_fifo_leaves_the_key_as_it_is(file: Path) -> None:
+    key = key_source(from_file(file), {})
+    assert key() == KEY
+    file.unlink()
+    os.mkfifo(file)
+    with capture_logs() as logs:
+        assert key() == KEY  # and does not wait for somebody to write into it
+    assert [entry["event"] for entry in logs] == ["api_key_file_unusable"]
+    assert logs[0]["reason"] == f"{file}: is not a regular file"

@@ -114,6 +114,8 @@ CONTRACT = {
     f"{OWN}web_config_last_reload_successful": (GAUGE, "", ""),
     f"{OWN}web_config_last_reload_success_timestamp_seconds": (GAUGE, "", "seconds"),
     f"{OWN}web_requests_refused_total": (COUNTER, "reason", ""),
+    f"{OWN}web_connections_dropped_total": (COUNTER, "reason", ""),
+    f"{OWN}log_lines_dropped_total": (COUNTER, "", ""),
 }
 
 STANDARD = {

@@ -314,6 +314,26 @@ def test_refused_requests_are_counted_by_reason(telemetry: Telemetry) -> None:
     }
 
 
+def test_dropped_connections_are_counted_by_reason(telemetry: Telemetry) -> None:
+    telemetry.connection_dropped("displaced")
+    telemetry.connection_dropped("displaced")
+    telemetry.connection_dropped("limit")
+    assert series_of(telemetry, "web_connections_dropped_total") == {
+        'web_connections_dropped_total{reason="limit"}': 1,
+        'web_connections_dropped_total{reason="displaced"}': 2,
+        'web_connections_dropped_total{reason="request_timeout"}': 0,
+        'web_connections_dropped_total{reason="answer_timeout"}': 0,
+        'web_connections_dropped_total{reason="accept_failed"}': 0,
+    }
+
+
+def test_dropped_log_lines_are_counted_as_their_total_tells(telemetry: Telemetry) -> None:
+    assert series_of(telemetry, "log_lines_dropped_total") == {"log_lines_dropped_total": 0}
+    for total in (3, 3, 5):
+        telemetry.log_lines_dropped(total)
+    assert series_of(telemetry, "log_lines_dropped_total") == {"log_lines_dropped_total": 5}
+
+
 def test_no_series_tells_when_a_counter_was_created(telemetry: Telemetry) -> None:
     telemetry.observe(UnknownState("main", "PAUSED"))
     telemetry.scraped(Format.TEXT, 0.1)

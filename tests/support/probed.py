@@ -205,6 +205,7 @@ def main(gauges: Path, clock_file: str, flags: list[str]) -> None:
             await probing
 
     event_loop.run(run())
+    logs.flush()
 
 
 async def _probe_when(exporter: Daemon, gauges: Gauges) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -143,7 +142,7 @@ def report(options: Options, environ: Mapping[str, str]) -> int:
         write(text + notes)
     else:  # for programs, which would take notes for rows
         write(text)
-        sys.stderr.write(notes)
+        logs.write(notes)
     return 0
 
 
@@ -306,5 +305,4 @@ async def _simulation(options: Options) -> AsyncIterator[str]:
 
 
 def _tell(*lines: str) -> None:
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
-    sys.stdout.flush()
+    write("".join(f"{line}\n" for line in lines))

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from trainwave_exporter import logs
 from trainwave_exporter.cli import commands
 from trainwave_exporter.cli.options import new_parser
-from trainwave_exporter.cli.output import write
+from trainwave_exporter.cli.output import OutputError, write
 from trainwave_exporter.cli.parser import PROGRAM, Options
 from trainwave_exporter.config import ConfigError
 from trainwave_exporter.daemon import StartError
@@ -43,20 +43,22 @@ def main(
     ``--help`` and ``--version`` raise `SystemExit`, as argparse does.
     """
     try:
-        options = new_parser().read(arguments)
-    finally:
-        write("")  # what --help and --version printed
-    try:
+        try:
+            options = new_parser().read(arguments)
+        finally:
+            write("")  # what --help and --version printed
         begin(options.command in SERVING)
         return COMMANDS[options.command](options, environ)
     except ConfigError as error:
         return _fail(error, 2)
-    except (StartError, StoreError) as error:
+    except (OutputError, StartError, StoreError) as error:
         return _fail(error, 1)
     except KeyboardInterrupt:  # before a loop could take the signal
         return 128 + signal.SIGINT
+    finally:
+        logs.flush()
 
 
 def _fail(error: Exception, status: int) -> int:
-    sys.stderr.write(f"{PROGRAM}: error: {error}\n")
+    logs.write(f"{PROGRAM}: error: {error}\n")
     return status

@@ -12,6 +12,7 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from trainwave_exporter.config.errors import ConfigError
+from trainwave_exporter.regular_files import read_regular
 
 _DEEPEST = 100
 """Brackets within brackets. Settings need few, and the parser takes seconds for thousands."""
@@ -34,7 +35,7 @@ def parse_document(data: bytes, source: str) -> object:
 
 def _content(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        return read_regular(file)
     except OSError as error:
         raise ConfigError(str(file), None, f"cannot be read: {error.strerror}") from None
 

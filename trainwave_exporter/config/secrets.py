@@ -20,6 +20,7 @@ from structlog.typing import Processor
 
 from trainwave_exporter.config.errors import ConfigError
 from trainwave_exporter.config.settings import Account, Trainwave
+from trainwave_exporter.regular_files import NotRegularError, open_regular
 
 log = structlog.get_logger()
 
@@ -133,9 +134,11 @@ class FileKey:
 
     def _read(self) -> str:
         try:
-            with self._file.open("rb") as stream:
+            with open_regular(self._file) as stream:
                 mode = os.fstat(stream.fileno()).st_mode
                 text = stream.read(LONGEST_KEY + 2).decode("ascii", "replace").strip()
+        except NotRegularError as error:
+            raise ConfigError(str(self._file), None, f"is {error.strerror}") from None
         except OSError as error:
             problem = f"names a file that cannot be read: {error.strerror}"
             raise ConfigError(self._setting, None, problem) from None

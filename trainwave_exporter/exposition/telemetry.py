@@ -15,6 +15,7 @@ _SCRAPE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 
 _REFUSALS = ("credentials", "guessing", "rate_limit")
+_CONNECTION_DROPS = ("limit", "displaced", "request_timeout", "answer_timeout", "accept_failed")
 """All are there from the start, so that a rate sees the first."""
 
 
@@ -77,6 +78,23 @@ class Telemetry:
         )
         for reason in _REFUSALS:
             self._refused(reason)
+        self._connections_dropped = own.counter(
+            "web_connections_dropped_total",
+            "Connections of scrapers and others that were refused or closed early, by reason:"
+            " limit (too many, all with an answer under way), displaced (closed for a newer one,"
+            " as it had no request under way), request_timeout (no whole request in time),"
+            " answer_timeout (the answer was not taken in time), accept_failed (no file descriptor"
+            " left).",
+            "reason",
+        )
+        for reason in _CONNECTION_DROPS:
+            self._connections_dropped(reason)
+        self._log_lines_dropped = own.counter(
+            "log_lines_dropped_total",
+            "Log lines that were dropped because nobody read those before them.",
+        )
+        self._log_lines_dropped()
+        self._log_lines_known = 0
 
     def observe(self, fact: Fact) -> None:
         """Take a fact into account; a `trainwave_exporter.model.FactListener`."""
@@ -114,6 +132,15 @@ class Telemetry:
     def refused(self, reason: str) -> None:
         """Count a request that was not let in."""
         self._refused(reason).inc()
+
+    def connection_dropped(self, reason: str) -> None:
+        """Count a connection that was refused or closed early."""
+        self._connections_dropped(reason).inc()
+
+    def log_lines_dropped(self, total: int) -> None:
+        """Tell how many log lines were dropped so far."""
+        self._log_lines_dropped().inc(total - self._log_lines_known)
+        self._log_lines_known = total
 
     def collect(self) -> Iterator[tuple[Description, bytes]]:
         """Yield every metric and the lines of its samples as they are now."""

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import structlog
 from aiohttp import web
 
+from trainwave_exporter.regular_files import read_regular
 from trainwave_exporter.web.access.document import RateLimit, TlsServer, WebConfig, read
 from trainwave_exporter.web.access.errors import AccessError
 from trainwave_exporter.web.access.limits import Bucket
@@ -203,7 +204,7 @@ class Access:
 def _content(path: Path) -> bytes | str:
     """Return the content of a file, or why it cannot be read."""
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
         return (error.strerror or type(error).__name__).lower()
     except ValueError:  # for a path that can be none

@@ -1,8 +1,9 @@
 """Logging: one way for every line, from structlog or from a library's stdlib logger, to stderr.
 
 A line is one event in logfmt, JSON, or for people at a console; every event passes the redaction
-that the caller gives. Nothing that is logged can break a line, and no failure to write one can
-break the program.
+that the caller gives. Nothing that is logged can break a line, no failure to write one can break
+the program, and nobody waits until one is written. A line that says what one within the last ten
+seconds said is counted, and one line tells the count.
 """
 
 from __future__ import annotations
@@ -11,14 +12,20 @@ import json
 import logging
 import re
 import sys
+import time
 from collections.abc import MutableMapping
-from contextlib import suppress
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 import structlog
 from structlog.dev import ConsoleRenderer, plain_traceback
 from structlog.processors import JSONRenderer, TimeStamper, add_log_level, format_exc_info
 from structlog.typing import Processor
+
+from trainwave_exporter.logs.repeats import Repeats
+from trainwave_exporter.logs.writer import LineWriter
+
+FLUSH_SECONDS: Final = 1.0
+"""Time that the end of the program waits for lines to be written."""
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -52,10 +59,11 @@ def configure(*, level: str, form: str, redact: Processor, stream: TextIO | None
     sees each event right before it becomes a line, when its exception is a text already. May be
     called again.
     """
-    output = _Output(stream or sys.stderr)
+    output = _Output(_lines.to(stream or sys.stderr))
     least = LEVELS[level]
     structlog.configure(
         processors=[
+            _lines.repeats,
             add_log_level,
             TimeStamper(fmt="iso", utc=True),
             format_exc_info,
@@ -71,17 +79,75 @@ def configure(*, level: str, form: str, redact: Processor, stream: TextIO | None
         logging.getLogger(name).setLevel(max(least, bearable))
 
 
-class _Output:
-    """The end of the line: writes it whole, or drops it where nobody can read it any more."""
+def write(text: str) -> None:
+    """Write a text to stderr as it is, after the lines logged so far."""
+    _lines.to(sys.stderr).put(text)
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self.is_terminal = stream.isatty()
+
+def flush(seconds: float = FLUSH_SECONDS) -> None:
+    """Log the sums of what was repeated, and wait until all is written, at most so long."""
+    _lines.flush(seconds)
+
+
+def dropped() -> int:
+    """Return how many lines were dropped so far, as nobody read those before."""
+    return _lines.dropped
+
+
+class _Lines:
+    """The one way out of the process for lines, whatever is configured how often."""
+
+    def __init__(self) -> None:
+        self.repeats = Repeats(time.monotonic)
+        self._writer: LineWriter | None = None
+        self._dropped_before = 0
+        """Lines dropped by earlier writers."""
+        self._dropped_told = 0
+
+    def to(self, stream: TextIO) -> LineWriter:
+        """Return what writes to a stream; what is still unwritten elsewhere is written first."""
+        if self._writer is None or self._writer.stream is not stream:
+            if self._writer is not None:
+                self._writer.flush(FLUSH_SECONDS)
+                self._writer.close()
+                self._dropped_before += self._writer.dropped
+            self.repeats = Repeats(time.monotonic)
+            self._writer = LineWriter(stream, look=self._look)
+        return self._writer
+
+    @property
+    def dropped(self) -> int:
+        return self._dropped_before + (0 if self._writer is None else self._writer.dropped)
+
+    def flush(self, seconds: float) -> None:
+        self._log_sums(everything=True)
+        if self._writer is not None:
+            self._writer.flush(seconds)
+
+    def _look(self) -> None:
+        """Log what is due; called by the writer's thread, so only while somebody reads."""
+        self._log_sums(everything=False)
+        if (dropped := self.dropped) > self._dropped_told:
+            lines, self._dropped_told = dropped - self._dropped_told, dropped
+            structlog.get_logger().warning("log_lines_dropped", lines=lines)
+
+    def _log_sums(self, *, everything: bool) -> None:
+        for level, fields in self.repeats.due(everything=everything):
+            getattr(structlog.get_logger(), level)(**fields)
+
+
+_lines = _Lines()
+
+
+class _Output:
+    """The end of the line."""
+
+    def __init__(self, writer: LineWriter) -> None:
+        self._writer = writer
+        self.is_terminal = not writer.stream.closed and writer.stream.isatty()
 
     def _write(self, line: str) -> None:
-        with suppress(OSError, ValueError):  # a full disk, a broken pipe, a closed stream
-            self._stream.write(f"{line}\n")
-            self._stream.flush()
+        self._writer.put(f"{line}\n")
 
     debug = info = warning = error = critical = _write
 
