@@ -163,6 +163,7 @@ class Daemon:
             remarks=self.blocked_accounts,
             overview=self.overview,
             scraped=self.telemetry.scraped,
+            dropped=self.telemetry.connection_dropped,
             access=load_access(
                 settings, reloaded=self._web_config_loaded, refused=self.telemetry.refused
             ),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event
 
 import pytest
-from support.exporter import wait_for
+from support.exporter import Metrics, wait_for
 from support.probed import ProbedExporter
 from support.simulated import serving
 
@@ -31,12 +32,26 @@ TICKS = 100
 
 
 @contextmanager
-def polling(folder: Path, faults: str = "") -> Iterator[tuple[ProbedExporter, Simulator]]:
-    world = World(seed=6, jobs=JOBS, history=50, speed=10)
+def open_files(most: int | None) -> Iterator[None]:
+    """Limit the open files of processes that are started meanwhile, not those of the test."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most or soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@contextmanager
+def polling(
+    folder: Path, faults: str = "", *, jobs: int = JOBS, descriptors: int | None = None
+) -> Iterator[tuple[ProbedExporter, Simulator]]:
+    world = World(seed=6, jobs=jobs, history=50, speed=10)
     simulator = Simulator(world, dialect="deployed", keys=(KEY,), rate_limit=None)
     with (
         serving(simulator) as url,
-        ProbedExporter(
+        started(
+            descriptors,
             folder / "gauges",
             f"--trainwave.api-url={url}",
             "--trainwave.initial-rate-limit=6000",
@@ -50,6 +65,16 @@ def polling(folder: Path, faults: str = "") -> Iterator[tuple[ProbedExporter, Si
         exporter.wait_ready()
         simulator.faults = parse_faults(faults)
         yield exporter, simulator
+
+
+@contextmanager
+def started(
+    descriptors: int | None, gauges: Path, *flags: str, env: Mapping[str, str]
+) -> Iterator[ProbedExporter]:
+    with open_files(descriptors):
+        exporter = ProbedExporter(gauges, *flags, env=env)
+    with exporter:
+        yield exporter
 
 
 def connect(exporter: ProbedExporter) -> socket.socket:
@@ -97,6 +122,10 @@ def pipelining(client: socket.socket) -> None:
         return
 
 
+def idle(client: socket.socket) -> None:
+    """Say nothing."""
+
+
 HARMS: tuple[Callable[[socket.socket], None], ...] = (
     slow,
     half_open,
@@ -133,6 +162,35 @@ def test_two_hundred_hostile_scrapers_hurt_neither_polling_nor_memory(tmp_path: 
         )
         assert exporter.events("Error handling request from 127.0.0.1") == []
         assert "Traceback" not in "".join(exporter.raw_log)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    ("descriptors", "clients", "harm"), [(1024, 3000, half_open), (256, 400, idle)]
+)
+def test_more_connections_than_there_are_file_descriptors_keep_nobody_from_anything(
+    tmp_path: Path, descriptors: int, clients: int, harm: Callable[[socket.socket], None]
+) -> None:
+    """Sixty of sixty scrapes are answered, and the polling finds descriptors of its own."""
+    with (
+        polling(tmp_path, jobs=20, descriptors=descriptors) as (exporter, simulator),
+        ExitStack() as stack,
+    ):
+        for _ in range(clients):
+            harm(stack.enter_context(connect(exporter)))
+        asked = simulator.stats.by_endpoint["jobs"]
+        assert [exporter.get("/metrics")[0] for _ in range(60)] == [200] * 60
+        wait_for(lambda: simulator.stats.by_endpoint["jobs"] > asked + 1, "it to poll")
+        assert exporter.holdings().sockets <= min(256, descriptors // 2) + 40
+        name = "trainwave_exporter_web_connections_dropped_total"
+
+        def dropped(metrics: Metrics) -> float:
+            return sum(value for _, value in metrics.all(name))
+
+        exporter.wait(lambda metrics: dropped(metrics) >= clients, "all of them to be dropped")
+        reasons = [event["reason"] for event in exporter.events("connections_dropped")]
+        assert sorted(reasons) == sorted({"displaced", "request_timeout"})
+        assert exporter.gauges.longest_block < LONGEST_BLOCK
 
 
 @pytest.mark.timeout(180)

@@ -51,8 +51,8 @@ def make_server() -> Callable[..., WebServer]:
         telemetry_path: str = "/metrics",
         unready: list[str] | None = None,
         scrapes: list[tuple[Format, float]] | None = None,
-        send_timeout: float = 60.0,
         access: Access | None = None,
+        **details: Any,
     ) -> WebServer:
         told = [] if scrapes is None else scrapes
         return WebServer(
@@ -61,8 +61,8 @@ def make_server() -> Callable[..., WebServer]:
             unready_reasons=lambda: unready or [],
             overview=lambda: OVERVIEW,
             scraped=lambda form, seconds: told.append((form, seconds)),
-            send_timeout=send_timeout,
             access=access,
+            **details,
         )
 
     return make

@@ -6,12 +6,14 @@ A request only sends what is there; nothing it does reaches the API.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
+import resource
 import socket
-import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from http import HTTPStatus
+from typing import cast
 
 import structlog
 from aiohttp import web
@@ -19,15 +21,29 @@ from aiohttp import web
 from trainwave_exporter.exposition import Answer, Format, negotiate
 from trainwave_exporter.turnstile import Turnstile
 from trainwave_exporter.web.access import Access
+from trainwave_exporter.web.connections import (
+    IDLE_SECONDS,
+    Connections,
+    Drop,
+    connection_limit,
+)
 from trainwave_exporter.web.encoding import Coding, preferred
 from trainwave_exporter.web.landing import CONTENT_SECURITY_POLICY, render
 from trainwave_exporter.web.overview import Overview
-from trainwave_exporter.web.sockets import UnixSocket, name_of
+from trainwave_exporter.web.sockets import UnixSocket, name_of, tcp_sockets
 
 log = structlog.get_logger()
 
 _A_TURN = 4  # scrapes that are begun within one turn of the event loop
 _GRACE = 0.5  # seconds that requests under way get when the server stops
+_BACKLOG = 128  # connections that the kernel keeps for us
+_EPISODE_SECONDS = 60.0  # without a dropped connection, after which the next is told in the log
+
+REQUEST_SECONDS = 5.0
+"""Time in which a request must be complete, its body excepted; a TLS handshake likewise."""
+
+ANSWER_SECONDS = 60.0
+"""Time in which an answer must be taken to its last byte."""
 
 HEALTH_PATHS = ("/-/healthy", "/-/ready")
 
@@ -51,8 +67,10 @@ class WebServer:
     ``overview`` what the landing page tells; ``scraped`` is told of
     every scrape, with the seconds it took. ``reload`` loads the configuration again, and returns
     what is wrong with it, if anything is. A client that takes more than ``send_timeout`` seconds
-    to fetch a body is dropped: it would pin an old one in memory. ``access`` says who may come in,
-    and whether by TLS; without it everybody may, by plain HTTP.
+    to fetch an answer is dropped: it would pin an old one in memory; likewise one that takes more
+    than ``request_timeout`` to send a request. ``most_connections`` bounds their number; None: by
+    the limit of open files. ``dropped`` is told of each connection that is refused or dropped: why.
+    ``access`` says who may come in, and whether by TLS; without it everybody may, by plain HTTP.
     """
 
     def __init__(
@@ -65,7 +83,10 @@ class WebServer:
         overview: Callable[[], Overview],
         scraped: Callable[[Format, float], None],
         clock: Callable[[], float] = time.monotonic,
-        send_timeout: float = 60.0,
+        send_timeout: float = ANSWER_SECONDS,
+        request_timeout: float = REQUEST_SECONDS,
+        most_connections: int | None = None,
+        dropped: Callable[[Drop], None] = lambda _: None,
         access: Access | None = None,
         reload: Callable[[], Awaitable[str | None]] | None = None,
     ) -> None:
@@ -75,13 +96,26 @@ class WebServer:
         self._overview = overview
         self._scraped = scraped
         self._clock = clock
-        self._send_timeout = send_timeout
+        self._dropped = dropped
+        self._told_at: dict[Drop, float] = {}
+        """When connections were last dropped, by reason."""
+        if most_connections is None:
+            most_connections = connection_limit(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        self._connections = Connections(
+            most=most_connections,
+            request_timeout=request_timeout,
+            answer_timeout=send_timeout,
+            dropped=self._connection_dropped,
+            clock=clock,
+        )
         self._turnstile = Turnstile(_A_TURN)
         self._access = access
         self._reload = reload
         self._watching: asyncio.Task[None] | None = None
         self._socket_files: list[UnixSocket] = []
-        application = web.Application(middlewares=[] if access is None else [access.guard])
+        self._listening: list[socket.socket] = []
+        guards = [] if access is None else [access.guard]
+        application = web.Application(middlewares=[self._connections.under_way, *guards])
         application.router.add_get("/", self._landing)
         application.router.add_get(telemetry_path, self._metrics)
         for path, handler in zip(HEALTH_PATHS, (self._healthy, self._ready), strict=True):
@@ -92,7 +126,12 @@ class WebServer:
         if access is not None:
             application.on_response_prepare.append(self._add_configured_headers)
         self._runner = web.AppRunner(
-            application, access_log=None, handle_signals=False, shutdown_timeout=_GRACE
+            application,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=_GRACE,
+            keepalive_timeout=IDLE_SECONDS,
+            lingering_time=request_timeout,
         )
 
     async def start(self, *addresses: str, sockets: Iterable[socket.socket] = ()) -> None:
@@ -102,30 +141,32 @@ class WebServer:
         `ListenError` unless all of them can be listened on.
         """
         await self._runner.setup()
-        context = None if self._access is None else self._access.ssl_context
         try:
-            for listening in sockets:
-                await web.SockSite(self._runner, listening, ssl_context=context).start()
             for address in addresses:
-                await self._listen(address, context)
+                self._listening += await self._bound(address)
         except ListenError:
+            self._listening += sockets
             await self.stop()
             raise
+        self._listening = [*sockets, *self._listening]
+        context = None if self._access is None else self._access.ssl_context
+        new_handler = cast("web.Server", self._runner.server)  # as it is set up
+        for listening in self._listening:
+            listening.listen(_BACKLOG)
+            self._connections.accept(listening, new_handler, context)
         if self._access is not None:
             self._watching = asyncio.create_task(self._access.watch(), name="web-config")
 
-    async def _listen(self, address: str, context: ssl.SSLContext | None) -> None:
+    async def _bound(self, address: str) -> list[socket.socket]:
+        """Return sockets that are bound to an address; raise `ListenError` where there is none."""
         try:
             if address.startswith("unix:"):
                 file = UnixSocket(address.removeprefix("unix:"))
                 self._socket_files.append(file)
-                await web.SockSite(self._runner, file.socket, ssl_context=context).start()
-                return
+                return [file.socket]
             host, _, port = address.rpartition(":")
             host = host.removeprefix("[").removesuffix("]")
-            for numeric in await _numeric(host) if host else [None]:
-                site = web.TCPSite(self._runner, numeric, int(port), ssl_context=context)
-                await site.start()
+            return tcp_sockets(await _numeric(host) if host else [], int(port))
         except (OSError, UnicodeError) as error:  # the latter for a host no resolver would take
             raise ListenError(f"cannot listen on {address}: {_reason(error)}") from error
 
@@ -135,21 +176,34 @@ class WebServer:
             self._watching.cancel()
         for file in self._socket_files:
             file.remove()
+        await self._connections.stop()
+        for listening in self._listening:
+            listening.close()
+        self._listening.clear()
         await self._runner.cleanup()
+
+    def _connection_dropped(self, reason: Drop, client: str) -> None:
+        self._dropped(reason)
+        now, last = self._clock(), self._told_at.get(reason, -math.inf)
+        self._told_at[reason] = now
+        if reason is Drop.ANSWER_TIMEOUT:
+            log.info("scrape_cut_short", client=client, reason="TimeoutError")
+        elif now - last > _EPISODE_SECONDS:
+            log.warning("connections_dropped", reason=reason.value, client=client)
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
         """The hosts and ports that are listened on."""
         return [
             (address[0], address[1])
-            for address in self._runner.addresses
+            for address in (each.getsockname() for each in self._listening)
             if not isinstance(address, str)  # the path of a Unix socket
         ]
 
     @property
     def listening(self) -> list[str]:
         """All that is listened on, as addresses are written."""
-        return [name_of(address) for address in self._runner.addresses]
+        return [name_of(each.getsockname()) for each in self._listening]
 
     @property
     def scheme(self) -> str:
@@ -182,13 +236,12 @@ class WebServer:
         if coding is not Coding.IDENTITY:
             response.headers["Content-Encoding"] = coding
         try:
-            async with asyncio.timeout(self._send_timeout):
-                await _send(request, response, parts, ready=coding is Coding.GZIP)
-        except (TimeoutError, ConnectionError) as error:
-            log.info("scrape_cut_short", client=request.remote, reason=type(error).__name__)
-            if request.transport is not None:
-                request.transport.abort()  # closing would wait for the client to take the rest
+            await _send(request, response, parts, ready=coding is Coding.GZIP)
+        except ConnectionError as error:
+            if not self._connections.was_dropped(request):  # which is told already
+                log.info("scrape_cut_short", client=request.remote, reason=type(error).__name__)
         else:
+            self._connections.scraped(request)
             self._scraped(wanted, self._clock() - began)
         return response
 
@@ -229,7 +282,7 @@ async def _send(
 ) -> None:
     """Send the parts one by one: joining them would copy the whole body for every scrape.
 
-    Those that are not ``ready`` are made meanwhile.
+    Those that are not ``ready`` are made meanwhile. Raises `ConnectionError` where they cannot be.
     """
     await response.prepare(request)
     if request.method != "HEAD":
@@ -238,6 +291,8 @@ async def _send(
             if not ready:
                 await asyncio.sleep(0)  # what is inflated for one must not keep others waiting
     await response.write_eof()
+    if request.transport is None:  # it was closed while the last of it waited
+        raise ConnectionResetError
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
@@ -249,14 +304,14 @@ def _header(request: web.Request, name: str) -> str | None:
     return ",".join(request.headers.getall(name, ())) or None
 
 
-async def _numeric(host: str) -> list[str | None]:
+async def _numeric(host: str) -> list[str]:
     """Return the addresses of a host, looked up in the event loop's default executor.
 
     uvloop would look it up in a thread that holds up the end of the process. Raises `OSError` or
     `UnicodeError` for a host without addresses.
     """
 
-    def look_up() -> list[str | None]:
+    def look_up() -> list[str]:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         numeric = (socket.getnameinfo(each[4], socket.NI_NUMERICHOST)[0] for each in found)
         return list(dict.fromkeys(numeric))

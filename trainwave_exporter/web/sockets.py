@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 _FIRST_PASSED = 3  # systemd passes sockets from this file descriptor on
+_NO_SUCH_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 _VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
 
@@ -42,6 +43,29 @@ class UnixSocket:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
             if probe.connect_ex(str(self._path)) == errno.ECONNREFUSED:
                 self._path.unlink(missing_ok=True)
+
+
+def tcp_sockets(hosts: Sequence[str], port: int) -> list[socket.socket]:
+    """Return sockets bound to a port of numeric hosts; of every interface where there are none.
+
+    Raises `OSError` unless all can be bound; of every interface, one version of IP may be missing.
+    """
+    sockets: list[socket.socket] = []
+    try:
+        for host in hosts or ("0.0.0.0", "::"):  # noqa: S104 - what the operator asked for
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            try:
+                sockets.append(socket.create_server((host, port), family=family))
+            except OSError as error:
+                if hosts or error.errno not in _NO_SUCH_FAMILY:
+                    raise
+    except OSError:
+        for each in sockets:
+            each.close()
+        raise
+    if not sockets:
+        raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+    return sockets
 
 
 def activated(environ: MutableMapping[str, str], pid: int) -> list[socket.socket]:

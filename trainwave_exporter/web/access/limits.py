@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from ipaddress import IPv6Address, ip_address, ip_network
+
+from trainwave_exporter.web.clients import client_of
 
 
 class Bucket:
@@ -45,22 +46,9 @@ class BucketPerClient:
 
     def of(self, address: str | None) -> Bucket:
         """Return the bucket of an address. Those behind one socket file share one."""
-        client = _client(address or "")
+        client = client_of(address or "")
         bucket = self._buckets.setdefault(client, self._new())
         self._buckets.move_to_end(client)
         if len(self._buckets) > self._most:
             self._buckets.popitem(last=False)
         return bucket
-
-
-def _client(address: str) -> str:
-    """Return who is behind an address: of version 6, who has one has its whole /64."""
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if not isinstance(parsed, IPv6Address):
-        return address
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ip_network(f"{parsed.exploded}/64", strict=False))
