@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from base64 import b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from itertools import count
+from threading import Event
 from typing import TYPE_CHECKING, TypeAlias
 
 import bcrypt
@@ -20,6 +24,7 @@ from trainwave_exporter.web.access.passwords import (
     Passwords,
     Verdict,
 )
+from trainwave_exporter.web.access.turns import Lane, Remembered, Turns, network_of
 
 if TYPE_CHECKING:
     from web.conftest import Gate
@@ -213,6 +218,162 @@ async def test_a_crowd_of_guessers_waits_in_a_queue_that_ends(
     assert len(checks) + len(turned_away) == 200
     assert len(checks) < 50
     assert await passwords.check(header("ada"), "192.0.2.1") == ALLOWED
+
+
+@pytest.fixture
+async def crowded(fake_time: FakeTime) -> AsyncIterator[tuple[Passwords, list[bytes], Event]]:
+    """Passwords of which the first is being checked for long; and those that were checked."""
+    order: list[bytes] = []
+    go_on = Event()
+
+    def matches(password: bytes, _hashed: bytes) -> bool:
+        order.append(password)
+        assert go_on.wait(30)
+        return password == PASSWORD.encode()
+
+    passwords = Passwords(fake_time.monotonic, matches)
+    passwords.use({"ada": PASSWORD_HASH})
+    yield passwords, order, go_on
+    go_on.set()
+
+
+async def guess(passwords: Passwords, numbers: range) -> list[asyncio.Task[Verdict]]:
+    """Begin to guess, each guess from another network."""
+    guesses = [
+        asyncio.create_task(passwords.check(header("ada", str(n)), f"10.{n >> 8}.{n & 255}.1"))
+        for n in numbers
+    ]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    return guesses
+
+
+async def test_who_comes_back_is_checked_before_a_crowd_that_does_not(
+    crowded: tuple[Passwords, list[bytes], Event],
+) -> None:
+    passwords, order, go_on = crowded
+    crowd = await guess(passwords, range(100))
+    assert await passwords.check(ADA, "192.0.2.1") == Verdict(allowed=False, retry_after=1.0)
+    crowd += await guess(passwords, range(100, 1_000))
+    second = asyncio.create_task(passwords.check(ADA, "192.0.2.1"))
+    crowd += await guess(passwords, range(1_000, 1_100))
+    go_on.set()
+    assert await second == ALLOWED
+    assert order[:2] == [b"0", PASSWORD.encode()]  # after the one that was under way
+    verdicts = await asyncio.gather(*crowd)
+    # One was checked at once, eight waited for it; the others were turned away.
+    assert sum(verdict == REFUSED for verdict in verdicts) == 9
+    assert sum(verdict.retry_after == 1 for verdict in verdicts) == 1_091
+
+
+async def test_who_came_back_to_guess_is_nobody_who_comes_back_any_more(
+    crowded: tuple[Passwords, list[bytes], Event], fake_time: FakeTime
+) -> None:
+    passwords, order, go_on = crowded
+    crowd = await guess(passwords, range(9))
+    guesser = "198.51.100.1"
+    assert (await passwords.check(header("ada", "first"), guesser)).retry_after == 1
+    second = asyncio.create_task(passwords.check(header("ada", "second"), guesser))
+    await asyncio.sleep(0)
+    go_on.set()
+    assert await second == REFUSED
+    assert order[1] == b"second"
+    await asyncio.gather(*crowd)
+    await fake_time.advance(SECONDS_PER_FAILURE)  # its failure is forgiven
+    go_on.clear()
+    crowd = await guess(passwords, range(100, 109))
+    assert (await passwords.check(header("ada", "third"), guesser)).retry_after == 1
+    go_on.set()
+    await asyncio.gather(*crowd)
+
+
+async def test_guesses_from_one_network_leave_room_for_others(
+    crowded: tuple[Passwords, list[bytes], Event],
+) -> None:
+    passwords, _, go_on = crowded
+    under_way = await guess(passwords, range(1))
+    crowd = [f"2001:db8:0:{n:x}::1" for n in range(64)]  # of one /48
+    for number, address in enumerate(crowd):
+        guesses = [passwords.check(header("ada", f"{number} {n}"), address) for n in range(2)]
+        under_way += [asyncio.create_task(each) for each in guesses]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    returning = [
+        asyncio.create_task(passwords.check(header("ada", f"again {n}"), address))
+        for n, address in enumerate(crowd)
+    ]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert await passwords.check(ADA, "192.0.2.1") == Verdict(allowed=False, retry_after=1.0)
+    second = asyncio.create_task(passwords.check(ADA, "192.0.2.1"))
+    await asyncio.sleep(0)
+    go_on.set()
+    assert await second == ALLOWED
+    await asyncio.gather(*under_way, *returning)
+
+
+async def test_who_is_cancelled_while_waiting_passes_the_turn_on() -> None:
+    turns = Turns()
+    assert await turns.take(Lane.NEW, "192.0.2.1")
+    waiting = [asyncio.create_task(turns.take(Lane.NEW, "192.0.2.1")) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    turns.pass_on()
+    waiting[1].cancel()  # whose turn it is by now
+    assert await waiting[2]
+    turns.pass_on()
+    assert await turns.take(Lane.FAILED, "192.0.2.1")
+
+
+def test_those_noted_last_are_remembered() -> None:
+    remembered = Remembered(most=2)
+    for client in "abcde":
+        remembered.add(client)
+    assert [client in remembered for client in "abcde"] == [False, False, True, True, True]
+    remembered.discard("d")
+    assert "d" not in remembered
+
+
+def test_a_network_is_larger_than_a_client() -> None:
+    assert network_of("192.0.2.1") == "192.0.2.0/24"
+    assert network_of("2001:db8:1:2::/64") == "2001:db8:1::/48"
+    assert network_of("") == ""
+
+
+async def test_the_right_password_gets_in_by_the_second_try_under_a_crowd_of_guessers(
+    open_gate: OpenGate,
+) -> None:
+    """Forty-eight guess as fast as they can, each time from another address; a hash of cost 10."""
+    costly = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(10)).decode()
+    gate = await open_gate(f"basic_auth_users:\n  ada: {costly}\n")
+    numbers = count()
+    under_siege = asyncio.Event()
+
+    async def guesser() -> None:
+        loop = asyncio.get_running_loop()
+        for number in numbers:
+            wrong = header("ada", str(number))
+            request = f"GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: {wrong}\r\n\r\n"
+            with socket.socket() as connection, suppress(ConnectionError):
+                connection.setblocking(False)
+                # From 127.1.0.1 on; 250 to a network, each of them once.
+                network = f"127.{1 + number // 60_000}.{number // 250 % 240}"
+                connection.bind((f"{network}.{1 + number % 250}", 0))
+                await loop.sock_connect(connection, ("127.0.0.1", gate.port))
+                await loop.sock_sendall(connection, request.encode())
+                await loop.sock_recv(connection, 65536)
+            if number >= 1_000:
+                under_siege.set()
+
+    guessers = [asyncio.create_task(guesser()) for _ in range(48)]
+    async with asyncio.timeout(60):
+        await under_siege.wait()
+        statuses = [(await gate.get(auth=ADA))[0] for _ in range(2)]
+    for task in guessers:
+        task.cancel()
+    await asyncio.gather(*guessers, return_exceptions=True)
+    assert statuses[1] == 200
+    assert gate.refusals.count("guessing") > 500  # there were more guesses than could be checked
 
 
 async def test_hashes_are_computed_one_at_a_time_and_beside_the_loop(

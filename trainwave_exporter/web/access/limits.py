@@ -29,6 +29,12 @@ class Bucket:
         self._tokens -= 1
         return 0.0
 
+    @property
+    def untouched(self) -> bool:
+        """Whether no token is missing."""
+        since = self._clock() - self._filled_at
+        return self._tokens + since / self._interval >= self._burst
+
     def give_back(self) -> None:
         """Return a token that turned out not to be due."""
         self._tokens = min(self._burst, self._tokens + 1)

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import bcrypt
 
 from trainwave_exporter.web.access.limits import BucketPerClient
+from trainwave_exporter.web.access.turns import Lane, Remembered, Turns
+from trainwave_exporter.web.clients import client_of
 
 FAILURES_AT_ONCE = 10
 """Wrong passwords that a client may send in a row."""
@@ -21,7 +23,6 @@ FAILURES_AT_ONCE = 10
 SECONDS_PER_FAILURE = 3.0
 """Time from one wrong password to the next that a client may send after those."""
 
-_MOST_WAITING = 32
 _LONGEST = 72  # bytes that bcrypt looks at
 _NONE = bytes(32)
 _ALPHABET = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -43,6 +44,8 @@ class Passwords:
     right is known by a keyed digest from then on. An unknown user costs a check like a known one,
     against a hash of the same cost as some user's, always the same for the same name. What bounds
     guessing counts by client, and counts failures only; a known password never waits for it.
+    Where more come than can be checked, some are turned away, and those of them who come back go
+    first (see `Turns`): so whoever knows the password gets in, however many guess.
     ``matches`` says whether a password has a hash.
     """
 
@@ -56,8 +59,10 @@ class Passwords:
         self._decoys: list[bytes] = []
         self._verified: dict[bytes, bytes] = {}
         self._secret = secrets.token_bytes(32)
-        self._turn = asyncio.Semaphore(1)
-        self._waiting = 0
+        self._turns = Turns()
+        self._turned_away = Remembered()
+        self._judging: dict[bytes, asyncio.Future[bool | None]] = {}
+        """Passwords that are being checked, or wait for it, by their digest."""
         self._tries = BucketPerClient(SECONDS_PER_FAILURE, FAILURES_AT_ONCE, clock)
 
     def use(self, users: Mapping[str, str]) -> None:
@@ -85,23 +90,49 @@ class Passwords:
         digest = self._digest(user, hashed, password)
         if self._is_verified(user, digest):
             return Verdict(allowed=True)
-        tries = self._tries.of(client)
+        address = client_of(client or "")
+        tries = self._tries.of(address)
+        lane = self._lane(address, failed=not tries.untouched)
         if wait := tries.take():
             return Verdict(allowed=False, retry_after=wait)
-        if self._waiting >= _MOST_WAITING:
+        allowed = await self._judge(digest, password, hashed, lane, address)
+        if allowed is None:
             tries.give_back()
+            self._turned_away.add(address)
             return Verdict(allowed=False, retry_after=1.0)
-        self._waiting += 1
-        try:
-            async with self._turn:
-                allowed = self._is_verified(user, digest) or await self._compute(password, hashed)
-        finally:
-            self._waiting -= 1
         if not (allowed and known and self._users.get(user) == hashed):
+            self._turned_away.discard(address)
             return Verdict(allowed=False)
         self._verified[user] = digest
         tries.give_back()
         return Verdict(allowed=True)
+
+    def _lane(self, address: str, *, failed: bool) -> Lane:
+        if failed:
+            return Lane.FAILED
+        return Lane.RETURNING if address in self._turned_away else Lane.NEW
+
+    async def _judge(
+        self, digest: bytes, password: bytes, hashed: bytes, lane: Lane, address: str
+    ) -> bool | None:
+        """Return whether a password has a hash; None where too many others wait.
+
+        Who asks for what is being checked already waits for the same answer.
+        """
+        if (same := self._judging.get(digest)) is not None:
+            return await asyncio.shield(same)
+        judged = self._judging[digest] = asyncio.get_running_loop().create_future()
+        allowed: bool | None = None
+        try:
+            if await self._turns.take(lane, address):
+                try:
+                    allowed = await self._compute(password, hashed)
+                finally:
+                    self._turns.pass_on()
+        finally:
+            del self._judging[digest]
+            judged.set_result(allowed)
+        return allowed
 
     async def _compute(self, password: bytes, hashed: bytes) -> bool:
         loop = asyncio.get_running_loop()
