@@ -399,7 +399,8 @@ async def test_after_a_429_nobody_sends_until_the_api_allows_it(
         status=429,
         headers={"Retry-After": "30", "X-RateLimit-Limit": "50"},
     )
-    async with serving(answers(limited, BARE_PAGE)) as server:
+    served = web.json_response(BARE_PAGE, headers={"X-RateLimit-Limit": "50"})
+    async with serving(answers(limited, served)) as server:
         client = make_client(server.url, budget=budget, clock=fake_time.clock)
         with pytest.raises(RateLimited) as refused:
             await client.list_jobs()

@@ -136,15 +136,33 @@ async def test_reservations_beyond_all_bounds_leave_one_request_a_minute(sender:
     assert len(sender.sent) == 2
 
 
-async def test_a_lower_limit_takes_effect_at_once(sender: Sender) -> None:
+async def test_a_lower_limit_takes_effect_once_two_answers_tell_it(sender: Sender) -> None:
     sender.want(RUNNING, 40)
     await settle()
+    sender.learn(Limit=50)
     sender.learn(Limit=50)
     sender.want(RUNNING, 40)
     await sender.time.advance(60)
     assert len(sender.sent) == 40
     await sender.time.advance(2)
     assert len(sender.sent) == 80
+
+
+async def test_a_limit_of_one_told_once_changes_nothing(sender: Sender) -> None:
+    for limit in (1, 100, 1, 1_000, 1):
+        sender.learn(Limit=limit)
+    assert sender.budget.snapshot(sender.time.now).limit == 1_000
+    sender.learn(Remaining=3)  # tells no limit, and so confirms none
+    assert sender.budget.snapshot(sender.time.now).limit == 1_000
+
+
+async def test_of_two_lower_limits_in_a_row_the_higher_counts(sender: Sender) -> None:
+    sender.learn(Limit=1)
+    sender.learn(Limit=60)
+    assert sender.budget.snapshot(sender.time.now).limit == 60
+    sender.learn(Limit=1)
+    sender.learn(Limit=1)
+    assert sender.budget.snapshot(sender.time.now).limit == 1
 
 
 async def test_a_higher_limit_wakes_those_who_wait(sender: Sender) -> None:
@@ -161,6 +179,7 @@ async def test_a_higher_limit_moves_the_alarm_of_those_who_still_wait(sender: Se
     await sender.time.advance(30)
     sender.want(RUNNING, 40)
     await settle()
+    sender.learn(Limit=50)
     sender.learn(Limit=50)
     sender.want(RUNNING)
     await settle()
@@ -405,6 +424,7 @@ async def test_a_limit_beyond_all_bounds_is_bounded(sender: Sender) -> None:
 
 
 async def test_a_limit_of_one_still_lets_one_request_through_a_minute(sender: Sender) -> None:
+    sender.learn(Limit=1)
     sender.learn(Limit=1)
     sender.want(READINGS, 3)
     await sender.time.advance(125)

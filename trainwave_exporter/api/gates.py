@@ -76,14 +76,28 @@ class Terms:
 
     def __init__(self, *, share: float, limit: int) -> None:
         self.limit = limit
+        self._doubted: int | None = None
+        """A lower limit that one answer told, and the next must confirm."""
         self._share = share
         self._reserved: dict[str, float] = {}
         self._reckon()
 
     def learn(self, limit: float | None) -> None:
-        """Take over the limit that the API tells, if it makes sense."""
-        if limit is not None and limit >= 1 and limit != self.limit:
-            self.limit = int(min(limit, HIGHEST_LIMIT))
+        """Take over the limit that the API tells, if it makes sense.
+
+        One that is lower than the present one needs two answers in a row, of which the higher
+        counts: with a limit of 1, told once, nothing would be asked for a minute.
+        """
+        if limit is None or limit < 1:
+            return
+        told = int(min(limit, HIGHEST_LIMIT))
+        doubted, self._doubted = self._doubted, told if told < self.limit else None
+        if told < self.limit:
+            if doubted is None:
+                return
+            told = max(told, doubted)
+        if told != self.limit:
+            self.limit = told
             self._reckon()
 
     def reserve(self, name: str, requests_per_minute: float) -> None:
