@@ -205,6 +205,7 @@ def _run(clock: StepClock, flags: list[str]) -> NoReturn:
     logs.configure(level=settings.log.level, form=settings.log.format, redact=redact)
     exporter = Daemon(settings, keys, clock=clock, monotonic=lambda: clock() + time.monotonic())
     asyncio.run(exporter.run())
+    logs.flush()
     os._exit(0)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import resource
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +200,40 @@ async def test_a_newcomer_takes_the_place_of_who_has_waited_longest(
             assert await site.scrape() == 200  # of which there are four for it by now
     assert [(entry["event"], entry["reason"]) for entry in logs] == [
         ("connections_dropped", "displaced")
+    ]
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """Have the process open no more files than it has open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_without_a_file_descriptor_it_says_so_and_accepts_as_soon_as_there_is_one(
+    exposition: Exposition, make_server: Callable[..., WebServer]
+) -> None:
+    with capture_logs() as logs:
+        async with served(make_server, exposition) as site:
+            assert await site.scrape() == 200
+            with closing(socket.create_connection(site.server.addresses[0])) as client:
+                client.setblocking(False)
+                with no_more_files():  # it is in the kernel's queue, and nobody took it yet
+                    async with asyncio.timeout(PLENTY):
+                        await site.changed.wait()
+                assert set(site.drops) == {"accept_failed"}
+                loop = asyncio.get_running_loop()
+                await loop.sock_sendall(client, b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+                async with asyncio.timeout(PLENTY):
+                    assert await loop.sock_recv(client, 12) == b"HTTP/1.1 200"
+    assert [(entry["event"], entry["reason"]) for entry in logs] == [
+        ("connections_dropped", "accept_failed")
     ]
 
 
