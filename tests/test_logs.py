@@ -244,13 +244,17 @@ def test_a_line_is_summed_up_for_each_span_in_which_it_was_repeated() -> None:
     assert passes(event="a")
 
 
-def test_lines_that_are_all_different_are_not_kept() -> None:
+def test_of_lines_that_are_all_different_the_latest_are_looked_at() -> None:
     repeats = Repeats(lambda: 0.0)
     for number in range(MOST_KEPT):
         repeats(None, "info", {"event": number})
-    assert [repeats(None, "info", {"event": "one more"}) for _ in range(2)] == [
-        {"event": "one more"}
-    ] * 2
+    with pytest.raises(structlog.DropEvent):
+        repeats(None, "info", {"event": 0})
+    assert repeats(None, "info", {"event": "one more"})  # in the place of 1, not of 0
+    for event in ("one more", 0, 2):
+        with pytest.raises(structlog.DropEvent):
+            repeats(None, "info", {"event": event})
+    assert repeats(None, "info", {"event": 1})
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ REPEAT_SECONDS: Final = 10.0
 """Time within which a line that is logged again is counted instead."""
 
 MOST_KEPT: Final = 256
-"""Different lines that are looked at for repetitions at a time; others are logged each time."""
+"""Different lines that are looked at for repetitions at a time, the latest."""
 
 _WHO = "client"
 """The field that does not make another line: a crowd of clients is one episode."""
@@ -52,10 +52,19 @@ class Repeats:
             if episode is not None:
                 episode.repeated += 1
                 raise structlog.DropEvent
+            if len(self._episodes) >= MOST_KEPT:
+                self._forget_one()
             if len(self._episodes) < MOST_KEPT:
                 fields = {name: event[name] for name in event if name != "exc_info"}
                 self._episodes[key] = _Episode(method, fields, self._clock())
         return event
+
+    def _forget_one(self) -> None:
+        """Make room: forget the oldest line that was not repeated, if there is one."""
+        for key, episode in self._episodes.items():
+            if not episode.repeated:
+                del self._episodes[key]
+                return
 
     def due(self, *, everything: bool = False) -> list[tuple[str, dict[str, Any]]]:
         """Return level and fields of each sum whose time has come; ``everything``: of each.

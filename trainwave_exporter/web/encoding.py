@@ -13,10 +13,11 @@ class Coding(StrEnum):
     IDENTITY = "identity"
 
 
-def preferred(header: str | None) -> Coding:
+def preferred(header: str | None, *, zstd: bool = True) -> Coding:
     """Return the coding that is liked most, among equals the one that costs least.
 
-    A header that makes no sense accepts nothing but the plain answer.
+    ``zstd``: whether that one is to be had. A header that makes no sense accepts nothing but the
+    plain answer.
     """
     weights: dict[str, float] = {}
     for wanted in (header or "").lower().split(","):
@@ -24,7 +25,8 @@ def preferred(header: str | None) -> Coding:
         weights[name] = _weight(parameters)
     packed = {
         Coding.GZIP: weights.get("gzip", weights.get("*", 0.0)),
-        Coding.ZSTD: weights.get("zstd", 0.0),  # by name only: it is packed for the one who asks
+        # By name only: it is packed for the one who asks.
+        Coding.ZSTD: weights.get("zstd", 0.0) if zstd else 0.0,
     }
     best = max(packed, key=packed.__getitem__)
     return best if 0 < packed[best] >= weights.get("identity", 0.0) else Coding.IDENTITY

@@ -35,6 +35,7 @@ from trainwave_exporter.web.sockets import UnixSocket, name_of, tcp_sockets
 log = structlog.get_logger()
 
 _A_TURN = 4  # scrapes that are begun within one turn of the event loop
+_MOST_PACKING = 8  # answers that are packed at a time; each takes a megabyte until it is taken
 _GRACE = 0.5  # seconds that requests under way get when the server stops
 _BACKLOG = 128  # connections that the kernel keeps for us
 _EPISODE_SECONDS = 60.0  # without a dropped connection, after which the next is told in the log
@@ -97,6 +98,8 @@ class WebServer:
         self._scraped = scraped
         self._clock = clock
         self._dropped = dropped
+        self._packing = 0
+        """Answers that are packed for the one who asks, and not taken yet."""
         self._told_at: dict[Drop, float] = {}
         """When connections were last dropped, by reason."""
         if most_connections is None:
@@ -214,7 +217,8 @@ class WebServer:
         began = self._clock()
         await self._turnstile.wait()
         wanted = negotiate(_header(request, "Accept"))
-        coding = preferred(_header(request, "Accept-Encoding"))
+        zstd = self._packing < _MOST_PACKING
+        coding = preferred(_header(request, "Accept-Encoding"), zstd=zstd)
         answer = self._answer()
         if names := request.query.getall("name[]", None):
             answer = answer.only(names)
@@ -235,6 +239,7 @@ class WebServer:
                 response.content_length = answer.size(wanted)
         if coding is not Coding.IDENTITY:
             response.headers["Content-Encoding"] = coding
+        self._packing += coding is Coding.ZSTD
         try:
             await _send(request, response, parts, ready=coding is Coding.GZIP)
         except ConnectionError as error:
@@ -243,6 +248,8 @@ class WebServer:
         else:
             self._connections.scraped(request)
             self._scraped(wanted, self._clock() - began)
+        finally:
+            self._packing -= coding is Coding.ZSTD
         return response
 
     async def _add_configured_headers(

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -98,9 +99,10 @@ async def ends(connection: socket.socket) -> bytes:
     return bytes(got)
 
 
-def large(characters: int) -> Exposition:
+def large(name: int | str) -> Exposition:
+    """Return an exposition with a name, or one of so many characters."""
     exposition = make_exposition()
-    exposition.apply(appeared(make_job(name="x" * characters)))
+    exposition.apply(appeared(make_job(name="x" * name if isinstance(name, int) else name)))
     exposition.publish()
     return exposition
 
@@ -272,6 +274,29 @@ async def test_an_answer_counts_until_its_last_byte_is_taken(
     assert [(entry["event"], entry["reason"]) for entry in logs] == [
         ("scrape_cut_short", "TimeoutError")
     ] * 5
+
+
+@pytest.mark.parametrize(
+    ("accepted", "coding"), [("zstd, gzip;q=0.5", "gzip"), ("zstd, identity;q=0.5", None)]
+)
+async def test_a_crowd_that_wants_packed_answers_and_takes_none_costs_the_others_nothing(
+    make_server: Callable[..., WebServer], accepted: str, coding: str | None
+) -> None:
+    packed = SCRAPE.replace(b"identity", b"zstd")
+    noise = "".join(Random(1).choices("abcdefghijklmnop", k=20_000_000))  # packs to half of it
+    async with served(make_server, large(noise)) as site, AsyncExitStack() as stack:
+        loop = asyncio.get_running_loop()
+        heads = []
+        for _ in range(10):
+            client = stack.enter_context(closing(await site.connect(packed)))
+            heads.append(await loop.sock_recv(client, 400))
+        assert [b"Content-Encoding: zstd" in head for head in heads] == [True] * 8 + [False] * 2
+        host, port = site.server.addresses[0]
+        async with (
+            ClientSession(f"http://{host}:{port}") as client_session,
+            client_session.get("/metrics", headers={"Accept-Encoding": accepted}) as response,
+        ):
+            assert response.headers.get("Content-Encoding") == coding
 
 
 async def test_who_takes_every_answer_may_go_on_for_longer_than_one_may_take(
