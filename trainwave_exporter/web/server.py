@@ -242,12 +242,12 @@ class WebServer:
         self._packing += coding is Coding.ZSTD
         try:
             await _send(request, response, parts, ready=coding is Coding.GZIP)
+            if not self._connections.was_dropped(request):
+                self._connections.scraped(request)
+                self._scraped(wanted, self._clock() - began)
         except ConnectionError as error:
             if not self._connections.was_dropped(request):  # which is told already
                 log.info("scrape_cut_short", client=request.remote, reason=type(error).__name__)
-        else:
-            self._connections.scraped(request)
-            self._scraped(wanted, self._clock() - began)
         finally:
             self._packing -= coding is Coding.ZSTD
         return response
@@ -289,7 +289,7 @@ async def _send(
 ) -> None:
     """Send the parts one by one: joining them would copy the whole body for every scrape.
 
-    Those that are not ``ready`` are made meanwhile. Raises `ConnectionError` where they cannot be.
+    Those that are not ``ready`` are made meanwhile.
     """
     await response.prepare(request)
     if request.method != "HEAD":
@@ -298,8 +298,6 @@ async def _send(
             if not ready:
                 await asyncio.sleep(0)  # what is inflated for one must not keep others waiting
     await response.write_eof()
-    if request.transport is None:  # it was closed while the last of it waited
-        raise ConnectionResetError
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
