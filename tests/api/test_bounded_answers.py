@@ -120,17 +120,17 @@ TOO_MUCH: dict[str, tuple[Ask, Callable[[], Iterator[bytes]], str]] = {
     "a page of a few hundred thousand zeros": (
         read_page,
         lambda: repeated(b"[", b"0,", 400_000, b"0]"),
-        "more than 50000 items",
+        "more than 100000 values",
     ),
     "a huge job in a page": (
         read_page,
-        lambda: repeated(b'[{"id":"', b"x" * 1000, 2000, b'"}]'),
-        "an item of more than 1000000 bytes",
+        lambda: repeated(b'[{"id":"', b"x" * 1000, 5000, b'"}]'),
+        "an item of more than 4194304 bytes",
     ),
     "a huge nested job in a page": (
         read_page,
         lambda: repeated(b'[{"id":[', b"[],", 400_000, b'0]},{"id":1}]'),
-        "an item of more than 1000000 bytes",
+        "an item of more than 100000 values",
     ),
     "a page with much beside its list": (
         read_page,
@@ -143,6 +143,22 @@ TOO_MUCH: dict[str, tuple[Ask, Callable[[], Iterator[bytes]], str]] = {
         "more than 2000000 bytes outside its list",
     ),
 }
+
+
+async def test_names_of_a_megabyte_cost_neither_their_jobs_nor_the_list(
+    make_client: MakeClient,
+) -> None:
+    """As they are, and as escaped control characters of six bytes each."""
+    job = b'{"id":"j-%d","state":"RUNNING","name":"%b"},'
+    names = (b"x" * 2**20, rb"\u0001" * (2**20 // 6))
+    jobs = b"".join(job % (number, name) for number, name in enumerate(names))
+    pieces = [b'{"results":[', jobs, b'{"id":"j-2","state":"RUNNING"}]}']
+    with raw_server([packed(iter(pieces))]) as url:
+        async with watching() as hold:
+            page = await make_client(url).list_jobs()
+    assert [found.id for found in page.items] == ["j-0", "j-1", "j-2"]
+    assert all(len(found.name or "") <= 256 for found in page.items)
+    assert hold.longest < LONGEST_HOLD
 
 
 @pytest.mark.parametrize("name", TOO_MUCH)

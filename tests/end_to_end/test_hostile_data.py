@@ -18,7 +18,7 @@ from support.made_up_api import Answer, listed, serving
 KEY = "tw-5f3c9a/0123+hostile"
 SPELLINGS = (KEY, quote(KEY), quote(KEY, safe=""))
 LONG = "m" * 100_000
-"""What makes a job of eight such texts little less than the megabyte that an item may have."""
+"""A job has eight such texts."""
 CONTROL = "a\x1b[31m\u202eb\u2066\x07\u2028c"
 ESCAPED = r"a\x1b[31m\u202eb\u2066\x07\u2028c"
 PRICE = 2.5

@@ -28,7 +28,8 @@ _LISTS: Final[Mapping[tuple[bytes | None, ...], Path]] = {
 
 _PART: Final = 32 * 1024
 """Bytes of a list that are decoded at once, but for an item that is longer."""
-_LONGEST_ITEM: Final = 1_000_000
+_LONGEST_ITEM: Final = 4 * 1024 * 1024
+"""Bytes. A name of a megabyte is cut, and costs neither its job nor the list."""
 _TOKENS: Final = 2_000
 """What is looked at in one step: about a millisecond."""
 
@@ -123,9 +124,9 @@ def _items(body: bytes, start: int) -> Steps[tuple[tuple[int, int], ...]]:
         if depth == 0:
             if spans and not body[start : position - 1].strip():
                 break  # a comma, and nothing after it
-            return (*spans, (start, position - 1))
+            return (*spans, _not_too_much(body, start, position - 1))
         if depth == 1 and position - start >= _PART and (comma := _COMMA.match(body, position)):
-            spans.append((start, position))
+            spans.append(_not_too_much(body, start, position))
             start = position = comma.end()
         looked_at += 1
         if looked_at % _TOKENS == 0:
@@ -133,3 +134,12 @@ def _items(body: bytes, start: int) -> Steps[tuple[tuple[int, int], ...]]:
     if len(body) > start + _PART + _LONGEST_ITEM:
         raise BodyTooLarge(f"the answer's list holds an item of more than {_LONGEST_ITEM} bytes")
     raise NotJson(f"the answer ({len(body)} bytes) is not JSON")
+
+
+def _not_too_much(body: bytes, start: int, end: int) -> tuple[int, int]:
+    """Return a span whose items can be decoded at once; raise `BodyTooLarge` if one is too much."""
+    if end - start > ONE.values:  # it holds no more values than bytes
+        values = sum(body.count(sign, start, end) for sign in (b",", b"[", b"{"))
+        if values > ONE.values:
+            raise BodyTooLarge(f"the answer's list holds an item of more than {ONE.values} values")
+    return start, end
