@@ -167,6 +167,7 @@ class Daemon:
             access=load_access(
                 settings, reloaded=self._web_config_loaded, refused=self.telemetry.refused
             ),
+            host_names=settings.web.host_names,
             reload=self._reloader.reloaded if settings.web.enable_lifecycle else None,
         )
 

@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 import pytest
 import trustme
-from support.loop_hold import watching
+from support.loop_hold import LONGEST_HOLD, watching
 from support.raw_server import raw_server
 
 from trainwave_exporter.api import (
@@ -34,8 +34,6 @@ from trainwave_exporter.model import Exchange, Fact, Metric, Unreadable
 
 MakeClient = Callable[..., Client]
 
-LONGEST_HOLD = 0.1
-"""Seconds."""
 PAGE_BYTES = 32 * 1024 * 1024
 JOB = {
     "id": "00000000-0000-0000-0000-000000000000",

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from trainwave_exporter.config.values import (
     ApiUrl,
     Duration,
+    HostName,
     Interval,
     LabelText,
     ListenAddress,
@@ -111,6 +112,17 @@ def test_an_address_to_listen_on_is_kept_as_it_is(text: str) -> None:
 def test_what_is_no_address_to_listen_on_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="an address"):
         ListenAddress.parse(text)
+
+
+def test_a_host_name_is_kept_in_lower_case() -> None:
+    assert HostName.parse("Exporter.Example.org") == "exporter.example.org"
+    assert HostName.parse("::1") == "::1"
+
+
+@pytest.mark.parametrize("text", ["", "exporter:9877", "http://a", "[::1]", "a b"])
+def test_what_is_no_host_name_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="without a port"):
+        HostName.parse(text)
 
 
 @pytest.mark.parametrize("text", ["/metrics", "/internal/trainwave-metrics", "/~me/m.txt"])

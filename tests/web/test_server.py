@@ -289,3 +289,32 @@ async def test_a_client_too_slow_to_ever_finish_is_dropped(
     assert scrapes == []
     writer.transport.abort()
     await server.stop()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("exporter.example.org", 200),
+        ("Exporter.Example.org:9877", 200),
+        ("[::1]:9877", 200),
+        ("evil", 421),
+        ("exporter.example.org.evil:9877", 421),
+        ("", 421),
+    ],
+)
+async def test_the_page_is_served_under_the_hosts_that_are_given_and_metrics_under_any(
+    exposition: Exposition, make_server: Callable[..., WebServer], host: str, status: int
+) -> None:
+    server = make_server(exposition, host_names=("exporter.example.org", "::1"))
+    await server.start("127.0.0.1:0")
+    name, port = server.addresses[0]
+    try:
+        async with ClientSession(f"http://{name}:{port}", headers={"Host": host}) as client:
+            async with client.get("/") as page, client.post("/-/reload") as reload:
+                assert page.status == status
+                assert reload.status == (403 if status == 200 else status)
+            for path in ("/metrics", "/-/healthy"):
+                async with client.get(path) as response:
+                    assert response.status == 200
+    finally:
+        await server.stop()

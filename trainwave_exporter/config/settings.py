@@ -19,6 +19,7 @@ from trainwave_exporter.config.values import (
     BudgetPeriod,
     Duration,
     FilePath,
+    HostName,
     Identifier,
     Interval,
     LabelText,
@@ -328,6 +329,15 @@ class Web(Struct, frozen=True, kw_only=True):
     open_health: Annotated[
         bool, Meta(description="Serve health checks without authentication.")
     ] = False
+    host_names: Annotated[
+        tuple[HostName, ...],
+        Meta(
+            description=(
+                "Hosts under which the page and the reload endpoint may be asked for, by the Host"
+                " header; default: all. Metrics and health checks are served under any."
+            )
+        ),
+    ] = ()
     telemetry_path: Annotated[
         TelemetryPath, Meta(description="Path under which metrics are served.")
     ] = TelemetryPath("/metrics")

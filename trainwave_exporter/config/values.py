@@ -149,6 +149,20 @@ class ListenAddress(_Text):
         return address
 
 
+class HostName(_Text):
+    """A name or an address by which the exporter is asked for, without a port; in lower case."""
+
+    __slots__ = ()
+
+    expected: ClassVar[str] = "hosts such as exporter.example.org, 10.0.0.7 or ::1, without a port"
+    form: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Check the form; case makes no difference."""
+        return super().parse(text.lower())
+
+
 class TelemetryPath(_Text):
     """Where metrics are served: apart from the landing page ``/`` and from ``/-/…``.
 

@@ -11,7 +11,7 @@ import os
 import resource
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from http import HTTPStatus
 from typing import cast
 
@@ -28,6 +28,7 @@ from trainwave_exporter.web.connections import (
     connection_limit,
 )
 from trainwave_exporter.web.encoding import Coding, preferred
+from trainwave_exporter.web.hosts import Middleware, only_under
 from trainwave_exporter.web.landing import CONTENT_SECURITY_POLICY, render
 from trainwave_exporter.web.overview import Overview
 from trainwave_exporter.web.sockets import UnixSocket, name_of, tcp_sockets
@@ -47,6 +48,7 @@ ANSWER_SECONDS = 60.0
 """Time in which an answer must be taken to its last byte."""
 
 HEALTH_PATHS = ("/-/healthy", "/-/ready")
+_RELOAD = "/-/reload"
 
 _HEADERS = {
     "Server": "trainwave-exporter",
@@ -72,6 +74,7 @@ class WebServer:
     than ``request_timeout`` to send a request. ``most_connections`` bounds their number; None: by
     the limit of open files. ``dropped`` is told of each connection that is refused or dropped: why.
     ``access`` says who may come in, and whether by TLS; without it everybody may, by plain HTTP.
+    ``host_names``, if any, are the hosts under which the page and `reload` may be asked for.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class WebServer:
         most_connections: int | None = None,
         dropped: Callable[[Drop], None] = lambda _: None,
         access: Access | None = None,
+        host_names: Collection[str] = (),
         reload: Callable[[], Awaitable[str | None]] | None = None,
     ) -> None:
         self._answer = answer
@@ -117,14 +121,16 @@ class WebServer:
         self._watching: asyncio.Task[None] | None = None
         self._socket_files: list[UnixSocket] = []
         self._listening: list[socket.socket] = []
-        guards = [] if access is None else [access.guard]
+        guards: list[Middleware] = [] if access is None else [access.guard]
+        if host_names:
+            guards.append(only_under(host_names, {"/", _RELOAD}))
         application = web.Application(middlewares=[self._connections.under_way, *guards])
         application.router.add_get("/", self._landing)
         application.router.add_get(telemetry_path, self._metrics)
         for path, handler in zip(HEALTH_PATHS, (self._healthy, self._ready), strict=True):
             application.router.add_get(path, handler)
-        application.router.add_post("/-/reload", self._reloaded)
-        application.router.add_put("/-/reload", self._reloaded)
+        application.router.add_post(_RELOAD, self._reloaded)
+        application.router.add_put(_RELOAD, self._reloaded)
         application.on_response_prepare.append(_add_headers)
         if access is not None:
             application.on_response_prepare.append(self._add_configured_headers)
