@@ -6,14 +6,11 @@ lets point here, and read the answer. The browser then says that name.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Collection
 from http import HTTPStatus
-from typing import Any, TypeAlias
 
 from aiohttp import web
-
-Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Middleware: TypeAlias = Callable[[web.Request, Handler], Coroutine[Any, Any, web.StreamResponse]]
+from aiohttp.typedefs import Handler, Middleware
 
 
 def only_under(names: Collection[str], paths: Collection[str]) -> Middleware:

@@ -17,6 +17,7 @@ from typing import cast
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from trainwave_exporter.exposition import Answer, Format, negotiate
 from trainwave_exporter.turnstile import Turnstile
@@ -28,7 +29,7 @@ from trainwave_exporter.web.connections import (
     connection_limit,
 )
 from trainwave_exporter.web.encoding import Coding, preferred
-from trainwave_exporter.web.hosts import Middleware, only_under
+from trainwave_exporter.web.hosts import only_under
 from trainwave_exporter.web.landing import CONTENT_SECURITY_POLICY, render
 from trainwave_exporter.web.overview import Overview
 from trainwave_exporter.web.sockets import UnixSocket, name_of, tcp_sockets
