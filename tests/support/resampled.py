@@ -65,11 +65,16 @@ class SetUp:
         if not checks:
             return None
         step = seconds(case["interval"])
+        restart = self._restart(case)
+        given = case["input_series"]
+        if self.earlier:
+            known = [each for each in given if _read(each["series"])[0] not in _BESIDES]
+            given = [*known, *_of_then(case)]
         series = [
             {"series": _written(name, labels), "values": _compressed(values)}
-            for each in case["input_series"]
+            for each in given
             for name, labels, values in self._scraped(
-                *_read(each["series"]), _expanded(each["values"]), step, _middle(case)
+                *_read(each["series"]), _expanded(each["values"]), step, restart
             )
         ]
         return {
@@ -82,13 +87,13 @@ class SetUp:
     # What is scraped
 
     def _scraped(
-        self, name: str, labels: Labels, values: Sequence[Value], step: int, middle: int
+        self, name: str, labels: Labels, values: Sequence[Value], step: int, restart: int
     ) -> Iterator[tuple[str, Labels, list[Value]]]:
         sampled = _sampled(values, step, self.interval)
         if not self.restarted:
             yield name, self._labelled(labels, labels.get("instance", "")), sampled
             return
-        first = middle // self.interval
+        first = restart // self.interval
         after = [value if place >= first else None for place, value in enumerate(sampled)]
         yield name, self._labelled(labels, labels.get("instance", "")), [*sampled[:first], "stale"]
         yield name, self._labelled(labels, f"{labels.get('instance', '')}-2"), after
@@ -103,29 +108,71 @@ class SetUp:
         own = {k: v for k, v in labels.items() if k not in new}
         return {**{f"exported_{k}" if k in target else k: v for k, v in own.items()}, **target}
 
+    def _restart(self, case: Mapping[str, Any]) -> int:
+        """Return the second of a restart, at which a scrape is due.
+
+        It is a minute before the first alert, so that it must go on, or in the middle.
+        """
+        checks = [*case.get("alert_rule_test", []), *case.get("promql_expr_test", [])]
+        moments = [seconds(check["eval_time"]) for check in checks]
+        fired = [seconds(check["eval_time"]) for check in checks if check.get("exp_alerts")]
+        moment = max(0, min(fired) - 60) if fired else max(moments) // 2
+        return moment // self.interval * self.interval
+
     # What is expected
 
     def _checks(self, case: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         expected = case.get("alert_rule_test", [])
+        restart = self._restart(case)
         for alert in sorted({check["alertname"] for check in expected}):
             moments = sorted(
                 (seconds(check["eval_time"]), check["exp_alerts"])
                 for check in expected
                 if check["alertname"] == alert
             )
-            fired = [moment for moment, alerts in moments if alerts]
-            if not fired:
-                last, meanwhile = moments[-1][0], moments[-1][0] - moments[0][0] + 1
-                firing = f'ALERTS{{alertname="{alert}",alertstate="firing"}}'
-                yield _check(f"count(count_over_time({firing}[{meanwhile}s]))", last, found=False)
+            yield from self._silence(alert, moments, restart)
             for moment, alerts in moments:
-                at = moment + self.slack
                 for labels in self._of_one_address(alert, alerts):
                     window = f"[{self.interval + self.slack + 1}s]"
-                    yield _check(f"count(count_over_time({labels}{window})) > bool 0", at)
-                if fired and moment > fired[-1] and not alerts and not self.restarted:
-                    firing = f'ALERTS{{alertname="{alert}",alertstate="firing"}}'
-                    yield _check(f"count({firing})", at, found=False)
+                    found = f"count(count_over_time({labels}{window})) > bool 0"
+                    yield _check(found, moment + self.slack)
+        if case["name"] not in _OF_ONE_ADDRESS or not self.restarted:
+            for check in case.get("promql_expr_test", []):
+                yield self._value(check, restart)
+
+    def _silence(
+        self, alert: str, moments: Sequence[tuple[int, Sequence[Mapping[str, Any]]]], restart: int
+    ) -> Iterator[dict[str, Any]]:
+        """Yield that it has not fired before it is to, and does not once it is not to any more.
+
+        However slowly exporters are scraped, nothing fires sooner. An alert of one exporter begins
+        anew with a restart, which may be sooner than it was without.
+        """
+        firing = f'ALERTS{{alertname="{alert}",alertstate="firing"}}'
+        fired = [moment for moment, alerts in moments if alerts]
+        silent = [moment for moment, alerts in moments if not alerts]
+        before = [moment for moment in silent if moment < min(fired, default=math.inf)]
+        if before:
+            first, last = 0 if fired else before[0], before[-1]
+            if self.restarted and any("instance" in a["exp_labels"] for _, b in moments for a in b):
+                last = min(last, restart - 1)
+            meanwhile = f"{firing}[{last - first + 1}s]"
+            yield _check(f"count(count_over_time({meanwhile}))", last, found=False)
+        for moment in silent[len(before) :]:
+            again = min((each for each in fired if each > moment), default=math.inf)
+            if moment + self.slack < again:
+                yield _check(f"count({firing})", moment + self.slack, found=False)
+
+    def _value(self, check: Mapping[str, Any], restart: int) -> dict[str, Any]:
+        """Return what a query is to find at the next scrape."""
+        moment = math.ceil(seconds(check["eval_time"]) / self.interval) * self.interval
+        samples = []
+        for sample in check["exp_samples"]:
+            name, labels = _read(sample["labels"])
+            if self.restarted and moment >= restart and "instance" in labels:
+                labels["instance"] += "-2"
+            samples.append({"labels": _written(name, labels), "value": sample["value"]})
+        return {"expr": check["expr"], "eval_time": f"{moment}s", "exp_samples": samples}
 
     def _of_one_address(self, alert: str, alerts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         """Yield selectors of what fires; of one exporter it does not go on after a restart."""
@@ -135,13 +182,28 @@ class SetUp:
                 yield _written("ALERTS", labels)
 
 
+_OF_ONE_ADDRESS = {"The view of an exporter outlives an outage of its API and a restart"}
+"""Cases whose values hold only while an exporter keeps its address."""
+
+_BESIDES = {"trainwave_job_waste_dollars"}
+"""Metrics that version 0.1.0 has not, and in whose place rules use others of its."""
+
 _NEW = (
+    "trainwave_exporter_build_info",
     "trainwave_figure_unknown",
     "trainwave_exporter_ledger_lost",
     "trainwave_budget_spent_bound_dollars",
     "trainwave_budget_forecast_bound_dollars",
 )
 """Metrics that version 0.1.0 has not, and that alerts need."""
+
+
+def _of_then(case: Mapping[str, Any]) -> Iterator[Mapping[str, str]]:
+    """Yield what tells that all exporters of a case are of version 0.1.0."""
+    exporters = [_read(each["series"])[1] for each in case["input_series"]]
+    for instance in sorted({labels["instance"] for labels in exporters if "instance" in labels}):
+        labels = {"version": "0.1.0", "instance": instance, "job": "trainwave"}
+        yield {"series": _written("trainwave_exporter_build_info", labels), "values": "1x1500"}
 
 
 def _is_new(series: str) -> bool:
@@ -152,15 +214,6 @@ def _is_new(series: str) -> bool:
 def _check(expr: str, moment: int, *, found: bool = True) -> dict[str, Any]:
     samples = [{"labels": "{}", "value": 1}] if found else []
     return {"expr": expr, "eval_time": f"{moment}s", "exp_samples": samples}
-
-
-def _middle(case: Mapping[str, Any]) -> int:
-    """Return the second of a restart: a minute before the first alert, so that it must go on."""
-    checks = case.get("alert_rule_test", [])
-    fired = [seconds(check["eval_time"]) for check in checks if check["exp_alerts"]]
-    if fired:
-        return max(0, min(fired) - 60)
-    return max((seconds(check["eval_time"]) for check in checks), default=0) // 2
 
 
 def _read(series: str) -> tuple[str, Labels]:
