@@ -147,7 +147,8 @@ def _budgets() -> Panel:
             description=(
                 "All budgets of the chosen clusters; other variables do not apply. A view is what"
                 " an exporter's accounts see; where exporters with the same view have different"
-                " limits for a budget, the lowest applies. The forecast is the share of the limit"
+                " settings of a budget, that with the lowest limit applies, and of those that whose"
+                " period ends last. The forecast is the share of the limit"
                 " that will be spent by the end of the period if the running jobs keep running"
                 " until they expire. Exhausted is empty if the limit will not be reached. Accrued"
                 " is the part of the spend that is not billed yet. While the spend is not known"

@@ -13,6 +13,10 @@ _PRICE = of_this_job(
     'printf "$%.2f an hour"',
     "an unknown price",
 )
+_SEEN_AGAIN = "5m"
+"""A list may report an absurd cost once, which lasts until the next scrape; one that is there for
+longer has been seen twice, also where exporters are scraped every two minutes."""
+
 _GPU = "{{ with $labels.gpu_type }} ({{ . }}){{ end }}"
 
 
@@ -124,6 +128,7 @@ def _over_limit(settings: Settings) -> Alert:
         expr=of_job(f"""\
 job:trainwave_cost_dollars:max > {limit}
 and on (cluster, project_id, job_id) job:trainwave_running:max == 1"""),
+        pending=_SEEN_AGAIN,
         keep_firing="5m",
         summary=f"{JOB} has cost {own(DOLLARS)}, and is still running",
         description=(
@@ -159,6 +164,7 @@ and on (cluster, project_id, gpu_type) project:trainwave_job_cost_dollars:count 
 and on (cluster, project_id, job_id)
 job:trainwave_cost_dollars:max > {number(bounds.peers_floor_dollars)}
 and on (cluster, project_id, job_id) job:trainwave_running:max == 1"""),
+        pending=_SEEN_AGAIN,
         keep_firing="5m",
         summary=f"{JOB} has cost {own(DOLLARS)}, more than {factor} times the median of its peers",
         description=(

@@ -15,6 +15,7 @@ _ORGANIZATION_DASHBOARD = (
     f"{_DASHBOARD}?var-organization={{{{ $labels.organization_id | urlquery }}}}"
 )
 _BUDGET = "{{ $labels.budget }}"
+_VIEW = "{{ or $labels.view `unknown` }}"
 _MATCHED = "cluster=%q,view=%q,budget=%q"
 _THIS = ("$labels.cluster", "$labels.view", "$labels.budget")
 _LIMIT, _SPENT, _EVEN = (
@@ -51,6 +52,7 @@ def group(settings: Settings) -> Group:
             _exhausted(),
             _unknown(settings),
             _figure_unknown(settings),
+            _partial_view(),
             _settings_differ(settings),
             _runway_critical(settings),
             _runway_short(settings),
@@ -214,7 +216,7 @@ def _unknown(settings: Settings) -> Alert:
         concern="budget_unknown",
         # A name that matches nothing stays so; history and accounts may still come, and are given
         # more time: what was unknown that long ago, and still is. What one exporter does not know
-        # yet, another one that sees the same may.
+        # yet, another one with the same settings may.
         expr=f"""\
 max by (cluster, view, budget, reason) (
   label_replace(
@@ -227,7 +229,7 @@ max by (cluster, view, budget, reason) (
   )
 ) == 1
 unless on (cluster, view, budget)
-max by (cluster, view, budget) (trainwave_budget_spent_dollars)""",
+budget:trainwave_spent_dollars:max""",
         pending=f"{bounds.unknown_name_minutes}m",
         summary=f"The spend of the budget {_BUDGET} is unknown: {_REASON}",
         description=(
@@ -257,7 +259,7 @@ REASONS = {
     "balance_unconfirmed": "the balance fell by more than was billed",
     "balances_not_settled": "no two balances can be compared with the bills yet",
 }
-"""All but ``partial_view``, of which there is no alert."""
+"""All but ``partial_view``, of which there is an alert of its own."""
 
 _REASON = (
     "{{ if "
@@ -285,8 +287,8 @@ label_replace(
         alert="TrainwaveFigureUnknown",
         severity="warning",
         concern="figure_unknown",
-        # Which part of an organization is watched is a setting, and no fault. A budget whose spend
-        # is unknown has an alert of its own.
+        # Which part of an organization is watched is a setting, and no fault: that, and a budget
+        # whose spend is unknown, have alerts of their own.
         expr="\nor on (cluster, view, figure, name, reason)\n".join(
             (
                 named('figure=~"credit_.+",reason!="partial_view"', "organization_id"),
@@ -306,6 +308,28 @@ label_replace(
     )
 
 
+def _partial_view() -> Alert:
+    return Alert(
+        alert="TrainwavePartialView",
+        severity="info",
+        concern="partial_view",
+        # It lasts for as long as the setting does, and is there to be seen by whoever looks.
+        expr=f"""\
+label_replace(
+  {_UNKNOWN}{{reason="partial_view"}},
+  "organization_id", "$1", "name", "(.*)"
+)""",
+        pending="15m",
+        summary=f"Not watched: {_FIGURE} of {{{{ $labels.name }}}}, only a part of which is seen",
+        description=(
+            f"Exporters with the view {_VIEW} do not see all jobs of {{{{ $labels.name }}}}, so "
+            f"{_FIGURE} is unknown: its metrics are absent, and no alert on them can fire. To have "
+            "it, watch the organization as a whole; otherwise there is nothing to do."
+        ),
+        dashboard=_DASHBOARD,
+    )
+
+
 _FIGURE = (
     "{{ if eq $labels.figure `credit_runway` }}the credit runway"
     "{{ else if eq $labels.figure `credit_reconciliation` }}the credit reconciliation"
@@ -320,24 +344,37 @@ def _settings_differ(settings: Settings) -> Alert:
     differs = """\
 max by (cluster, view, budget) (trainwave_budget_%s)
 > min by (cluster, view, budget) (trainwave_budget_%s)"""
-    limit, end = "limit_dollars", "period_end_timestamp_seconds"
+    settings_compared = (
+        "limit_dollars",
+        "period_start_timestamp_seconds",
+        "period_end_timestamp_seconds",
+    )
+    ratio = number(settings.budget.differs_ratio)
     return Alert(
         alert="TrainwaveBudgetSettingsDiffer",
         severity="warning",
         concern="budget_settings",
-        expr=f"{differs % (limit, limit)}\nor\n{differs % (end, end)}",
+        # The scope is no metric; spend that differs for long shows that it is another one.
+        expr="\nor on (cluster, view, budget)\n".join(
+            (
+                *(differs % (one, one) for one in settings_compared),
+                f"""\
+max by (cluster, view, budget) (trainwave_budget_spent_dollars)
+- min by (cluster, view, budget) (trainwave_budget_spent_dollars)
+> {ratio} * max by (cluster, view, budget) (trainwave_budget_limit_dollars)""",
+            )
+        ),
         pending=f"{hours}h",
         summary=f"Exporters with the same view have different settings of the budget {_BUDGET}",
         description=(
             f"For {counted(hours, 'hour')}, exporters with the same view ({_VIEW}) have had "
-            f"different limits or periods for the budget {_BUDGET}. The lowest limit applies: "
-            f"{_LIMIT}. Give all exporters the same settings, or the budgets different names."
+            f"different limits, periods or spend of the budget {_BUDGET}. One of them applies: "
+            f"{_SPENT} of {_LIMIT} spent, until {_PERIOD_END}. It has the lowest limit, of those "
+            "the latest end of the period, and of those the highest spend. Give all exporters the "
+            "same settings, or the budgets different names."
         ),
         dashboard=_DASHBOARD,
     )
-
-
-_VIEW = "{{ or $labels.view `unknown` }}"
 
 
 def _runway_critical(settings: Settings) -> Alert:

@@ -157,11 +157,15 @@ trainwave_job_finished_timestamp_seconds""",
         *_RUNNING_GPUS,
         Record(
             # An exporter of version 0.1.0 does not value idle hours: the job's average price does.
+            # A later one says nothing where it cannot value them, and nor does this.
             record="job:trainwave_idle_dollars:max",
             expr="""\
 max by (cluster, project_id, job_id) (trainwave_job_waste_dollars{reason="gpu_idle"})
 or on (cluster, project_id, job_id)
-max by (cluster, project_id, job_id) (trainwave_job_idle_gpu_hours)
+max by (cluster, project_id, job_id) (
+  trainwave_job_idle_gpu_hours
+  and on (cluster, instance) trainwave_exporter_build_info{version=~"0[.]1[.].+"}
+)
 * on (cluster, project_id, job_id) job:trainwave_cost_dollars:max
 / on (cluster, project_id, job_id)
 (max by (cluster, project_id, job_id) (trainwave_job_gpu_hours) > 0)""",
@@ -223,27 +227,76 @@ or on ({labels})
     return Record(record=record, expr=expr)
 
 
+def _of_exporter(metric: str, chosen: Literal["lowest", "latest", "in_force"]) -> str:
+    """Select a metric of budgets, of exporters that are chosen for them."""
+    return f"""\
+  {metric}
+  and on (cluster, instance, view, budget) exporter:trainwave_budget_limit_dollars:{chosen}"""
+
+
+def _first(metric: str) -> str:
+    """Select the highest of the budgets with the latest period; of equal ones any."""
+    return f"topk by (cluster, view, budget) (\n  1,\n{_of_exporter(metric, 'latest')}\n)"
+
+
+# Where exporters that see the same disagree about a budget, exactly one of them has it in force,
+# and all its values come from that one: the spend of one scope or period says nothing about
+# another. It has the lowest limit, of those the latest end of the period, and of those the highest
+# spend, or else the highest lower bound.
+_BUDGETS_IN_FORCE = (
+    Record(
+        record="exporter:trainwave_budget_limit_dollars:lowest",
+        expr="""\
+max by (cluster, instance, view, budget) (trainwave_budget_limit_dollars)
+== on (cluster, view, budget) group_left ()
+min by (cluster, view, budget) (trainwave_budget_limit_dollars)""",
+    ),
+    Record(
+        record="exporter:trainwave_budget_limit_dollars:latest",
+        expr=f"""\
+exporter:trainwave_budget_limit_dollars:lowest
+unless on (cluster, instance, view, budget)
+(
+  max by (cluster, instance, view, budget) (trainwave_budget_period_end_timestamp_seconds)
+  < on (cluster, view, budget) group_left ()
+  max by (cluster, view, budget) (
+  {_of_exporter("trainwave_budget_period_end_timestamp_seconds", "lowest")}
+  )
+)""",
+    ),
+    Record(
+        record="exporter:trainwave_budget_limit_dollars:in_force",
+        expr=f"""\
+exporter:trainwave_budget_limit_dollars:latest
+and on (cluster, instance, view, budget)
+(
+{_first("trainwave_budget_spent_dollars")}
+or on (cluster, view, budget)
+{_first('trainwave_budget_spent_bound_dollars{bound="lower"}')}
+or on (cluster, view, budget)
+topk by (cluster, view, budget) (1, exporter:trainwave_budget_limit_dollars:latest)
+)""",
+    ),
+)
+
+
 def _in_force(metric: str, which: Literal["max", "min"] = "max") -> Record:
-    """Record a metric of budgets, of the exporters whose limit is in force."""
+    """Record a metric of budgets, of the exporter whose budget is in force."""
     return Record(
         record=f"budget:{metric.replace('_budget', '')}:{which}",
-        expr=f"""\
-{which} by (cluster, view, budget) (
-  {metric}
-  and on (cluster, instance, view, budget) exporter:trainwave_budget_limit_dollars:in_force
-)""",
+        expr=f"{which} by (cluster, view, budget) (\n{_of_exporter(metric, 'in_force')}\n)",
     )
 
 
 def _bound(figure: Literal["spent", "forecast"], bound: Literal["lower", "upper"]) -> Record:
-    """Record the tightest bound of a figure that no exporter whose limit is in force knows."""
+    """Record a bound of a figure that the exporter whose budget is in force does not know."""
     which = "max" if bound == "lower" else "min"
+    metric = f'trainwave_budget_{figure}_bound_dollars{{bound="{bound}"}}'
     return Record(
         record=f"budget:trainwave_{figure}_{bound}_dollars:{which}",
         expr=f"""\
 {which} by (cluster, view, budget) (
-  trainwave_budget_{figure}_bound_dollars{{bound="{bound}"}}
-  and on (cluster, instance, view, budget) exporter:trainwave_budget_limit_dollars:in_force
+{_of_exporter(metric, "in_force")}
 )
 unless on (cluster, view, budget) budget:trainwave_{figure}_dollars:max""",
     )
@@ -281,15 +334,7 @@ min by (cluster, organization_id) (trainwave_organization_credit_balance_dollars
             expr="""\
 min by (cluster, organization_id) (trainwave_organization_credit_exhaustion_timestamp_seconds)""",
         ),
-        Record(
-            # Where exporters that see the same disagree about a budget, the lowest limit is in
-            # force, and all values of the budget come from the exporters that have it.
-            record="exporter:trainwave_budget_limit_dollars:in_force",
-            expr="""\
-max by (cluster, instance, view, budget) (trainwave_budget_limit_dollars)
-== on (cluster, view, budget) group_left ()
-min by (cluster, view, budget) (trainwave_budget_limit_dollars)""",
-        ),
+        *_BUDGETS_IN_FORCE,
         *(
             _in_force(f"trainwave_budget_{name}")
             for name in (

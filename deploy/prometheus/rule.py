@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Severity = Literal["critical", "warning"]
+Severity = Literal["critical", "warning", "info"]
 
 
 @dataclass(frozen=True, kw_only=True)

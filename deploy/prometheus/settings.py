@@ -57,6 +57,7 @@ class Budget(_Section):
     unknown_name_minutes: Count
     unknown_hours: Count
     differs_hours: Count
+    differs_ratio: Ratio
 
     def __post_init__(self) -> None:
         _in_order("slow_factor", self.slow_factor, "fast_factor", self.fast_factor)

@@ -58,6 +58,7 @@ def test_the_example_is_accepted(suite: str) -> None:
         (alert("TrainwaveForbidden", account="main"), "on-call"),
         (alert("TrainwaveLedgerLost", instance="a:9877"), "on-call"),
         (alert("TrainwaveFigureUnknown", figure="spend", account="main"), "operators"),
+        (alert("TrainwavePartialView", figure="credit_runway", organization_id="o1"), "nobody"),
         (alert("TrainwaveDataStale", account="main"), "operators"),
         (alert("TrainwaveBudgetExhausted", budget="all"), "on-call"),
         (alert("TrainwaveBudgetForecastExceeded", budget="all"), "operators"),
@@ -80,7 +81,7 @@ def test_every_alert_goes_to_somebody_by_what_it_is_about(suite: str, rule: Aler
     shape = Checker(known_series(), strict=False).check(rule.expr)
     assert shape is not None
     about = dict.fromkeys(shape.labels - TARGET, "x")
-    expected = "operators" if rule.severity == "warning" else "on-call"
+    expected = {"info": "nobody", "warning": "operators", "critical": "on-call"}[rule.severity]
     if "project_id" in about:
         expected = "owners"
     assert receiver_of(suite, alert(rule.alert, **about)) == expected

@@ -208,6 +208,12 @@ _ARRIVALS: dict[tuple[str, str], tuple[float, tuple[str, ...], str, str | None]]
         "> 7 * budget:",
         "7 times the even pace",
     ),
+    ("budget", "differs_ratio"): (
+        0.17,
+        ("TrainwaveBudgetSettingsDiffer",),
+        "> 0.17 * max by",
+        None,
+    ),
     ("budget", "unknown_hours"): (3, ("TrainwaveBudgetUnknown",), "offset 150m", None),
     ("credit", "warning_hours"): (
         77,
