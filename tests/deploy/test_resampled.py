@@ -19,6 +19,7 @@ def document(labels: dict[str, str]) -> dict[str, Any]:
     moments = {"4m": silent, "9m": silent, "11m": fires, "20m": silent, "40m": fires, "60m": silent}
     return {
         "rule_files": [],
+        "evaluation_interval": "1m",
         "group_eval_order": [],
         "tests": [
             {

@@ -55,8 +55,7 @@ class SetUp:
     def cases(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """Return cases in this set-up."""
         tests = [self._case(case) for case in document["tests"]]
-        kept = {key: document[key] for key in ("rule_files", "group_eval_order")}
-        return {**kept, "evaluation_interval": "1m", "tests": [case for case in tests if case]}
+        return {**document, "tests": [case for case in tests if case]}
 
     def _case(self, case: Mapping[str, Any]) -> dict[str, Any] | None:
         if self.earlier and any(_is_new(each["series"]) for each in case["input_series"]):
