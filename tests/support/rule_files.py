@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -42,13 +42,19 @@ def named(rule: Mapping[str, Any]) -> str:
     return name
 
 
-def run_cases(suite: str, cases: Mapping[str, Any], text: str, folder: Path) -> str:
+def run_cases(
+    suite: str,
+    cases: Mapping[str, Any],
+    text: str,
+    folder: Path,
+    rules: Sequence[Path] = tuple(RULES),
+) -> str:
     """Have promtool run cases, with the rules that ``text`` names; return its complaints, if any.
 
     To judge all other rules, too, takes much longer.
     """
-    needed = with_all_they_build_on(set(NAME.findall(text)))
-    for path in RULES:
+    needed = with_all_they_build_on(set(NAME.findall(text)), rules)
+    for path in rules:
         groups = [
             group | {"rules": [rule for rule in group["rules"] if named(rule) in needed]}
             for group in loaded(path)["groups"]
@@ -62,17 +68,17 @@ def run_cases(suite: str, cases: Mapping[str, Any], text: str, folder: Path) -> 
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
-def with_all_they_build_on(names: set[str]) -> set[str]:
+def with_all_they_build_on(names: set[str], rules: Sequence[Path] = tuple(RULES)) -> set[str]:
     """Return the names of these rules, and of all the rules whose results they or texts ask for."""
     sources = defaultdict[str, set[str]](set)
-    for path in RULES:
+    for path in rules:
         for group in loaded(path)["groups"]:
             for rule in group["rules"]:
                 texts = rule["expr"], *rule.get("annotations", {}).values()
                 sources[named(rule)].update(*map(NAME.findall, texts))
     known = names & sources.keys()
     more = set[str]().union(*(sources[name] for name in known)) & sources.keys() - known
-    return with_all_they_build_on(known | more) if more else known
+    return with_all_they_build_on(known | more, rules) if more else known
 
 
 def seconds(duration: str) -> int:
