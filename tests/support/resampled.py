@@ -229,6 +229,7 @@ _NEW = (
     "trainwave_exporter_build_info",
     "trainwave_figure_unknown",
     "trainwave_exporter_ledger_lost",
+    "trainwave_exporter_series_cap_reached",
     "trainwave_budget_spent_bound_dollars",
     "trainwave_budget_forecast_bound_dollars",
 )
