@@ -292,9 +292,9 @@ label_replace(
         expr="\nor on (cluster, view, figure, name, reason)\n".join(
             (
                 named('figure=~"credit_.+",reason!="partial_view"', "organization_id"),
-                named('figure="spend"', "account"),
+                named('figure=~"spend|burn|waste|cost"', "account"),
                 named('figure="budget_forecast"', "budget", forecast),
-                f'{_UNKNOWN}{{figure!~"budget|budget_forecast|scope|spend|credit_.+"}}',
+                f'{_UNKNOWN}{{figure!~"budget.*|scope|spend|burn|waste|cost|credit_.+"}}',
             )
         ),
         pending=f"{hours}h",
@@ -334,6 +334,9 @@ _FIGURE = (
     "{{ if eq $labels.figure `credit_runway` }}the credit runway"
     "{{ else if eq $labels.figure `credit_reconciliation` }}the credit reconciliation"
     "{{ else if eq $labels.figure `spend` }}the spend"
+    "{{ else if eq $labels.figure `burn` }}the spend rate"
+    "{{ else if eq $labels.figure `waste` }}the idle waste"
+    "{{ else if eq $labels.figure `cost` }}the newest cost of a job"
     "{{ else if eq $labels.figure `budget_forecast` }}the forecast of the budget"
     "{{ else }}{{ $labels.figure }}{{ end }}"
 )
