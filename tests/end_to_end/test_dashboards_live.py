@@ -33,6 +33,7 @@ NOTHING = "no-such-project"
 
 ALL_IS_TOLD = "all jobs tell how much memory they have"
 NO_GPU_MEMORY = "nothing tells how much memory GPUs have"
+NO_LIMIT = "there are fewer series than their limits allow"
 NO_START = "nothing tells when a job started"
 ALL_IS_REPORTED = "the spend is known exactly, as is when jobs started and ended"
 LATER = "balances are compared two minutes later, for which the other dialect waits"
@@ -43,11 +44,13 @@ EMPTY = {
         "Expires in": ("A", "nothing tells when a job expires"),
         "GPU memory": ("B", NO_GPU_MEMORY),
         "GPU memory: used and allocated": ("AB", NO_GPU_MEMORY),
+        "Jobs without series of their own": ("C", NO_LIMIT),
         "Memory: used and allocated": ("C", ALL_IS_TOLD),
         "Running jobs with the most unused GPU memory": ("ABCDE", NO_GPU_MEMORY),
     },
     Dialect.DEPLOYED: {
         "GPU memory: used and allocated": ("C", ALL_IS_TOLD),
+        "Jobs without series of their own": ("C", NO_LIMIT),
         "Memory: used and allocated": ("C", ALL_IS_TOLD),
         "Has run for": ("A", NO_START),
         "annotation Started": ("A", NO_START),
