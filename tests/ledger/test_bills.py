@@ -68,6 +68,39 @@ def test_a_price_that_changed_before_the_first_look_leaves_bounds(tmp_path: Path
     assert bounds == pytest.approx((6265.2 + 0.6 - 882, 6265.2 + 0.6), abs=0.7)
 
 
+@pytest.mark.parametrize("over", [False, True], ids=["running", "over"])
+def test_a_price_that_changed_twice_while_nobody_looked_leaves_bounds(
+    tmp_path: Path, *, over: bool
+) -> None:
+    """$36 an hour until 22:00 and again from 2:00 on, $72 in between; seen at 20:00 and at 4:00.
+
+    $72 + $288 + $72 = $432 in these eight hours, $54 an hour in the mean. At up to $108 an hour,
+    all of it may have been before midnight, or none of it: $216 of it were.
+    """
+    everything = Budget(name="all", limit_dollars=9e3, period=Period.MONTH, zone=ZoneInfo("UTC"))
+    world = LedgerWorld(tmp_path, now=MIDNIGHT - 4 * HOUR, budgets=(everything,))
+    begun = MIDNIGHT - 5 * HOUR
+    described: dict[str, Any] = {
+        "hourly_cost_dollars": 36.0,
+        "created_at": begun,
+        "started_at": begun,
+    }
+    world.open(world.job(cost_dollars=36.0, **described))
+    world.now = MIDNIGHT + 4 * HOUR
+    if over:
+        described |= {"state": "SUCCESS", "finished_at": world.now}
+    world.see(world.job(cost_dollars=468.0, **described))
+    for minute in range(1, 21):
+        world.now += MINUTE
+        world.see(world.job(cost_dollars=468 if over else 468 + 0.6 * minute, **described))
+    world.tick(60)
+    shown = world.one(BudgetStatus)
+    end = 468 if over else 480.6
+    assert shown.spent_dollars is None
+    assert shown.spent_lower_dollars == pytest.approx(end - 468, abs=0.7)
+    assert shown.spent_upper_dollars == pytest.approx(end - 36, abs=0.7)
+
+
 # --- bills that come late ---------------------------------------------------------------------
 
 

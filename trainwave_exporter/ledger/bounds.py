@@ -11,18 +11,22 @@ are reported, or where it cannot have run on the other side of the instant:
 
 Where the reported times contradict that, the price was another before the job was first seen. It
 was not above twice the dearest that is known of it, then: the present one, or the mean of its run.
+The same goes for a rise between two sightings that no price explains, if they are so far apart that
+nobody looked meanwhile: at the same price before and after, it may have changed twice.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final
 
 from msgspec import Struct
 
 from trainwave_exporter.ledger import meters
 from trainwave_exporter.ledger.entry import Curve, Life, Sighting
-from trainwave_exporter.ledger.price_line import TOLERANCE
+from trainwave_exporter.ledger.price_line import TOLERANCE, exceeds, rates_of
 from trainwave_exporter.ledger.stored import Story
 from trainwave_exporter.ledger.units import DAY, HOUR
 
@@ -30,6 +34,8 @@ SHORTEST_QUEUE_BOUND: Final = DAY
 """The least that is taken for the longest plausible queue."""
 _SLACK: Final = HOUR // 4
 """Milliseconds by which billing may begin before or after a reported start."""
+_WATCHED: Final = HOUR // 4
+"""Milliseconds for which a job that is watched may go unseen."""
 _EVER: Final = 10**15
 """Milliseconds, longer than anything runs."""
 
@@ -63,8 +69,9 @@ def cost_before(story: Story, at: int, queue: int) -> Bounds:
 
     ``queue``: the longest plausible queue, milliseconds.
     """
-    unseen = _before_first(story, story.cost, story.entry.cost, at, queue)
-    return unseen or _exactly(meters.cost_before(story, at))
+    bounds = _before_first(story, story.cost, story.entry.cost, at, queue)
+    bounds = bounds or _between_looks(story, story.cost, story.entry.cost, at)
+    return bounds or _exactly(meters.cost_before(story, at))
 
 
 def gpu_before(story: Story, at: int, queue: int) -> Bounds:
@@ -90,6 +97,25 @@ def _before_first(
     return _unseen(first, story.entry.life, rate, at, queue, _longest_run(story))
 
 
+def _between_looks(
+    story: Story, kept: Sequence[Sighting], meter: Curve | None, at: int
+) -> Bounds | None:
+    """Return the bounds within a rise that nobody saw and no price explains; None: it is none."""
+    place = bisect_left(kept, at, key=attrgetter("at"))
+    if meter is None or story.entry.run or place == 0 or at > meter.last.at:
+        return None
+    before, after = kept[place - 1], kept[place] if place < len(kept) else meter.last
+    rates, finished = rates_of(before, after), story.entry.life.finished
+    end = after.at
+    if after.over and finished is not None:
+        end = max(before.at, min(end, finished))
+    rise, time = after.told - before.told, end - before.at
+    if rates is None or not before.told or time <= _WATCHED or not exceeds(rise, rates[1], time):
+        return None
+    spent = _at_any_price(rise, rates[1], before.at, end, at)
+    return Bounds(before.told + spent.lower, before.told + spent.upper)
+
+
 def _longest_run(story: Story) -> int:
     """Return how long a job ran at the most, by its GPU hours."""
     meter = story.entry.gpu
@@ -107,7 +133,7 @@ def _unseen(
     ended = first.at if finished is None else min(first.at, finished)
     begun = created if started is None else started
     if rate and begun is not None and _is_contradicted(first, life, rate, begun, ended):
-        return _at_any_price(first.told, rate, min(begun, ended), ended, at)
+        return _at_any_price(first.told, rate, min(begun, ended), ended, at, _SLACK)
     end_known = not first.over or finished is not None
     if not first.told or (end_known + (started is not None) + bool(rate) >= 2):
         return None
@@ -143,10 +169,13 @@ def _is_contradicted(first: Sighting, life: Life, rate: int, begun: int, ended: 
     return first.told > 0 and (too_little or first.told > explained + slack)
 
 
-def _at_any_price(told: int, rate: int, begin: int, ended: int, at: int) -> Bounds:
-    """Return the bounds of an amount spent from ``begin`` to ``ended`` at prices that varied."""
+def _at_any_price(told: int, rate: int, begin: int, ended: int, at: int, slack: int = 0) -> Bounds:
+    """Return the bounds of an amount spent from ``begin`` to ``ended`` at prices that varied.
+
+    ``slack``: by how much it may have begun before, milliseconds.
+    """
     most = 2 * max(rate, told * HOUR // max(1, ended - begin))
-    before, after = max(0, min(at, ended) - begin + _SLACK), max(0, ended - at)
+    before, after = max(0, min(at, ended) - begin + slack), max(0, ended - at)
     return Bounds(max(0, told - most * after // HOUR), min(told, most * before // HOUR))
 
 
