@@ -155,7 +155,8 @@ def test_descriptions_are_kept_to_the_letter(api: SecondOpinion, metrics: Metric
         job = known[labels["job_id"]]
         assert value == 1
         assert labels["project_id"] == job.project_id
-        assert labels["job_name"] == (job.name or "").strip()
+        # A control character is shown as it would be written.
+        assert labels["job_name"] == (job.name or "").strip().replace("\n", "\\n")
         assert labels["gpu_type"] == job.gpu_type
         assert labels["owner"] == (job.owner or "")
 
