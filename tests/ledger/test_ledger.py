@@ -342,6 +342,11 @@ async def test_a_write_that_is_given_up_on_loses_nothing(tmp_path: Path) -> None
     await desk.ledger.close()
 
 
+def let_all_read(folder: Path) -> None:
+    for file in folder.iterdir():
+        file.chmod(0o644)
+
+
 @pytest.mark.parametrize("trouble", [locked, read_only])
 async def test_what_can_only_be_read_is_shown_and_goes_on_when_it_can_be_written(
     open_folder: Path, trouble: Callable[[Path], AbstractContextManager[None]]
@@ -350,8 +355,7 @@ async def test_what_can_only_be_read_is_shown_and_goes_on_when_it_can_be_written
     before.see(COUNTED, job(cost_dollars=2.0))
     await before.ledger.run()
     await before.ledger.close()
-    for file in open_folder.iterdir():
-        file.chmod(0o644)  # whoever may not write here may read it
+    let_all_read(open_folder)
     desk = Desk(open_folder)
     with capture_logs() as logs:
         with trouble(open_folder):
