@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-_NOISE_SECONDS = 2.0
+_NOISE_SECONDS = 5.0
 """A wall clock that departs from the monotonic one by no more than this was not set."""
+_LONGEST_READING = 0.5
+"""Seconds between which both clocks must have been read; else they are read at the next look."""
 
 
 class ClockWatch:
@@ -26,7 +28,10 @@ class ClockWatch:
 
     def look(self) -> None:
         """Tell the listeners if the clock was set since the last look."""
-        offset = self._clock() - self._monotonic()
+        before = self._monotonic()
+        offset = self._clock() - before
+        if self._monotonic() - before > _LONGEST_READING:
+            return  # the process was held up in between
         jump, self._offset = offset - self._offset, offset
         if abs(jump) > _NOISE_SECONDS:
             for listener in self._listeners:

@@ -135,11 +135,13 @@ def test_a_list_may_be_given_in_parts_by_each_flag_that_takes_one() -> None:
     assert {setting.path for setting in lists} == {
         "metrics.allow",
         "metrics.deny",
+        "web.host_names",
         "web.listen_address",
     }
     items = {
         "metrics.allow": ["trainwave_up", "trainwave_job_*", "trainwave_jobs"],
         "metrics.deny": ["trainwave_job_info", "trainwave_job_state", "*_info"],
+        "web.host_names": ["exporter.example.org", "::1", "10.0.0.7"],
         "web.listen_address": [":9877", "[::1]:1", "unix:/run/x.sock"],
     }
     for setting in lists:
