@@ -145,7 +145,7 @@ def check_all(watch: Watch, scrapes: Sequence[Scrape], folder: Path) -> None:
     check_activity(scrapes[-1].metrics, watch.audit)
     inexact = check_chargeback(watch.ledger, watch.audit)
     # In the deployed dialect nobody knows on which day a job ran that was never seen alive.
-    assert inexact < (0.05 if watch.audit.detailed else 0.9)
+    assert inexact < (0.1 if watch.audit.detailed else 0.9)
     # Where the API reports no GPU hours, they are counted by what was seen, and that may be lost.
     counters = (COST, GPU_HOURS) if watch.audit.detailed or not watch.restores else (COST,)
     for suite in SUITES:

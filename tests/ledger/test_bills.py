@@ -14,6 +14,8 @@ from msgspec.structs import replace
 from support.ledger_world import LedgerWorld
 
 from trainwave_exporter.ledger import Budget, Period, Store
+from trainwave_exporter.ledger.bounds import cost_before as bounds_before
+from trainwave_exporter.ledger.bounds import queue_bound
 from trainwave_exporter.ledger.keeper import Sightings
 from trainwave_exporter.ledger.meters import cost_before, gpu_before
 from trainwave_exporter.ledger.units import dollars, gpu_hours, milliseconds
@@ -99,6 +101,29 @@ def test_a_price_that_changed_twice_while_nobody_looked_leaves_bounds(
     assert shown.spent_dollars is None
     assert shown.spent_lower_dollars == pytest.approx(end - 468, abs=0.7)
     assert shown.spent_upper_dollars == pytest.approx(end - 36, abs=0.7)
+
+
+def test_a_correction_while_nobody_looked_may_have_come_after_the_end(tmp_path: Path) -> None:
+    """$3.60 an hour from 20:00 to 22:00, seen at 21:00 and the next day: $7.20, and a dollar more.
+
+    So October is $7.20 to $8.20. At twice the mean of the second hour, $9.20 an hour, all of its
+    $4.60 may have been spent before 21:30, or after it: until then, $3.60 are certain.
+    """
+    begun = MIDNIGHT - 4 * HOUR
+    world = world_at(tmp_path, begun + HOUR)
+    times: dict[str, Any] = {"created_at": begun, "started_at": begun}
+    world.open(world.job(cost_dollars=3.6, **times))
+    world.now = MIDNIGHT + 12 * HOUR
+    times["finished_at"] = begun + 2 * HOUR
+    for _ in range(3):
+        world.see(world.job(state="SUCCESS", cost_dollars=8.2, **times))
+        world.now += HOUR
+    with closing(Store.open_for_reading(tmp_path)) as store:
+        story = store.story("j-1")
+    assert story is not None
+    for at, least, most in ((MIDNIGHT, 7.2, 8.2), (begun + 1.5 * HOUR, 3.6, 8.2)):
+        found = bounds_before(story, milliseconds(at), queue_bound(None))
+        assert (dollars(found.lower), dollars(found.upper)) == pytest.approx((least, most))
 
 
 # --- bills that come late ---------------------------------------------------------------------

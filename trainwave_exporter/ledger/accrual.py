@@ -68,12 +68,14 @@ def accrued(entry: JobEntry, begin: int, now: int) -> Bounds:
 def _since_creation(entry: JobEntry, meter: Curve, until: int) -> bool:
     """Whether a job may have accrued since its creation, for all that is known.
 
-    A job whose cost rises within minutes, as most do, is billed as it runs.
+    A job whose cost rises within minutes, as most do, is billed as it runs. Of one that was seen
+    within minutes of its creation, no more than these can be missing.
     """
-    seen, started = entry.run_seen or entry.first_seen, entry.life.started
+    seen, life = entry.run_seen or entry.first_seen, entry.life
     ran_before = entry.running_since is not None and entry.running_since <= seen
-    if started is not None or entry.over_seen is not None or not ran_before:
+    if life.started is not None or entry.over_seen is not None or not ran_before:
+        return False
+    if life.created is not None and seen - life.created <= STEP:
         return False
     stands = meter.anchor.at == seen and meter.anchor.told == meter.last.told
-    since = seen if meter.last.told else entry.life.created or seen
-    return stands and until - since > STEP
+    return stands and (not meter.last.told or until - seen > STEP)

@@ -12,7 +12,8 @@ are reported, or where it cannot have run on the other side of the instant:
 Where the reported times contradict that, the price was another before the job was first seen. It
 was not above twice the dearest that is known of it, then: the present one, or the mean of its run.
 The same goes for a rise between two sightings that no price explains, if they are so far apart that
-nobody looked meanwhile: at the same price before and after, it may have changed twice.
+nobody looked meanwhile: at the same price before and after, it may have changed twice, or the cost
+may have been corrected at any time.
 """
 
 from __future__ import annotations
@@ -113,7 +114,9 @@ def _between_looks(
     if rates is None or not before.told or time <= _WATCHED or not exceeds(rise, rates[1], time):
         return None
     spent = _at_any_price(rise, rates[1], before.at, end, at)
-    return Bounds(before.told + spent.lower, before.told + spent.upper)
+    # What the price does not explain may be a correction, too, also one after the end.
+    line = rates[0] * max(0, min(at, end) - before.at) // HOUR
+    return Bounds(before.told + min(spent.lower, line), before.told + spent.upper)
 
 
 def _longest_run(story: Story) -> int:
