@@ -320,7 +320,9 @@ label_replace(
   "organization_id", "$1", "name", "(.*)"
 )""",
         pending="15m",
-        summary=f"Not watched: {_FIGURE} of {{{{ $labels.name }}}}, only a part of which is seen",
+        summary=(
+            f"Unknown: {_FIGURE} of {{{{ $labels.name }}}}, because only some of its jobs are watched"
+        ),
         description=(
             f"Exporters with the view {_VIEW} do not see all jobs of {{{{ $labels.name }}}}, so "
             f"{_FIGURE} is unknown: its metrics are absent, and no alert on them can fire. To have "

@@ -6,6 +6,7 @@ import csv
 import json
 import time
 from datetime import UTC, datetime
+from functools import reduce
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,7 +19,7 @@ from support.ledger_world import LedgerWorld
 
 from trainwave_exporter.cli import main
 from trainwave_exporter.cli.chargeback import Sheet, as_csv, as_json, as_table
-from trainwave_exporter.ledger.bounds import Bounds
+from trainwave_exporter.ledger.bounds import NOTHING, Bounds
 from trainwave_exporter.ledger.periods import parse_span
 from trainwave_exporter.ledger.report import Row
 from trainwave_exporter.ledger.units import HOUR, MICRO
@@ -29,7 +30,7 @@ NOVEMBER = datetime(2026, 11, 23, 22, 0, tzinfo=UTC).timestamp()
 
 def row(keys: tuple[str, ...], cost: int, gpu: int, lower: int = 0, upper: int = 0) -> Row:
     """Return a row whose cost is exact but for so many micro-dollars, as likewise its GPU time."""
-    return Row(keys, cost, gpu, Bounds(cost - lower, cost + upper), gpu if lower else 0)
+    return Row(keys, Bounds(cost - lower, cost + upper), Bounds(gpu, gpu + lower))
 
 
 def sheet(*rows: Row, unread: tuple[str, ...] = ()) -> Sheet:
@@ -38,8 +39,11 @@ def sheet(*rows: Row, unread: tuple[str, ...] = ()) -> Sheet:
         zone=BERLIN,
         columns=("owner", "gpu_type"),
         rows=rows,
-        bounds=Bounds(sum(r.bounds.lower for r in rows), sum(r.bounds.upper for r in rows)),
-        gpu_width=sum(r.gpu_width for r in rows),
+        sum=Row(
+            (),
+            reduce(Bounds.plus, (row.cost for row in rows), NOTHING),
+            reduce(Bounds.plus, (row.gpu for row in rows), NOTHING),
+        ),
         unread=unread,
     )
 
@@ -107,13 +111,13 @@ def test_there_is_no_upper_bound_where_jobs_may_be_missing() -> None:
 def test_what_is_not_billed_yet_or_not_believed_yet_is_said_to_be_left_out() -> None:
     told = replace(SOME, unbilled=Bounds(1_500_000, 1_500_000), implausible=1)
     assert told.notes == [
-        "Not included: running jobs owe $1.50 that is not billed yet.",
+        "Not included: $1.50 accrued by running jobs and not billed yet.",
         "Not included: an implausible cost of 1 job until it is reported again.",
     ]
     assert json.loads(as_json(told))["unbilled_dollars"]["upper_bound_dollars"] == 1.5
     told = replace(SOME, unbilled=Bounds(0, 2_001_000), implausible=2)
     assert told.notes == [
-        "Not included: running jobs owe $0.00 to $2.01 that is not billed yet.",
+        "Not included: $0.00 to $2.01 accrued by running jobs and not billed yet.",
         "Not included: an implausible cost of 2 jobs until it is reported again.",
     ]
 
@@ -360,7 +364,7 @@ def test_a_report_says_what_running_jobs_owe_and_what_is_not_believed(
     out = printed(capsys, tmp_path, "--by=owner", "--period=2026-11")
     assert out.splitlines()[2:] == [
         "total          0.00       0.00",
-        "Not included: running jobs owe $10.80 that is not billed yet.",
+        "Not included: $10.80 accrued by running jobs and not billed yet.",
         "Not included: an implausible cost of 1 job until it is reported again.",
     ]
 

@@ -124,8 +124,8 @@ def test_late_bills_and_closed_months(tmp_path: Path) -> None:
         reported = []
         for month in ("2026-10", "2026-11"):
             report = reports.read(tmp_path, parse_span(month, ZONE), ZONE, [Dimension.JOB])
-            assert report.bounds.width == report.unbilled.width == 0
-            reported += [report.bounds.lower / 1e6, report.unbilled.lower / 1e6]
+            assert report.total.cost.width == report.unbilled.width == 0
+            reported += [report.total.cost.lower / 1e6, report.unbilled.lower / 1e6]
         counted = world.cost()
         assert at_midnight is not None
         assert counted is not None

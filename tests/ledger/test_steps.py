@@ -144,6 +144,19 @@ def described(minute: float, *, documented: bool) -> dict[str, Any]:
     return found
 
 
+def see(
+    world: LedgerWorld, minute: float, step: int, *, documented: bool, created: float = START - 1
+) -> None:
+    """See the job as it is at a minute, billed in steps. The clock is the caller's."""
+    job = world.job(
+        cost_dollars=round(in_steps(step, throughout)(minute), 2),
+        hourly_cost_dollars=36.0,
+        created_at=MIDNIGHT + created * MINUTE,
+        **described(minute, documented=documented),
+    )
+    world.see(job, counted=True)
+
+
 @DIALECTS
 @pytest.mark.parametrize("step", [1, 10, 60])
 def test_two_servers_in_turn_of_which_one_is_two_minutes_behind(
@@ -153,13 +166,7 @@ def test_two_servers_in_turn_of_which_one_is_two_minutes_behind(
     for now in range(START - 2, 91):
         world.now = MIDNIGHT + now * MINUTE
         minute = now - now % 2 * 2
-        job = world.job(
-            cost_dollars=in_steps(step, throughout)(minute),
-            hourly_cost_dollars=36.0,
-            created_at=MIDNIGHT + (START - 1) * MINUTE,
-            **described(minute, documented=documented),
-        )
-        world.see(job, counted=True)
+        see(world, minute, step, documented=documented)
     assert world.corrections() == (0, 0)
     assert cost(tmp_path, MIDNIGHT - HOUR) == pytest.approx(72, abs=0.61)
     assert cost(tmp_path, MIDNIGHT) == pytest.approx(108, abs=0.61)
@@ -178,13 +185,7 @@ def test_two_servers_are_asked_in_turn_every_twenty_seconds(
     for turn in range(3 * (START - 1), 3 * (END + 30)):
         world.now = MIDNIGHT + turn * MINUTE / 3
         minute = turn / 3 - turn % 2 * behind
-        job = world.job(
-            cost_dollars=round(in_steps(step, throughout)(minute), 2),
-            hourly_cost_dollars=36.0,
-            created_at=MIDNIGHT + (START - 6) * MINUTE,
-            **described(minute, documented=documented),
-        )
-        world.see(job, counted=True)
+        see(world, minute, step, documented=documented, created=START - 6)
     assert world.corrections() == (0, 0)
     assert cost(tmp_path, MIDNIGHT) == pytest.approx(108, abs=0.01 + 0.6 * behind)
     assert world.cost() == pytest.approx(144)
@@ -259,13 +260,7 @@ def test_a_clock_set_back_loses_no_bill(tmp_path: Path, step: int, *, documented
     world = world_at(tmp_path, MIDNIGHT)
     for minute in range(START - 2, 91):
         world.now = MIDNIGHT + (minute + 60 if minute < -100 else minute) * MINUTE
-        job = world.job(
-            cost_dollars=in_steps(step, throughout)(minute),
-            hourly_cost_dollars=36.0,
-            created_at=MIDNIGHT + (START - 1) * MINUTE,
-            **described(minute, documented=documented),
-        )
-        world.see(job, counted=True)
+        see(world, minute, step, documented=documented)
     assert world.corrections() == (0, 0)
     assert cost(tmp_path, MIDNIGHT) == pytest.approx(108, abs=0.61)
     assert world.cost() == pytest.approx(144)
@@ -282,13 +277,7 @@ def test_a_clock_that_is_seen_to_be_set_corrects_nothing(
     """
     world = world_at(tmp_path, MIDNIGHT + (START - 2) * MINUTE)
     for minute in range(START - 2, 91):
-        job = world.job(
-            cost_dollars=in_steps(1, throughout)(minute),
-            hourly_cost_dollars=36.0,
-            created_at=MIDNIGHT + (START - 1) * MINUTE,
-            **described(minute, documented=documented),
-        )
-        world.see(job, counted=True)
+        see(world, minute, 1, documented=documented)
         world.now += MINUTE
         if minute in {-120, -110, -100}:
             world.set_clock(seconds)
@@ -384,13 +373,7 @@ def test_bills_in_steps_while_the_exporter_was_away_around_midnight(
         if away[0] < minute < away[1]:
             continue
         world.now = MIDNIGHT + minute * MINUTE
-        job = world.job(
-            cost_dollars=in_steps(step, throughout)(minute),
-            hourly_cost_dollars=36.0,
-            created_at=MIDNIGHT + (START - 1) * MINUTE,
-            **described(minute, documented=documented),
-        )
-        world.see(job, counted=True)
+        see(world, minute, step, documented=documented)
     assert world.corrections() == (0, 0)
     assert cost(tmp_path, MIDNIGHT) == pytest.approx(108, abs=0.61)
     assert cost(tmp_path, world.now) == pytest.approx(144)
@@ -406,13 +389,7 @@ def test_bills_that_come_between_looks_are_off_by_no_more_than_one(
     world = world_at(tmp_path, MIDNIGHT)
     for minute in range(START - 15 + offset, 91, 15):
         world.now = MIDNIGHT + minute * MINUTE
-        job = world.job(
-            cost_dollars=in_steps(step, throughout)(minute),
-            hourly_cost_dollars=36.0,
-            created_at=MIDNIGHT + (START - 20) * MINUTE,
-            **described(minute, documented=documented),
-        )
-        world.see(job, counted=True)
+        see(world, minute, step, documented=documented, created=START - 20)
     assert sum(world.corrections()) == pytest.approx(0, abs=0 if step > 15 else 0.3 * step)
     assert cost(tmp_path, MIDNIGHT) == pytest.approx(108, abs=0.6 * min(step, 15))
     assert cost(tmp_path, world.now) == pytest.approx(144)

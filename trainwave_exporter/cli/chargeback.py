@@ -11,6 +11,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from trainwave_exporter.ledger.bounds import NOTHING, Bounds
 from trainwave_exporter.ledger.periods import Span
@@ -34,10 +35,8 @@ class Sheet(Struct, frozen=True, kw_only=True):
     columns: tuple[str, ...]
     """What the keys of its rows are."""
     rows: Sequence[Row]
-    bounds: Bounds = NOTHING
-    """Micro-dollars between which the total is."""
-    gpu_width: int = 0
-    """GPU milliseconds by which the bounds of their total differ."""
+    sum: Row
+    """What all rows come to."""
     unread: Sequence[str] = ()
     """Accounts whose history was never read as a whole: no upper bound is known."""
     unbilled: Bounds = NOTHING
@@ -48,18 +47,16 @@ class Sheet(Struct, frozen=True, kw_only=True):
     @property
     def total(self) -> Row:
         """What all rows come to, said so in the first column."""
-        cost, gpu = sum(row.cost for row in self.rows), sum(row.gpu for row in self.rows)
-        keys = ("total", *[""] * (len(self.columns) - 1))
-        return Row(keys, cost, gpu, self.bounds, self.gpu_width)
+        return replace(self.sum, keys=("total", *[""] * (len(self.columns) - 1)))
 
     def upper_bound(self, row: Row) -> int | None:
         """Return the most that a row may have cost, in micro-dollars; None: it is unknown."""
-        return None if self.unread else row.bounds.upper
+        return None if self.unread else row.cost.upper
 
     @property
     def exact(self) -> bool:
         """Whether all costs are exact."""
-        return not self.unread and not any(row.bounds.width for row in (*self.rows, self.total))
+        return not self.unread and not any(row.cost.width for row in (*self.rows, self.total))
 
     @property
     def notes(self) -> Sequence[str]:
@@ -70,10 +67,10 @@ class Sheet(Struct, frozen=True, kw_only=True):
     def _bounds_told(self) -> Sequence[str]:
         if self.exact:
             return ()
-        lower, upper = _floor(self.bounds.lower), self.upper_bound(self.total)
+        lower, upper = _floor(self.sum.cost.lower), self.upper_bound(self.total)
         most = "an upper bound is unknown" if upper is None else f"at most ${_ceiling(upper)}"
         notes = [f"Costs are not exact. The total is at least ${lower}; {most}."]
-        if any(row.bounds.width for row in (*self.rows, self.total)):
+        if any(row.cost.width for row in (*self.rows, self.total)):
             notes.append(
                 "- The API has not reported when some jobs ran. Part of their cost may belong to"
                 " another period or day."
@@ -90,8 +87,8 @@ class Sheet(Struct, frozen=True, kw_only=True):
     def _left_out(self) -> Iterator[str]:
         lower, upper = _floor(self.unbilled.lower), _ceiling(self.unbilled.upper)
         if self.unbilled.upper > _CENT:
-            owed = f"${lower}" if lower == upper else f"${lower} to ${upper}"
-            yield f"Not included: running jobs owe {owed} that is not billed yet."
+            amount = f"${lower}" if lower == upper else f"${lower} to ${upper}"
+            yield f"Not included: {amount} accrued by running jobs and not billed yet."
         if self.implausible:
             jobs = "1 job" if self.implausible == 1 else f"{self.implausible} jobs"
             yield f"Not included: an implausible cost of {jobs} until it is reported again."
@@ -103,17 +100,17 @@ def as_table(sheet: Sheet) -> str:
     The amounts are rounded such that they add up to the rounded total as they stand there. Bounds
     are rounded away from them, and are there only if some cost is not exact; it is unknown then.
     """
-    costs = _rounded([row.cost for row in sheet.rows], _CENT)
-    hours = _rounded([row.gpu for row in sheet.rows], HOUR // 100)
+    costs = _rounded([row.cost.lower for row in sheet.rows], _CENT)
+    hours = _rounded([row.gpu.lower for row in sheet.rows], HOUR // 100)
     amounts = zip((*costs, sum(costs)), (*hours, sum(hours)), strict=True)
     lines = [(*sheet.columns, *_AMOUNTS, *(() if sheet.exact else _BOUNDS))]
     for row, (cost, hour) in zip((*sheet.rows, sheet.total), amounts, strict=True):
-        lower, upper = row.bounds.lower, sheet.upper_bound(row)
+        lower, upper = row.cost.lower, sheet.upper_bound(row)
         bounds = _floor(lower), "unknown" if upper is None else _ceiling(upper)
         keys = row.keys if row == sheet.total else [_printable(key) or "-" for key in row.keys]
         known = (
-            "unknown" if row.bounds.width else _decimal(cost),
-            "unknown" if row.gpu_width else _decimal(hour),
+            "unknown" if row.cost.width else _decimal(cost),
+            "unknown" if row.gpu.width else _decimal(hour),
         )
         lines.append((*keys, *known, *(() if sheet.exact else bounds)))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -179,10 +176,10 @@ FORMATS: Final[Mapping[str, Callable[[Sheet], str]]] = {
 
 
 def _amounts(sheet: Sheet, row: Row) -> dict[str, float | None]:
-    cost = None if row.bounds.width else dollars(row.cost)
-    hours = None if row.gpu_width else round(gpu_hours(row.gpu), _PLACES)
+    cost = None if row.cost.width else dollars(row.cost.lower)
+    hours = None if row.gpu.width else round(gpu_hours(row.gpu.lower), _PLACES)
     upper = sheet.upper_bound(row)
-    bounds = dollars(row.bounds.lower), None if upper is None else dollars(upper)
+    bounds = dollars(row.cost.lower), None if upper is None else dollars(upper)
     return dict(zip((*_AMOUNTS, *_BOUNDS), (cost, hours, *bounds), strict=True))
 
 

@@ -293,8 +293,8 @@ class Metrics(Struct, frozen=True, kw_only=True):
         Meta(
             ge=0,
             le=10_000_000,
-            description="Most projects, organizations and combinations of project, owner and GPU"
-            " type with series of their own; 0: no limit.",
+            description="Series limit for projects, for organizations, and for combinations of"
+            " project, owner and GPU type; others are summed up; 0: no limit.",
         ),
     ] = 2_000
 
@@ -333,8 +333,8 @@ class Web(Struct, frozen=True, kw_only=True):
         tuple[HostName, ...],
         Meta(
             description=(
-                "Hosts under which the page and the reload endpoint may be asked for, by the Host"
-                " header; default: all. Metrics and health checks are served under any."
+                "Hosts (Host header) accepted for the page and the reload endpoint; default: all."
+                " Metrics and health checks accept any host."
             )
         ),
     ] = ()

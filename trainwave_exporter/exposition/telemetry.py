@@ -48,8 +48,8 @@ class Telemetry:
         )
         self._cap_reached = own.gauge(
             "series_cap_reached",
-            "1 if as many objects of a kind have series of their own as metrics.max_groups allows,"
-            " so that any others are summed up in a series named other; else 0.",
+            "1 if this kind of object has reached its series limit (metrics.max_groups), so that"
+            " any others are summed up in a series named other; else 0.",
             "kind",
         )
         self._reload_successful = own.gauge(
@@ -80,18 +80,16 @@ class Telemetry:
             self._refused(reason)
         self._connections_dropped = own.counter(
             "web_connections_dropped_total",
-            "Connections of scrapers and others that were refused or closed early, by reason:"
-            " limit (too many, all with an answer under way), displaced (closed for a newer one,"
-            " as it had no request under way), request_timeout (no whole request in time),"
-            " answer_timeout (the answer was not taken in time), accept_failed (no file descriptor"
-            " left).",
+            "Connections refused or closed early, by reason: limit (connection limit reached, all"
+            " busy), displaced (idle, closed for a new one), request_timeout, answer_timeout,"
+            " accept_failed (no file descriptor left).",
             "reason",
         )
         for reason in _CONNECTION_DROPS:
             self._connections_dropped(reason)
         self._log_lines_dropped = own.counter(
             "log_lines_dropped_total",
-            "Log lines that were dropped because nobody read those before them.",
+            "Log lines dropped because the log output was blocked.",
         )
         self._log_lines_dropped()
         self._log_lines_known = 0

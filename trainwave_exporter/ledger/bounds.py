@@ -56,6 +56,18 @@ class Bounds(Struct, frozen=True, gc=False):
         """Return the value within the bounds that is nearest to one."""
         return min(max(value, self.lower), self.upper)
 
+    def plus(self, other: Bounds) -> Bounds:
+        """Return those of the sum with another amount."""
+        return Bounds(self.lower + other.lower, self.upper + other.upper)
+
+    def since(self, before: Bounds) -> Bounds:
+        """Return those of what an amount has grown by since it was ``before``.
+
+        It only grows while it is not known.
+        """
+        lower, upper = self.lower - before.upper, self.upper - before.lower
+        return Bounds(max(0, lower) if self.width and before.width else lower, upper)
+
 
 NOTHING: Final = Bounds(0, 0)
 

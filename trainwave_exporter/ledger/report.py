@@ -12,13 +12,12 @@ from contextlib import closing
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, assert_never
+from typing import Final, TypeAlias, assert_never
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trainwave_exporter.ledger import meters
 from trainwave_exporter.ledger.accrual import accrued, may_accrue
 from trainwave_exporter.ledger.bounds import (
     NOTHING,
@@ -35,6 +34,9 @@ from trainwave_exporter.ledger.periods import Span, days
 from trainwave_exporter.ledger.store import Store
 from trainwave_exporter.ledger.stored import ProjectEntry, Story
 from trainwave_exporter.ledger.units import seconds
+
+_Spent: TypeAlias = tuple[Bounds, Bounds]
+"""Micro-dollars, and GPU milliseconds."""
 
 
 class Dimension(StrEnum):
@@ -59,35 +61,32 @@ _COLUMNS: Final[Mapping[Dimension, tuple[str, ...]]] = {
 
 
 class Row(Struct, frozen=True):
-    """What was spent by those who have their keys in common."""
+    """What was spent by those who have their keys in common.
+
+    The bounds differ where it is unknown when a job ran.
+    """
 
     keys: tuple[str, ...]
     """What `columns` name, in that order; empty where it is not known."""
-    cost: int
-    """Micro-dollars; of any use only where the bounds are equal, or to order rows."""
-    gpu: int
-    """GPU milliseconds; likewise where their width is 0."""
-    bounds: Bounds
-    """Micro-dollars between which the cost is. They differ where it is unknown when a job ran."""
-    gpu_width: int = 0
-    """By how much the bounds of the GPU time differ."""
+    cost: Bounds
+    """Micro-dollars."""
+    gpu: Bounds
+    """GPU milliseconds."""
 
 
 class Chargeback(Struct, frozen=True):
     """What was spent within a period, and how much of that is not known yet."""
 
     rows: Sequence[Row]
-    bounds: Bounds = NOTHING
-    """Those of the sum of all rows. By day, those of the rows may be further apart: it may be
-    unknown on which day a job ran, but certain that it ran within the period."""
-    gpu_width: int = 0
-    """Likewise of their GPU time."""
+    total: Row
+    """Without keys. By day, the bounds of the rows may be further apart: it may be unknown on which
+    day a job ran, but certain that it ran within the period."""
+    unread: Sequence[str] = ()
+    """Accounts whose history was never read as a whole."""
     unbilled: Bounds = NOTHING
     """Micro-dollars that running jobs owe for the period and that no bill covers yet."""
     implausible: int = 0
     """How many jobs report a cost that waits for a second report."""
-    unread: Sequence[str] = ()
-    """Accounts whose history was never read as a whole."""
 
 
 def columns(by: Sequence[Dimension]) -> tuple[str, ...]:
@@ -121,14 +120,14 @@ def read(folder: Path, span: Span, zone: ZoneInfo, by: Sequence[Dimension]) -> C
 
 def _unbilled(live: Iterable[JobEntry], span: Span) -> Bounds:
     """Return what jobs owed for a span beyond their bills when they were last seen."""
-    lower = upper = 0
+    owed = NOTHING
     for entry in live:
         if may_accrue(entry) and entry.cost is not None:
             at = entry.cost.last.at
             whole, after = accrued(entry, span.begin, at), accrued(entry, span.end, at)
-            lower += max(0, whole.lower - after.lower)
-            upper += max(0, whole.upper - after.upper)
-    return Bounds(lower, upper)
+            lower, upper = whole.lower - after.lower, whole.upper - after.upper
+            owed = owed.plus(Bounds(max(0, lower), max(0, upper)))
+    return owed
 
 
 def chargeback(
@@ -145,23 +144,25 @@ def chargeback(
     longest plausible queue, milliseconds.
     """
     parts = list(days(span, zone)) if Dimension.DAY in by else [("", span)]
-    sums: defaultdict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(lambda: [0] * 5)
-    total, gpu_width = NOTHING, 0
+    sums: defaultdict[tuple[str, tuple[str, ...]], _Spent] = defaultdict(_nothing)
+    total = _nothing()
     for story in stories:
-        for *_, lower, upper, width in _spent(story, [("", span)], queue):
-            total = Bounds(total.lower + lower, total.upper + upper)
-            gpu_width += width
-        for day, *amounts in _spent(story, parts, queue):
+        for _, spent in _spent(story, [("", span)], queue):
+            total = _sum(total, spent)
+        for day, spent in _spent(story, parts, queue):
             keys = tuple(key for d in by for key in _keys(d, story.entry, day, projects))
-            known = sums[day, keys]
-            known[:] = [a + b for a, b in zip(known, amounts, strict=True)]
-    ordered = sorted(sums.items(), key=lambda item: (item[0][0], -item[1][0], item[0][1]))
-    rows = [
-        Row(keys, cost, gpu, Bounds(lower, upper), width)
-        for (_, keys), (cost, gpu, lower, upper, width) in ordered
-        if cost or gpu or lower != upper or width
-    ]
-    return Chargeback(rows, total, gpu_width)
+            sums[day, keys] = _sum(sums[day, keys], spent)
+    ordered = sorted(sums.items(), key=lambda item: (item[0][0], -item[1][0].upper, item[0][1]))
+    rows = [Row(keys, *spent) for (_, keys), spent in ordered if spent != _nothing()]
+    return Chargeback(rows, Row((), *total))
+
+
+def _nothing() -> _Spent:
+    return NOTHING, NOTHING
+
+
+def _sum(one: _Spent, other: _Spent) -> _Spent:
+    return one[0].plus(other[0]), one[1].plus(other[1])
 
 
 def _keys(
@@ -190,11 +191,8 @@ def _keys(
 
 def _spent(
     story: Story, parts: Sequence[tuple[str, Span]], queue: int
-) -> Iterator[tuple[str, int, int, int, int, int]]:
-    """Yield what a job cost, its GPU time, both bounds of the cost and the width of its GPU time's.
-
-    That is within each part in which it lived.
-    """
+) -> Iterator[tuple[str, _Spent]]:
+    """Yield what a job cost and its GPU time, within each part in which it lived."""
     entry = story.entry
     told = [curve.last.at for curve in (entry.cost, entry.gpu) if curve is not None]
     begin, end = _earliest(entry), max(told, default=0)
@@ -205,14 +203,10 @@ def _spent(
     ]
     if not lived:
         return
-    before = _values(story, lived[0][1].begin, queue)
+    before = _before(story, lived[0][1].begin, queue)
     for day, part in lived:
-        then = _values(story, part.end, queue)
-        lower, upper = then[2].lower - before[2].upper, then[2].upper - before[2].lower
-        if before[2].width and then[2].width:  # both before it was seen: it only grew meanwhile
-            lower = max(0, lower)
-        width = before[3] + then[3]
-        yield day, then[0] - before[0], then[1] - before[1], lower, upper, width
+        then = _before(story, part.end, queue)
+        yield day, (then[0].since(before[0]), then[1].since(before[1]))
         before = then
 
 
@@ -224,12 +218,6 @@ def _earliest(entry: JobEntry) -> int | None:
     return min(at for at in told if at is not None)  # in whichever order they are told
 
 
-def _values(story: Story, at: int, queue: int) -> tuple[int, int, Bounds, int]:
-    """Return a job's cost and GPU time just before an instant, and how well they are known."""
-    cost, gpu = cost_before(story, at, queue), gpu_before(story, at, queue)
-    return (
-        cost.nearest(meters.cost_before(story, at)),
-        gpu.nearest(meters.gpu_before(story, at)),
-        cost,
-        gpu.width,
-    )
+def _before(story: Story, at: int, queue: int) -> _Spent:
+    """Return a job's cost and GPU time just before an instant."""
+    return cost_before(story, at, queue), gpu_before(story, at, queue)

@@ -19,7 +19,7 @@ def only_under(names: Collection[str], paths: Collection[str]) -> Middleware:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path in paths and host_of(request.host) not in names:
-            text = "the exporter is not known by this host; see --web.host-names\n"
+            text = "unknown Host header; --web.host-names lists the accepted hosts\n"
             return web.Response(status=HTTPStatus.MISDIRECTED_REQUEST, text=text)
         return await handler(request)
 
