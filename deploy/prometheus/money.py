@@ -321,7 +321,8 @@ label_replace(
 )""",
         pending="15m",
         summary=(
-            f"Unknown: {_FIGURE} of {{{{ $labels.name }}}}, because only some of its jobs are watched"
+            f"Unknown: {_FIGURE} of {{{{ $labels.name }}}}, because only some of its jobs "
+            "are watched"
         ),
         description=(
             f"Exporters with the view {_VIEW} do not see all jobs of {{{{ $labels.name }}}}, so "
