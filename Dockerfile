@@ -1,6 +1,8 @@
 # Two stages: the first installs from the lock file, the second carries only what runs. The same
 # sources make the same image where the engine sets the times of files (SOURCE_DATE_EPOCH).
-ARG PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm
+# By digest, of all platforms, so that a build is of what was looked at. A newer one:
+# docker buildx imagetools inspect python:3.11-slim-bookworm
+ARG PYTHON_IMAGE=docker.io/library/python:3.11.16-slim-bookworm@sha256:0bee7276f83efd4a1ee05bbbf4281d95ed28e079220a9457f25a93e3f1e3c31b
 
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /src

@@ -22,6 +22,7 @@ def said(pattern: str) -> str:
     return str(found)
 
 
+OURS = "trainwave-exporter"
 PORT = said(r"^EXPOSE (\d+)$")
 FOLDER = said(r"^VOLUME (\S+)$")
 USER = said(r"^USER (\d+):\d+$")
@@ -51,6 +52,18 @@ def test_compose_mounts_the_ledger_where_it_is_kept() -> None:
     assert {
         port for name in ("trainwave-exporter", "demo") for port in services[name]["ports"]
     } == {f"127.0.0.1:{PORT}:{PORT}"}
+
+
+def test_images_of_others_are_pinned_by_their_digests() -> None:
+    """A tag may be moved to another image, a digest cannot."""
+    services = YAML(typ="safe").load(DEPLOY / "compose" / "compose.yaml")["services"]
+    images = [service["image"] for service in services.values()]
+    others = [said(r"^ARG PYTHON_IMAGE=(\S+)$"), *(i for i in images if OURS not in i)]
+    assert len(others) == 4
+    for image in others:
+        assert re.fullmatch(r"docker\.io/[a-z/]+:v?\d[\w.-]*@sha256:[0-9a-f]{64}", image), image
+    bases = re.findall(r"^FROM (\S+)", TEXT, re.MULTILINE)
+    assert bases == ["${PYTHON_IMAGE}"] * 2
 
 
 def test_what_builds_the_wheel_is_pinned_by_its_hashes() -> None:

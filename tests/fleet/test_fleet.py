@@ -1096,8 +1096,9 @@ def test_a_page_that_reports_less_than_the_list_does_not_confirm_what_that_repor
     world = World()
     world.see(world.job(cost_dollars=10.0))
     world.now += 30
-    world.see(world.job(cost_dollars=5_000.0))
-    reported_at = world.now
+    too_high, reported_at = world.job(cost_dollars=5_000.0), world.now
+    world.now += 0.25  # an answer is taken in a little after it came
+    world.see(too_high)
     world.now += 5
     world.apply(JobsSeen("a", (world.job(cost_dollars=10.1),), world.now, details=True))
     job = world.fleet.job("j-1")
@@ -1109,3 +1110,20 @@ def test_a_page_that_reports_less_than_the_list_does_not_confirm_what_that_repor
     job = world.fleet.job("j-1")
     assert job is not None
     assert (job.cost_dollars, job.cost_reported_at) == (10.2, None)
+
+
+def test_an_answer_without_gpu_hours_does_not_confirm_those_of_the_one_before() -> None:
+    world = World()
+    told, reported_at = world.job(gpu_hours=9_000_000.0), world.now
+    world.now += 0.25
+    world.see(told)
+    world.now += 5
+    world.see(world.job())
+    job = world.fleet.job("j-1")
+    assert job is not None
+    assert (job.gpu_hours, job.gpu_hours_reported_at) == (9_000_000.0, reported_at)
+    world.now += 5
+    world.see(world.job(gpu_hours=2.0))
+    job = world.fleet.job("j-1")
+    assert job is not None
+    assert (job.gpu_hours, job.gpu_hours_reported_at) == (2.0, None)

@@ -837,6 +837,23 @@ def test_one_report_that_comes_again_with_a_reading_is_no_second_one(tmp_path: P
     assert world.cost() == pytest.approx(10.12)
 
 
+def test_gpu_hours_that_an_answer_does_not_repeat_wait_for_one_that_does(tmp_path: Path) -> None:
+    """Eight GPUs for a minute: 8/60 of a GPU hour more, and never nine million."""
+    world = world_at(tmp_path, MIDNIGHT)
+    world.open(world.job(gpus=8.0, gpu_hours=2.0))
+    world.now += MINUTE
+    absurd = world.job(gpus=8.0, gpu_hours=9_000_000.0)
+    world.see(absurd)
+    reported_at, world.now = world.now, world.now + 9
+    world.see(replace(absurd, confirmed_at=world.now, gpu_hours_reported_at=reported_at))
+    world.now = reported_at + MINUTE
+    world.see(world.job(gpus=8.0, gpu_hours=2.0 + 16 / 60))
+    world.tick(300)
+    spend = world.spend()
+    assert spend is not None
+    assert spend.gpu_hours == pytest.approx(2 + 16 / 60)
+
+
 def test_a_cost_that_waits_for_a_second_report_is_said_to_be_unknown(tmp_path: Path) -> None:
     world = world_at(tmp_path, MIDNIGHT)
     world.open(world.job(cost_dollars=10.0))

@@ -321,7 +321,7 @@ class Fleet:
     def _with_money(self, entry: Entry, job: Job, told: Job, now: float) -> Job:
         """Keep a cost, or GPU hours, that the answers stopped telling for a bounded time only."""
         if told.cost_dollars is not None:
-            entry.cost_told_at = now
+            entry.cost_told_at = told.confirmed_at
             job = replace(job, cost_reported_at=None)
         elif not outdated(
             entry.cost_told_at,
@@ -332,9 +332,12 @@ class Fleet:
         else:
             job = replace(job, cost_dollars=None, cost_reported_at=None)
         if told.gpu_hours is not None:
-            entry.gpu_hours_told_at = now
-        elif outdated(entry.gpu_hours_told_at, now, self._policy.listed_at_least_every):
-            job = replace(job, gpu_hours=None)
+            entry.gpu_hours_told_at = told.confirmed_at
+            job = replace(job, gpu_hours_reported_at=None)
+        elif not outdated(entry.gpu_hours_told_at, now, self._policy.listed_at_least_every):
+            job = replace(job, gpu_hours_reported_at=entry.gpu_hours_told_at)
+        else:
+            job = replace(job, gpu_hours=None, gpu_hours_reported_at=None)
         return job
 
     def _complete(self, entry: Entry, job: Job, now: float) -> Job:

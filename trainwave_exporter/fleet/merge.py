@@ -18,6 +18,7 @@ _MERGED_FIELDS = tuple(
         "project_id",
         "confirmed_at",
         "cost_reported_at",
+        "gpu_hours_reported_at",
         "account",
         "readings",
     }

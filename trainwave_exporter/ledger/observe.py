@@ -83,7 +83,7 @@ def observe(
             _rounded(job.cost_dollars, microdollars),
             _price(job),
             job.finished,
-            reported_at=at if job.cost_reported_at is None else milliseconds(job.cost_reported_at),
+            reported_at=_reported(job.cost_reported_at, at),
             over_since=entry.over_seen,
             clock_set=clock_set,
         ),
@@ -100,7 +100,7 @@ def observe(
             _rounded(job.gpu_hours, gpu_milliseconds),
             _gpu_rate(job),
             job.finished,
-            reported_at=at,
+            reported_at=_reported(job.gpu_hours_reported_at, at),
             over_since=entry.over_seen,
             clock_set=clock_set,
         ),
@@ -387,6 +387,11 @@ def _corrections(
 
 def _told(known: Curve | None) -> int:
     return 0 if known is None else known.last.told
+
+
+def _reported(reported_at: float | None, at: int) -> int:
+    """Return when a meter was reported of a job that was at ``at``."""
+    return at if reported_at is None else milliseconds(reported_at)
 
 
 def _price(job: Job) -> int | None:

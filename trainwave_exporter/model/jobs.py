@@ -202,6 +202,8 @@ class Job(Struct, frozen=True, kw_only=True, gc=False):
     """When the cost was last reported, where that was before `confirmed_at`."""
     hourly_cost_dollars: float | None = None
     gpu_hours: float | None = None
+    gpu_hours_reported_at: float | None = None
+    """Likewise of the GPU hours."""
     created_at: float | None = None
     started_at: float | None = None
     finished_at: float | None = None
