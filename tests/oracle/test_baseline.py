@@ -19,9 +19,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from oracle.scenario import HOUR, Dialect, Job, Project, Run, Scenario, always, steps, utc
-from oracle.world import Checks, World, both_dialects, sum_of
+from oracle.world import Checks, World, both_dialects, in_fast_time, sum_of
 
 START = utc("2026-11-15 12:00")
 RUN = Run(utc("2026-11-15 11:30"), utc("2026-11-15 12:30"))
@@ -33,7 +32,7 @@ BUDGET = {"name": "all", "limit_dollars": 100, "period": "month", "time_zone": "
 
 
 @both_dialects
-@pytest.mark.usefixtures("untraced")
+@in_fast_time
 def test_an_ordinary_job(dialect: Dialect, tmp_path: Path) -> None:
     check = Checks()
     with World(__file__, "ORDINARY", dialect, tmp_path, START) as world:

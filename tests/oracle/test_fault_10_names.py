@@ -20,9 +20,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 from oracle.scenario import Dialect, Job, Project, Run, Scenario, always, steps, utc
-from oracle.world import Checks, World, both_dialects
+from oracle.world import Checks, World, both_dialects, in_fast_time
 
 RUN = Run(utc("2026-10-31 23:00"), utc("2026-11-01 01:00"))
 NAMES = Scenario(
@@ -39,7 +38,7 @@ WRONG = {"type": ("gpu_types", "H10", "H100"), "project": ("projects", "Visoin",
 
 
 @both_dialects
-@pytest.mark.usefixtures("untraced")
+@in_fast_time
 def test_a_budget_for_a_name_that_matches_nothing(dialect: Dialect, tmp_path: Path) -> None:
     check = Checks()
     with World(__file__, "NAMES", dialect, tmp_path, utc("2026-11-15 12:00")) as world:

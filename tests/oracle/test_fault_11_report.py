@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 from oracle.scenario import Dialect, Job, Project, Run, Scenario, always, steps, utc
-from oracle.world import Checks, World, both_dialects
+from oracle.world import Checks, World, both_dialects, in_fast_time
 
 RUN = Run(utc("2026-11-14 23:30"), utc("2026-11-15 00:30"))
 TWO = Scenario(
@@ -25,7 +24,7 @@ TWO = Scenario(
 
 
 @both_dialects
-@pytest.mark.usefixtures("untraced")
+@in_fast_time
 def test_a_report_by_project_and_day(dialect: Dialect, tmp_path: Path) -> None:
     check = Checks()
     with World(__file__, "TWO", dialect, tmp_path, utc("2026-11-14 23:28")) as world:

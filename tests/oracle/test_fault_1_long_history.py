@@ -36,9 +36,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from oracle.scenario import HOUR, MINUTE, Dialect, Job, Project, Run, Scenario, always, steps, utc
-from oracle.world import Checks, World, both_dialects
+from oracle.world import Checks, World, both_dialects, in_fast_time
 from support.exporter import Metrics
 
 NOVEMBER = utc("2026-11-01 00:00")
@@ -86,7 +85,7 @@ WHOLE = {"name": "all", "limit_dollars": 180_000, "period": "month", "time_zone"
 
 
 @both_dialects
-@pytest.mark.usefixtures("untraced")
+@in_fast_time
 def test_ten_thousand_finished_jobs(dialect: Dialect, tmp_path: Path) -> None:
     check = Checks()
     with World(__file__, "LONG", dialect, tmp_path, START, speed=50) as world:
@@ -126,7 +125,7 @@ def test_ten_thousand_finished_jobs(dialect: Dialect, tmp_path: Path) -> None:
     check.done()
 
 
-@pytest.mark.usefixtures("untraced")
+@in_fast_time
 def test_a_first_list_that_takes_over_a_quarter_of_an_hour(tmp_path: Path) -> None:
     check = Checks()
     with World(__file__, "SLOW", Dialect.DOCUMENTED, tmp_path, START, speed=70) as world:

@@ -28,7 +28,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from oracle.scenario import (
     HOUR,
     Dialect,
@@ -42,7 +41,7 @@ from oracle.scenario import (
     steps,
     utc,
 )
-from oracle.world import Checks, World, both_dialects, sum_of
+from oracle.world import Checks, World, both_dialects, in_fast_time, sum_of
 
 START = utc("2026-11-15 12:04")
 CHANGE = utc("2026-11-15 12:20")
@@ -85,7 +84,7 @@ BUDGET = {
 
 
 @both_dialects
-@pytest.mark.usefixtures("untraced")
+@in_fast_time
 def test_prices_that_change(dialect: Dialect, tmp_path: Path) -> None:
     check = Checks()
     with World(__file__, "PRICES", dialect, tmp_path, START) as world:

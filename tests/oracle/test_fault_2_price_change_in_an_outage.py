@@ -21,9 +21,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from oracle.scenario import Dialect, Job, Project, Run, Scenario, always, steps, utc
-from oracle.world import Checks, World, both_dialects, sum_of
+from oracle.world import Checks, World, both_dialects, in_fast_time, sum_of
 from support.exporter import Metrics
 
 RUN = Run(utc("2026-10-31 20:00"), utc("2026-11-01 02:06"))
@@ -48,7 +47,7 @@ def idle_hours(shown: Metrics) -> float:
 
 
 @both_dialects
-@pytest.mark.usefixtures("untraced")
+@in_fast_time
 def test_a_price_that_changes_in_an_outage(dialect: Dialect, tmp_path: Path) -> None:
     check = Checks()
     with World(__file__, "AWAY", dialect, tmp_path, utc("2026-10-31 20:06")) as world:

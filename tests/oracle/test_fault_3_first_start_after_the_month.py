@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from oracle.scenario import (
     HOUR,
     Dialect,
@@ -34,7 +33,7 @@ from oracle.scenario import (
     steps,
     utc,
 )
-from oracle.world import Checks, World, both_dialects, sum_of
+from oracle.world import Checks, World, both_dialects, in_fast_time, sum_of
 
 MONTH = utc("2026-11-01 00:00")
 END = utc("2026-11-01 00:20")
@@ -75,7 +74,7 @@ BUDGETS = [
 
 
 @both_dialects
-@pytest.mark.usefixtures("untraced")
+@in_fast_time
 def test_jobs_that_run_since_last_month(dialect: Dialect, tmp_path: Path) -> None:
     check = Checks()
     documented = dialect is Dialect.DOCUMENTED

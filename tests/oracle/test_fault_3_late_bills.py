@@ -30,7 +30,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from oracle.scenario import (
     HOUR,
     MINUTE,
@@ -47,7 +46,7 @@ from oracle.scenario import (
     steps,
     utc,
 )
-from oracle.world import Checks, World, both_dialects, sum_of
+from oracle.world import Checks, World, both_dialects, in_fast_time, sum_of
 
 START = utc("2026-11-15 12:04")
 LOOK = utc("2026-11-15 12:36")
@@ -102,7 +101,7 @@ WORKED = {
 
 
 @both_dialects
-@pytest.mark.usefixtures("untraced")
+@in_fast_time
 def test_bills_that_come_late(dialect: Dialect, tmp_path: Path) -> None:
     check = Checks()
     with World(__file__, "BILLS", dialect, tmp_path, START, speed=110) as world:

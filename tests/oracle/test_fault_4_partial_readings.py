@@ -26,9 +26,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 from oracle.scenario import Dialect, Job, Project, Run, Scenario, always, steps, utc
-from oracle.world import Checks, World, both_dialects, sum_of
+from oracle.world import Checks, World, both_dialects, in_fast_time, sum_of
 from support.exporter import Metrics
 
 START = utc("2026-11-15 12:00")
@@ -64,7 +63,7 @@ WAITING = 8 * 5 / 60 + 0.3
 
 
 @both_dialects
-@pytest.mark.usefixtures("untraced")
+@in_fast_time
 def test_partial_and_contradicting_readings(dialect: Dialect, tmp_path: Path) -> None:
     check = Checks()
     with World(__file__, "PARTIAL", dialect, tmp_path, START) as world:

@@ -28,9 +28,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 from oracle.scenario import Dialect, Job, Project, Run, Scenario, always, iso, steps, utc
-from oracle.world import Checks, World, both_dialects, sum_of
+from oracle.world import Checks, World, both_dialects, in_fast_time, sum_of
 
 START = utc("2026-11-15 12:00")
 CHANGE = utc("2026-11-15 12:10")
@@ -71,7 +70,7 @@ WAITING = 8 * 5 / 60 + 0.3
 
 
 @both_dialects
-@pytest.mark.usefixtures("untraced")
+@in_fast_time
 def test_sentinels_and_stale_points(dialect: Dialect, tmp_path: Path) -> None:
     check = Checks()
     with World(__file__, "SENTINELS", dialect, tmp_path, START) as world:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from oracle.scenario import (
     Dialect,
     End,
@@ -31,7 +30,7 @@ from oracle.scenario import (
     steps,
     utc,
 )
-from oracle.world import Checks, World, both_dialects, sum_of
+from oracle.world import Checks, World, both_dialects, in_fast_time, sum_of
 
 START = utc("2026-11-15 12:04")
 FIRST = Run(utc("2026-11-15 11:10"), utc("2026-11-15 12:10"), End.FAILED)
@@ -74,7 +73,7 @@ BUDGETS = [
 
 
 @both_dialects
-@pytest.mark.usefixtures("untraced")
+@in_fast_time
 def test_the_same_id_again(dialect: Dialect, tmp_path: Path) -> None:
     check = Checks()
     with World(__file__, "AGAIN", dialect, tmp_path, START) as world:

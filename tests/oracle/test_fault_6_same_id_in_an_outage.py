@@ -19,9 +19,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from oracle.scenario import Dialect, End, Job, Project, Run, Scenario, always, steps, utc
-from oracle.world import Checks, World, both_dialects, sum_of
+from oracle.world import Checks, World, both_dialects, in_fast_time, sum_of
 
 RUNS = (
     Run(utc("2026-10-31 20:00"), utc("2026-10-31 22:10"), End.FAILED),
@@ -44,7 +43,7 @@ AGAIN = Scenario(
 
 
 @both_dialects
-@pytest.mark.usefixtures("untraced")
+@in_fast_time
 def test_the_same_id_after_an_outage(dialect: Dialect, tmp_path: Path) -> None:
     check = Checks()
     with World(__file__, "AGAIN", dialect, tmp_path, utc("2026-10-31 22:05")) as world:

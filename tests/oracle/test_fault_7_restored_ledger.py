@@ -25,7 +25,7 @@ from pathlib import Path
 
 import pytest
 from oracle.scenario import MINUTE, Dialect, Job, Project, Run, Scenario, always, steps, utc
-from oracle.world import Checks, World, both_dialects, sum_of
+from oracle.world import Checks, World, both_dialects, in_fast_time, sum_of
 
 FIRST_DAY = utc("2026-11-14 12:00")
 NEXT_DAY = utc("2026-11-15 12:00")
@@ -51,7 +51,7 @@ LOST = Scenario(
 
 
 @both_dialects
-@pytest.mark.usefixtures("untraced")
+@in_fast_time
 def test_a_ledger_of_the_day_before(dialect: Dialect, tmp_path: Path) -> None:
     check = Checks()
     with World(__file__, "RESTORED", dialect, tmp_path, FIRST_DAY) as world:
@@ -104,7 +104,7 @@ def _overwritten(ledger: Path) -> None:
 @pytest.mark.parametrize(
     "lose", [_without_log, _overwritten], ids=["log-removed", "file-overwritten"]
 )
-@pytest.mark.usefixtures("untraced")
+@in_fast_time
 def test_a_ledger_that_is_lost_while_it_is_written(
     dialect: Dialect, lose: Callable[[Path], None], tmp_path: Path
 ) -> None:

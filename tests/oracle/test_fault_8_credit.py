@@ -28,7 +28,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from oracle.scenario import (
     HOUR,
     MINUTE,
@@ -46,7 +45,7 @@ from oracle.scenario import (
     steps,
     utc,
 )
-from oracle.world import Checks, World, sum_of
+from oracle.world import Checks, World, in_fast_time, sum_of
 
 START = utc("2026-11-15 12:02")
 RUN = Run(utc("2026-11-15 11:00"), utc("2026-11-15 12:30"))
@@ -122,7 +121,7 @@ DIFFERENCE = "trainwave_reconciliation_difference_dollars"
 RUNWAY = "trainwave_organization_credit_exhaustion_timestamp_seconds"
 
 
-@pytest.mark.usefixtures("untraced")
+@in_fast_time
 def test_refunds_and_late_bills(tmp_path: Path) -> None:
     check = Checks()
     with World(__file__, "SETTLED", Dialect.DEPLOYED, tmp_path, START) as world:
@@ -143,7 +142,7 @@ def test_refunds_and_late_bills(tmp_path: Path) -> None:
     check.done()
 
 
-@pytest.mark.usefixtures("untraced")
+@in_fast_time
 def test_an_organization_that_is_seen_through_one_project(tmp_path: Path) -> None:
     check = Checks()
     with World(__file__, "HALF_SEEN", Dialect.DEPLOYED, tmp_path, START) as world:
@@ -163,7 +162,7 @@ def test_an_organization_that_is_seen_through_one_project(tmp_path: Path) -> Non
     check.done()
 
 
-@pytest.mark.usefixtures("untraced")
+@in_fast_time
 def test_a_job_that_is_deleted_in_an_outage(tmp_path: Path) -> None:
     check = Checks()
     with World(__file__, "DELETED", Dialect.DEPLOYED, tmp_path, START) as world:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from oracle.scenario import (
     Dialect,
     Job,
@@ -30,7 +29,7 @@ from oracle.scenario import (
     steps,
     utc,
 )
-from oracle.world import Checks, World, both_dialects, sum_of
+from oracle.world import Checks, World, both_dialects, in_fast_time, sum_of
 
 START = utc("2026-11-15 12:04")
 RUN = Run(utc("2026-11-15 11:39"), utc("2026-11-15 12:30"))
@@ -76,7 +75,7 @@ BUDGETS = [
 
 
 @both_dialects
-@pytest.mark.usefixtures("untraced")
+@in_fast_time
 def test_an_absurd_amount(dialect: Dialect, tmp_path: Path) -> None:
     check = Checks()
     with World(__file__, "ABSURD", dialect, tmp_path, START) as world:
