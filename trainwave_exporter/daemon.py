@@ -26,13 +26,10 @@ from random import Random
 
 import structlog
 
-from trainwave_exporter import __version__, logs
-from trainwave_exporter.clock import ClockWatch
+from trainwave_exporter import __version__
 from trainwave_exporter.config import KeySource, Settings
-from trainwave_exporter.detached import DetachedExecutor
 from trainwave_exporter.exposition import Exposition, Telemetry
 from trainwave_exporter.fleet import ClockSet, Fleet, Observation, SweepEnded, TimePassed
-from trainwave_exporter.garbage import Collector
 from trainwave_exporter.ledger import (
     Ledger,
     Store,
@@ -42,7 +39,11 @@ from trainwave_exporter.model import Appeared, Change, Fact
 from trainwave_exporter.overview import Standing
 from trainwave_exporter.polling import Loop, Schedule, Work
 from trainwave_exporter.reloading import Configuration, Reloader
-from trainwave_exporter.sd_notify import Notifier
+from trainwave_exporter.runtime import logs
+from trainwave_exporter.runtime.clock import ClockWatch
+from trainwave_exporter.runtime.daemon_threads import DaemonThreadExecutor
+from trainwave_exporter.runtime.gc_schedule import GcSchedule
+from trainwave_exporter.runtime.sd_notify import Notifier
 from trainwave_exporter.watch import Watch, Watchmaker, network_settings, place
 from trainwave_exporter.web import (
     ListenError,
@@ -155,7 +156,7 @@ class Daemon:
         self._publication = self._loop("publication", PUBLICATION_SECONDS, self._publish)
         self._book_loop = self._loop("ledger", settings.storage.write_interval, self._keep_books)
         self._schedule = Schedule(self._loops, clock_watch=self._clock_watch, monotonic=monotonic)
-        self._garbage = Collector(monotonic)
+        self._gc_schedule = GcSchedule(monotonic)
         self.web = WebServer(
             answer=lambda: self.exposition.answer,
             telemetry_path=settings.web.telemetry_path,
@@ -177,7 +178,7 @@ class Daemon:
         Raises `StartError` when the address cannot be listened on.
         """
         loop = asyncio.get_running_loop()
-        loop.set_default_executor(DetachedExecutor())
+        loop.set_default_executor(DaemonThreadExecutor())
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self._begin_reload)
@@ -211,7 +212,7 @@ class Daemon:
         self._manager.ready()
         self._manager.keep_alive(self.unready_reasons, self._lives)
         try:
-            with self._garbage.in_charge():
+            with self._gc_schedule.in_charge():
                 await self._stopping.wait()
         finally:
             self._manager.stopping()
@@ -420,7 +421,7 @@ class Daemon:
         )
         for watch in self._watches:
             self.telemetry.observe(watch.rate_limit(self._clock()))
-        self._garbage.look()
+        self._gc_schedule.look()
 
     async def _publish(self, _step: Callable[[], None]) -> None:
         self.telemetry.log_lines_dropped(logs.dropped())

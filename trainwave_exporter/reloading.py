@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 
 from trainwave_exporter.config import ConfigError, KeySource, Settings
-from trainwave_exporter.sd_notify import Notifier
+from trainwave_exporter.runtime.sd_notify import Notifier
 
 log = structlog.get_logger()
 

@@ -28,7 +28,7 @@ from servers import Server, scrape
 from support.exporter import Exporter, Metrics, wait_for
 from support.probed import ProbedExporter
 
-from trainwave_exporter.cli import event_loop
+from trainwave_exporter.runtime import event_loop
 
 SECONDS: Final = float(os.environ.get("DAEMON_SECONDS", "60"))
 RUNS: Final = 5

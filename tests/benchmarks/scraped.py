@@ -14,9 +14,9 @@ import threading
 from measured_fleet import Peers, fleet
 from prometheus_client import CollectorRegistry, start_http_server
 
-from trainwave_exporter.cli import event_loop
 from trainwave_exporter.exposition import Exposition, Selection, Telemetry
 from trainwave_exporter.model import Appeared
+from trainwave_exporter.runtime import event_loop
 from trainwave_exporter.web import Overview, WebServer
 
 

@@ -16,7 +16,7 @@ import pytest
 from support.exporter import AT_ONCE_SECONDS, Metrics, wait_for
 from support.simulated import serving
 
-from trainwave_exporter.logs import FLUSH_SECONDS
+from trainwave_exporter.runtime.logs import FLUSH_SECONDS
 from trainwave_exporter.simulator import Simulator, World
 
 KEY = "unread-key-51ac"

@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import structlog
 
-from trainwave_exporter.clock import ClockWatch
 from trainwave_exporter.model import Fact, LoopRun
 from trainwave_exporter.polling import Loop, Schedule
 from trainwave_exporter.polling.schedule import _Every
+from trainwave_exporter.runtime.clock import ClockWatch
 
 
 class Runs:

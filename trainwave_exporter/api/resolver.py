@@ -12,16 +12,16 @@ from typing import Final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from trainwave_exporter.detached import DetachedExecutor
+from trainwave_exporter.runtime.daemon_threads import DaemonThreadExecutor
 
 _NUMERIC: Final = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
 
-class DetachedResolver(AbstractResolver):
+class DaemonThreadResolver(AbstractResolver):
     """Resolves names as the system does (``/etc/hosts``, DNS), each in a thread of its own."""
 
     def __init__(self) -> None:
-        self._executor = DetachedExecutor()
+        self._executor = DaemonThreadExecutor()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET

@@ -36,8 +36,8 @@ from trainwave_exporter.api.errors import (
     UnsupportedEncoding,
 )
 from trainwave_exporter.api.network import NetworkSettings
-from trainwave_exporter.api.resolver import DetachedResolver
-from trainwave_exporter.turnstile import Turnstile
+from trainwave_exporter.api.resolver import DaemonThreadResolver
+from trainwave_exporter.runtime.loop_throttle import LoopThrottle
 
 _FAILURES = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError, ValueError)
 """What a transport raises; the aiohttp one does not map all of aiohttp's own errors."""
@@ -112,7 +112,7 @@ class Wire:
         self._credential = credential
         self._timeout = timeout
         self._clock = clock
-        self._turnstile = Turnstile(_A_TURN)
+        self._throttle = LoopThrottle(_A_TURN)
         self._client = client
 
     async def send(self, call: Call, heard: Callable[[httpx.Headers, float], None]) -> Answer:
@@ -166,7 +166,7 @@ class Wire:
         response = await self._client.send(request, stream=True)
         try:
             received_at = self._clock()
-            await self._turnstile.wait()
+            await self._throttle.wait()
             heard(response.headers, received_at)
             body = await self._body(response, most_bytes)
         finally:
@@ -256,7 +256,7 @@ def _transport(network: NetworkSettings, proxy: httpx.Proxy | None) -> httpx.Asy
             ssl=context,
             limit=0,  # no bound
             keepalive_timeout=_KEEPALIVE_SECONDS,
-            resolver=DetachedResolver(),
+            resolver=DaemonThreadResolver(),
         )
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 

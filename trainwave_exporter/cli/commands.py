@@ -13,8 +13,6 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from trainwave_exporter import check as trial
-from trainwave_exporter import logs
-from trainwave_exporter.cli import event_loop
 from trainwave_exporter.cli.chargeback import FORMATS, Sheet
 from trainwave_exporter.cli.options import flags_of
 from trainwave_exporter.cli.output import write
@@ -38,6 +36,7 @@ from trainwave_exporter.exposition import Selection, catalog
 from trainwave_exporter.ledger import Period, milliseconds
 from trainwave_exporter.ledger import report as ledger_report
 from trainwave_exporter.ledger.periods import Span, parse_span, span_of
+from trainwave_exporter.runtime import event_loop, logs
 from trainwave_exporter.simulator import Simulator, World
 
 log = structlog.get_logger()

@@ -10,7 +10,6 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 
-from trainwave_exporter import logs
 from trainwave_exporter.cli import commands
 from trainwave_exporter.cli.options import new_parser
 from trainwave_exporter.cli.output import OutputError, write
@@ -18,6 +17,7 @@ from trainwave_exporter.cli.parser import PROGRAM, Options
 from trainwave_exporter.config import ConfigError
 from trainwave_exporter.daemon import StartError
 from trainwave_exporter.ledger import StoreError
+from trainwave_exporter.runtime import logs
 
 COMMANDS: Mapping[str | None, Callable[[Options, Mapping[str, str]], int]] = {
     None: commands.serve,

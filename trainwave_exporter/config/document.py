@@ -12,7 +12,7 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from trainwave_exporter.config.errors import ConfigError
-from trainwave_exporter.regular_files import read_regular
+from trainwave_exporter.runtime.regular_files import read_regular
 
 _DEEPEST = 100
 """Brackets within brackets. Settings need few, and the parser takes seconds for thousands."""

@@ -20,7 +20,7 @@ from structlog.typing import Processor
 
 from trainwave_exporter.config.errors import ConfigError
 from trainwave_exporter.config.settings import Account, Trainwave
-from trainwave_exporter.regular_files import NotRegularError, open_regular
+from trainwave_exporter.runtime.regular_files import NotRegularError, open_regular
 
 log = structlog.get_logger()
 

@@ -12,8 +12,8 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from trainwave_exporter.clock import ClockWatch
 from trainwave_exporter.polling.loop import Loop
+from trainwave_exporter.runtime.clock import ClockWatch
 
 log = structlog.get_logger()
 

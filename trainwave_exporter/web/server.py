@@ -20,7 +20,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from trainwave_exporter.exposition import Answer, Format, negotiate
-from trainwave_exporter.turnstile import Turnstile
+from trainwave_exporter.runtime.loop_throttle import LoopThrottle
 from trainwave_exporter.web.access import Access
 from trainwave_exporter.web.connections import (
     IDLE_SECONDS,
@@ -116,7 +116,7 @@ class WebServer:
             dropped=self._connection_dropped,
             clock=clock,
         )
-        self._turnstile = Turnstile(_A_TURN)
+        self._throttle = LoopThrottle(_A_TURN)
         self._access = access
         self._reload = reload
         self._watching: asyncio.Task[None] | None = None
@@ -222,7 +222,7 @@ class WebServer:
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         began = self._clock()
-        await self._turnstile.wait()
+        await self._throttle.wait()
         wanted = negotiate(_header(request, "Accept"))
         zstd = self._packing < _MOST_PACKING
         coding = preferred(_header(request, "Accept-Encoding"), zstd=zstd)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import structlog
 from aiohttp import web
 
-from trainwave_exporter.regular_files import read_regular
+from trainwave_exporter.runtime.regular_files import read_regular
 from trainwave_exporter.web.access.document import RateLimit, TlsServer, WebConfig, read
 from trainwave_exporter.web.access.errors import AccessError
 from trainwave_exporter.web.access.limits import Bucket

@@ -21,8 +21,8 @@ from structlog.dev import ConsoleRenderer, plain_traceback
 from structlog.processors import JSONRenderer, TimeStamper, add_log_level, format_exc_info
 from structlog.typing import Processor
 
-from trainwave_exporter.logs.repeats import Repeats
-from trainwave_exporter.logs.writer import LineWriter
+from trainwave_exporter.runtime.log_repeats import Repeats
+from trainwave_exporter.runtime.log_writer import LineWriter
 
 FLUSH_SECONDS: Final = 1.0
 """Time that the end of the program waits for lines to be written."""

@@ -16,7 +16,7 @@ from support.simulated import serving
 
 from trainwave_exporter.config import KeySource, key_source, load
 from trainwave_exporter.daemon import Daemon
-from trainwave_exporter.sd_notify import Notifier
+from trainwave_exporter.runtime.sd_notify import Notifier
 from trainwave_exporter.simulator import Simulator, World
 
 

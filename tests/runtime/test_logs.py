@@ -13,11 +13,11 @@ from typing import TextIO
 import pytest
 import structlog
 
-from trainwave_exporter import logs
 from trainwave_exporter.config import Account, key_source, redactor
 from trainwave_exporter.config.values import Name, Variable
-from trainwave_exporter.logs.repeats import MOST_KEPT, Repeats
-from trainwave_exporter.logs.writer import LineWriter
+from trainwave_exporter.runtime import logs
+from trainwave_exporter.runtime.log_repeats import MOST_KEPT, Repeats
+from trainwave_exporter.runtime.log_writer import LineWriter
 
 KEY = "tw-0123456789abcdef"
 HOSTILE = 'a "b"\n c=d \\ \r\x1b[31m\u2028\x00 ü'

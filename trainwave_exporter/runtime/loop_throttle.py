@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 
 
-class Turnstile:
+class LoopThrottle:
     """Lets so many pass in one turn of the event loop, the others in the turns after that.
 
     So whoever else waits for the event loop, such as a scrape, has its turn in between.

@@ -12,7 +12,7 @@ from threading import Thread
 from typing import Any
 
 
-class DetachedExecutor(ThreadPoolExecutor):
+class DaemonThreadExecutor(ThreadPoolExecutor):
     """Runs each call in a daemon thread of its own, which dies with the process.
 
     It is a `ThreadPoolExecutor` in name only, because the event loop takes no other.

@@ -5,7 +5,7 @@ import weakref
 
 from support.fake_time import FakeTime
 
-from trainwave_exporter.garbage import INTERVAL, Collector
+from trainwave_exporter.runtime.gc_schedule import INTERVAL, GcSchedule
 
 
 class Cycle:
@@ -23,7 +23,7 @@ def old_cycle() -> weakref.ref[Cycle]:
 
 async def test_what_died_old_is_collected_once_an_hour() -> None:
     time = FakeTime()
-    collector = Collector(time.monotonic)
+    collector = GcSchedule(time.monotonic)
     with collector.in_charge():
         cycle = old_cycle()
         await time.advance(INTERVAL - 1)
@@ -36,7 +36,7 @@ async def test_what_died_old_is_collected_once_an_hour() -> None:
 
 def test_there_are_no_full_collections_in_between() -> None:
     usual = gc.get_threshold()
-    collector = Collector(lambda: 0.0)
+    collector = GcSchedule(lambda: 0.0)
     with collector.in_charge():
         before = gc.get_stats()[2]["collections"]
         kept = [[number] for number in range(usual[0] * (usual[1] + 2) * (usual[2] + 2))]

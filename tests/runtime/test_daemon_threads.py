@@ -8,14 +8,14 @@ import sys
 
 import pytest
 
-from trainwave_exporter.detached import DetachedExecutor
+from trainwave_exporter.runtime.daemon_threads import DaemonThreadExecutor
 
 HANGS = """
 import asyncio, threading
-from trainwave_exporter.detached import DetachedExecutor
+from trainwave_exporter.runtime.daemon_threads import DaemonThreadExecutor
 
 async def main():
-    asyncio.get_running_loop().set_default_executor(DetachedExecutor())
+    asyncio.get_running_loop().set_default_executor(DaemonThreadExecutor())
     asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)
     await asyncio.to_thread(int)
 
@@ -26,7 +26,7 @@ print("gone")
 
 async def test_calls_return_or_raise_as_anywhere() -> None:
     loop = asyncio.get_running_loop()
-    executor = DetachedExecutor()
+    executor = DaemonThreadExecutor()
     assert await loop.run_in_executor(executor, max, 3, 7) == 7
     with pytest.raises(ZeroDivisionError):
         await loop.run_in_executor(executor, divmod, 1, 0)

@@ -17,7 +17,7 @@ INTERVAL: Final = 3600.0
 _NEVER: Final = 2**30
 
 
-class Collector:
+class GcSchedule:
     """Makes a full collection when one is due."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:

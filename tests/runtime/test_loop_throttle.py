@@ -5,15 +5,15 @@ from collections import Counter
 
 import pytest
 
-from trainwave_exporter.turnstile import Turnstile
+from trainwave_exporter.runtime.loop_throttle import LoopThrottle
 
 
-async def passed_by_turn(turnstile: Turnstile, people: int) -> list[list[int]]:
+async def passed_by_turn(throttle: LoopThrottle, people: int) -> list[list[int]]:
     """Return who passed, turn by turn, of so many who come at once."""
     turns: list[list[int]] = [[]]
 
     async def one(number: int) -> None:
-        await turnstile.wait()
+        await throttle.wait()
         turns[-1].append(number)
 
     tasks = [asyncio.create_task(one(number)) for number in range(people)]
@@ -25,17 +25,17 @@ async def passed_by_turn(turnstile: Turnstile, people: int) -> list[list[int]]:
 
 @pytest.mark.parametrize("people", [1, 3, 4, 20])
 async def test_so_many_pass_a_turn_in_order_of_their_coming(people: int) -> None:
-    turns = await passed_by_turn(Turnstile(3), people)
+    turns = await passed_by_turn(LoopThrottle(3), people)
     assert [number for turn in turns for number in turn] == [*range(people)]
     assert max(map(len, turns)) <= 3
     assert len(turns) == -(-people // 3)
 
 
 async def test_whoever_comes_in_a_later_turn_goes_behind_those_who_wait() -> None:
-    turnstile, order = Turnstile(1), list[str]()
+    throttle, order = LoopThrottle(1), list[str]()
 
     async def one(name: str) -> None:
-        await turnstile.wait()
+        await throttle.wait()
         order.append(name)
 
     early = [asyncio.create_task(one(name)) for name in "abc"]
@@ -46,11 +46,11 @@ async def test_whoever_comes_in_a_later_turn_goes_behind_those_who_wait() -> Non
 
 
 async def test_who_is_cancelled_takes_nobodys_turn() -> None:
-    turnstile = Turnstile(1)
+    throttle = LoopThrottle(1)
     passed: Counter[int] = Counter()
 
     async def one(number: int) -> None:
-        await turnstile.wait()
+        await throttle.wait()
         passed[number] += 1
 
     tasks = [asyncio.create_task(one(number)) for number in range(4)]
@@ -62,8 +62,8 @@ async def test_who_is_cancelled_takes_nobodys_turn() -> None:
 
 
 async def test_it_rests_when_nobody_waits_and_begins_anew() -> None:
-    turnstile = Turnstile(2)
+    throttle = LoopThrottle(2)
     for _ in range(3):
-        assert await passed_by_turn(turnstile, 2) == [[0, 1]]
+        assert await passed_by_turn(throttle, 2) == [[0, 1]]
         for _ in range(3):
             await asyncio.sleep(0)

@@ -1,0 +1,1 @@
+"""Process plumbing: logs, systemd, the event loop, threads, garbage collection, clocks, files."""
