@@ -18,8 +18,8 @@ from support.exporter import Metrics
 
 from trainwave_exporter.config import KeySource, key_source, load
 from trainwave_exporter.daemon import Daemon, StartError
+from trainwave_exporter.landing import Overview
 from trainwave_exporter.simulator import Simulator, World, parse_faults
-from trainwave_exporter.web import Overview
 
 
 @asynccontextmanager

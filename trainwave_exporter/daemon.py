@@ -30,13 +30,18 @@ from trainwave_exporter import __version__
 from trainwave_exporter.config import KeySource, Settings
 from trainwave_exporter.exposition import Exposition, Telemetry
 from trainwave_exporter.fleet import ClockSet, Fleet, Observation, SweepEnded, TimePassed
+from trainwave_exporter.landing import (
+    CONTENT_SECURITY_POLICY,
+    Overview,
+    OverviewCollector,
+    render,
+)
 from trainwave_exporter.ledger import (
     Ledger,
     Store,
     UnfitStoreError,
 )
 from trainwave_exporter.model import Appeared, Change, Fact
-from trainwave_exporter.overview import Standing
 from trainwave_exporter.polling import Loop, Schedule, Work
 from trainwave_exporter.reloading import Configuration, Reloader
 from trainwave_exporter.runtime import logs
@@ -47,7 +52,7 @@ from trainwave_exporter.runtime.sd_notify import Notifier
 from trainwave_exporter.watch import Watch, Watchmaker, network_settings, place
 from trainwave_exporter.web import (
     ListenError,
-    Overview,
+    Page,
     WebServer,
     activated,
 )
@@ -113,7 +118,7 @@ class Daemon:
             manager=self._manager,
         )
         self.telemetry = Telemetry(version=__version__)
-        self._standing = Standing()
+        self._overview = OverviewCollector()
         self.exposition = Exposition(
             selection=selection(settings),
             max_jobs=settings.metrics.max_jobs,
@@ -162,7 +167,7 @@ class Daemon:
             telemetry_path=settings.web.telemetry_path,
             unready_reasons=self.unready_reasons,
             remarks=self.blocked_accounts,
-            overview=self.overview,
+            page=self._page,
             scraped=self.telemetry.scraped,
             dropped=self.telemetry.connection_dropped,
             access=load_access(
@@ -316,7 +321,7 @@ class Daemon:
         )
         for name in before.keys() - set(names):
             self.telemetry.forget(name)
-            self._standing.forget(name)
+            self._overview.forget(name)
         self._schedule.add(set(loops) - set(loops_before))
 
     def _loop(self, name: str, interval: float, work: Work) -> Loop:
@@ -373,7 +378,7 @@ class Daemon:
 
     def overview(self) -> Overview:
         """Return what the landing page tells."""
-        return self._standing.overview(
+        return self._overview.overview(
             version=__version__,
             started_at=self._started_at,
             now=self._clock(),
@@ -384,14 +389,17 @@ class Daemon:
             refused_reload=self._reloader.refused,
         )
 
+    def _page(self) -> Page:
+        return Page(render(self.overview()), CONTENT_SECURITY_POLICY)
+
     def _observe(self, fact: Fact) -> None:
         self.telemetry.observe(fact)
-        self._standing.observe(fact, self._clock())
+        self._overview.observe(fact, self._clock())
 
     def _show(self, changes: Iterable[Change]) -> None:
         changes = tuple(changes)
         self.exposition.apply(changes)
-        self._standing.apply(changes)
+        self._overview.apply(changes)
 
     def _report(self, observation: Observation) -> None:
         self._clock_watch.look()  # before anything is told by another clock

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from trainwave_exporter.exposition import Exposition, Selection, Telemetry
 from trainwave_exporter.model import Appeared
 from trainwave_exporter.runtime import event_loop
-from trainwave_exporter.web import Overview, WebServer
+from trainwave_exporter.web import Page, WebServer
 
 
 async def serve(jobs: int) -> None:
@@ -29,9 +29,7 @@ async def serve(jobs: int) -> None:
         answer=lambda: exposition.answer,
         telemetry_path="/metrics",
         unready_reasons=list,
-        overview=lambda: Overview(
-            version="", python="", started_at=0, now=0, telemetry_path="/metrics"
-        ),
+        page=lambda: Page("", ""),
         scraped=lambda _form, _seconds: None,
     )
     await server.start("127.0.0.1:0")

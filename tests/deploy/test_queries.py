@@ -25,7 +25,7 @@ from deploy.prometheus.money import REASONS
 from deploy.prometheus.rule import Alert
 from grafana.build import dashboards, files
 from trainwave_exporter.exposition import catalog
-from trainwave_exporter.overview import unknown
+from trainwave_exporter.landing import unknown_figures as unknown
 
 CONSTANT = {"project:trainwave_info:one"}
 """It looks at a counter to see for which projects there is one, and takes it zero times."""

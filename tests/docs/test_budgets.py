@@ -13,13 +13,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from support.ledger_world import LedgerWorld
 
+from trainwave_exporter.landing import unknown_figures as unknown
 from trainwave_exporter.ledger import Budget, Period, Store, milliseconds
 from trainwave_exporter.ledger import report as reports
 from trainwave_exporter.ledger.bounds import cost_before, queue_bound
 from trainwave_exporter.ledger.periods import parse_span
 from trainwave_exporter.ledger.report import Dimension
 from trainwave_exporter.model import BudgetStatus, Funds, Organization, Project
-from trainwave_exporter.overview import unknown
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "money" / "budgets.md"
 ZONE = ZoneInfo("UTC")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainwave_exporter.web import (
+from trainwave_exporter.landing import (
     AccountOverview,
     JobOverview,
     LoopOverview,

@@ -13,12 +13,13 @@ import pytest
 from aiohttp import ClientSession
 from multidict import CIMultiDictProxy
 from support.certificates import Authority
-from support.overviews import OVERVIEW
 
 from trainwave_exporter.config import parse_document
 from trainwave_exporter.exposition import Exposition, Format, Selection, Telemetry
 from trainwave_exporter.model import AccountStatus, Appeared
-from trainwave_exporter.web import Access, WebServer
+from trainwave_exporter.web import Access, Page, WebServer
+
+PAGE = Page("<h1>trainwave-exporter</h1>", "default-src 'none'")
 
 
 @dataclass
@@ -59,7 +60,7 @@ def make_server() -> Callable[..., WebServer]:
             answer=lambda: exposition.answer,
             telemetry_path=telemetry_path,
             unready_reasons=lambda: unready or [],
-            overview=lambda: OVERVIEW,
+            page=lambda: PAGE,
             scraped=lambda form, seconds: told.append((form, seconds)),
             access=access,
             **details,

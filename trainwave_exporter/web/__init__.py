@@ -1,30 +1,15 @@
-"""The HTTP side: metrics, health, readiness and the landing page."""
+"""The HTTP side: metrics, health, readiness, and a page that somebody else writes."""
 
 from trainwave_exporter.web.access import Access, AccessError
-from trainwave_exporter.web.overview import (
-    AccountOverview,
-    JobOverview,
-    LoopOverview,
-    Overview,
-    SettingOverview,
-    TroubleOverview,
-    UnknownOverview,
-)
-from trainwave_exporter.web.server import HEALTH_PATHS, ListenError, WebServer
+from trainwave_exporter.web.server import HEALTH_PATHS, ListenError, Page, WebServer
 from trainwave_exporter.web.sockets import activated
 
 __all__ = [
     "HEALTH_PATHS",
     "Access",
     "AccessError",
-    "AccountOverview",
-    "JobOverview",
     "ListenError",
-    "LoopOverview",
-    "Overview",
-    "SettingOverview",
-    "TroubleOverview",
-    "UnknownOverview",
+    "Page",
     "WebServer",
     "activated",
 ]

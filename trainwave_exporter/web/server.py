@@ -13,7 +13,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from http import HTTPStatus
-from typing import cast
+from typing import NamedTuple, cast
 
 import structlog
 from aiohttp import web
@@ -30,8 +30,6 @@ from trainwave_exporter.web.connections import (
 )
 from trainwave_exporter.web.encoding import Coding, preferred
 from trainwave_exporter.web.hosts import only_under
-from trainwave_exporter.web.landing import CONTENT_SECURITY_POLICY, render
-from trainwave_exporter.web.overview import Overview
 from trainwave_exporter.web.sockets import UnixSocket, name_of, tcp_sockets
 
 log = structlog.get_logger()
@@ -63,19 +61,27 @@ class ListenError(Exception):
     """The address cannot be listened on; the text says which, and why, in one line."""
 
 
+class Page(NamedTuple):
+    """A page for people."""
+
+    html: str
+    content_security_policy: str
+
+
 class WebServer:
     """Serves an exposition and pages about it.
 
-    ``answer`` returns what a scrape is answered with now; ``unready_reasons`` why the exporter is
-    not ready, one text per reason; ``remarks`` what else there is to say of readiness, likewise;
-    ``overview`` what the landing page tells; ``scraped`` is told of
-    every scrape, with the seconds it took. ``reload`` loads the configuration again, and returns
-    what is wrong with it, if anything is. A client that takes more than ``send_timeout`` seconds
-    to fetch an answer is dropped: it would pin an old one in memory; likewise one that takes more
-    than ``request_timeout`` to send a request. ``most_connections`` bounds their number; None: by
-    the limit of open files. ``dropped`` is told of each connection that is refused or dropped: why.
-    ``access`` says who may come in, and whether by TLS; without it everybody may, by plain HTTP.
-    ``host_names``, if any, are the hosts under which the page and `reload` may be asked for.
+    ``answer`` returns what a scrape is answered with now; ``unready_reasons`` why the exporter
+    is not ready, one text per reason; ``remarks`` what else there is to say of readiness,
+    likewise; ``page`` the page for people; ``scraped`` is told of every scrape, with the
+    seconds it took. ``reload`` loads the configuration again, and returns what is wrong with
+    it, if anything is. A client that takes more than ``send_timeout`` seconds to fetch an
+    answer is dropped: it would pin an old one in memory; likewise one that takes more than
+    ``request_timeout`` to send a request. ``most_connections`` bounds their number; None: by
+    the limit of open files. ``dropped`` is told of each connection that is refused or dropped:
+    why. ``access`` says who may come in, and whether by TLS; without it everybody may, by plain
+    HTTP. ``host_names``, if any, are the hosts under which the page and `reload` may be asked
+    for.
     """
 
     def __init__(
@@ -85,7 +91,7 @@ class WebServer:
         telemetry_path: str,
         unready_reasons: Callable[[], Sequence[str]],
         remarks: Callable[[], Sequence[str]] = tuple,
-        overview: Callable[[], Overview],
+        page: Callable[[], Page],
         scraped: Callable[[Format, float], None],
         clock: Callable[[], float] = time.monotonic,
         send_timeout: float = ANSWER_SECONDS,
@@ -99,7 +105,7 @@ class WebServer:
         self._answer = answer
         self._unready_reasons = unready_reasons
         self._remarks = remarks
-        self._overview = overview
+        self._page = page
         self._scraped = scraped
         self._clock = clock
         self._dropped = dropped
@@ -267,10 +273,11 @@ class WebServer:
                 response.headers.setdefault(name, value)
 
     async def _landing(self, _request: web.Request) -> web.Response:
+        page = self._page()
         return web.Response(
-            text=render(self._overview()),
+            text=page.html,
             content_type="text/html",
-            headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY},
+            headers={"Content-Security-Policy": page.content_security_policy},
         )
 
     async def _reloaded(self, _request: web.Request) -> web.Response:

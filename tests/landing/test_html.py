@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from trainwave_exporter.web import (
+from trainwave_exporter.landing import (
     AccountOverview,
     JobOverview,
     LoopOverview,
@@ -19,7 +19,7 @@ from trainwave_exporter.web import (
     TroubleOverview,
     UnknownOverview,
 )
-from trainwave_exporter.web.landing import CONTENT_SECURITY_POLICY, render
+from trainwave_exporter.landing.page import CONTENT_SECURITY_POLICY, render
 
 NOW = 1_700_000_000.0
 

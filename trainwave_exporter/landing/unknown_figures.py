@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from trainwave_exporter.landing.overview import UnknownOverview
 from trainwave_exporter.model import Appeared, Change, Changed, Departed, UnknownFigure
-from trainwave_exporter.web import UnknownOverview
 
 FIGURES: Final[Mapping[str, str]] = {
     "budget": "Spend of the budget",

@@ -4,23 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from platform import python_version
+from typing import Protocol
 
-from trainwave_exporter.config import Settings
+from trainwave_exporter.api import Client, RateBudget
+from trainwave_exporter.config import Account, KeySource, Settings
 from trainwave_exporter.fleet import Fleet
+from trainwave_exporter.landing.job_ranking import Ranking, wasted_dollars
+from trainwave_exporter.landing.overview import AccountOverview, JobOverview, LoopOverview, Overview
+from trainwave_exporter.landing.recent_errors import Troubles
+from trainwave_exporter.landing.settings_in_use import configured
+from trainwave_exporter.landing.unknown_figures import UnknownFigures
 from trainwave_exporter.model import Change, Fact, Idleness, Job, Quantity
-from trainwave_exporter.overview.configured import configured
-from trainwave_exporter.overview.ranking import Ranking, wasted_dollars
-from trainwave_exporter.overview.troubles import Troubles
-from trainwave_exporter.overview.unknown import UnknownFigures
-from trainwave_exporter.polling import Loop
-from trainwave_exporter.watch import Watch
-from trainwave_exporter.web import AccountOverview, JobOverview, LoopOverview, Overview
+from trainwave_exporter.polling import AccountPoller, Loop
 
 JOBS_SHOWN = 20
 """How many running jobs the page names, the most wasteful ones."""
 
 
-class Standing:
+class WatchedAccount(Protocol):
+    """What the page shows of an account is asked of these."""
+
+    @property
+    def account(self) -> Account:
+        """Its settings."""
+        ...
+
+    @property
+    def key(self) -> KeySource:
+        """Where its key comes from."""
+        ...
+
+    @property
+    def budget(self) -> RateBudget:
+        """Its requests."""
+        ...
+
+    @property
+    def client(self) -> Client:
+        """The API as it answers."""
+        ...
+
+    @property
+    def poller(self) -> AccountPoller:
+        """Its loops and its plan."""
+        ...
+
+
+class OverviewCollector:
     """What is needed for the page and nobody else keeps, and the page's content itself."""
 
     def __init__(self) -> None:
@@ -49,7 +79,7 @@ class Standing:
         started_at: float,
         now: float,
         settings: Settings,
-        watches: Sequence[Watch],
+        watches: Sequence[WatchedAccount],
         fleet: Fleet,
         loops: Iterable[Loop],
         refused_reload: str | None,
@@ -71,7 +101,7 @@ class Standing:
             refused_reload=refused_reload,
         )
 
-    def _account(self, watch: Watch, fleet: Fleet, now: float) -> AccountOverview:
+    def _account(self, watch: WatchedAccount, fleet: Fleet, now: float) -> AccountOverview:
         name = watch.account.name
         status = fleet.status(name)
         budget = watch.budget.snapshot(now)

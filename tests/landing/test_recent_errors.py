@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trainwave_exporter.api import TrainwaveError
+from trainwave_exporter.landing.advice import ADVICE, STORE, STORE_LOST
+from trainwave_exporter.landing.recent_errors import KINDS_KEPT, Troubles
 from trainwave_exporter.model import ClockSkew, Exchange, LedgerRun, Unreadable
-from trainwave_exporter.overview.advice import ADVICE, STORE, STORE_LOST
-from trainwave_exporter.overview.troubles import KINDS_KEPT, Troubles
 
 
 def exchange(outcome: str, endpoint: str = "jobs", account: str = "a") -> Exchange:

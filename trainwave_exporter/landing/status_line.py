@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from trainwave_exporter.web.overview import AccountOverview, LoopOverview, Overview, TroubleOverview
-from trainwave_exporter.web.wording import counted, span
+from trainwave_exporter.landing.formatting import counted, span
+from trainwave_exporter.landing.overview import (
+    AccountOverview,
+    LoopOverview,
+    Overview,
+    TroubleOverview,
+)
 
 LATELY_SECONDS = 60.0
 """How long an error that came more than now and then makes itself heard in the first line."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from support.known_jobs import job
 
+from trainwave_exporter.landing.job_ranking import Ranking, wasted_dollars
 from trainwave_exporter.model import (
     Appeared,
     Bygone,
@@ -22,7 +23,6 @@ from trainwave_exporter.model import (
     Job,
     Waste,
 )
-from trainwave_exporter.overview.ranking import Ranking, wasted_dollars
 
 
 def running(job_id: str, price: float | None = 1.0) -> Job:

@@ -12,7 +12,8 @@ from hashlib import sha256
 from html import escape
 from urllib.parse import quote
 
-from trainwave_exporter.web.overview import (
+from trainwave_exporter.landing.formatting import NONE, ago, dollars, named, span
+from trainwave_exporter.landing.overview import (
     AccountOverview,
     JobOverview,
     LoopOverview,
@@ -21,8 +22,7 @@ from trainwave_exporter.web.overview import (
     TroubleOverview,
     UnknownOverview,
 )
-from trainwave_exporter.web.verdict import all_well, awaited, problems
-from trainwave_exporter.web.wording import NONE, ago, dollars, named, span
+from trainwave_exporter.landing.status_line import all_well, awaited, problems
 
 JOB_PAGE = "https://trainwave.ai/jobs/"
 """Where the vendor shows a job, by its id."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import asdict
 
 from trainwave_exporter.config import SETTINGS, Account, KeySource, Settings
-from trainwave_exporter.web import SettingOverview
+from trainwave_exporter.landing.overview import SettingOverview
 
 _PER_ACCOUNT = "trainwave"
 """The section whose settings each account has for itself."""

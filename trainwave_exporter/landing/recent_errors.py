@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from trainwave_exporter.landing.advice import ADVICE, STORE, STORE_LOST, Advice, of_unreadable
+from trainwave_exporter.landing.overview import TroubleOverview
 from trainwave_exporter.model import Exchange, Fact, LedgerRun, Unreadable
-from trainwave_exporter.overview.advice import ADVICE, STORE, STORE_LOST, Advice, of_unreadable
-from trainwave_exporter.web import TroubleOverview
 
 KINDS_KEPT = 12
 """How many kinds are kept of each account: of errors, and of values that could not be read."""

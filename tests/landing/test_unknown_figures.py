@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trainwave_exporter.landing.unknown_figures import UnknownFigures
 from trainwave_exporter.model import (
     Appeared,
     Burn,
@@ -10,7 +11,6 @@ from trainwave_exporter.model import (
     Departure,
     UnknownFigure,
 )
-from trainwave_exporter.overview.unknown import UnknownFigures
 
 BUDGET = UnknownFigure(figure="budget", name="vision", reason="history_incomplete")
 CREDIT = UnknownFigure(figure="credit_runway", name="o-1", reason="partial_view")

@@ -12,7 +12,7 @@ from playwright.async_api import Browser, async_playwright
 from support.overviews import HOSTILE
 
 if TYPE_CHECKING:
-    from web.conftest import Site
+    from landing.conftest import Site
 
 CHROMIUM = shutil.which("chromium")
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]

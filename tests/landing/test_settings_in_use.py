@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from trainwave_exporter.config import SETTINGS, KeySource, key_source, load
-from trainwave_exporter.overview.configured import configured
+from trainwave_exporter.landing.settings_in_use import configured
 
 KEY = "a-key-nobody-may-see"
 
