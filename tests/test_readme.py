@@ -13,7 +13,7 @@ from support.readme import README, rewritten
 from trainwave_exporter.config import Settings, load
 from trainwave_exporter.config.settings import Web
 from trainwave_exporter.config.values import FilePath
-from trainwave_exporter.wiring import load_access
+from trainwave_exporter.daemon.wiring import load_access
 
 TEXT = README.read_text(encoding="utf-8")
 ROOT = README.parent

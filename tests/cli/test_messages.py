@@ -20,7 +20,7 @@ from trainwave_exporter.config.declared import declared
 from trainwave_exporter.config.settings import Account, Budget, Web
 from trainwave_exporter.config.values import TelemetryPath
 from trainwave_exporter.daemon import Daemon
-from trainwave_exporter.wiring import refuse_what_needs_a_restart
+from trainwave_exporter.daemon.wiring import refuse_what_needs_a_restart
 
 BAD = Path(__file__).parents[1] / "config" / "bad"
 KEY = {"TRAINWAVE_API_KEY": "tw-messages-1"}

@@ -83,7 +83,7 @@ class Rounds:
             random=Random(1),
         )
         self._loops = {loop.name: loop for loop in self.daemon._loops}
-        (self._watch,) = self.daemon._watches
+        (self._watch,) = self.daemon._runtimes
         self._watch.poller._sleep = _at_once  # the clock stands still while questions are spread
 
     def clock(self) -> float:

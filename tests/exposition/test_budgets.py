@@ -72,7 +72,7 @@ def test_budgets_stay_when_other_metrics_are_chosen() -> None:
     exposition = make_exposition()
     exposition.apply(appeared(AccountStatus(name="north", view="o-1"), status()))
     before = spent(exposition)
-    exposition.retune(selection=Selection(deny=["trainwave_jobs"]), max_jobs=5)
+    exposition.reconfigure(selection=Selection(deny=["trainwave_jobs"]), max_jobs=5)
     assert spent(exposition) == before != []
 
 

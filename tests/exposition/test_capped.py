@@ -73,7 +73,7 @@ def test_another_limit_shows_all_that_was_known(limit: int) -> None:
     exposition = make_exposition(max_groups=3)
     exposition.apply(appeared(*map(organization, range(5))))
     exposition.publish()
-    exposition.retune(selection=Selection(), max_jobs=0, max_groups=limit)
+    exposition.reconfigure(selection=Selection(), max_jobs=0, max_groups=limit)
     series = series_of(exposition, BALANCE)
     assert len(series) == (limit + 1 if limit else 5)
     assert fsum(map(float, series.values())) == 0.5
@@ -170,7 +170,7 @@ def test_it_is_told_of_which_kind_there_are_as_many_as_wanted(
     assert reached(exposition) == set()
     exposition.apply(appeared(records[1]))
     assert reached(exposition) == {kind}
-    exposition.retune(selection=Selection(), max_jobs=0, max_groups=3)
+    exposition.reconfigure(selection=Selection(), max_jobs=0, max_groups=3)
     assert reached(exposition) == set()
 
 

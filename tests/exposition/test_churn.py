@@ -125,7 +125,7 @@ class Churn(RuleBasedStateMachine):
         deny = [pattern for pattern in deny if pattern != "trainwave_job*"]
         self.selection = Selection(allow=allow, deny=(*OWN, *deny))
         self.max_jobs = max_jobs
-        self.worn.retune(selection=self.selection, max_jobs=max_jobs)
+        self.worn.reconfigure(selection=self.selection, max_jobs=max_jobs)
         self.published = False
 
     @rule()

@@ -1038,7 +1038,7 @@ def test_states_that_come_without_end_do_not_make_series_without_end(world: Worl
 
 def limited(world: World, projects: int) -> World:
     policy = replace(POLICY, max_groups=projects)
-    world.fleet.retune(accounts=world.accounts, policy=policy, now=world.now)
+    world.fleet.reconfigure(accounts=world.accounts, policy=policy, now=world.now)
     return world
 
 

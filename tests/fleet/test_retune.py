@@ -9,15 +9,15 @@ from trainwave_exporter.fleet import Policy
 from trainwave_exporter.model import Organization, Project
 
 
-def retune(world: World, *accounts: str, policy: Policy = POLICY) -> None:
+def reconfigure(world: World, *accounts: str, policy: Policy = POLICY) -> None:
     world.accounts = accounts
-    world._listen(world.fleet.retune(accounts=accounts, policy=policy, now=world.now))
+    world._listen(world.fleet.reconfigure(accounts=accounts, policy=policy, now=world.now))
 
 
 def test_an_account_that_is_added_can_be_told_of() -> None:
     world = World(("a",))
     world.sweep(world.job("j-1"))
-    retune(world, "a", "b")
+    reconfigure(world, "a", "b")
     assert not world.status("b").up
     world.sweep(world.job("j-2", account="b", project_id="p-2"), account="b")
     assert world.status("b").counted
@@ -32,7 +32,7 @@ def test_what_is_known_of_an_account_goes_with_it_and_of_others_stays() -> None:
     world.projects(Project(account="a", id="p-1"))
     world.projects(Project(account="b", id="p-2"), account="b")
     world.organizations(Organization(account="b", id="o-2"), account="b")
-    retune(world, "a")
+    reconfigure(world, "a")
     left = {key for _, key in world.mirror}
     assert {"a", "j-1", "p-1"} <= left
     assert left.isdisjoint({"b", "j-2", "o-2"})
@@ -46,7 +46,7 @@ def test_a_job_that_another_account_sees_too_is_taken_over() -> None:
     world = World(("a", "b"))
     world.sweep(world.job("j-1"))
     world.sweep(world.job("j-1", account="b"), account="b")
-    retune(world, "b")
+    reconfigure(world, "b")
     assert not world.is_shown("j-1")
     world.sweep(world.job("j-1", account="b"), account="b")
     assert world.shown("j-1").account == "b"
@@ -55,8 +55,8 @@ def test_a_job_that_another_account_sees_too_is_taken_over() -> None:
 def test_an_account_that_comes_back_counts_nothing_twice() -> None:
     world = World(("a", "b"))
     world.sweep(world.job("j-1"))
-    retune(world, "b")
-    retune(world, "a", "b")
+    reconfigure(world, "b")
+    reconfigure(world, "a", "b")
     assert not world.status("a").counted
     world.sweep(world.job("j-1"))
     world.sweep(account="b")
@@ -68,10 +68,10 @@ def test_a_shorter_retention_lets_finished_jobs_go_and_a_longer_one_keeps_them()
     world = World()
     ended = world.job("j-1", "SUCCESS", finished_at=world.now)
     world.sweep(ended)
-    retune(world, "a", policy=replace(POLICY, finished_retention=7200))
+    reconfigure(world, "a", policy=replace(POLICY, finished_retention=7200))
     world.tick(3601.0, answering=True)
     assert world.is_shown("j-1")
-    retune(world, "a", policy=replace(POLICY, finished_retention=60))
+    reconfigure(world, "a", policy=replace(POLICY, finished_retention=60))
     world.tick(1.0, answering=True)
     assert not world.is_shown("j-1")
 
@@ -80,5 +80,5 @@ def test_the_same_again_changes_nothing() -> None:
     world = World(("a", "b"))
     world.sweep(world.job("j-1"))
     before = len(world.changes)
-    retune(world, "a", "b")
+    reconfigure(world, "a", "b")
     assert len(world.changes) == before

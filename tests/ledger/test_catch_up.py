@@ -292,7 +292,7 @@ def test_an_account_that_is_watched_no_more_is_not_waited_for(tmp_path: Path) ->
     two_accounts(tmp_path)
     after = LedgerWorld(tmp_path, accounts=("a", "b"), now=START + 60)
     after.take(counted("a"))
-    after.keeper.retune(Terms(accounts={"a": Watched()}))
+    after.keeper.reconfigure(Terms(accounts={"a": Watched()}))
     after.tick(5)
     assert [after.cost(owner=owner) for owner in ("ada", "bo", "cy")] == [1, 2, 7]
     assert after.unknown_figures() == set()

@@ -219,7 +219,7 @@ def test_other_budgets_take_the_place_of_those_that_are_dropped() -> None:
     world = new_world(budget(name="old"))
     world.open(world.job(created_at=NOON - HOUR, cost_dollars=3.6))
     terms = Terms(budgets=(budget(name="new", limit_dollars=2.0),), accounts={"a": Watched()})
-    world.keeper.retune(terms)
+    world.keeper.reconfigure(terms)
     world.tick(1)
     shown = world.one(BudgetStatus)
     assert shown.name == "new"

@@ -22,6 +22,7 @@ from msgspec import Struct
 from support.fake_time import FakeTime, settle
 from trainwave_exporter.api import Client, RateBudget
 from trainwave_exporter.config import Settings
+from trainwave_exporter.daemon.wiring import policy
 from trainwave_exporter.fleet import Fleet, Observation, TimePassed
 from trainwave_exporter.ledger import Budget, Ledger, Store, Terms, Watched
 from trainwave_exporter.model import (
@@ -34,7 +35,6 @@ from trainwave_exporter.model import (
     UnknownFigure,
 )
 from trainwave_exporter.polling import AccountPoller, Intervals, Scope
-from trainwave_exporter.wiring import policy
 
 
 class PastJob(Struct, frozen=True, kw_only=True):

@@ -29,10 +29,9 @@ from typing import Final, NamedTuple
 
 from support.exporter import Exporter
 from support.stepped import PLANNING_SECONDS, PUBLICATION_SECONDS, StepClock
-from trainwave_exporter import daemon
 from trainwave_exporter.cli.options import flags_of, new_parser
 from trainwave_exporter.config import CONFIG_FILE, KeySource, key_source, load, redactor
-from trainwave_exporter.daemon import Daemon
+from trainwave_exporter.daemon import Daemon, daemon
 from trainwave_exporter.polling import poller
 from trainwave_exporter.runtime import event_loop, logs
 

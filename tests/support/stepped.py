@@ -25,10 +25,9 @@ from types import TracebackType
 from typing import Any, NoReturn, Self
 
 from support.exporter import Metrics, wait_for
-from trainwave_exporter import daemon
 from trainwave_exporter.cli.options import flags_of, new_parser
 from trainwave_exporter.config import CONFIG_FILE, KeySource, key_source, load, redactor
-from trainwave_exporter.daemon import Daemon
+from trainwave_exporter.daemon import Daemon, daemon
 from trainwave_exporter.polling import poller
 from trainwave_exporter.runtime import logs
 

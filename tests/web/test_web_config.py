@@ -14,8 +14,8 @@ from support.raised import places, recorded
 from trainwave_exporter.config import ConfigError, Settings
 from trainwave_exporter.config.settings import Web
 from trainwave_exporter.config.values import FilePath
+from trainwave_exporter.daemon.wiring import load_access
 from trainwave_exporter.web import Access, AccessError
-from trainwave_exporter.wiring import load_access
 
 FILES = Path(__file__).parent / "web_config"
 GOOD = sorted((FILES / "good").glob("*.yml"))

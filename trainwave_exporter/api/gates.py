@@ -105,7 +105,7 @@ class Terms:
         self._reserved[name] = requests_per_minute
         self._reckon()
 
-    def retune(self, share: float) -> None:
+    def reconfigure(self, share: float) -> None:
         """Use this share of the limit."""
         self._share = share
         self._reckon()

@@ -183,9 +183,9 @@ class RateBudget:
         """
         self._block.succeed()
 
-    def retune(self, share: float) -> None:
+    def reconfigure(self, share: float) -> None:
         """Use this share of the limit from now on."""
-        self._terms.retune(share)
+        self._terms.reconfigure(share)
         self._serve()
 
     @property

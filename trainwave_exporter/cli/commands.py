@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from trainwave_exporter import check as trial
 from trainwave_exporter.cli.chargeback import FORMATS, Sheet
 from trainwave_exporter.cli.options import flags_of
 from trainwave_exporter.cli.output import write
@@ -32,6 +31,7 @@ from trainwave_exporter.config import (
 )
 from trainwave_exporter.config.wording import spell
 from trainwave_exporter.daemon import Daemon, StartError
+from trainwave_exporter.daemon import check as trial
 from trainwave_exporter.exposition import Selection, catalog
 from trainwave_exporter.ledger import Period, milliseconds
 from trainwave_exporter.ledger import report as ledger_report

@@ -86,7 +86,7 @@ class Exposition:
         """Take changes over into the next answer; a `trainwave_exporter.model.ChangeListener`."""
         self._waiting += changes
 
-    def retune(self, *, selection: Selection, max_jobs: int, max_groups: int = 0) -> None:
+    def reconfigure(self, *, selection: Selection, max_jobs: int, max_groups: int = 0) -> None:
         """Show other metrics, and as many jobs and groups, from the next publication on."""
         wanted = selection, max_jobs, max_groups
         present = self._selection, self._max_jobs, self._max_groups

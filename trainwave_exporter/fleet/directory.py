@@ -64,7 +64,7 @@ class Directory(Generic[T]):
                 self._known[key] = record
                 yield Changed(before, record)
 
-    def retune(self, accounts: Collection[str], now: float) -> Iterator[Change]:
+    def reconfigure(self, accounts: Collection[str], now: float) -> Iterator[Change]:
         """Listen to these accounts from now on; drop what others told."""
         for account in self._told_at.keys() - set(accounts):
             del self._told_at[account]

@@ -145,7 +145,9 @@ class Fleet:
 
     # What changes it
 
-    def retune(self, *, accounts: Sequence[str], policy: Policy, now: float) -> tuple[Change, ...]:
+    def reconfigure(
+        self, *, accounts: Sequence[str], policy: Policy, now: float
+    ) -> tuple[Change, ...]:
         """Watch these accounts and go by this policy from now on; return what that changed.
 
         What is known of accounts that stay is kept; what others told leaves.
@@ -157,8 +159,8 @@ class Fleet:
             changes.extend(self._unwatch(name, now))
         for name in accounts:
             changes.extend(self._accounts.watch(name, now))
-        changes.extend(self._projects.retune(accounts, now))
-        changes.extend(self._organizations.retune(accounts, now))
+        changes.extend(self._projects.reconfigure(accounts, now))
+        changes.extend(self._organizations.reconfigure(accounts, now))
         for entry in self._entries.values():
             self._retention.schedule(entry, policy.finished_retention)
         changes.extend(self._tally_changes())

@@ -79,7 +79,7 @@ class OverviewCollector:
         started_at: float,
         now: float,
         settings: Settings,
-        watches: Sequence[WatchedAccount],
+        accounts: Sequence[WatchedAccount],
         fleet: Fleet,
         loops: Iterable[Loop],
         refused_reload: str | None,
@@ -91,23 +91,25 @@ class OverviewCollector:
             started_at=started_at,
             now=now,
             telemetry_path=settings.web.telemetry_path,
-            accounts=tuple(self._account(watch, fleet, now) for watch in watches),
+            accounts=tuple(self._account(runtime, fleet, now) for runtime in accounts),
             loops=tuple(_loop(loop) for loop in loops),
             jobs=tuple(_job(*worst) for worst in self._ranking.worst(JOBS_SHOWN)),
             jobs_idle=self._ranking.idle,
             unknown=self._unknown.all(),
             troubles=self._troubles.newest(),
-            settings=configured(settings, {watch.account.name: watch.key for watch in watches}),
+            settings=configured(
+                settings, {runtime.account.name: runtime.key for runtime in accounts}
+            ),
             refused_reload=refused_reload,
         )
 
-    def _account(self, watch: WatchedAccount, fleet: Fleet, now: float) -> AccountOverview:
-        name = watch.account.name
+    def _account(self, runtime: WatchedAccount, fleet: Fleet, now: float) -> AccountOverview:
+        name = runtime.account.name
         status = fleet.status(name)
-        budget = watch.budget.snapshot(now)
-        plan = watch.poller.outlook
-        dialect = watch.client.dialect
-        errors = [loop.last_error for loop in watch.poller.loops if loop.last_error is not None]
+        budget = runtime.budget.snapshot(now)
+        plan = runtime.poller.outlook
+        dialect = runtime.client.dialect
+        errors = [loop.last_error for loop in runtime.poller.loops if loop.last_error is not None]
         return AccountOverview(
             name=name,
             up=status.up,

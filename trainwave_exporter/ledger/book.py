@@ -87,7 +87,7 @@ class Book:
         self._unseen = frozenset(self._opening)
         """Those of them that were not shown yet since the exporter started."""
 
-    def retune(self, accounts: Iterable[str], rules: Rules) -> None:
+    def reconfigure(self, accounts: Iterable[str], rules: Rules) -> None:
         """Go by these rules from now on, and wait for what these accounts tell."""
         self._accounts = frozenset(accounts)
         self._rules = rules

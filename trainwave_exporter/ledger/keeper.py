@@ -146,18 +146,18 @@ class Keeper:
         """What the store takes; 0 while it cannot be opened."""
         return 0 if self._store is None else self._store.size_bytes
 
-    def retune(self, terms: Terms) -> None:
+    def reconfigure(self, terms: Terms) -> None:
         """Go by these terms from now on."""
         if terms == self._terms:
             return
         self._terms = terms
         for name in self._counted.keys() - terms.accounts.keys():
             del self._counted[name]
-        self._outlook.retune(terms)
+        self._outlook.reconfigure(terms)
         self._catch_up = self._catch_up.watching(terms.accounts)
         self._waiting = True
         if self._book is not None:
-            self._book.retune(terms.accounts, terms.rules)
+            self._book.reconfigure(terms.accounts, terms.rules)
         self._reckoned_at = 0
 
     def open(self) -> None:

@@ -152,7 +152,7 @@ class Ledger:
         """Note that the wall clock was set by so much; negative: back."""
         self._clock_set += milliseconds(seconds)
 
-    def retune(self, terms: Terms) -> None:
+    def reconfigure(self, terms: Terms) -> None:
         """Go by other terms from the next turn on."""
         self._terms = terms
 
@@ -201,7 +201,7 @@ class Ledger:
         """Do a turn's work; in a thread."""
         began = self._monotonic()
         error = None
-        self._keeper.retune(self._terms)
+        self._keeper.reconfigure(self._terms)
         self._keeper.note(seen, now)
         try:
             if writing:

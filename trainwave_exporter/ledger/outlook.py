@@ -76,10 +76,10 @@ class Outlook:
         """All that is known of projects."""
         return tuple(self._projects.values())
 
-    def retune(self, terms: Terms) -> None:
+    def reconfigure(self, terms: Terms) -> None:
         """Go by these terms from now on."""
         self._terms = terms
-        self._budgets.retune(terms.budgets)
+        self._budgets.reconfigure(terms.budgets)
         self._listed &= terms.accounts.keys()
 
     def begin(

@@ -33,7 +33,7 @@ class BudgetTracker:
         self._exhausted: dict[str, tuple[Span, int]] = {}
         """By budget that is used up: the period, and when the limit was reached in it."""
 
-    def retune(self, budgets: Sequence[Budget]) -> None:
+    def reconfigure(self, budgets: Sequence[Budget]) -> None:
         """Reckon these budgets from now on."""
         self._budgets = budgets
         self._exhausted.clear()

@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 from support.api_server import serving
 
-from trainwave_exporter.check import AccountReport, Report, check, render
 from trainwave_exporter.config import KeySource, Settings, key_source, load
+from trainwave_exporter.daemon.check import AccountReport, Report, check, render
 from trainwave_exporter.simulator import Faults, Simulator, World, parse_faults
 
 KEY = "demo-key"

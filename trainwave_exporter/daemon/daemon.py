@@ -9,8 +9,8 @@
                    │                 ▲
                    └─changes─▶ ledger┘
 
-Only here does it show who listens to whom. What settings mean to the rooms is told in
-`trainwave_exporter.wiring`, what is made of an account in `trainwave_exporter.watch`.
+Only here does it show who listens to whom. `wiring` translates settings for the rooms,
+and `account_runtime` makes what watches an account.
 """
 
 from __future__ import annotations
@@ -28,6 +28,21 @@ import structlog
 
 from trainwave_exporter import __version__
 from trainwave_exporter.config import KeySource, Settings
+from trainwave_exporter.daemon.account_runtime import (
+    AccountRuntime,
+    AccountRuntimeFactory,
+    identity,
+    network_settings,
+)
+from trainwave_exporter.daemon.reload import Configuration, Reloader
+from trainwave_exporter.daemon.wiring import (
+    ledger_folder,
+    load_access,
+    policy,
+    refuse_what_needs_a_restart,
+    selection,
+    terms,
+)
 from trainwave_exporter.exposition import Exposition, Telemetry
 from trainwave_exporter.fleet import ClockSet, Fleet, Observation, SweepEnded, TimePassed
 from trainwave_exporter.landing import (
@@ -43,26 +58,16 @@ from trainwave_exporter.ledger import (
 )
 from trainwave_exporter.model import Appeared, Change, Fact
 from trainwave_exporter.polling import Loop, Schedule, Work
-from trainwave_exporter.reloading import Configuration, Reloader
 from trainwave_exporter.runtime import logs
 from trainwave_exporter.runtime.clock import ClockWatch
 from trainwave_exporter.runtime.daemon_threads import DaemonThreadExecutor
 from trainwave_exporter.runtime.gc_schedule import GcSchedule
 from trainwave_exporter.runtime.sd_notify import Notifier
-from trainwave_exporter.watch import Watch, Watchmaker, network_settings, place
 from trainwave_exporter.web import (
     ListenError,
     Page,
     WebServer,
     activated,
-)
-from trainwave_exporter.wiring import (
-    ledger_folder,
-    load_access,
-    policy,
-    refuse_what_needs_a_restart,
-    selection,
-    terms,
 )
 
 log = structlog.get_logger()
@@ -143,7 +148,7 @@ class Daemon:
             now=self._started_at,
             known_run=self._ledger.known_run,
         )
-        self._watchmaker = Watchmaker(
+        self._runtime_factory = AccountRuntimeFactory(
             network=network_settings(environ),
             fleet=self._fleet,
             report=self._report,
@@ -153,8 +158,8 @@ class Daemon:
             monotonic=monotonic,
             random=random or Random(),  # noqa: S311 - spreads retries, guards nothing
         )
-        self._watches = [
-            self._watchmaker.watch(account, keys[account.name], settings)
+        self._runtimes = [
+            self._runtime_factory.runtime_of(account, keys[account.name], settings)
             for account in settings.accounts
         ]
         self._house_loop = self._loop("housekeeping", HOUSEKEEPING_SECONDS, self._keep_house)
@@ -211,7 +216,7 @@ class Daemon:
             listening=",".join(self.web.listening),
             scheme=self.web.scheme,
             event_loop=type(asyncio.get_running_loop()).__module__.partition(".")[0],
-            accounts=",".join(watch.account.name for watch in self._watches),
+            accounts=",".join(runtime.account.name for runtime in self._runtimes),
         )
         self._schedule.start()
         self._manager.ready()
@@ -222,7 +227,7 @@ class Daemon:
         finally:
             self._manager.stopping()
             self._schedule.stop()
-            await asyncio.gather(*(watch.poller.stop() for watch in self._watches))
+            await asyncio.gather(*(runtime.poller.stop() for runtime in self._runtimes))
             try:
                 await self._ledger.close()
             finally:
@@ -283,38 +288,43 @@ class Daemon:
         Raises `ConfigError` for those that need a restart, before anything is changed.
         """
         refuse_what_needs_a_restart(self._settings, settings)
-        before = {watch.account.name: watch for watch in self._watches}
-        watches = [
-            self._watchmaker.watch(account, keys[account.name], settings, before.get(account.name))
+        before = {runtime.account.name: runtime for runtime in self._runtimes}
+        runtimes = [
+            self._runtime_factory.runtime_of(
+                account, keys[account.name], settings, before.get(account.name)
+            )
             for account in settings.accounts
         ]
         book_loop = self._book_loop
         if book_loop.interval != settings.storage.write_interval:
             book_loop = self._loop("ledger", settings.storage.write_interval, self._keep_books)
-        loops_before, loops = self._loops, self._all_loops(watches, book_loop)
+        loops_before, loops = self._loops, self._all_loops(runtimes, book_loop)
         await self._schedule.remove(set(loops_before) - set(loops))
         await asyncio.gather(
-            *(watch.poller.stop() for watch in before.values() if watch not in watches)
+            *(runtime.poller.stop() for runtime in before.values() if runtime not in runtimes)
         )
         # From here on nothing is awaited: who comes next finds all of the old or all of the new.
-        self._settings, self._watches, self._book_loop = settings, watches, book_loop
+        self._settings, self._runtimes, self._book_loop = settings, runtimes, book_loop
         names = [account.name for account in settings.accounts]
         stays = [
             account.name
             for account in settings.accounts
-            if account.name in before and place(before[account.name].account) == place(account)
+            if account.name in before
+            and identity(before[account.name].account) == identity(account)
         ]
         for accounts in (stays, names):
             self._tell(
-                self._fleet.retune(accounts=accounts, policy=policy(settings), now=self._clock())
+                self._fleet.reconfigure(
+                    accounts=accounts, policy=policy(settings), now=self._clock()
+                )
             )
-        for watch in watches:
-            watch.budget.retune(watch.account.rate_limit_share)
-            if watch not in before.values():
-                jobs = self._fleet.jobs(watch.account.name)
-                watch.poller.apply(Appeared(job) for job in jobs)
-        self._ledger.retune(terms(settings))
-        self.exposition.retune(
+        for runtime in runtimes:
+            runtime.budget.reconfigure(runtime.account.rate_limit_share)
+            if runtime not in before.values():
+                jobs = self._fleet.jobs(runtime.account.name)
+                runtime.poller.apply(Appeared(job) for job in jobs)
+        self._ledger.reconfigure(terms(settings))
+        self.exposition.reconfigure(
             selection=selection(settings),
             max_jobs=settings.metrics.max_jobs,
             max_groups=settings.metrics.max_groups,
@@ -337,18 +347,18 @@ class Daemon:
 
     @property
     def _loops(self) -> list[Loop]:
-        return self._all_loops(self._watches, self._book_loop)
+        return self._all_loops(self._runtimes, self._book_loop)
 
-    def _all_loops(self, watches: Iterable[Watch], book_loop: Loop) -> list[Loop]:
-        loops = [loop for watch in watches for loop in watch.poller.loops]
+    def _all_loops(self, runtimes: Iterable[AccountRuntime], book_loop: Loop) -> list[Loop]:
+        loops = [loop for runtime in runtimes for loop in runtime.poller.loops]
         return [*loops, self._house_loop, self._publication, book_loop]
 
     def unready_reasons(self) -> list[str]:
         """Return why the exporter is not ready, in words; empty when it is."""
         waiting = [
-            f"account {watch.account.name}: no complete sweep yet"
-            for watch in self._watches
-            if not watch.shown
+            f"account {runtime.account.name}: no complete sweep yet"
+            for runtime in self._runtimes
+            if not runtime.shown
         ]
         if waiting:  # a block is why, as often as not
             waiting += self.blocked_accounts()
@@ -368,9 +378,9 @@ class Daemon:
         rest, and an orchestrator would hide both.
         """
         return [
-            f"account {watch.account.name}: {watch.budget.blocked().message}"
-            for watch in self._watches
-            if watch.budget.blocked_for
+            f"account {runtime.account.name}: {runtime.budget.blocked().message}"
+            for runtime in self._runtimes
+            if runtime.budget.blocked_for
         ]
 
     def _lives(self) -> bool:
@@ -383,7 +393,7 @@ class Daemon:
             started_at=self._started_at,
             now=self._clock(),
             settings=self._settings,
-            watches=self._watches,
+            accounts=self._runtimes,
             fleet=self._fleet,
             loops=self._loops,
             refused_reload=self._reloader.refused,
@@ -404,7 +414,9 @@ class Daemon:
     def _report(self, observation: Observation) -> None:
         self._clock_watch.look()  # before anything is told by another clock
         self._tell(self._fleet.apply(observation, self._clock()))
-        if isinstance(observation, SweepEnded) and not all(watch.shown for watch in self._watches):
+        if isinstance(observation, SweepEnded) and not all(
+            runtime.shown for runtime in self._runtimes
+        ):
             self._schedule.hurry(self._publication)  # whoever starts it waits for the first jobs
 
     def _clock_set(self, seconds: float) -> None:
@@ -414,29 +426,29 @@ class Daemon:
     def _tell(self, changes: Sequence[Change]) -> None:
         self._show(changes)
         self._ledger.apply(changes)
-        for watch in self._watches:
-            watch.poller.apply(changes)
+        for runtime in self._runtimes:
+            runtime.poller.apply(changes)
 
     async def _keep_house(self, _step: Callable[[], None]) -> None:
         staleness = self._settings.fleet.staleness
         self._report(
             TimePassed(
                 {
-                    watch.account.name: max(staleness, watch.poller.readings_max_age)
-                    for watch in self._watches
+                    runtime.account.name: max(staleness, runtime.poller.readings_max_age)
+                    for runtime in self._runtimes
                 }
             )
         )
-        for watch in self._watches:
-            self.telemetry.observe(watch.rate_limit(self._clock()))
+        for runtime in self._runtimes:
+            self.telemetry.observe(runtime.rate_limit(self._clock()))
         self._gc_schedule.look()
 
     async def _publish(self, _step: Callable[[], None]) -> None:
         self.telemetry.log_lines_dropped(logs.dropped())
-        swept = [watch for watch in self._watches if watch.poller.swept]
+        swept = [runtime for runtime in self._runtimes if runtime.poller.swept]
         await self.exposition.publish_in_slices()
-        for watch in swept:
-            watch.shown = True
+        for runtime in swept:
+            runtime.shown = True
 
     async def _keep_books(self, _step: Callable[[], None]) -> None:
         await self._ledger.run()

@@ -30,6 +30,8 @@ from trainwave_exporter.api import (
 )
 from trainwave_exporter.config import Account, KeySource, Settings
 from trainwave_exporter.config.values import Duration
+from trainwave_exporter.daemon.account_runtime import build_client, network_settings
+from trainwave_exporter.daemon.wiring import load_access, terms
 from trainwave_exporter.ledger.scopes import (
     Names,
     Scope,
@@ -51,8 +53,6 @@ from trainwave_exporter.polling import (
     requests_per_minute,
     round_seconds,
 )
-from trainwave_exporter.watch import build_client, network_settings
-from trainwave_exporter.wiring import load_access, terms
 
 MOST_PAGES = 20
 """So many pages of a list are read; what comes after is only counted."""

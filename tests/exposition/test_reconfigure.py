@@ -49,7 +49,7 @@ def test_what_is_wanted_is_shown_from_the_next_publication_on() -> None:
     exposition = make_exposition()
     exposition.apply(appeared(*FLEET))
     before = text_of(exposition)
-    exposition.retune(selection=Selection(deny=(*OWN, "trainwave_job_info")), max_jobs=0)
+    exposition.reconfigure(selection=Selection(deny=(*OWN, "trainwave_job_info")), max_jobs=0)
     assert b"trainwave_job_info{" in b"".join(exposition.answer.plain(Format.TEXT))
     after = text_of(exposition)
     assert "trainwave_job_info{" in before
@@ -62,7 +62,7 @@ def test_what_waits_is_taken_in_after_what_was_there() -> None:
     exposition.apply(appeared(*FLEET))
     exposition.publish()
     exposition.apply(departed(FLEET[2]))
-    exposition.retune(selection=Selection(deny=OWN), max_jobs=5)
+    exposition.reconfigure(selection=Selection(deny=OWN), max_jobs=5)
     assert 'job_id="j-0"' not in text_of(exposition)
     assert text_of(exposition).count("trainwave_job_info{") == 5
 
@@ -72,7 +72,7 @@ def test_the_same_again_leaves_the_answer_as_it_is() -> None:
     exposition.apply(appeared(*FLEET))
     exposition.publish()
     answer = exposition.answer
-    exposition.retune(selection=Selection(deny=OWN), max_jobs=0)
+    exposition.reconfigure(selection=Selection(deny=OWN), max_jobs=0)
     exposition.publish()
     assert exposition.answer.fleet is answer.fleet
 
@@ -82,8 +82,8 @@ def test_what_was_wanted_in_between_and_never_shown_leaves_the_answer_as_it_is()
     exposition.apply(appeared(*FLEET))
     exposition.publish()
     answer = exposition.answer
-    exposition.retune(selection=Selection(allow=("trainwave_up",)), max_jobs=1)
-    exposition.retune(selection=Selection(deny=OWN), max_jobs=0)
+    exposition.reconfigure(selection=Selection(allow=("trainwave_up",)), max_jobs=1)
+    exposition.reconfigure(selection=Selection(deny=OWN), max_jobs=0)
     exposition.publish()
     assert exposition.answer.fleet is answer.fleet
 
@@ -99,7 +99,7 @@ def test_after_any_number_of_reloads_it_is_as_if_begun_with_the_last(
     exposition.apply(appeared(*FLEET))
     for allow, deny in steps:
         exposition.publish()
-        exposition.retune(selection=Selection(allow=allow, deny=(*OWN, *deny)), max_jobs=0)
+        exposition.reconfigure(selection=Selection(allow=allow, deny=(*OWN, *deny)), max_jobs=0)
     allow, deny = steps[-1]
     fresh = make_exposition(allow=allow, deny=(*OWN, *deny))
     fresh.apply(appeared(*FLEET))
@@ -114,5 +114,5 @@ def test_after_any_number_of_limits_as_many_jobs_are_shown_as_the_last_wants(
     exposition.apply(appeared(*FLEET))
     for limit in limits:
         exposition.publish()
-        exposition.retune(selection=Selection(deny=OWN), max_jobs=limit)
+        exposition.reconfigure(selection=Selection(deny=OWN), max_jobs=limit)
     assert text_of(exposition).count("trainwave_job_info{") == (limits[-1] or 12)

@@ -1,4 +1,4 @@
-"""What watches an account: its budget, its client and its poller, as the settings want them."""
+"""What accounts an account: its budget, its client and its poller, as the settings want them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from trainwave_exporter.polling import AccountPoller, Intervals, Scope, WantedDe
 log = structlog.get_logger()
 
 
-class Watch:
+class AccountRuntime:
     """One account's budget, client and poller."""
 
     def __init__(
@@ -82,8 +82,8 @@ class Watch:
         return RateLimit(account=self.account.name, **asdict(self.budget.snapshot(now)))
 
 
-class Watchmaker:
-    """Makes watches, all of which feed the same fleet."""
+class AccountRuntimeFactory:
+    """Makes accounts, all of which feed the same fleet."""
 
     def __init__(
         self,
@@ -107,19 +107,23 @@ class Watchmaker:
         self._monotonic = monotonic
         self._random = random
 
-    def watch(
-        self, account: Account, key: KeySource, settings: Settings, before: Watch | None = None
-    ) -> Watch:
+    def runtime_of(
+        self,
+        account: Account,
+        key: KeySource,
+        settings: Settings,
+        before: AccountRuntime | None = None,
+    ) -> AccountRuntime:
         """Return what watches an account from now on: what did so ``before``, if it suits.
 
         If it does not, its budget goes on, unless the account's jobs are elsewhere now. Raises
         `ConfigError` for a proxy of the environment that cannot be used.
         """
-        if before is not None and place(before.account) != place(account):
+        if before is not None and identity(before.account) != identity(account):
             before = None
         if before is not None and before.suits(account, settings):
             return before
-        return Watch(
+        return AccountRuntime(
             account,
             key,
             settings,
@@ -144,13 +148,13 @@ class Watchmaker:
         )
 
 
-def place(account: Account) -> tuple[object, ...]:
+def identity(account: Account) -> tuple[object, ...]:
     """Return what tells where an account's jobs are: by another, other jobs would be its."""
     return account.api_url, account.organization, account.project
 
 
 def _recipe(account: Account, settings: Settings) -> tuple[object, ...]:
-    """Return what a watch is made by."""
+    """Return what a runtime is made by."""
     return account, settings.polling, settings.readings, settings.weights
 
 

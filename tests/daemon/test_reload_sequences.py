@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from daemon.test_daemon import get
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from support.simulated import serving
-from test_daemon import get
 
-from trainwave_exporter import daemon as daemon_module
 from trainwave_exporter.cli.commands import Configuration
 from trainwave_exporter.cli.options import new_parser
 from trainwave_exporter.config import ConfigError
 from trainwave_exporter.daemon import Daemon
+from trainwave_exporter.daemon import daemon as daemon_module
 from trainwave_exporter.simulator import Simulator, World
 
 NAMES = ("first", "second")
