@@ -20,7 +20,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from results import Goal, Table, chart, publish
 from servers import Scrapes, check_needed, client_golang, nginx, python, scrape
 
-from trainwave_exporter.exposition import Exposition, Format, Selection, Telemetry
+from trainwave_exporter.exposition import Format
+from trainwave_exporter.metrics import ExporterMetrics, Exposition, Selection
 from trainwave_exporter.model import Appeared, Changed
 
 RUNS: Final = 5
@@ -54,7 +55,9 @@ class Update(NamedTuple):
 def brought_up_to_date(jobs: int) -> Update:
     """Measure with all, a tenth and none of so many jobs changed."""
     sweeps = [fleet(jobs, minute) for minute in range(2)]
-    exposition = Exposition(selection=Selection(), max_jobs=0, telemetry=Telemetry(version="bench"))
+    exposition = Exposition(
+        selection=Selection(), max_jobs=0, telemetry=ExporterMetrics(version="bench")
+    )
     exposition.apply([Appeared(job) for job in sweeps[1]])
     exposition.publish()
     exposition.answer.gzip(Format.OPENMETRICS)
@@ -292,7 +295,9 @@ def memory() -> None:
 
 def ours_series() -> int:
     """Return how many series a job of the fleet has."""
-    exposition = Exposition(selection=Selection(), max_jobs=0, telemetry=Telemetry(version="bench"))
+    exposition = Exposition(
+        selection=Selection(), max_jobs=0, telemetry=ExporterMetrics(version="bench")
+    )
     exposition.apply([Appeared(job) for job in fleet(1, 0)])
     exposition.publish()
     body = b"".join(exposition.answer.plain(Format.TEXT))

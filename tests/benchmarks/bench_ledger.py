@@ -19,11 +19,12 @@ from pathlib import Path
 from msgspec.structs import replace
 from results import Table, publish
 
-from trainwave_exporter.exposition import Exposition, Format, Selection, Telemetry
+from trainwave_exporter.exposition import Format
 from trainwave_exporter.ledger import Store, Terms, Watched
 from trainwave_exporter.ledger.book import Seen
 from trainwave_exporter.ledger.keeper import Keeper, Sightings
 from trainwave_exporter.ledger.units import milliseconds
+from trainwave_exporter.metrics import ExporterMetrics, Exposition, Selection
 from trainwave_exporter.model import (
     AccountStatus,
     Appeared,
@@ -101,7 +102,7 @@ def main() -> None:
         peer = bare_sqlite(folder)
         keeper = Keeper(lambda: Store.open(folder), Terms(accounts={"main": Watched()}))
         exposition = Exposition(
-            selection=Selection(), max_jobs=0, telemetry=Telemetry(version="bench")
+            selection=Selection(), max_jobs=0, telemetry=ExporterMetrics(version="bench")
         )
 
         def write(sweep: int) -> None:

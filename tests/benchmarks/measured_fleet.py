@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as Peer
 from prometheus_client.registry import Collector
 
-from trainwave_exporter.exposition.families import job as job_families
+from trainwave_exporter.metrics.families import job as job_families
 from trainwave_exporter.model import (
     Job,
     Metric,

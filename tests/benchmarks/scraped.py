@@ -14,7 +14,7 @@ import threading
 from measured_fleet import Peers, fleet
 from prometheus_client import CollectorRegistry, start_http_server
 
-from trainwave_exporter.exposition import Exposition, Selection, Telemetry
+from trainwave_exporter.metrics import ExporterMetrics, Exposition, Selection
 from trainwave_exporter.model import Appeared
 from trainwave_exporter.runtime import event_loop
 from trainwave_exporter.web import Page, WebServer
@@ -22,7 +22,9 @@ from trainwave_exporter.web import Page, WebServer
 
 async def serve(jobs: int) -> None:
     """Serve what was published once, as between two changes."""
-    exposition = Exposition(selection=Selection(), max_jobs=0, telemetry=Telemetry(version="bench"))
+    exposition = Exposition(
+        selection=Selection(), max_jobs=0, telemetry=ExporterMetrics(version="bench")
+    )
     exposition.apply([Appeared(job) for job in fleet(jobs, 0)])
     exposition.publish()
     server = WebServer(

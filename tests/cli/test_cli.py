@@ -11,7 +11,7 @@ from trainwave_exporter import __version__
 from trainwave_exporter.cli import main
 from trainwave_exporter.cli.options import flags_of, new_parser
 from trainwave_exporter.config import CONFIG_FILE, SETTINGS, load
-from trainwave_exporter.exposition import catalog
+from trainwave_exporter.metrics import catalog
 from trainwave_exporter.simulator import parse_faults
 
 

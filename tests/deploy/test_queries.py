@@ -24,8 +24,8 @@ from deploy.prometheus.exporter import CLASHING
 from deploy.prometheus.money import REASONS
 from deploy.prometheus.rule import Alert
 from grafana.build import dashboards, files
-from trainwave_exporter.exposition import catalog
 from trainwave_exporter.landing import unknown_figures as unknown
+from trainwave_exporter.metrics import catalog
 
 CONSTANT = {"project:trainwave_info:one"}
 """It looks at a counter to see for which projects there is one, and takes it zero times."""

@@ -12,7 +12,7 @@ from support.metrics import appeared, make_exposition, make_reading, text_of
 from support.prometheus import Samples, generated, parsed
 
 from trainwave_exporter.exposition import Format
-from trainwave_exporter.exposition.families import FAMILIES, IdleJob, ViewedBudget
+from trainwave_exporter.metrics.families import FAMILIES, IdleJob, ViewedBudget
 from trainwave_exporter.model import (
     AccountStatus,
     Activity,

@@ -18,8 +18,9 @@ from hypothesis.stateful import (
 )
 from support.metrics import OWN, appeared, changed, departed, make_exposition, make_reading
 
-from trainwave_exporter.exposition import Exposition, Format, Selection
+from trainwave_exporter.exposition import Format
 from trainwave_exporter.exposition import table as table_module
+from trainwave_exporter.metrics import Exposition, Selection
 from trainwave_exporter.model import (
     AccountStatus,
     Idleness,

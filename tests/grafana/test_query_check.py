@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.promql import Checker, Lookup, Shape, exposed, lookups_of_template, recorded
 
-from trainwave_exporter.exposition import catalog
+from trainwave_exporter.metrics import catalog
 
 TARGET = {"instance", "job"}
 SCHEMA = {

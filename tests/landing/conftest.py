@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pytest
 from support.overviews import OVERVIEW
 
-from trainwave_exporter.exposition import Exposition, Selection, Telemetry
 from trainwave_exporter.landing import CONTENT_SECURITY_POLICY, render
+from trainwave_exporter.metrics import ExporterMetrics, Exposition, Selection
 from trainwave_exporter.web import Page, WebServer
 
 
@@ -22,7 +22,9 @@ class Site:
 
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
-    exposition = Exposition(selection=Selection(), max_jobs=0, telemetry=Telemetry(version="1.2.3"))
+    exposition = Exposition(
+        selection=Selection(), max_jobs=0, telemetry=ExporterMetrics(version="1.2.3")
+    )
     exposition.publish()
     server = WebServer(
         answer=lambda: exposition.answer,

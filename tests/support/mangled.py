@@ -18,7 +18,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 
 from support.fake_time import START
 from trainwave_exporter.api import Client, RateBudget, TrainwaveError
-from trainwave_exporter.exposition import Exposition, Format, Selection, Telemetry
+from trainwave_exporter.exposition import Format
 from trainwave_exporter.fleet import (
     Fleet,
     JobsSeen,
@@ -31,6 +31,7 @@ from trainwave_exporter.fleet import (
     TimePassed,
 )
 from trainwave_exporter.ledger import Ledger, Store, Terms, Watched
+from trainwave_exporter.metrics import ExporterMetrics, Exposition, Selection
 from trainwave_exporter.model import Exchange, Fact, Metric
 
 ACCOUNT = "a"
@@ -63,7 +64,7 @@ class Pipeline:
     def __init__(self) -> None:
         self.now = START
         self.facts: list[Fact] = []
-        self.telemetry = Telemetry(version="0")
+        self.telemetry = ExporterMetrics(version="0")
         self.exposition = Exposition(
             selection=Selection(allow=(), deny=()), max_jobs=100, telemetry=self.telemetry
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from trainwave_exporter.exposition import Exposition, Format, Selection, Telemetry
+from trainwave_exporter.exposition import Format
+from trainwave_exporter.metrics import ExporterMetrics, Exposition, Selection
 from trainwave_exporter.model import (
     Appeared,
     Change,
@@ -47,13 +48,13 @@ def make_exposition(
     deny: Sequence[str] = OWN,
     max_jobs: int = 0,
     max_groups: int = 0,
-    telemetry: Telemetry | None = None,
+    telemetry: ExporterMetrics | None = None,
 ) -> Exposition:
     return Exposition(
         selection=Selection(allow=allow, deny=deny),
         max_jobs=max_jobs,
         max_groups=max_groups,
-        telemetry=telemetry or Telemetry(version="1.2.3"),
+        telemetry=telemetry or ExporterMetrics(version="1.2.3"),
     )
 
 

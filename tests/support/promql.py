@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import promql_parser
 
-from trainwave_exporter.exposition import catalog
 from trainwave_exporter.exposition.text import Kind
+from trainwave_exporter.metrics import catalog
 
 TARGET = frozenset({"instance", "job", "cluster"})
 """What Prometheus adds to every series of a target, and federation or remote write to all."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trainwave_exporter.cli.table import as_markdown
 from trainwave_exporter.config import CONFIG_FILE, SETTINGS, Setting
-from trainwave_exporter.exposition import catalog
+from trainwave_exporter.metrics import catalog
 
 README = Path(__file__).parents[2] / "README.md"
 

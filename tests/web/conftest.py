@@ -15,7 +15,8 @@ from multidict import CIMultiDictProxy
 from support.certificates import Authority
 
 from trainwave_exporter.config import parse_document
-from trainwave_exporter.exposition import Exposition, Format, Selection, Telemetry
+from trainwave_exporter.exposition import Format
+from trainwave_exporter.metrics import ExporterMetrics, Exposition, Selection
 from trainwave_exporter.model import AccountStatus, Appeared
 from trainwave_exporter.web import Access, Page, WebServer
 
@@ -38,7 +39,9 @@ class Site:
 
 @pytest.fixture
 def exposition() -> Exposition:
-    exposition = Exposition(selection=Selection(), max_jobs=0, telemetry=Telemetry(version="1.2.3"))
+    exposition = Exposition(
+        selection=Selection(), max_jobs=0, telemetry=ExporterMetrics(version="1.2.3")
+    )
     exposition.apply([Appeared(AccountStatus(name="research", up=True))])
     exposition.publish()
     return exposition

@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 from support.metrics import appeared, make_exposition, make_job
 from zstandard import ZstdDecompressor
 
-from trainwave_exporter.exposition import Exposition, Format
+from trainwave_exporter.exposition import Format
+from trainwave_exporter.metrics import Exposition
 from trainwave_exporter.web import ListenError, WebServer
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession, UnixConnector
 
-from trainwave_exporter.exposition import Exposition
+from trainwave_exporter.metrics import Exposition
 from trainwave_exporter.web import ListenError, WebServer, activated
 
 

@@ -32,10 +32,10 @@ from trainwave_exporter.config import (
 from trainwave_exporter.config.wording import spell
 from trainwave_exporter.daemon import Daemon, StartError
 from trainwave_exporter.daemon import check as trial
-from trainwave_exporter.exposition import Selection, catalog
 from trainwave_exporter.ledger import Period, milliseconds
 from trainwave_exporter.ledger import report as ledger_report
 from trainwave_exporter.ledger.periods import Span, parse_span, span_of
+from trainwave_exporter.metrics import Selection, catalog
 from trainwave_exporter.runtime import event_loop, logs
 from trainwave_exporter.simulator import Simulator, World
 

@@ -43,7 +43,6 @@ from trainwave_exporter.daemon.wiring import (
     selection,
     terms,
 )
-from trainwave_exporter.exposition import Exposition, Telemetry
 from trainwave_exporter.fleet import ClockSet, Fleet, Observation, SweepEnded, TimePassed
 from trainwave_exporter.landing import (
     CONTENT_SECURITY_POLICY,
@@ -56,6 +55,7 @@ from trainwave_exporter.ledger import (
     Store,
     UnfitStoreError,
 )
+from trainwave_exporter.metrics import ExporterMetrics, Exposition
 from trainwave_exporter.model import Appeared, Change, Fact
 from trainwave_exporter.polling import Loop, Schedule, Work
 from trainwave_exporter.runtime import logs
@@ -122,7 +122,7 @@ class Daemon:
             loaded=self._config_loaded,
             manager=self._manager,
         )
-        self.telemetry = Telemetry(version=__version__)
+        self.telemetry = ExporterMetrics(version=__version__)
         self._overview = OverviewCollector()
         self.exposition = Exposition(
             selection=selection(settings),

@@ -7,9 +7,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from trainwave_exporter.config import IN_MEMORY, SETTINGS, ConfigError, Settings, parse_document
-from trainwave_exporter.exposition import Selection
 from trainwave_exporter.fleet import Policy
 from trainwave_exporter.ledger import Budget, Period, Rules, Terms, Watched, milliseconds
+from trainwave_exporter.metrics import Selection
 from trainwave_exporter.web import HEALTH_PATHS, Access, AccessError
 
 

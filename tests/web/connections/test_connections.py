@@ -21,7 +21,7 @@ from support.certificates import Authority
 from support.metrics import appeared, make_exposition, make_job
 
 from trainwave_exporter.config import parse_document
-from trainwave_exporter.exposition import Exposition
+from trainwave_exporter.metrics import Exposition
 from trainwave_exporter.web import Access, WebServer
 from trainwave_exporter.web.clients import client_of
 from trainwave_exporter.web.connections import KnownScrapers, connection_limit

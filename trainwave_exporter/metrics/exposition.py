@@ -11,15 +11,15 @@ from secrets import token_hex
 from typing import Any, NamedTuple, assert_never
 
 from trainwave_exporter.exposition.answer import Answer, Section, Stretch, in_order
-from trainwave_exporter.exposition.budgets import Budgets
-from trainwave_exporter.exposition.capped import Capped
 from trainwave_exporter.exposition.compression import NOTHING, Cell, pressed
-from trainwave_exporter.exposition.contract import Selection
-from trainwave_exporter.exposition.families import CAPPED, OTHERS
-from trainwave_exporter.exposition.jobs import Jobs
 from trainwave_exporter.exposition.table import Table
-from trainwave_exporter.exposition.telemetry import Telemetry
 from trainwave_exporter.exposition.text import Description
+from trainwave_exporter.metrics.budget_table import Budgets
+from trainwave_exporter.metrics.capped_table import Capped
+from trainwave_exporter.metrics.catalog import Selection
+from trainwave_exporter.metrics.exporter import ExporterMetrics
+from trainwave_exporter.metrics.families import CAPPED, OTHERS
+from trainwave_exporter.metrics.job_table import Jobs
 from trainwave_exporter.model import (
     AccountStatus,
     Appeared,
@@ -69,7 +69,12 @@ class Exposition:
     """
 
     def __init__(
-        self, *, selection: Selection, max_jobs: int, max_groups: int = 0, telemetry: Telemetry
+        self,
+        *,
+        selection: Selection,
+        max_jobs: int,
+        max_groups: int = 0,
+        telemetry: ExporterMetrics,
     ) -> None:
         """``max_jobs``, ``max_groups``: so many have series of their own; 0: all."""
         self._telemetry = telemetry

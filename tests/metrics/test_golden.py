@@ -1,6 +1,6 @@
 """The whole exposition of a small fleet, as files under ``tests/golden``.
 
-``UPDATE_GOLDEN=1 pytest tests/exposition/test_golden.py`` writes them anew; the diff is for people.
+``UPDATE_GOLDEN=1 pytest tests/metrics/test_golden.py`` writes them anew; the diff is for people.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from support.metrics import appeared, make_exposition, make_job, make_reading, t
 from support.prometheus import parsed
 from support.tools import tool
 
-from trainwave_exporter.exposition import Exposition, Format, Telemetry, catalog
+from trainwave_exporter.exposition import Format
+from trainwave_exporter.metrics import ExporterMetrics, Exposition, catalog
 from trainwave_exporter.model import (
     AccountStatus,
     Activity,
@@ -242,7 +243,7 @@ FACTS: tuple[Fact, ...] = (
 @pytest.fixture
 def exposition() -> Exposition:
     """Return what the fleet looks like with room for three jobs, without what varies by host."""
-    telemetry = Telemetry(version="0.0.0")
+    telemetry = ExporterMetrics(version="0.0.0")
     telemetry.config_loaded(succeeded=True, at=NOON)
     telemetry.web_config_loaded(succeeded=True, at=NOON)
     telemetry.refused("credentials")

@@ -18,8 +18,9 @@ from support.metrics import (
 )
 from zstandard import ZstdDecompressor
 
-from trainwave_exporter.exposition import Exposition, Format, Telemetry
-from trainwave_exporter.exposition import exposition as exposition_module
+from trainwave_exporter.exposition import Format
+from trainwave_exporter.metrics import ExporterMetrics, Exposition
+from trainwave_exporter.metrics import exposition as exposition_module
 from trainwave_exporter.model import (
     AccountStatus,
     BudgetStatus,
@@ -294,7 +295,7 @@ def test_every_answer_has_a_tag_of_its_own() -> None:
 
 
 def test_the_exporter_s_own_metrics_are_published_with_the_rest() -> None:
-    telemetry = Telemetry(version="1.2.3")
+    telemetry = ExporterMetrics(version="1.2.3")
     exposition = make_exposition(deny=(), telemetry=telemetry)
     telemetry.scraped(Format.TEXT, 0.1)
     told = b'trainwave_exporter_scrape_duration_seconds_count{format="text"} 1'
@@ -322,7 +323,7 @@ def test_the_exporter_s_own_metrics_are_published_with_the_rest() -> None:
     ],
 )
 def test_an_answer_can_be_of_some_metrics_only(names: list[str], families: list[str]) -> None:
-    telemetry = Telemetry(version="1.2.3")
+    telemetry = ExporterMetrics(version="1.2.3")
     telemetry.scraped(Format.TEXT, 0.1)
     exposition = make_exposition(deny=(), telemetry=telemetry)
     exposition.apply(appeared(*FLEET))

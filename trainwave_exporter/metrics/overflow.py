@@ -14,11 +14,11 @@ from typing import Generic, TypeAlias, TypeVar
 from msgspec import Struct
 
 from trainwave_exporter.exposition import text
-from trainwave_exporter.exposition.exact import ExactSum
 from trainwave_exporter.exposition.family import Family, Sample
 from trainwave_exporter.exposition.lines import Tails, of_samples
 from trainwave_exporter.exposition.table import Table
 from trainwave_exporter.exposition.text import LabelValues
+from trainwave_exporter.metrics.exact_sum import ExactSum
 from trainwave_exporter.model import OTHER
 
 R = TypeVar("R")

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.metrics import make_job
 
-from trainwave_exporter.exposition.cap import Cap
+from trainwave_exporter.metrics.series_cap import Cap
 from trainwave_exporter.model import Job
 
 

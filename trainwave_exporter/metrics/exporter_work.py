@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from math import nan
 from typing import Any, TypeAlias
 
-from trainwave_exporter.exposition.instruments import Instruments
+from trainwave_exporter.metrics.instruments import Instruments
 from trainwave_exporter.model import (
     ClampedDuration,
     ClockSkew,

@@ -17,9 +17,9 @@ from support.metrics import (
     series_of,
 )
 
-from trainwave_exporter.exposition import Exposition
 from trainwave_exporter.exposition.family import Families
-from trainwave_exporter.exposition.fold import Folds
+from trainwave_exporter.metrics import Exposition
+from trainwave_exporter.metrics.overflow import Folds
 from trainwave_exporter.model import (
     Change,
     Job,

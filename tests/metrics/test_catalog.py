@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trainwave_exporter.exposition import Selection, catalog
+from trainwave_exporter.metrics import Selection, catalog
 
 GAUGE, COUNTER, HISTOGRAM = "gauge", "counter", "histogram"
 JOB = "organization_id project_id job_id"

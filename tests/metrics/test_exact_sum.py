@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainwave_exporter.exposition.exact import ExactSum
+from trainwave_exporter.metrics.exact_sum import ExactSum
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 

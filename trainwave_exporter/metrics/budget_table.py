@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trainwave_exporter.exposition.contract import Selection
-from trainwave_exporter.exposition.families import ViewedBudget
-from trainwave_exporter.exposition.families import budget as budget_families
 from trainwave_exporter.exposition.table import Table
+from trainwave_exporter.metrics.catalog import Selection
+from trainwave_exporter.metrics.families import ViewedBudget
+from trainwave_exporter.metrics.families import budget as budget_families
 from trainwave_exporter.model import AccountStatus, BudgetStatus
 
 

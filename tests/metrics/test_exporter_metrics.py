@@ -8,8 +8,9 @@ import pytest
 from msgspec.structs import replace
 from support.prometheus import generated, parsed
 
-from trainwave_exporter.exposition import Format, Telemetry
-from trainwave_exporter.exposition.facts import KINDS
+from trainwave_exporter.exposition import Format
+from trainwave_exporter.metrics import ExporterMetrics
+from trainwave_exporter.metrics.exporter_work import KINDS
 from trainwave_exporter.model import (
     ClampedDuration,
     ClockSkew,
@@ -31,7 +32,7 @@ from trainwave_exporter.model import (
 PREFIX = "trainwave_exporter_"
 
 
-def series_of(telemetry: Telemetry, name: str) -> dict[str, float]:
+def series_of(telemetry: ExporterMetrics, name: str) -> dict[str, float]:
     """Return the values of the series whose names begin so, by their names without the prefix."""
     lines = b"".join(samples for _, samples in telemetry.collect()).decode().splitlines()
     series = (line.rsplit(" ", 1) for line in lines if line.startswith(PREFIX + name))
@@ -61,8 +62,8 @@ def ledger_run(succeeded: bool, finished_at: float, waiting: int) -> LedgerRun:
 
 
 @pytest.fixture
-def telemetry() -> Telemetry:
-    return Telemetry(version="1.2.3")
+def telemetry() -> ExporterMetrics:
+    return ExporterMetrics(version="1.2.3")
 
 
 PLAN = Plan(
@@ -80,7 +81,7 @@ PLAN = Plan(
 
 
 def test_what_readings_wait_is_told_for_both_limits_and_is_nan_where_nothing_is_asked_for(
-    telemetry: Telemetry,
+    telemetry: ExporterMetrics,
 ) -> None:
     telemetry.observe(PLAN)
     ages = series_of(telemetry, "readings_expected_age_seconds")
@@ -91,7 +92,7 @@ def test_what_readings_wait_is_told_for_both_limits_and_is_nan_where_nothing_is_
     assert sum(isnan(age) for age in ages.values()) == 2 * (len(Metric) - 1)
 
 
-def test_build_info_tells_both_versions(telemetry: Telemetry) -> None:
+def test_build_info_tells_both_versions(telemetry: ExporterMetrics) -> None:
     assert series_of(telemetry, "build_info") == {
         f'build_info{{version="1.2.3",python_version="{python_version()}"}}': 1
     }
@@ -163,7 +164,7 @@ def test_build_info_tells_both_versions(telemetry: Telemetry) -> None:
     ],
 )
 def test_a_fact_is_in_the_metric_that_is_meant_for_it(
-    telemetry: Telemetry, fact: Fact, name: str, series: dict[str, float]
+    telemetry: ExporterMetrics, fact: Fact, name: str, series: dict[str, float]
 ) -> None:
     telemetry.observe(fact)
     assert series_of(telemetry, name) == series
@@ -173,7 +174,7 @@ def test_every_kind_of_fact_is_counted_somewhere() -> None:
     assert {*KINDS} == {*get_args(Fact)}
 
 
-def test_requests_are_counted_by_outcome_and_timed_all_the_same(telemetry: Telemetry) -> None:
+def test_requests_are_counted_by_outcome_and_timed_all_the_same(telemetry: ExporterMetrics) -> None:
     for outcome, seconds in (("ok", 0.2), ("ok", 0.2), ("timeout", 20.0)):
         fact = Exchange(account="main", endpoint="jobs", outcome=outcome, seconds=seconds)
         telemetry.observe(fact)
@@ -188,14 +189,18 @@ def test_requests_are_counted_by_outcome_and_timed_all_the_same(telemetry: Telem
     assert duration[f"api_request_duration_seconds_sum{{{labels}}}"] == pytest.approx(20.4)
 
 
-def test_what_the_api_does_not_tell_of_its_limit_is_not_a_number(telemetry: Telemetry) -> None:
+def test_what_the_api_does_not_tell_of_its_limit_is_not_a_number(
+    telemetry: ExporterMetrics,
+) -> None:
     telemetry.observe(rate_limit(55))
     telemetry.observe(rate_limit(None))
     (remaining,) = series_of(telemetry, "rate_limit_remaining").values()
     assert remaining != remaining  # noqa: PLR0124  what tells NaN from every number
 
 
-def test_a_failed_run_moves_the_last_finish_and_not_the_last_success(telemetry: Telemetry) -> None:
+def test_a_failed_run_moves_the_last_finish_and_not_the_last_success(
+    telemetry: ExporterMetrics,
+) -> None:
     telemetry.observe(loop_run(succeeded=True, finished_at=100.0))
     telemetry.observe(loop_run(succeeded=False, finished_at=130.0))
     assert series_of(telemetry, "loop_") == {
@@ -207,21 +212,21 @@ def test_a_failed_run_moves_the_last_finish_and_not_the_last_success(telemetry: 
     }
 
 
-def test_a_loop_that_never_came_to_an_end_shows_when_it_began(telemetry: Telemetry) -> None:
+def test_a_loop_that_never_came_to_an_end_shows_when_it_began(telemetry: ExporterMetrics) -> None:
     telemetry.observe(LoopBegan("main", "sweep", 90.0))
     assert series_of(telemetry, "loop_") == {
         'loop_last_started_timestamp_seconds{account="main",loop="sweep"}': 90,
     }
 
 
-def test_a_loop_that_never_failed_shows_zero_failures(telemetry: Telemetry) -> None:
+def test_a_loop_that_never_failed_shows_zero_failures(telemetry: ExporterMetrics) -> None:
     telemetry.observe(loop_run(succeeded=True, finished_at=100.0))
     runs = series_of(telemetry, "loop_runs_total")
     assert runs['loop_runs_total{account="main",loop="sweep",outcome="error"}'] == 0
 
 
 def test_a_write_of_the_ledger_that_fails_moves_all_but_the_last_success(
-    telemetry: Telemetry,
+    telemetry: ExporterMetrics,
 ) -> None:
     telemetry.observe(ledger_run(succeeded=True, finished_at=100.0, waiting=0))
     assert series_of(telemetry, "ledger_writes")['ledger_writes_total{outcome="error"}'] == 0
@@ -237,7 +242,7 @@ def test_a_write_of_the_ledger_that_fails_moves_all_but_the_last_success(
     }
 
 
-def test_a_ledger_whose_file_is_lost_is_a_gauge_of_its_own(telemetry: Telemetry) -> None:
+def test_a_ledger_whose_file_is_lost_is_a_gauge_of_its_own(telemetry: ExporterMetrics) -> None:
     lost = replace(ledger_run(succeeded=False, finished_at=130.0, waiting=7), lost=True)
     for run, shown in ((lost, 1), (ledger_run(succeeded=True, finished_at=140.0, waiting=0), 0)):
         telemetry.observe(run)
@@ -245,7 +250,7 @@ def test_a_ledger_whose_file_is_lost_is_a_gauge_of_its_own(telemetry: Telemetry)
 
 
 def test_a_ledger_that_was_never_written_shows_no_time_of_success_but_zero(
-    telemetry: Telemetry,
+    telemetry: ExporterMetrics,
 ) -> None:
     telemetry.observe(ledger_run(succeeded=False, finished_at=130.0, waiting=7))
     assert series_of(telemetry, "ledger_last_success") == {
@@ -253,7 +258,7 @@ def test_a_ledger_that_was_never_written_shows_no_time_of_success_but_zero(
     }
 
 
-def test_strange_states_do_not_make_series_without_end(telemetry: Telemetry) -> None:
+def test_strange_states_do_not_make_series_without_end(telemetry: ExporterMetrics) -> None:
     for number in range(200):
         telemetry.observe(UnknownState("main", f"S{number}"))
         telemetry.observe(IllegalTransition("main", f"S{number}", "RUNNING"))
@@ -267,7 +272,7 @@ def test_strange_states_do_not_make_series_without_end(telemetry: Telemetry) -> 
     assert transitions[lumped] == 150
 
 
-def test_scrapes_are_timed_by_format(telemetry: Telemetry) -> None:
+def test_scrapes_are_timed_by_format(telemetry: ExporterMetrics) -> None:
     telemetry.scraped(Format.TEXT, 0.003)
     telemetry.scraped(Format.OPENMETRICS, 0.003)
     scrapes = series_of(telemetry, "scrape_duration_seconds_count")
@@ -277,7 +282,7 @@ def test_scrapes_are_timed_by_format(telemetry: Telemetry) -> None:
     }
 
 
-def test_a_failed_reload_leaves_the_time_of_the_last_good_one(telemetry: Telemetry) -> None:
+def test_a_failed_reload_leaves_the_time_of_the_last_good_one(telemetry: ExporterMetrics) -> None:
     telemetry.config_loaded(succeeded=True, at=100.0)
     telemetry.config_loaded(succeeded=False, at=200.0)
     assert series_of(telemetry, "config_last_reload") == {
@@ -286,14 +291,14 @@ def test_a_failed_reload_leaves_the_time_of_the_last_good_one(telemetry: Telemet
     }
 
 
-def test_without_a_web_configuration_nothing_is_wrong_with_it(telemetry: Telemetry) -> None:
+def test_without_a_web_configuration_nothing_is_wrong_with_it(telemetry: ExporterMetrics) -> None:
     assert series_of(telemetry, "web_config_last_reload_successful") == {
         "web_config_last_reload_successful": 1
     }
 
 
 def test_a_web_configuration_that_is_refused_leaves_the_time_of_the_last_good_one(
-    telemetry: Telemetry,
+    telemetry: ExporterMetrics,
 ) -> None:
     telemetry.web_config_loaded(succeeded=True, at=100.0)
     telemetry.web_config_loaded(succeeded=False, at=200.0)
@@ -303,7 +308,7 @@ def test_a_web_configuration_that_is_refused_leaves_the_time_of_the_last_good_on
     }
 
 
-def test_refused_requests_are_counted_by_reason(telemetry: Telemetry) -> None:
+def test_refused_requests_are_counted_by_reason(telemetry: ExporterMetrics) -> None:
     telemetry.refused("credentials")
     telemetry.refused("credentials")
     telemetry.refused("guessing")
@@ -314,7 +319,7 @@ def test_refused_requests_are_counted_by_reason(telemetry: Telemetry) -> None:
     }
 
 
-def test_dropped_connections_are_counted_by_reason(telemetry: Telemetry) -> None:
+def test_dropped_connections_are_counted_by_reason(telemetry: ExporterMetrics) -> None:
     telemetry.connection_dropped("displaced")
     telemetry.connection_dropped("displaced")
     telemetry.connection_dropped("limit")
@@ -327,27 +332,29 @@ def test_dropped_connections_are_counted_by_reason(telemetry: Telemetry) -> None
     }
 
 
-def test_dropped_log_lines_are_counted_as_their_total_tells(telemetry: Telemetry) -> None:
+def test_dropped_log_lines_are_counted_as_their_total_tells(telemetry: ExporterMetrics) -> None:
     assert series_of(telemetry, "log_lines_dropped_total") == {"log_lines_dropped_total": 0}
     for total in (3, 3, 5):
         telemetry.log_lines_dropped(total)
     assert series_of(telemetry, "log_lines_dropped_total") == {"log_lines_dropped_total": 5}
 
 
-def test_no_series_tells_when_a_counter_was_created(telemetry: Telemetry) -> None:
+def test_no_series_tells_when_a_counter_was_created(telemetry: ExporterMetrics) -> None:
     telemetry.observe(UnknownState("main", "PAUSED"))
     telemetry.scraped(Format.TEXT, 0.1)
     assert not [series for series in series_of(telemetry, "") if "_created" in series]
 
 
-def test_two_exporters_in_one_process_do_not_share_their_metrics(telemetry: Telemetry) -> None:
+def test_two_exporters_in_one_process_do_not_share_their_metrics(
+    telemetry: ExporterMetrics,
+) -> None:
     telemetry.observe(UnknownState("main", "PAUSED"))
-    assert series_of(Telemetry(version="1.2.3"), "unknown_states_total") == {}
+    assert series_of(ExporterMetrics(version="1.2.3"), "unknown_states_total") == {}
 
 
 @pytest.mark.parametrize("form", Format)
 def test_what_is_written_parses_as_what_prometheus_client_writes(
-    telemetry: Telemetry, form: Format
+    telemetry: ExporterMetrics, form: Format
 ) -> None:
     hostile = 'a\\b"c\nd,e={}😀'
     telemetry.observe(Exchange(account=hostile, endpoint="jobs", outcome="ok", seconds=0.2))
@@ -364,7 +371,7 @@ def test_what_is_written_parses_as_what_prometheus_client_writes(
             assert (told, read) == ([kind, about], samples)
 
 
-def test_what_is_told_of_an_account_goes_with_it(telemetry: Telemetry) -> None:
+def test_what_is_told_of_an_account_goes_with_it(telemetry: ExporterMetrics) -> None:
     for account in ("main", "other"):
         telemetry.observe(Exchange(account=account, endpoint="jobs", outcome="ok", seconds=0.3))
         telemetry.observe(UnknownState(account, "PAUSED"))

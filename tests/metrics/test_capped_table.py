@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.metrics import appeared, changed, departed, make_exposition, make_job, series_of
 
-from trainwave_exporter.exposition import Exposition, Selection
+from trainwave_exporter.metrics import Exposition, Selection
 from trainwave_exporter.model import (
     Change,
     Organization,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from platform import python_version
 
-from trainwave_exporter.exposition.facts import KINDS
 from trainwave_exporter.exposition.formats import Format
-from trainwave_exporter.exposition.instruments import Instruments
 from trainwave_exporter.exposition.text import Description
+from trainwave_exporter.metrics.exporter_work import KINDS
+from trainwave_exporter.metrics.instruments import Instruments
 from trainwave_exporter.model import Fact
 
 _SCRAPE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -19,7 +19,7 @@ _CONNECTION_DROPS = ("limit", "displaced", "request_timeout", "answer_timeout", 
 """All are there from the start, so that a rate sees the first."""
 
 
-class Telemetry:
+class ExporterMetrics:
     """A listener to facts. ``version`` is the exporter's."""
 
     def __init__(self, *, version: str) -> None:

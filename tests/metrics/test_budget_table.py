@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from support.metrics import appeared, make_exposition, text_of
 
-from trainwave_exporter.exposition import Exposition, Format, Selection
+from trainwave_exporter.exposition import Format
+from trainwave_exporter.metrics import Exposition, Selection
 from trainwave_exporter.model import (
     AccountStatus,
     BudgetStatus,

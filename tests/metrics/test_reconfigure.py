@@ -17,7 +17,8 @@ from support.metrics import (
     text_of,
 )
 
-from trainwave_exporter.exposition import Format, Selection
+from trainwave_exporter.exposition import Format
+from trainwave_exporter.metrics import Selection
 from trainwave_exporter.model import (
     AccountStatus,
     Idleness,

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from trainwave_exporter.exposition.families import FAMILIES
 from trainwave_exporter.exposition.family import Family
-from trainwave_exporter.exposition.telemetry import Telemetry
 from trainwave_exporter.exposition.text import Description
+from trainwave_exporter.metrics.exporter import ExporterMetrics
+from trainwave_exporter.metrics.families import FAMILIES
 
 R = TypeVar("R")
 
@@ -24,7 +24,7 @@ INDISPENSABLE = frozenset({"trainwave_up", "trainwave_exporter_build_info"})
 def catalog() -> tuple[Description, ...]:
     """Return every metric, the exporter's own included, in order of name."""
     known = [family.description for families in FAMILIES for family in families]
-    own = [description for description, _ in Telemetry(version="").collect()]
+    own = [description for description, _ in ExporterMetrics(version="").collect()]
     return tuple(sorted([*known, *own], key=lambda description: description.name))
 
 

@@ -14,8 +14,8 @@ from typing import TypeAlias
 
 from msgspec.structs import astuple
 
-from trainwave_exporter.exposition.families.job import job
 from trainwave_exporter.exposition.text import LabelValues
+from trainwave_exporter.metrics.job import job
 from trainwave_exporter.model import Job, Quantity, Reading, Readings
 
 # Looked up once: looking up a member of an enumeration takes as long as the reading itself.

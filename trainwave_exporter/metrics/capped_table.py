@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-from trainwave_exporter.exposition.contract import Selection
 from trainwave_exporter.exposition.family import Families
-from trainwave_exporter.exposition.fold import Fold, Folds
 from trainwave_exporter.exposition.table import Table
+from trainwave_exporter.metrics.catalog import Selection
+from trainwave_exporter.metrics.overflow import Fold, Folds
 from trainwave_exporter.model import OTHER, Record
 
 R = TypeVar("R", bound=Record)

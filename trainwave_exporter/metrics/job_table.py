@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
-from trainwave_exporter.exposition.cap import Cap
-from trainwave_exporter.exposition.contract import Selection
-from trainwave_exporter.exposition.families import IdleJob, idle_job
-from trainwave_exporter.exposition.families import job as job_families
 from trainwave_exporter.exposition.family import Families
-from trainwave_exporter.exposition.fold import Fold, Folds
 from trainwave_exporter.exposition.table import Table
+from trainwave_exporter.metrics.catalog import Selection
+from trainwave_exporter.metrics.families import IdleJob, idle_job
+from trainwave_exporter.metrics.families import job as job_families
+from trainwave_exporter.metrics.overflow import Fold, Folds
+from trainwave_exporter.metrics.series_cap import Cap
 from trainwave_exporter.model import OTHER, Idleness, Job
 
 R = TypeVar("R")

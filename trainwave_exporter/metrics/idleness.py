@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from trainwave_exporter.exposition.families.job import job
 from trainwave_exporter.exposition.family import Families
 from trainwave_exporter.exposition.text import LabelValues
+from trainwave_exporter.metrics.job import job
 from trainwave_exporter.model import Idleness, Job
 
 
