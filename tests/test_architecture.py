@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,6 +128,15 @@ def test_the_test_sees_imports() -> None:
         imported for room, path in rooms() if room == "daemon" for imported in imported_rooms(path)
     }
     assert {"fleet", "ledger", "polling", "metrics", "web", "config", "model"} <= seen
+
+
+def test_no_two_classes_of_the_package_share_a_name() -> None:
+    places = defaultdict[str, list[str]](list)
+    for _, path in rooms():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(path.relative_to(PACKAGE).as_posix())
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
 
 
 def test_apscheduler_is_known_in_one_place_only() -> None:

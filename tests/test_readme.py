@@ -11,7 +11,7 @@ from support.certificates import PASSWORD_HASH, Authority
 from support.readme import README, rewritten
 
 from trainwave_exporter.config import Settings, load
-from trainwave_exporter.config.settings import Web
+from trainwave_exporter.config.settings import WebSettings
 from trainwave_exporter.config.values import FilePath
 from trainwave_exporter.daemon.wiring import load_access
 
@@ -65,7 +65,7 @@ def test_the_example_of_a_web_configuration_in_it_is_valid(tmp_path: Path) -> No
     authority.issue("server", "localhost")
     file = tmp_path / "web.yml"
     file.write_text(example.replace("$2y$10$…", PASSWORD_HASH), encoding="utf-8")
-    assert load_access(Settings(web=Web(config_file=FilePath(file)))) is not None
+    assert load_access(Settings(web=WebSettings(config_file=FilePath(file)))) is not None
 
 
 def test_every_file_it_links_to_exists() -> None:

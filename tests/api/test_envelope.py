@@ -12,12 +12,12 @@ import pytest
 
 from trainwave_exporter.api import Dialect, RateLimited, Refused, errors
 from trainwave_exporter.api.envelope import check_acknowledged, open_answer
-from trainwave_exporter.api.wire import Answer
+from trainwave_exporter.api.wire import HttpAnswer
 
 
-def answer(body: Any, status: int = 200, **headers: str) -> Answer:
+def answer(body: Any, status: int = 200, **headers: str) -> HttpAnswer:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(
+    return HttpAnswer(
         status=status,
         headers=httpx.Headers({name.replace("_", "-"): value for name, value in headers.items()}),
         body=raw,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from trainwave_exporter.api import Dialect, Page, UnexpectedShape, collect
-from trainwave_exporter.api.envelope import Opened
+from trainwave_exporter.api.envelope import OpenedAnswer
 from trainwave_exporter.api.paging import pages, read_page
 from trainwave_exporter.api.steps import finish
 from trainwave_exporter.model import Project
@@ -19,7 +19,7 @@ def project(raw: object) -> Project | None:
 
 
 def page(data: Any, offset: int = 0) -> Page[Project]:
-    return finish(read_page(Opened(Dialect.DOCUMENTED, data), offset, project))
+    return finish(read_page(OpenedAnswer(Dialect.DOCUMENTED, data), offset, project))
 
 
 def fetching(
@@ -169,7 +169,7 @@ async def test_what_comes_twice_is_collected_once_as_it_came_last() -> None:
 
     async def fetch(offset: int) -> Page[Project]:
         data = {"count": 2, "results": [f"name at {offset}"]}
-        return finish(read_page(Opened(Dialect.DOCUMENTED, data), offset, named))
+        return finish(read_page(OpenedAnswer(Dialect.DOCUMENTED, data), offset, named))
 
     found = await collect(fetch)
     assert [item.name for item in found.items] == ["name at 1"]

@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import floor
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.fake_time import FakeTime, settle
 from support.sender import Sender
@@ -99,10 +99,11 @@ def test_nothing_the_api_tells_stops_the_exporter_for_more_than_an_hour_and_a_sl
 
 @settings(max_examples=60, deadline=None)
 @given(steps=st.lists(st.one_of(anything, disorders), max_size=20))
-def test_without_an_order_nothing_stops_the_exporter_for_more_than_five_minutes(
+@example(steps=[("tell", "0", LONGEST_WAIT)])
+def test_without_an_order_nothing_stops_the_exporter_for_more_than_five_minutes_and_a_slot(
     steps: list[tuple[str, object, object]],
 ) -> None:
-    asyncio.run(longest_wait(steps, LONGEST_WAIT))
+    asyncio.run(longest_wait(steps, LONGEST_WAIT + SPAN))
 
 
 @settings(max_examples=40, deadline=None)

@@ -18,7 +18,7 @@ from idle_delays import MEDIAN, P95, Case, Delays, measure
 from planner_day import INTERVAL, SCORE_SECONDS, WARM_UP, Day, live
 from results import Goal, Table, chart, publish
 
-from trainwave_exporter.simulator import Dialect
+from trainwave_exporter.simulator import SimulatedDialect
 
 HOURS: Final = float(os.environ.get("PLANNER_HOURS", "24"))
 OURS: Final = "planner"
@@ -95,7 +95,7 @@ def _idle_goals(case: Case, delays: Delays) -> list[Goal]:
 def _publish_day() -> None:
     parts: list[str | Table] = [_RULES]
     goals: list[Goal] = []
-    for dialect in Dialect:
+    for dialect in SimulatedDialect:
         day = asyncio.run(live(dialect, int(HOURS * 3600)))
         parts += _parts(day)
         goals += _goals(day)
@@ -107,7 +107,7 @@ def _goals(day: Day) -> list[Goal]:
     heedless = day.scores["ignores the limit"]
     bare = day.scores["without a limit"].mean_error / robin.mean_error
     late = Goal(f"idle told after, {day.dialect}", ours.median_delay, at_most=45, unit=" s")
-    if day.dialect == Dialect.DEPLOYED:
+    if day.dialect == SimulatedDialect.DEPLOYED:
         late = Goal(
             f"idle told after, ours / round robin, {day.dialect}",
             ours.median_delay / robin.median_delay,

@@ -22,13 +22,13 @@ from trainwave_exporter.config import Settings
 from trainwave_exporter.fleet import Fleet, Observation, Policy, TimePassed
 from trainwave_exporter.ledger.stored import Undescribed
 from trainwave_exporter.model import Metric as OurMetric
-from trainwave_exporter.polling import AccountPoller, Intervals, Scope
-from trainwave_exporter.simulator import Dialect, Simulator, World
-from trainwave_exporter.simulator.identity import Kind, write_id
-from trainwave_exporter.simulator.jobs import Job
-from trainwave_exporter.simulator.lifecycle import State, Status
-from trainwave_exporter.simulator.limits import RateLimiter, Window
-from trainwave_exporter.simulator.readings import Metric, Reading, read
+from trainwave_exporter.polling import AccountPoller, Intervals, WatchScope
+from trainwave_exporter.simulator import SimulatedDialect, SimulatedWorld, Simulator
+from trainwave_exporter.simulator.ids import IdKind, write_id
+from trainwave_exporter.simulator.jobs import SimulatedJob
+from trainwave_exporter.simulator.lifecycle import SimulatedState, Status
+from trainwave_exporter.simulator.limits import LimitWindow, RateLimiter
+from trainwave_exporter.simulator.usage import SimulatedMetric, SimulatedReading, read
 
 SEED: Final = 7
 START: Final = 1_700_000_040.0
@@ -49,7 +49,7 @@ WARM_UP: Final = 1800
 IDLE_BELOW: Final = 0.05
 IDLE_FOR: Final = 600
 """Seconds for which a job's GPUs do nothing before that is called going idle."""
-UTILIZATIONS: Final = (Metric.GPU_UTILIZATION, Metric.CPU)
+UTILIZATIONS: Final = (SimulatedMetric.GPU_UTILIZATION, SimulatedMetric.CPU)
 
 
 class Shown(NamedTuple):
@@ -69,7 +69,7 @@ class Watcher(Protocol):
     async def tick(self, second: int) -> None:
         """Do what is to be done at this second of the day."""
 
-    def shown(self, job: Job, metric: Metric) -> Shown | None:
+    def shown(self, job: SimulatedJob, metric: SimulatedMetric) -> Shown | None:
         """Return what is shown of a running job."""
 
 
@@ -102,7 +102,7 @@ class Exporter:
 
     name = "planner"
 
-    def __init__(self, world: World, dialect: Dialect, time: FakeTime) -> None:
+    def __init__(self, world: SimulatedWorld, dialect: SimulatedDialect, time: FakeTime) -> None:
         self._time = time
         self._dialect = dialect
         self._world = world
@@ -157,7 +157,7 @@ class Exporter:
             fleet=self._fleet,
             report=self._report,
             observe=lambda _: None,
-            scope=Scope(),
+            scope=WatchScope(),
             intervals=Intervals(
                 running=polling.running_interval,
                 sweep=polling.sweep_interval,
@@ -183,8 +183,8 @@ class Exporter:
         while self._budget._in_flight:
             await settle()
 
-    def shown(self, job: Job, metric: Metric) -> Shown | None:
-        known = self._fleet.job(write_id(self._dialect, Kind.JOB, job.code))
+    def shown(self, job: SimulatedJob, metric: SimulatedMetric) -> Shown | None:
+        known = self._fleet.job(write_id(self._dialect, IdKind.JOB, job.code))
         reading = None if known is None else known.readings.get(OurMetric(metric.value))
         if reading is None:
             return None
@@ -200,12 +200,12 @@ class Peer:
 
     name = ""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: SimulatedWorld) -> None:
         self._world = world
-        self._known: dict[tuple[int, Metric], Shown] = {}
-        self._running: list[Job] = []
+        self._known: dict[tuple[int, SimulatedMetric], Shown] = {}
+        self._running: list[SimulatedJob] = []
 
-    def shown(self, job: Job, metric: Metric) -> Shown | None:
+    def shown(self, job: SimulatedJob, metric: SimulatedMetric) -> Shown | None:
         return self._known.get((job.ordinal, metric))
 
     def _list(self) -> int:
@@ -213,9 +213,9 @@ class Peer:
         self._running = running(self._world)
         return -(-len(self._running) // 100)
 
-    def _ask(self, job: Job, metric: Metric) -> None:
+    def _ask(self, job: SimulatedJob, metric: SimulatedMetric) -> None:
         reading = read(job, metric, self._world.now)
-        if reading is not None and job.state is State.RUNNING:
+        if reading is not None and job.state is SimulatedState.RUNNING:
             self._known[job.ordinal, metric] = Shown(values(reading, metric), reading.at)
 
 
@@ -224,13 +224,13 @@ class RoundRobin(Peer):
 
     name = "round robin"
 
-    listed: Sequence[Metric] = ()
+    listed: Sequence[SimulatedMetric] = ()
     """What it takes over from the list itself."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: SimulatedWorld) -> None:
         super().__init__(world)
         self._credit = 0.0
-        self._queue: Iterator[tuple[Job, Metric]] = iter(())
+        self._queue: Iterator[tuple[SimulatedJob, SimulatedMetric]] = iter(())
 
     async def tick(self, second: int) -> None:
         self._credit += ALLOWANCE / 60
@@ -248,10 +248,12 @@ class RoundRobin(Peer):
             self._credit -= 1
             self._ask(job, metric)
 
-    def _next(self) -> tuple[Job, Metric]:
+    def _next(self) -> tuple[SimulatedJob, SimulatedMetric]:
         question = next(self._queue, None)
         if question is None:
-            self._queue = iter([(job, metric) for job in self._running for metric in Metric])
+            self._queue = iter(
+                [(job, metric) for job in self._running for metric in SimulatedMetric]
+            )
             question = next(self._queue)
         return question
 
@@ -260,7 +262,7 @@ class ReadsLists(RoundRobin):
     """The same, but what lists bring along is taken from them and not asked for."""
 
     name = "round robin, reading lists"
-    listed = (Metric.GPU_UTILIZATION, Metric.MEMORY)
+    listed = (SimulatedMetric.GPU_UTILIZATION, SimulatedMetric.MEMORY)
 
 
 class Unlimited(Peer):
@@ -281,10 +283,10 @@ class Heedless(Peer):
 
     name = "ignores the limit"
 
-    def __init__(self, world: World, time: FakeTime) -> None:
+    def __init__(self, world: SimulatedWorld, time: FakeTime) -> None:
         super().__init__(world)
         self._time = time
-        self._limiter = RateLimiter(LIMIT, Window.FIXED)
+        self._limiter = RateLimiter(LIMIT, LimitWindow.FIXED)
         self.refused = 0
 
     async def tick(self, second: int) -> None:
@@ -293,7 +295,7 @@ class Heedless(Peer):
         for _ in range(self._list()):
             self._allowed()
         for job in self._running:
-            for metric in Metric:
+            for metric in SimulatedMetric:
                 if self._allowed():
                     self._ask(job, metric)
 
@@ -308,7 +310,7 @@ class Heedless(Peer):
 class Day:
     """What came of it."""
 
-    dialect: Dialect
+    dialect: SimulatedDialect
     scores: dict[str, Score]
     requests: int
     refused: int
@@ -321,7 +323,7 @@ class Day:
 class Referee:
     """Sets what is shown against the truth."""
 
-    def __init__(self, world: World, watchers: Sequence[Watcher]) -> None:
+    def __init__(self, world: SimulatedWorld, watchers: Sequence[Watcher]) -> None:
         self._world = world
         self._watchers = watchers
         self._idle_since: dict[int, int] = {}
@@ -332,7 +334,7 @@ class Referee:
     def look(self, second: int) -> None:
         """See which jobs have gone idle, and who says so, by a reading made since."""
         for job in running(self._world):
-            devices = truth(job, Metric.GPU_UTILIZATION, self._world.now)
+            devices = truth(job, SimulatedMetric.GPU_UTILIZATION, self._world.now)
             if devices is None or max(devices) >= IDLE_BELOW:
                 self._idle_since.pop(job.ordinal, None)
                 for told in self._told.values():
@@ -341,7 +343,10 @@ class Referee:
             since = self._idle_since.setdefault(job.ordinal, second)
             began = self._world.now - (second - since)
             for watcher in self._watchers:
-                told, seen = self._told[watcher.name], watcher.shown(job, Metric.GPU_UTILIZATION)
+                told, seen = (
+                    self._told[watcher.name],
+                    watcher.shown(job, SimulatedMetric.GPU_UTILIZATION),
+                )
                 if seen is not None and seen.at >= began and max(seen.values) < IDLE_BELOW:
                     told.setdefault(job.ordinal, second - since)
                 if second - since == IDLE_FOR and since > 0:
@@ -356,19 +361,19 @@ class Referee:
             ages = [
                 self._world.now - seen.at
                 for job in jobs
-                if (seen := watcher.shown(job, Metric.GPU_UTILIZATION)) is not None
+                if (seen := watcher.shown(job, SimulatedMetric.GPU_UTILIZATION)) is not None
             ]
             score.age.append(statistics.fmean(ages))
         return len(jobs)
 
 
-async def live(dialect: Dialect, seconds: int) -> Day:
+async def live(dialect: SimulatedDialect, seconds: int) -> Day:
     """Let so many seconds of the day pass."""
     time = FakeTime(START)
-    world = World(seed=SEED, jobs=JOBS, history=100, start=START, clock=time.monotonic)
+    world = SimulatedWorld(seed=SEED, jobs=JOBS, history=100, start=START, clock=time.monotonic)
     ours, heedless = Exporter(world, dialect, time), Heedless(world, time)
     watchers: list[Watcher] = [ours, RoundRobin(world), heedless, Unlimited(world)]
-    if dialect is Dialect.DOCUMENTED:
+    if dialect is SimulatedDialect.DOCUMENTED:
         watchers.append(ReadsLists(world))
     referee = Referee(world, watchers)
     number: list[int] = []
@@ -394,25 +399,25 @@ async def live(dialect: Dialect, seconds: int) -> Day:
     )
 
 
-def running(world: World) -> list[Job]:
+def running(world: SimulatedWorld) -> list[SimulatedJob]:
     """Return the jobs that run, oldest first."""
     jobs = (world.jobs[ordinal] for ordinal in world.select(None, Status.RUNNING))
-    return [job for job in jobs if job.state is State.RUNNING]
+    return [job for job in jobs if job.state is SimulatedState.RUNNING]
 
 
-def values(reading: Reading, metric: Metric) -> tuple[float, ...]:
+def values(reading: SimulatedReading, metric: SimulatedMetric) -> tuple[float, ...]:
     """Return the values of a reading; of a utilization as ratios."""
     scale = 100.0 if metric in UTILIZATIONS else 1.0
     return tuple(value / scale for value in reading.parts.values())
 
 
-def truth(job: Job, metric: Metric, now: int) -> tuple[float, ...] | None:
+def truth(job: SimulatedJob, metric: SimulatedMetric, now: int) -> tuple[float, ...] | None:
     """Return what is true of a job now."""
     reading = read(job, metric, now)
     return None if reading is None else values(reading, metric)
 
 
-def _error(watcher: Watcher, jobs: list[Job], now: int) -> float:
+def _error(watcher: Watcher, jobs: list[SimulatedJob], now: int) -> float:
     """Return the mean distance of the utilizations shown from the truth, weighted by price.
 
     What is not shown counts as shown to be nothing.

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from trainwave_exporter.metrics import ExporterMetrics, Exposition, Selection
 from trainwave_exporter.model import Appeared
 from trainwave_exporter.runtime import event_loop
-from trainwave_exporter.web import Page, WebServer
+from trainwave_exporter.web import HtmlPage, WebServer
 
 
 async def serve(jobs: int) -> None:
@@ -31,7 +31,7 @@ async def serve(jobs: int) -> None:
         answer=lambda: exposition.answer,
         telemetry_path="/metrics",
         unready_reasons=list,
-        page=lambda: Page("", ""),
+        page=lambda: HtmlPage("", ""),
         scraped=lambda _form, _seconds: None,
     )
     await server.start("127.0.0.1:0")

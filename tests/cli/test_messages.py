@@ -17,7 +17,7 @@ from support.raised import places, recorded
 from trainwave_exporter.cli import main
 from trainwave_exporter.config import SETTINGS, ConfigError, Settings, load
 from trainwave_exporter.config.declared import declared
-from trainwave_exporter.config.settings import Account, Budget, Web
+from trainwave_exporter.config.settings import AccountSettings, BudgetSettings, WebSettings
 from trainwave_exporter.config.values import TelemetryPath
 from trainwave_exporter.daemon import Daemon
 from trainwave_exporter.daemon.wiring import refuse_what_needs_a_restart
@@ -172,7 +172,7 @@ def refuse(start: Start, folder: Path) -> None:
 
 
 def restart() -> None:
-    after = Settings(web=Web(telemetry_path=TelemetryPath("/elsewhere")))
+    after = Settings(web=WebSettings(telemetry_path=TelemetryPath("/elsewhere")))
     refuse_what_needs_a_restart(Settings(), after)
 
 
@@ -204,6 +204,10 @@ def test_there_is_no_message_that_nothing_bad_provokes(tmp_path: Path) -> None:
 
 def test_each_way_to_say_what_was_expected_has_its_bad_file() -> None:
     told = "".join(file.read_text() for file in BAD.glob("*.txt"))
-    settings = (*SETTINGS, *declared("accounts[0]", Account), *declared("budgets[0]", Budget))
+    settings = (
+        *SETTINGS,
+        *declared("accounts[0]", AccountSettings),
+        *declared("budgets[0]", BudgetSettings),
+    )
     expected = {f"expected {setting.expected}" for setting in settings}
     assert {each for each in expected if each not in told} == set()

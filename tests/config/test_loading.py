@@ -21,8 +21,8 @@ from trainwave_exporter.config import (
     load,
     stray_variables,
 )
-from trainwave_exporter.config.settings import Budget
-from trainwave_exporter.config.values import BudgetPeriod, LabelText, Name
+from trainwave_exporter.config.settings import BudgetSettings
+from trainwave_exporter.config.values import AccountName, BudgetPeriod, LabelText
 from trainwave_exporter.model import CostUnit, Metric, Unit
 
 HERE = Path(__file__).parent
@@ -119,14 +119,14 @@ def test_without_any_in_the_file_there_are_no_budgets(tmp_path: Path) -> None:
 
 def test_a_budget_is_for_everything_but_where_it_says_for_what() -> None:
     everything, research = load({}, {}, HERE / "good" / "full.yml").budgets
-    assert everything == Budget(
-        name=Name("everything"),
+    assert everything == BudgetSettings(
+        name=AccountName("everything"),
         limit_dollars=0.5,
         period=BudgetPeriod.DAY,
         time_zone=TimeZone("UTC"),
     )
-    assert research == Budget(
-        name=Name("research.2026"),
+    assert research == BudgetSettings(
+        name=AccountName("research.2026"),
         limit_dollars=25_000.0,
         period=BudgetPeriod.MONTH,
         time_zone=TimeZone("America/Argentina/Buenos_Aires"),

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from trainwave_exporter.config import Account, ConfigError, Secret, key_source, redactor
-from trainwave_exporter.config.settings import Trainwave
-from trainwave_exporter.config.values import FilePath, Name, Variable
+from trainwave_exporter.config import AccountSettings, ConfigError, Secret, key_source, redactor
+from trainwave_exporter.config.settings import TrainwaveSettings
+from trainwave_exporter.config.values import AccountName, FilePath, Variable
 
 KEY = "tw-0123456789abcdef"
 
@@ -25,12 +25,12 @@ def file(tmp_path: Path) -> Path:
     return file
 
 
-def from_file(file: Path) -> Account:
-    return Account(name=Name("research"), api_key_file=FilePath(file))
+def from_file(file: Path) -> AccountSettings:
+    return AccountSettings(name=AccountName("research"), api_key_file=FilePath(file))
 
 
-def from_variable(variable: str) -> Account:
-    return Account(name=Name("research"), api_key_env=Variable(variable))
+def from_variable(variable: str) -> AccountSettings:
+    return AccountSettings(name=AccountName("research"), api_key_env=Variable(variable))
 
 
 def test_a_secret_does_not_show_itself() -> None:
@@ -62,7 +62,7 @@ def test_nothing_is_read_before_the_first_call(tmp_path: Path) -> None:
 
 def test_without_any_key_the_error_tells_every_way_to_give_one() -> None:
     with pytest.raises(ConfigError) as caught:
-        key_source(Account(name=Name("default")), {})()
+        key_source(AccountSettings(name=AccountName("default")), {})()
     assert str(caught.value) == (
         "no API key: set TRAINWAVE_API_KEY, --trainwave.api-key-file or accounts[...].api_key_file"
     )
@@ -195,7 +195,7 @@ def test_a_redactor_hides_keys_wherever_they_stand_in_an_event(file: Path) -> No
         "event": f"sent {KEY} and tw-other",
         "headers": {"X-API-KEY": KEY, KEY: [KEY, (KEY, {KEY})]},
         "object": Talkative(),
-        "plain": Trainwave(),
+        "plain": TrainwaveSettings(),
         "count": 3,
         "share": 0.5,
         "sure": True,

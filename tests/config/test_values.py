@@ -13,7 +13,7 @@ from trainwave_exporter.config.values import (
     Interval,
     LabelText,
     ListenAddress,
-    Retention,
+    RetentionDuration,
     TelemetryPath,
     TimeZone,
 )
@@ -51,13 +51,13 @@ def test_an_interval_is_never_so_short_that_it_would_be_a_busy_loop(text: str) -
 
 @pytest.mark.parametrize(("text", "seconds"), [("0", 0), ("32d", 32 * 86_400), ("2y", 63_072_000)])
 def test_detail_is_kept_for_more_than_a_month_or_for_ever(text: str, seconds: float) -> None:
-    assert Retention.parse(text) == seconds
+    assert RetentionDuration.parse(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["1ms", "31d", "4w", "-1y", ""])
 def test_detail_of_a_month_that_is_not_over_is_never_dropped(text: str) -> None:
     with pytest.raises(ValueError, match="32d or more"):
-        Retention.parse(text)
+        RetentionDuration.parse(text)
 
 
 @given(st.integers(0, 10**13).map(lambda milliseconds: Duration(milliseconds / 1000)))

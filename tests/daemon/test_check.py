@@ -12,13 +12,13 @@ from support.api_server import serving
 
 from trainwave_exporter.config import KeySource, Settings, key_source, load
 from trainwave_exporter.daemon.check import AccountReport, Report, check, render
-from trainwave_exporter.simulator import Faults, Simulator, World, parse_faults
+from trainwave_exporter.simulator import Faults, SimulatedWorld, Simulator, parse_faults
 
 KEY = "demo-key"
 
 
 def simulator(*, jobs: int = 5, history: int = 7, **options: object) -> Simulator:
-    return Simulator(World(jobs=jobs, history=history), **options)  # type: ignore[arg-type]  # as given
+    return Simulator(SimulatedWorld(jobs=jobs, history=history), **options)  # type: ignore[arg-type]  # as given
 
 
 async def check_with(settings: Settings, environ: Mapping[str, str]) -> Report:
@@ -270,7 +270,7 @@ async def test_an_account_that_is_limited_to_what_is_not_there_fails(
 
 
 async def test_names_are_not_judged_while_a_key_is_refused(tmp_path: Path) -> None:
-    service = Simulator(World(jobs=1, history=0), keys=["another"])
+    service = Simulator(SimulatedWorld(jobs=1, history=0), keys=["another"])
     report = await check_budget(service, tmp_path, "projects: [nowhere]")
     assert report.accounts[0].problem is not None
     assert report.unmatched == ()

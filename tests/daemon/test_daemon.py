@@ -19,7 +19,7 @@ from support.exporter import Metrics
 from trainwave_exporter.config import KeySource, key_source, load
 from trainwave_exporter.daemon import Daemon, StartError
 from trainwave_exporter.landing import Overview
-from trainwave_exporter.simulator import Simulator, World, parse_faults
+from trainwave_exporter.simulator import SimulatedWorld, Simulator, parse_faults
 
 
 @asynccontextmanager
@@ -84,8 +84,10 @@ async def page_of(daemon: Daemon) -> tuple[Overview, str]:
 
 
 async def test_several_accounts_are_watched_each_with_its_key_and_budget(tmp_path: Path) -> None:
-    one = Simulator(World(seed=1, jobs=8), keys=("key-one",), rate_limit=100)
-    two = Simulator(World(seed=2, jobs=5), keys=("key-two",), rate_limit=1000, dialect="deployed")
+    one = Simulator(SimulatedWorld(seed=1, jobs=8), keys=("key-one",), rate_limit=100)
+    two = Simulator(
+        SimulatedWorld(seed=2, jobs=5), keys=("key-two",), rate_limit=1000, dialect="deployed"
+    )
     async with one.serve() as url_one, two.serve() as url_two:
         (tmp_path / "two.key").write_text("key-two\n")
         (tmp_path / "two.key").chmod(0o600)
@@ -112,7 +114,7 @@ async def test_several_accounts_are_watched_each_with_its_key_and_budget(tmp_pat
 
 
 async def test_it_listens_at_once_and_is_ready_after_the_first_complete_sweep() -> None:
-    simulator = Simulator(World(seed=1, jobs=4), faults=parse_faults("down=1"))
+    simulator = Simulator(SimulatedWorld(seed=1, jobs=4), faults=parse_faults("down=1"))
     async with simulator.serve() as url:
         environ = {"TRAINWAVE_API_KEY": "demo-key", "TRAINWAVE_API_URL": url}
         async with running(environ, polling__running_interval="200ms") as daemon:
@@ -131,7 +133,7 @@ async def test_it_listens_at_once_and_is_ready_after_the_first_complete_sweep() 
 
 
 async def test_it_is_unready_and_says_why_when_loops_have_stopped() -> None:
-    simulator = Simulator(World(seed=1, jobs=4))
+    simulator = Simulator(SimulatedWorld(seed=1, jobs=4))
     ahead = 0.0
     async with simulator.serve() as url:
         environ = {"TRAINWAVE_API_KEY": "demo-key", "TRAINWAVE_API_URL": url}
@@ -147,7 +149,7 @@ async def test_it_is_unready_and_says_why_when_loops_have_stopped() -> None:
 
 
 async def test_the_page_tells_of_trouble_in_words() -> None:
-    simulator = Simulator(World(seed=1, jobs=4), keys=("another",))
+    simulator = Simulator(SimulatedWorld(seed=1, jobs=4), keys=("another",))
     async with simulator.serve() as url:
         environ = {"TRAINWAVE_API_KEY": "not-a-key", "TRAINWAVE_API_URL": url}
         async with running(environ) as daemon:
@@ -193,7 +195,7 @@ async def test_without_requests_left_until_far_ahead_an_account_is_down_and_says
             return web.Response(status=answer.status, body=await answer.read(), headers=headers)
 
     async with (
-        Simulator(World(seed=1, jobs=4), rate_limit=None).serve() as behind,
+        Simulator(SimulatedWorld(seed=1, jobs=4), rate_limit=None).serve() as behind,
         ClientSession() as session,
         serving(limited) as server,
     ):
@@ -296,7 +298,7 @@ async def test_a_block_before_the_first_list_is_a_reason_to_be_unready() -> None
 
 
 async def test_the_page_counts_all_jobs_and_names_the_first_of_those_that_run() -> None:
-    simulator = Simulator(World(seed=1, jobs=40))
+    simulator = Simulator(SimulatedWorld(seed=1, jobs=40))
     async with simulator.serve() as url:
         environ = {"TRAINWAVE_API_KEY": "demo-key", "TRAINWAVE_API_URL": url}
         async with running(environ) as daemon:

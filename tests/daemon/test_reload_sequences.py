@@ -17,12 +17,12 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from support.simulated import serving
 
-from trainwave_exporter.cli.commands import Configuration
+from trainwave_exporter.cli.commands import CommandLineConfiguration
 from trainwave_exporter.cli.options import new_parser
 from trainwave_exporter.config import ConfigError
 from trainwave_exporter.daemon import Daemon
 from trainwave_exporter.daemon import daemon as daemon_module
-from trainwave_exporter.simulator import Simulator, World
+from trainwave_exporter.simulator import SimulatedWorld, Simulator
 
 NAMES = ("first", "second")
 KEYS = {"KEY_FIRST": "first-key", "KEY_SECOND": "second-key"}
@@ -64,7 +64,7 @@ def api_urls() -> Iterator[Mapping[str, str]]:
     """Two services whose worlds stand still, so that whoever looks sees the same."""
     one, two = (
         Simulator(
-            World(seed=seed, jobs=6, history=3, clock=lambda: 0.0),
+            SimulatedWorld(seed=seed, jobs=6, history=3, clock=lambda: 0.0),
             keys=KEYS.values(),
             rate_limit=6000,
             dialect=dialect,
@@ -93,7 +93,7 @@ def begun(file: Path) -> Daemon:
     """Return a daemon that goes by a file, and can load it again."""
     flags = ["--web.listen-address=127.0.0.1:0", "--storage.path=:memory:"]
     options = new_parser().read([f"--config.file={file}", *flags])
-    configuration = Configuration(options, KEYS)
+    configuration = CommandLineConfiguration(options, KEYS)
     return Daemon(*configuration.load(), configuration=configuration)
 
 

@@ -18,7 +18,7 @@ from support.exporter import Exporter, wait_for
 from support.scraping import prometheus, query
 from support.simulated import serving
 
-from trainwave_exporter.simulator import Simulator, World
+from trainwave_exporter.simulator import SimulatedWorld, Simulator
 
 TLS = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
 MUTUAL = (
@@ -39,7 +39,7 @@ def authority(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 def api() -> Iterator[str]:
-    with serving(Simulator(World(seed=5, jobs=10), rate_limit=1000)) as url:
+    with serving(Simulator(SimulatedWorld(seed=5, jobs=10), rate_limit=1000)) as url:
         yield url
 
 

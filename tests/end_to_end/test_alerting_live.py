@@ -14,8 +14,8 @@ from support.tools import SUITES
 from support.webhook import Told
 
 from grafana import uids
-from trainwave_exporter.simulator import Dialect
-from trainwave_exporter.simulator.jobs import Job
+from trainwave_exporter.simulator import SimulatedDialect
+from trainwave_exporter.simulator.jobs import SimulatedJob
 
 HOURLY_DOLLARS = 22.464
 """Price of the dearest job that idles."""
@@ -48,7 +48,7 @@ def test_whoever_has_to_act_is_told_and_nobody_of_what_goes_without_saying(
 ) -> None:
     # The dialect that tells whose a job is.
     with stack(
-        suite, tmp_path, dialect=Dialect.DOCUMENTED, critical_dollars=CRITICAL_DOLLARS
+        suite, tmp_path, dialect=SimulatedDialect.DOCUMENTED, critical_dollars=CRITICAL_DOLLARS
     ) as running:
         job = max(running.idle_jobs(), key=lambda job: job.price)
         warning = first(running, WARNING, job)
@@ -75,7 +75,7 @@ def test_whoever_has_to_act_is_told_and_nobody_of_what_goes_without_saying(
             check_unsaid(running, told, because_of=DOWN)
 
 
-def first(running: Stack, name: str, job: Job) -> Told:
+def first(running: Stack, name: str, job: SimulatedJob) -> Told:
     """Wait for an alert on a job, and return its first notification."""
     told = wait_for(
         lambda: running.webhook.of(name, job_id=running.id(job)), f"{name} to be told", 90
@@ -83,17 +83,17 @@ def first(running: Stack, name: str, job: Job) -> Told:
     return told[0]
 
 
-def idle_since(running: Stack, job: Job) -> float:
+def idle_since(running: Stack, job: SimulatedJob) -> float:
     """Return since when a job is seen to idle."""
     [sample] = query(running.prometheus, since(running, job))
     return float(sample["value"][1])
 
 
-def since(running: Stack, job: Job) -> str:
+def since(running: Stack, job: SimulatedJob) -> str:
     return f'trainwave_job_idle_since_timestamp_seconds{{job_id="{running.id(job)}"}}'
 
 
-def check_warning(running: Stack, job: Job, told: Told) -> None:
+def check_warning(running: Stack, job: SimulatedJob, told: Told) -> None:
     """Assert that a warning came in time, and that it says what its owner has to know."""
     first_seen = f"min_over_time(timestamp({since(running, job)})[10m:1s])"
     [seen_at] = query(running.prometheus, first_seen)

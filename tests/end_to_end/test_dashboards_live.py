@@ -20,9 +20,9 @@ from support.stack import Stack, panel_results, stack
 from support.tools import SUITES
 
 from grafana import build, uids
-from trainwave_exporter.simulator import Dialect, Simulator
-from trainwave_exporter.simulator.jobs import Job
-from trainwave_exporter.simulator.lifecycle import State
+from trainwave_exporter.simulator import SimulatedDialect, Simulator
+from trainwave_exporter.simulator.jobs import SimulatedJob
+from trainwave_exporter.simulator.lifecycle import SimulatedState
 
 Json: TypeAlias = dict[str, Any]
 
@@ -38,7 +38,7 @@ NO_START = "nothing tells when a job started"
 ALL_IS_REPORTED = "the spend is known exactly, as is when jobs started and ended"
 LATER = "balances are compared two minutes later, for which the other dialect waits"
 EMPTY = {
-    Dialect.DOCUMENTED: {
+    SimulatedDialect.DOCUMENTED: {
         "Budgets in the current period": ("CD", ALL_IS_REPORTED),
         "Credit reconciliation": ("A", LATER),
         "Expires in": ("A", "nothing tells when a job expires"),
@@ -48,7 +48,7 @@ EMPTY = {
         "Memory: used and allocated": ("C", ALL_IS_TOLD),
         "Running jobs with the most unused GPU memory": ("ABCDE", NO_GPU_MEMORY),
     },
-    Dialect.DEPLOYED: {
+    SimulatedDialect.DEPLOYED: {
         "GPU memory: used and allocated": ("C", ALL_IS_TOLD),
         "Jobs without series of their own": ("C", NO_LIMIT),
         "Memory: used and allocated": ("C", ALL_IS_TOLD),
@@ -85,9 +85,9 @@ class Asked(NamedTuple):
 @pytest.mark.long
 @pytest.mark.timeout(PATIENCE_SECONDS + 120)
 @pytest.mark.parametrize(
-    ("suite", "dialect"), list(zip(SUITES, Dialect, strict=True)), ids=["oldest", "newest"]
+    ("suite", "dialect"), list(zip(SUITES, SimulatedDialect, strict=True)), ids=["oldest", "newest"]
 )
-def test_every_query_has_data(suite: str, dialect: Dialect, tmp_path: Path) -> None:
+def test_every_query_has_data(suite: str, dialect: SimulatedDialect, tmp_path: Path) -> None:
     began = int(time.time())
     through_a_service_monitor = {**OPERATOR, "pod": "exporter-0"}
     with stack(
@@ -126,20 +126,20 @@ def letters(missing: Iterable[Asked]) -> set[tuple[str, str]]:
     return {(asked.title, asked.letter) for asked in missing}
 
 
-def things_happen(running: Stack, idle: Job) -> list[Job]:
+def things_happen(running: Stack, idle: SimulatedJob) -> list[SimulatedJob]:
     """Let jobs of the idle one's project start, be cancelled, and do what no job should.
 
     Returns one that is going to expire, and one that was cancelled.
     """
     order = dataclasses.replace(idle.order, name="ordered", expires_after=12 * 3600)
 
-    def ordered(number: int) -> list[Job]:
+    def ordered(number: int) -> list[SimulatedJob]:
         return running.api.do(
             lambda simulator: [simulator.world.submit(order) for _ in range(number)]
         )
 
-    def state(job: Job) -> State:
-        def look(simulator: Simulator) -> State:
+    def state(job: SimulatedJob) -> SimulatedState:
+        def look(simulator: Simulator) -> SimulatedState:
             simulator.world.advance()
             return job.state
 
@@ -148,11 +148,11 @@ def things_happen(running: Stack, idle: Job) -> list[Job]:
     def shown(selector: str) -> bool:
         return bool(query(running.prometheus, f"{selector} > 0"))
 
-    def is_in(job: Job, states: str) -> bool:
+    def is_in(job: SimulatedJob, states: str) -> bool:
         labels = f'job_id="{running.id(job)}",state=~"{states}"'
         return shown(f"trainwave_job_state{{{labels}}}")
 
-    def cancel(job: Job) -> None:
+    def cancel(job: SimulatedJob) -> None:
         running.api.do(lambda simulator: simulator.world.stop(job))
         wait_for(lambda: is_in(job, "USER_CANCELLED|FAILED"), "a job to be seen cancelled")
 
@@ -164,7 +164,7 @@ def things_happen(running: Stack, idle: Job) -> list[Job]:
 
     def put_off(simulator: Simulator) -> bool:
         simulator.world.advance()
-        launched = [job for job in late if job.state is not State.SUBMIT_CODE]
+        launched = [job for job in late if job.state is not SimulatedState.SUBMIT_CODE]
         for job in launched:
             job.created_at += 7200
             late.remove(job)
@@ -174,11 +174,11 @@ def things_happen(running: Stack, idle: Job) -> list[Job]:
 
     # Some fail before they run, as jobs do.
     wait_for(
-        lambda: {State.SUBMIT_CODE, State.LAUNCHING}.isdisjoint(map(state, jobs)),
+        lambda: {SimulatedState.SUBMIT_CODE, SimulatedState.LAUNCHING}.isdisjoint(map(state, jobs)),
         "all to be launched",
         60,
     )
-    expiring, odd, *others = [job for job in jobs if state(job) is State.RUNNING]
+    expiring, odd, *others = [job for job in jobs if state(job) is SimulatedState.RUNNING]
     wait_for(
         lambda: all(is_in(job, "RUNNING") for job in (expiring, odd, *others)),
         "jobs to be seen to run",
@@ -187,12 +187,12 @@ def things_happen(running: Stack, idle: Job) -> list[Job]:
     # A counter of changes comes into being with the first: only another one is a rise.
     for job in others[:2]:
         cancel(job)
-    running.api.do(lambda _: setattr(odd, "state", State.LAUNCHING))
+    running.api.do(lambda _: setattr(odd, "state", SimulatedState.LAUNCHING))
     wait_for(
         lambda: shown('trainwave_exporter_illegal_transitions_total{from_state="RUNNING"}'),
         "a step backward to be seen",
     )
-    running.api.do(lambda _: setattr(odd, "state", State.RUNNING))
+    running.api.do(lambda _: setattr(odd, "state", SimulatedState.RUNNING))
     return [expiring, others[0]]
 
 
@@ -270,7 +270,9 @@ def check_variables(running: Stack, project: str, jobs: list[str]) -> None:
         for name, variable in lists.items():
             if name == "cluster":  # which only federation adds
                 assert options(running, variable, ALL) == {}
-            elif name != "owner" or running.dialect is not Dialect.DEPLOYED:  # which tells of none
+            elif (
+                name != "owner" or running.dialect is not SimulatedDialect.DEPLOYED
+            ):  # which tells of none
                 assert options(running, variable, ALL), (board["uid"], name)
                 assert options(running, variable, project), (board["uid"], name)
             if "$project" in variable["query"]:

@@ -12,10 +12,10 @@ from support.exporter import AT_ONCE_SECONDS, Exporter, Metrics, wait_for
 from support.simulated import Served, served
 
 from trainwave_exporter.simulator import (
-    Dialect,
     Faults,
+    SimulatedDialect,
+    SimulatedWorld,
     Simulator,
-    World,
     parse_faults,
 )
 
@@ -31,7 +31,7 @@ LIVE = ("SUBMIT_CODE", "LAUNCHING", "RUNNING", "UPLOADING")
 class Ledger:
     """What each job may truly have cost lately, by the simulator's own books."""
 
-    def __init__(self, api: Served, dialect: Dialect) -> None:
+    def __init__(self, api: Served, dialect: SimulatedDialect) -> None:
         self._api = api
         self._dialect = dialect
         self._dollars: dict[str, list[tuple[float, float]]] = defaultdict(list)
@@ -67,7 +67,7 @@ class Ledger:
 @pytest.mark.timeout(SECONDS + 240)
 @pytest.mark.parametrize("dialect", ["documented", "deployed"])
 def test_no_fault_costs_a_job_or_a_cent(dialect: str) -> None:
-    world = World(seed=3, jobs=40, speed=20)
+    world = SimulatedWorld(seed=3, jobs=40, speed=20)
     simulator = Simulator(world, dialect=dialect, keys=(KEY,), rate_limit=100_000, page_cap=30)
     flags = (
         "--polling.running-interval=2s",
@@ -85,7 +85,7 @@ def test_no_fault_costs_a_job_or_a_cent(dialect: str) -> None:
             f"--trainwave.api-url={api.url}", *flags, env={"TRAINWAVE_API_KEY": KEY}
         ) as exporter,
     ):
-        ledger = Ledger(api, Dialect(dialect))
+        ledger = Ledger(api, SimulatedDialect(dialect))
         ledger.write()
         exporter.wait_ready()
         simulator.faults = parse_faults(FAULTS)
@@ -125,7 +125,7 @@ def test_no_fault_costs_a_job_or_a_cent(dialect: str) -> None:
         )
         costs = ledger.check(exporter, window=60).all("trainwave_job_cost_dollars")
         assert len(costs) >= len(ledger.live)
-        assert simulator.decoy.keys == []
+        assert simulator.foreign_origin.keys == []
         log = "".join(exporter.raw_log)
         assert KEY not in log + back.text + exporter.get("/")[1]
         assert "Traceback" not in log

@@ -19,7 +19,7 @@ from support.exporter import Metrics
 from trainwave_exporter.config import load
 from trainwave_exporter.daemon import Daemon
 from trainwave_exporter.exposition import Format
-from trainwave_exporter.simulator import Dialect, Fault, Faults, Simulator, World
+from trainwave_exporter.simulator import Fault, Faults, SimulatedDialect, SimulatedWorld, Simulator
 from trainwave_exporter.simulator.lifecycle import Status
 
 START = 1_792_000_000
@@ -32,7 +32,7 @@ ENDPOINTS = (*LISTS, "job", *(f"metrics/{name}" for name in (READINGS if FULL el
 CASES = [
     (fault, dialect)
     for place, fault in enumerate(Fault)
-    for turn, dialect in enumerate(Dialect)
+    for turn, dialect in enumerate(SimulatedDialect)
     if FULL or place % 2 == turn
 ]
 """Every fault in both dialects, or in one of them by turns."""
@@ -142,9 +142,9 @@ class Key:
 
 
 @asynccontextmanager
-async def rounds(dialect: Dialect, patience: str) -> AsyncIterator[Rounds]:
+async def rounds(dialect: SimulatedDialect, patience: str) -> AsyncIterator[Rounds]:
     made: list[Rounds] = []
-    world = World(
+    world = SimulatedWorld(
         seed=4, jobs=8, history=3, start=START, clock=lambda: made[0].now if made else START
     )
     simulator = Simulator(world, dialect=dialect, keys=(KEY,), rate_limit=None, random=Random(2))
@@ -177,7 +177,7 @@ def shown(metrics: Metrics) -> set[str]:
 
 @pytest.mark.parametrize(("fault", "dialect"), CASES)
 async def test_a_fault_is_told_and_costs_nothing_but_what_it_hits(
-    fault: Fault, dialect: Dialect
+    fault: Fault, dialect: SimulatedDialect
 ) -> None:
     patience = "1s" if fault is Fault.SLOW else "10s"
     async with rounds(dialect, patience) as world:
@@ -192,7 +192,7 @@ async def test_a_fault_is_told_and_costs_nothing_but_what_it_hits(
             check_during(fault, endpoint, before, during)
             check_after(endpoint, during, after, world.now)
             before = after
-        assert world.simulator.decoy.keys == []
+        assert world.simulator.foreign_origin.keys == []
         # It reads, and nothing else: whatever goes wrong, no job is made or stopped.
         assert world.simulator.stats.by_endpoint.keys().isdisjoint({"create", "stop", "other"})
 

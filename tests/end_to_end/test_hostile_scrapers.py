@@ -15,7 +15,7 @@ from support.exporter import Metrics, wait_for
 from support.probed import ProbedExporter
 from support.simulated import serving
 
-from trainwave_exporter.simulator import Simulator, World, parse_faults
+from trainwave_exporter.simulator import SimulatedWorld, Simulator, parse_faults
 
 KEY = "scrapers-key-6d02"
 CLIENTS = 200
@@ -46,7 +46,7 @@ def open_files(most: int | None) -> Iterator[None]:
 def polling(
     folder: Path, faults: str = "", *, jobs: int = JOBS, descriptors: int | None = None
 ) -> Iterator[tuple[ProbedExporter, Simulator]]:
-    world = World(seed=6, jobs=jobs, history=50, speed=10)
+    world = SimulatedWorld(seed=6, jobs=jobs, history=50, speed=10)
     simulator = Simulator(world, dialect="deployed", keys=(KEY,), rate_limit=None)
     with (
         serving(simulator) as url,

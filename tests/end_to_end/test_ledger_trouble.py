@@ -17,7 +17,7 @@ from support.exporter import Metrics, wait_for
 from support.verdict import check_chargeback, check_counters
 from support.watch import COST, COUNTERS, WAITING, Watch, watching
 
-from trainwave_exporter.simulator import Dialect
+from trainwave_exporter.simulator import SimulatedDialect
 
 pytestmark = pytest.mark.long
 
@@ -47,7 +47,7 @@ def locked_database(watch: Watch) -> Iterator[None]:
 
 @pytest.fixture
 def watch(tmp_path: Path) -> Iterator[Watch]:
-    with watching(tmp_path, Dialect.DOCUMENTED, seed=5, jobs=6, history=20) as watch:
+    with watching(tmp_path, SimulatedDialect.DOCUMENTED, seed=5, jobs=6, history=20) as watch:
         yield watch
 
 

@@ -9,7 +9,7 @@ import pytest
 from support.exporter import Exporter
 from support.simulated import serving
 
-from trainwave_exporter.simulator import Simulator, World
+from trainwave_exporter.simulator import SimulatedWorld, Simulator
 
 SECONDS = 110
 OLDEST = 45
@@ -29,7 +29,7 @@ OLDEST = 45
 def test_the_limit_is_kept_and_states_and_costs_stay_fresh(
     dialect: str, page_cap: int, history: int, quirk: str | None
 ) -> None:
-    world = World(seed=7, jobs=75, history=history)  # a few of the jobs always wait to run
+    world = SimulatedWorld(seed=7, jobs=75, history=history)  # a few of the jobs always wait to run
     simulator = Simulator(
         world,
         dialect=dialect,

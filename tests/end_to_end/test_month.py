@@ -37,7 +37,7 @@ from support.watch import (
     watching,
 )
 
-from trainwave_exporter.simulator import BillingMix, Dialect
+from trainwave_exporter.simulator import BillingMix, SimulatedDialect
 
 STEPS = int(os.environ.get("MONTH_STEPS", "120"))
 SEED = int(os.environ.get("MONTH_SEED", "11"))
@@ -58,11 +58,11 @@ RESTARTED = replace(UNUSUAL, restarted=0.5)
 @pytest.mark.timeout(120 + 3 * STEPS)
 @pytest.mark.parametrize(
     ("dialect", "steps", "kills"),
-    [(Dialect.DOCUMENTED, STEPS, 52), (Dialect.DEPLOYED, STEPS // 2, 20)],
+    [(SimulatedDialect.DOCUMENTED, STEPS, 52), (SimulatedDialect.DEPLOYED, STEPS // 2, 20)],
     ids=["documented", "deployed"],
 )
 def test_a_month_of_trouble_is_booked_to_the_cent(
-    tmp_path: Path, dialect: Dialect, steps: int, kills: int
+    tmp_path: Path, dialect: SimulatedDialect, steps: int, kills: int
 ) -> None:
     with watching(tmp_path, dialect, seed=SEED, jobs=4, history=40) as watch:
         scrapes = list(checked(watch, month(watch, steps, kills)))
@@ -76,11 +76,14 @@ def test_a_month_of_trouble_is_booked_to_the_cent(
 @pytest.mark.timeout(120 + 3 * STEPS)
 @pytest.mark.parametrize(
     ("dialect", "steps", "billing"),
-    [(Dialect.DOCUMENTED, STEPS // 3, RESTARTED), (Dialect.DEPLOYED, STEPS // 4, UNUSUAL)],
+    [
+        (SimulatedDialect.DOCUMENTED, STEPS // 3, RESTARTED),
+        (SimulatedDialect.DEPLOYED, STEPS // 4, UNUSUAL),
+    ],
     ids=["documented", "deployed"],
 )
 def test_late_bills_other_prices_and_other_runs_are_booked_to_the_cent(
-    tmp_path: Path, dialect: Dialect, steps: int, billing: BillingMix
+    tmp_path: Path, dialect: SimulatedDialect, steps: int, billing: BillingMix
 ) -> None:
     start, seconds = AROUND_ITS_END
     with watching(
@@ -92,14 +95,14 @@ def test_late_bills_other_prices_and_other_runs_are_booked_to_the_cent(
     assert any(job.late and job.over for job in jobs)
     assert any(job.changes(job.looks[0].at, watch.now) for job in jobs)
     assert any(len(job.runs) > 1 for job in jobs)
-    assert any(len(job.meters) > 1 for job in jobs) is (dialect is Dialect.DOCUMENTED)
+    assert any(len(job.meters) > 1 for job in jobs) is (dialect is SimulatedDialect.DOCUMENTED)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(120 + 3 * STEPS)
-@pytest.mark.parametrize("dialect", list(Dialect))
+@pytest.mark.parametrize("dialect", list(SimulatedDialect))
 def test_after_a_backup_is_restored_all_that_is_reported_is_booked_once(
-    tmp_path: Path, dialect: Dialect
+    tmp_path: Path, dialect: SimulatedDialect
 ) -> None:
     """What was only ever seen after the copy was made is lost, and nothing else.
 

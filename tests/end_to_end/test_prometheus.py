@@ -10,7 +10,7 @@ from support.exporter import Exporter, wait_for
 from support.scraping import prometheus, query
 from support.simulated import serving
 
-from trainwave_exporter.simulator import Simulator, World
+from trainwave_exporter.simulator import SimulatedWorld, Simulator
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from trainwave_exporter.simulator import Simulator, World
     ids=["oldest", "newest-openmetrics", "newest-text"],
 )
 def test_prometheus_takes_all_in(tmp_path: Path, suite: str, scrape: str, form: str) -> None:
-    simulator = Simulator(World(seed=5, jobs=30), rate_limit=1000)
+    simulator = Simulator(SimulatedWorld(seed=5, jobs=30), rate_limit=1000)
     with (
         serving(simulator) as url,
         Exporter(f"--trainwave.api-url={url}", env={"TRAINWAVE_API_KEY": "demo-key"}) as exporter,

@@ -13,8 +13,8 @@ import pytest
 from support.exporter import Metrics
 from support.watch import Watch, watching
 
-from trainwave_exporter.simulator import Dialect
-from trainwave_exporter.simulator.identity import Kind, write_id
+from trainwave_exporter.simulator import SimulatedDialect
+from trainwave_exporter.simulator.ids import IdKind, write_id
 
 HOUR = 3600
 DOLLAR = 1_000_000
@@ -25,13 +25,13 @@ BALANCE = "trainwave_organization_credit_balance_dollars"
 DIFFERENCE = "trainwave_reconciliation_difference_dollars"
 
 
-@pytest.fixture(params=list(Dialect))
-def dialect(request: pytest.FixtureRequest) -> Dialect:
-    return Dialect(request.param)
+@pytest.fixture(params=list(SimulatedDialect))
+def dialect(request: pytest.FixtureRequest) -> SimulatedDialect:
+    return SimulatedDialect(request.param)
 
 
 @pytest.fixture
-def watch(dialect: Dialect, tmp_path: Path) -> Iterator[Watch]:
+def watch(dialect: SimulatedDialect, tmp_path: Path) -> Iterator[Watch]:
     flag = "--polling.directory-interval=500ms"  # of real time, whatever the clock shows
     with watching(tmp_path, dialect, flag, seed=3, jobs=8, history=10) as watch:
         watch.go_on(HOUR)
@@ -78,9 +78,11 @@ def difference(watch: Watch) -> dict[str, float]:
     return look(watch).by("organization_id", DIFFERENCE)
 
 
-def test_only_money_that_no_job_explains_is_a_difference(watch: Watch, dialect: Dialect) -> None:
+def test_only_money_that_no_job_explains_is_a_difference(
+    watch: Watch, dialect: SimulatedDialect
+) -> None:
     organizations = watch.world.catalogue.organizations
-    first, *others = (write_id(dialect, Kind.ORGANIZATION, o.code) for o in organizations)
+    first, *others = (write_id(dialect, IdKind.ORGANIZATION, o.code) for o in organizations)
     none = dict.fromkeys([first, *others], 0.0)
     drift = {**none, first: 40.0}
     spent = watch.books.total.microdollars

@@ -16,7 +16,7 @@ from support.simulated import serving
 from support.tools import SUITES
 
 from deploy.prometheus import build
-from trainwave_exporter.simulator import Simulator, World
+from trainwave_exporter.simulator import SimulatedWorld, Simulator
 
 KEYS = {"FIRST": "first-key", "SECOND": "second-key", "TRAINWAVE_API_KEY": "first-key"}
 OUTCOME = "trainwave_exporter_config_last_reload_successful"
@@ -25,7 +25,9 @@ WHEN = "trainwave_exporter_config_last_reload_success_timestamp_seconds"
 
 @pytest.fixture
 def simulator() -> Simulator:
-    return Simulator(World(seed=3, jobs=12, history=4), keys=KEYS.values(), rate_limit=1000)
+    return Simulator(
+        SimulatedWorld(seed=3, jobs=12, history=4), keys=KEYS.values(), rate_limit=1000
+    )
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from support.simulated import serving
 
 from trainwave_exporter.config import load
 from trainwave_exporter.daemon import Daemon
-from trainwave_exporter.simulator import Simulator, World, parse_faults
+from trainwave_exporter.simulator import SimulatedWorld, Simulator, parse_faults
 
 KEY = 'tw_51/se"cret+key\\5f3c9a'
 """Holds what JSON, URLs and HTML each spell in a way of their own."""
@@ -40,7 +40,9 @@ def test_the_key_is_in_no_log_page_metric_title_or_file(tmp_path: Path) -> None:
     key_file.write_text(KEY)
     key_file.chmod(0o600)
     ledger = tmp_path / "ledger"
-    simulator = Simulator(World(seed=8, jobs=20, speed=30), keys=(KEY,), rate_limit=100_000)
+    simulator = Simulator(
+        SimulatedWorld(seed=8, jobs=20, speed=30), keys=(KEY,), rate_limit=100_000
+    )
     with (
         serving(simulator) as url,
         Exporter(
@@ -101,7 +103,7 @@ def test_no_core_file_is_written_which_would_hold_the_key(tmp_path: Path) -> Non
     ids=" ".join,
 )
 def test_no_command_prints_the_key(arguments: Sequence[str], tmp_path: Path) -> None:
-    simulator = Simulator(World(seed=8, jobs=5), keys=(KEY,), rate_limit=1000)
+    simulator = Simulator(SimulatedWorld(seed=8, jobs=5), keys=(KEY,), rate_limit=1000)
     simulator.faults = parse_faults("all=0.3,slow_for=2s")
     with serving(simulator) as url:
         ran = subprocess.run(

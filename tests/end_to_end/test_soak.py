@@ -21,7 +21,7 @@ from support.probed import Holdings, ProbedExporter
 from support.simulated import Served, served
 from support.stepped import StepClock
 
-from trainwave_exporter.simulator import Books, Dialect, Simulator, World
+from trainwave_exporter.simulator import ExpectedTotals, SimulatedDialect, SimulatedWorld, Simulator
 
 pytestmark = pytest.mark.long
 
@@ -120,7 +120,7 @@ class Soak:
         shown = Metrics(self._text).by("job_id", "trainwave_job_info").keys()
         return [*loops, *sorted(set(jobs_since(books, books.at)) - shown)]
 
-    def _books(self) -> Books:
+    def _books(self) -> ExpectedTotals:
         return self._api.do(lambda simulator: simulator.world.books())
 
     def _scrape(self) -> str:
@@ -158,22 +158,22 @@ def runs_of_loops(text: str) -> dict[str, float]:
     return runs
 
 
-def jobs_since(books: Books, instant: int) -> Iterator[str]:
+def jobs_since(books: ExpectedTotals, instant: int) -> Iterator[str]:
     """Yield the ids of the jobs that live or ended since an instant."""
     for entry in books.jobs.values():
         if entry.state.name in LIVE or entry.timeline[-1][0] >= instant:
-            yield entry.ids[Dialect.DEPLOYED]
+            yield entry.ids[SimulatedDialect.DEPLOYED]
 
 
 @contextmanager
 def soaking(folder: Path, jobs: int) -> Iterator[Soak]:
     world_clock = StepClock.create(folder / "world-clock", START)
     clock = StepClock.create(folder / "clock", START)
-    world = World(
+    world = SimulatedWorld(
         seed=5, jobs=jobs, history=2 * jobs, forget_after=DAY, start=START, clock=world_clock
     )
     simulator = Simulator(
-        world, dialect=Dialect.DEPLOYED, keys=(KEY,), rate_limit=None, page_cap=1000
+        world, dialect=SimulatedDialect.DEPLOYED, keys=(KEY,), rate_limit=None, page_cap=1000
     )
     with (
         served(simulator) as api,

@@ -17,7 +17,7 @@ from support.exporter import AT_ONCE_SECONDS, Metrics, wait_for
 from support.simulated import serving
 
 from trainwave_exporter.runtime.logs import FLUSH_SECONDS
-from trainwave_exporter.simulator import Simulator, World
+from trainwave_exporter.simulator import SimulatedWorld, Simulator
 
 KEY = "unread-key-51ac"
 FILLER = 120_000
@@ -84,7 +84,7 @@ def test_with_a_full_pipe_for_a_log_it_answers_polls_counts_drops_and_ends_on_a_
     dialect: str,
 ) -> None:
     simulator = Simulator(
-        World(seed=6, jobs=5, speed=10), dialect=dialect, keys=(KEY,), rate_limit=None
+        SimulatedWorld(seed=6, jobs=5, speed=10), dialect=dialect, keys=(KEY,), rate_limit=None
     )
     port = free_port()
     with (

@@ -9,7 +9,7 @@ import pytest
 from support.exporter import Exporter, Metrics
 from support.simulated import serving
 
-from trainwave_exporter.simulator import Dialect, Simulator, World
+from trainwave_exporter.simulator import SimulatedDialect, SimulatedWorld, Simulator
 
 BUDGETS = "budgets:\n  - {name: all, limit_dollars: 5000, period: month, time_zone: UTC}\n"
 KEY = "view-key-1f2e3d"
@@ -26,15 +26,17 @@ def complete(metrics: Metrics) -> bool:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("dialect", Dialect)
-def test_exporters_have_the_view_of_what_their_key_sees(dialect: Dialect, tmp_path: Path) -> None:
+@pytest.mark.parametrize("dialect", SimulatedDialect)
+def test_exporters_have_the_view_of_what_their_key_sees(
+    dialect: SimulatedDialect, tmp_path: Path
+) -> None:
     settings = tmp_path / "exporter.yml"
     settings.write_text(BUDGETS)
     views: dict[str, set[str]] = {}
     with ExitStack() as stack:
         for team, seed in {"north": 1, "south": 2}.items():
             simulator = Simulator(
-                World(seed=seed, jobs=5), dialect=dialect, keys=[KEY], rate_limit=10_000
+                SimulatedWorld(seed=seed, jobs=5), dialect=dialect, keys=[KEY], rate_limit=10_000
             )
             api = stack.enter_context(serving(simulator))
             for _ in range(2):

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from support.fleet_world import POLICY, START, World
 
 from trainwave_exporter.fleet import JobMissing, JobsSeen, SweepEnded
-from trainwave_exporter.fleet.memory import MEMORY_SECONDS
+from trainwave_exporter.fleet.noted_jobs import MEMORY_SECONDS
 from trainwave_exporter.fleet.tally import MOST_LABELS
-from trainwave_exporter.fleet.witness import TIMES_PATIENCE_SECONDS
+from trainwave_exporter.fleet.transition_counter import TIMES_PATIENCE_SECONDS
 from trainwave_exporter.model import (
     NO_READINGS,
     AccountStatus,

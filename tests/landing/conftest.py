@@ -10,7 +10,7 @@ from support.overviews import OVERVIEW
 
 from trainwave_exporter.landing import CONTENT_SECURITY_POLICY, render
 from trainwave_exporter.metrics import ExporterMetrics, Exposition, Selection
-from trainwave_exporter.web import Page, WebServer
+from trainwave_exporter.web import HtmlPage, WebServer
 
 
 @dataclass
@@ -30,7 +30,7 @@ async def site() -> AsyncIterator[Site]:
         answer=lambda: exposition.answer,
         telemetry_path="/metrics",
         unready_reasons=list,
-        page=lambda: Page(render(OVERVIEW), CONTENT_SECURITY_POLICY),
+        page=lambda: HtmlPage(render(OVERVIEW), CONTENT_SECURITY_POLICY),
         scraped=lambda _form, _seconds: None,
     )
     await server.start("127.0.0.1:0")

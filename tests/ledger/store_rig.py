@@ -29,7 +29,14 @@ from trainwave_exporter.ledger.entry import (
 )
 from trainwave_exporter.ledger.file import NAME
 from trainwave_exporter.ledger.store import Store
-from trainwave_exporter.ledger.stored import Balance, Batch, Dropped, Point, ProjectEntry, State
+from trainwave_exporter.ledger.stored import (
+    Balance,
+    Batch,
+    Dropped,
+    KeptSighting,
+    ProjectEntry,
+    State,
+)
 
 DAY = 86_400_000
 NOW = 20_000 * DAY
@@ -70,7 +77,7 @@ def seen(job_id: str, *sightings: Sighting, **fields: Any) -> Batch:
         "over_seen": next((s.at for s in sightings if s.over), None),
     }
     entry = job(job_id, cost=curve, **{**described, **fields})
-    return Batch(jobs=[entry], points=[Point(job_id, Meter.COST, s) for s in sightings])
+    return Batch(jobs=[entry], points=[KeptSighting(job_id, Meter.COST, s) for s in sightings])
 
 
 def numbered(number: int) -> Batch:
@@ -84,7 +91,7 @@ def numbered(number: int) -> Batch:
     ]
     return Batch(
         jobs=jobs,
-        points=[Point(entry.id, meter, shown) for entry in jobs for meter in Meter],
+        points=[KeptSighting(entry.id, meter, shown) for entry in jobs for meter in Meter],
         dropped=[
             Dropped(entry.id, meter, 0, NOW)
             for entry in jobs

@@ -54,7 +54,7 @@ from trainwave_exporter.ledger.stored import (
     Dropped,
     EarlierRun,
     Idled,
-    Point,
+    KeptSighting,
     ProjectEntry,
     State,
     Story,
@@ -192,13 +192,13 @@ def test_kept_sightings_come_in_order_of_time_each_with_its_meter(store: Store) 
     store.write(
         Batch(
             points=[
-                Point("j-1", Meter.COST, late),
-                Point("j-1", Meter.GPU, sighting(NOW, 9)),
-                Point("j-2", Meter.COST, sighting(NOW, 7)),
+                KeptSighting("j-1", Meter.COST, late),
+                KeptSighting("j-1", Meter.GPU, sighting(NOW, 9)),
+                KeptSighting("j-2", Meter.COST, sighting(NOW, 7)),
             ]
         )
     )
-    store.write(Batch(points=[Point("j-1", Meter.COST, early)]))
+    store.write(Batch(points=[KeptSighting("j-1", Meter.COST, early)]))
     assert store.story("j-1") == Story(job(), cost=(early, late), gpu=(sighting(NOW, 9),))
 
 
@@ -208,11 +208,11 @@ def test_kept_sightings_can_be_dropped_from_a_time_on_and_another_take_their_pla
     store.write(seen("j-1", sighting(NOW, 1), sighting(NOW + 1, 2), sighting(NOW + 2, 3)))
     other = sighting(NOW + 1, 5)
     dropped = [Dropped("j-1", Meter.COST, 0, NOW + 1)]
-    store.write(Batch(points=[Point("j-1", Meter.COST, other)], dropped=dropped))
+    store.write(Batch(points=[KeptSighting("j-1", Meter.COST, other)], dropped=dropped))
     corrected = sighting(NOW, 4)
     store.write(
         Batch(
-            points=[Point("j-1", Meter.COST, corrected)],
+            points=[KeptSighting("j-1", Meter.COST, corrected)],
             dropped=[Dropped("j-1", Meter.GPU, 0, NOW), Dropped("j-2", Meter.COST, 0, NOW + 1)],
         )
     )
@@ -293,7 +293,7 @@ def test_the_meter_of_gpu_time_alone_makes_a_story(store: Store) -> None:
     store.write(
         Batch(
             jobs=[job(gpu=Curve(shown, shown), life=Life(created=NOW))],
-            points=[Point("j-1", Meter.GPU, shown)],
+            points=[KeptSighting("j-1", Meter.GPU, shown)],
         )
     )
     (story,) = store.stories(NOW, NOW + 1)
@@ -326,7 +326,7 @@ def told(draw: st.DrawFn) -> Batch:
     entry = job(first_seen=told[0].at, last_seen=told[-1].at, life=life, cost=step.curve)
     if told[-1].over:
         entry = replace(entry, over_seen=told[-1].at)
-    return Batch(jobs=[entry], points=[Point("j-1", Meter.COST, s) for s in points.values()])
+    return Batch(jobs=[entry], points=[KeptSighting("j-1", Meter.COST, s) for s in points.values()])
 
 
 instants = st.integers(0, 1100 * MINUTE)
@@ -380,7 +380,7 @@ def test_pruning_drops_what_tells_of_earlier_times_only(store: Store) -> None:
 def test_pruning_leaves_each_meter_of_each_job_its_own(store: Store) -> None:
     for job_id in ("j-1", "j-2"):
         store.write(seen(job_id, sighting(NOW, 1), sighting(NOW + 1, 2)))
-    gpu = [Point("j-1", Meter.GPU, sighting(NOW + at, at)) for at in (2, 3)]
+    gpu = [KeptSighting("j-1", Meter.GPU, sighting(NOW + at, at)) for at in (2, 3)]
     store.write(Batch(points=gpu))
     assert store.prune(NOW + DAY - 1) == 0
     assert kept(store, "j-1") == kept(store, "j-2") == [0, 1]
@@ -408,7 +408,7 @@ def test_it_stays_known_before_when_detail_is_missing(tmp_path: Path) -> None:
 
 
 def test_pruning_gives_its_room_back(tmp_path: Path) -> None:
-    points = [Point("j-1", Meter.COST, sighting(NOW + at, at)) for at in range(30_000)]
+    points = [KeptSighting("j-1", Meter.COST, sighting(NOW + at, at)) for at in range(30_000)]
     with closing(Store.open(tmp_path)) as store:
         store.write(Batch(jobs=[job("j-1")], points=points))
     size = (tmp_path / file.NAME).stat().st_size
@@ -519,8 +519,8 @@ def test_what_is_kept_of_a_job_besides_its_meters_is_read_as_it_was_written() ->
         Batch(
             jobs=[job("j-1", run=1, cost_base=7, gpu_base=8, state="RUNNING"), job("j-2")],
             points=[
-                Point("j-1", Meter.COST, sighting(NOW, 1), 0),
-                Point("j-1", Meter.COST, sighting(NOW, 2), 1),
+                KeptSighting("j-1", Meter.COST, sighting(NOW, 1), 0),
+                KeptSighting("j-1", Meter.COST, sighting(NOW, 2), 1),
             ],
             runs=[ClosedRun("j-1", run)],
             idled=[Idled("j-1", first), Idled("j-1", second), Idled("j-2", second)],

@@ -24,7 +24,7 @@ from trainwave_exporter.ledger.entry import (
 from trainwave_exporter.ledger.errors import StoreError, UnfitStoreError
 from trainwave_exporter.ledger.schema import APPLICATION_ID, STEPS
 from trainwave_exporter.ledger.store import Store
-from trainwave_exporter.ledger.stored import Balance, Batch, Point, ProjectEntry, State
+from trainwave_exporter.ledger.stored import Balance, Batch, KeptSighting, ProjectEntry, State
 
 DUMPS = Path(__file__).with_name("schema")
 """A dump of a ledger of each version, named by it: what an exporter of that time wrote."""
@@ -76,9 +76,9 @@ STATE = State(
 BATCH = Batch(
     jobs=(RUNNING, OVER),
     points=(
-        Point("j-over", Meter.COST, FIRST),
-        Point("j-over", Meter.COST, CORNER),
-        Point("j-over", Meter.GPU, FIRST),
+        KeptSighting("j-over", Meter.COST, FIRST),
+        KeptSighting("j-over", Meter.COST, CORNER),
+        KeptSighting("j-over", Meter.GPU, FIRST),
     ),
     series=STATE.series,
     corrections=STATE.corrections,

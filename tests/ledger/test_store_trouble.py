@@ -37,7 +37,7 @@ from trainwave_exporter.ledger.errors import LostStoreError, StoreError, UnfitSt
 from trainwave_exporter.ledger.file import NAME
 from trainwave_exporter.ledger.schema import STEPS
 from trainwave_exporter.ledger.store import Store
-from trainwave_exporter.ledger.stored import Batch, Point
+from trainwave_exporter.ledger.stored import Batch, KeptSighting
 
 REMEDY = (
     "; move ledger.sqlite3 (and ledger.sqlite3-wal, ledger.sqlite3-shm, if they are there) away,"
@@ -485,13 +485,13 @@ def test_another_connection_that_holds_the_database_is_waited_out(tmp_path: Path
 
 
 def test_a_batch_is_written_whole_or_not_at_all() -> None:
-    stray = Point("never heard of", Meter.COST, sighting(NOW, 1))
+    stray = KeptSighting("never heard of", Meter.COST, sighting(NOW, 1))
     huge = sighting(NOW, 2**63)
     with closing(Store.open(None)) as store:
         store.write(numbered(1))
         for batch, reason in (
             (Batch(jobs=[job("new")], points=[stray], corrections=(7, 7)), "NOT NULL"),
-            (Batch(jobs=[job("new")], points=[Point("new", Meter.COST, huge)]), "too large"),
+            (Batch(jobs=[job("new")], points=[KeptSighting("new", Meter.COST, huge)]), "too large"),
             (Batch(jobs=[job("new"), job("newer", name="\ud800")]), "surrogates not allowed"),
         ):
             failing(partial(store.write, batch), reason)

@@ -19,7 +19,7 @@ from support.metrics import (
 
 from trainwave_exporter.exposition.family import Families
 from trainwave_exporter.metrics import Exposition
-from trainwave_exporter.metrics.overflow import Folds
+from trainwave_exporter.metrics.overflow import Overflows
 from trainwave_exporter.model import (
     Change,
     Job,
@@ -235,7 +235,7 @@ def test_a_job_that_changes_has_no_other_of_its_project_summed_up_anew() -> None
         asked.append(record)
         return record
 
-    folds = Folds(families, families.labels, families.identity, folded=("job_id",))
+    folds = Overflows(families, families.labels, families.identity, folded=("job_id",))
     for number in range(1000):
         folds.put(f"j-{number}", 1.0)
     assert [*folds.settle()] == [None]

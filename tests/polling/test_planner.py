@@ -26,7 +26,7 @@ from trainwave_exporter.model import (
     Readings,
 )
 from trainwave_exporter.polling.allocation import longest_age
-from trainwave_exporter.polling.archive import Archive
+from trainwave_exporter.polling.history_details import HistoryDetails
 from trainwave_exporter.polling.planner import Ideals, Planner, in_place_order
 from trainwave_exporter.polling.question import Question
 
@@ -42,7 +42,9 @@ def new_planner(
 ) -> Planner:
     ideals = Ideals(readings_interval=60.0, state_interval=30.0, weights=weights)
     wanted = Wanted(urgent, others)
-    planner = Planner(account="a", ideals=ideals, history=Archive(lambda: wanted, pause=60.0))
+    planner = Planner(
+        account="a", ideals=ideals, history=HistoryDetails(lambda: wanted, pause=60.0)
+    )
     planner.apply([Appeared(each) for each in jobs], NOW)
     planner.listed(NOW - 10, frozenset(), NOW)
     return planner

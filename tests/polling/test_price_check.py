@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from support.known_jobs import NOW, job
 
-from trainwave_exporter.polling.enquiries import Enquiries
+from trainwave_exporter.polling.detail_requests import DetailRequests
 from trainwave_exporter.polling.price_check import PriceCheck
 from trainwave_exporter.polling.question import Question
 
@@ -127,7 +127,7 @@ def test_a_contradiction_that_ended_delays_no_later_one() -> None:
 
 
 def test_a_doubted_price_is_asked_for_once_and_its_answer_settles_it() -> None:
-    enquiries = Enquiries(pause=60.0, state_interval=30.0)
+    enquiries = DetailRequests(pause=60.0, state_interval=30.0)
 
     def see(minutes: float, cost: float) -> None:
         at = NOW + minutes * MINUTE
@@ -154,7 +154,7 @@ def test_a_doubted_price_is_asked_for_once_and_its_answer_settles_it() -> None:
 
 def test_prices_take_no_more_than_a_tenth_of_the_requests() -> None:
     """Of 80 a minute, eight: one every seven and a half seconds, the dearest first."""
-    enquiries = Enquiries(pause=60.0, state_interval=30.0)
+    enquiries = DetailRequests(pause=60.0, state_interval=30.0)
     prices = {"j-1": 30.0, "j-2": 60.0}
     for minutes in (0, 1):
         at = NOW + minutes * MINUTE

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hashlib import sha256
 
 from trainwave_exporter.model import Project
-from trainwave_exporter.polling.scope import Scope
 from trainwave_exporter.polling.view import LONGEST, view_of
+from trainwave_exporter.polling.watch_scope import WatchScope
 
-ALL = Scope()
+ALL = WatchScope()
 
 
 def project(key: str, organization: str | None = None) -> Project:
@@ -21,9 +21,9 @@ def test_it_is_the_organizations_in_order_whatever_order_they_come_in() -> None:
 
 
 def test_what_is_configured_needs_no_answer_and_wins() -> None:
-    assert view_of(Scope(organization="o-7")) == "o-7"
-    assert view_of(Scope(organization="o-7", project="p-3")) == "p-3"
-    assert view_of(Scope(project="p-3"), ["o-1"], [project("p-1")]) == "p-3"
+    assert view_of(WatchScope(organization="o-7")) == "o-7"
+    assert view_of(WatchScope(organization="o-7", project="p-3")) == "p-3"
+    assert view_of(WatchScope(project="p-3"), ["o-1"], [project("p-1")]) == "p-3"
 
 
 def test_without_organizations_projects_tell_theirs_or_themselves() -> None:

@@ -13,8 +13,8 @@ from typing import TextIO
 import pytest
 import structlog
 
-from trainwave_exporter.config import Account, key_source, redactor
-from trainwave_exporter.config.values import Name, Variable
+from trainwave_exporter.config import AccountSettings, key_source, redactor
+from trainwave_exporter.config.values import AccountName, Variable
 from trainwave_exporter.runtime import logs
 from trainwave_exporter.runtime.log_repeats import MOST_KEPT, Repeats
 from trainwave_exporter.runtime.log_writer import LineWriter
@@ -34,7 +34,9 @@ def stream() -> Iterator[io.StringIO]:
 
 
 def configure(stream: io.StringIO, *, form: str, level: str = "info") -> None:
-    source = key_source(Account(name=Name("a"), api_key_env=Variable("KEY")), {"KEY": KEY})
+    source = key_source(
+        AccountSettings(name=AccountName("a"), api_key_env=Variable("KEY")), {"KEY": KEY}
+    )
     logs.configure(level=level, form=form, redact=redactor([source]), stream=stream)
 
 

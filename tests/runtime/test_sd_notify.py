@@ -17,7 +17,7 @@ from support.simulated import serving
 from trainwave_exporter.config import KeySource, key_source, load
 from trainwave_exporter.daemon import Daemon
 from trainwave_exporter.runtime.sd_notify import Notifier
-from trainwave_exporter.simulator import Simulator, World
+from trainwave_exporter.simulator import SimulatedWorld, Simulator
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_a_manager_that_does_not_listen_is_logged_only(tmp_path: Path) -> None:
 
 def test_the_exporter_notifies_from_start_to_end(manager: socket.socket, tmp_path: Path) -> None:
     """Ready as soon as it can be scraped, alive while its loops run, and a word before it goes."""
-    with serving(Simulator(World(seed=1, jobs=4))) as url:
+    with serving(Simulator(SimulatedWorld(seed=1, jobs=4))) as url:
         env = at(tmp_path, WATCHDOG_USEC="100000", TRAINWAVE_API_KEY="demo-key")
         with Exporter(f"--trainwave.api-url={url}", env=env) as exporter:
             assert heard(manager) == ["READY=1"]

@@ -10,28 +10,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulator.wire import START, Clock, serving, small_world
 
-from trainwave_exporter.simulator import BillingMix, Dialect, World
-from trainwave_exporter.simulator.jobs import Job
-from trainwave_exporter.simulator.lifecycle import LEGAL, State, Status
+from trainwave_exporter.simulator import BillingMix, SimulatedDialect, SimulatedWorld
+from trainwave_exporter.simulator.jobs import SimulatedJob
+from trainwave_exporter.simulator.lifecycle import LEGAL, SimulatedState, Status
 
 MINUTE, HOUR, DAY = 60, 3600, 24 * 3600
-BILLED = {State.LAUNCHING, State.RUNNING, State.UPLOADING}
+BILLED = {SimulatedState.LAUNCHING, SimulatedState.RUNNING, SimulatedState.UPLOADING}
 MIX = BillingMix(hourly=0.25, at_end=0.25, repriced=0.25, rerun=1.0, restarted=0.5)
 
 
-def world_of(mix: BillingMix, **options: object) -> tuple[World, Clock]:
+def world_of(mix: BillingMix, **options: object) -> tuple[SimulatedWorld, Clock]:
     clock = Clock()
     return small_world(clock, billing=mix, **options), clock
 
 
-def moments(world: World, clock: Clock, seconds: int = 2 * DAY) -> Iterator[int]:
+def moments(world: SimulatedWorld, clock: Clock, seconds: int = 2 * DAY) -> Iterator[int]:
     """Let time pass by ten minutes at once; yield each time."""
     while clock.now < seconds:
         clock.now += 10 * MINUTE
         yield world.advance()
 
 
-def first(world: World, clock: Clock, wanted: Callable[[Job], bool]) -> Job:
+def first(
+    world: SimulatedWorld, clock: Clock, wanted: Callable[[SimulatedJob], bool]
+) -> SimulatedJob:
     """Let time pass until there is such a job."""
     for _ in moments(world, clock, 20 * DAY):
         for job in world.jobs:
@@ -40,7 +42,7 @@ def first(world: World, clock: Clock, wanted: Callable[[Job], bool]) -> Job:
     raise AssertionError
 
 
-def billed_since(job: Job) -> int:
+def billed_since(job: SimulatedJob) -> int:
     assert job.billed_from is not None
     return job.billed_from
 
@@ -87,15 +89,17 @@ def test_each_second_costs_the_price_of_its_time() -> None:
 @pytest.mark.parametrize("restarted", [True, False])
 def test_a_failed_job_runs_again_and_its_bill_begins_anew_or_goes_on(restarted: bool) -> None:
     world, clock = world_of(BillingMix(rerun=1.0, restarted=float(restarted)))
-    job = first(world, clock, lambda job: job.state is State.RUNNING and len(job.timeline) > 5)
+    job = first(
+        world, clock, lambda job: job.state is SimulatedState.RUNNING and len(job.timeline) > 5
+    )
     (failed_at, failed), (launched_at, launched), *_ = [
         step for step in job.timeline if step[0] >= billed_since(job) or step[1] not in LEGAL
     ]
     assert failed not in LEGAL
-    assert launched is State.LAUNCHING
+    assert launched is SimulatedState.LAUNCHING
     assert launched_at == job.billed_from
     price, now = job.order.offer.price, world.now
-    before = next(at for at, state in job.timeline if state is State.LAUNCHING)
+    before = next(at for at, state in job.timeline if state is SimulatedState.LAUNCHING)
     earlier, present = (failed_at - before) * price, (now - launched_at) * price
     assert job.cost(now) == earlier + present
     assert job.reported_cost(now) == present + (0 if restarted else earlier)
@@ -154,7 +158,9 @@ def test_unusual_bills_change_nothing_else_in_a_world() -> None:
 
 async def test_the_documented_list_has_no_price_and_its_details_have_the_present_one() -> None:
     world, clock = world_of(BillingMix(repriced=1.0))
-    job = first(world, clock, lambda job: len(job.prices) > 1 and job.state is State.RUNNING)
+    job = first(
+        world, clock, lambda job: len(job.prices) > 1 and job.state is SimulatedState.RUNNING
+    )
     async with serving(world) as (_, client):
         rows = {row["rid"]: row for row in await client.rows()}
         row = rows[job.rid]
@@ -166,7 +172,9 @@ async def test_the_documented_list_has_no_price_and_its_details_have_the_present
 
 async def test_the_documented_details_have_the_start_of_the_present_run_alone() -> None:
     world, clock = world_of(BillingMix(rerun=1.0, restarted=1.0))
-    job = first(world, clock, lambda job: job.earlier_runs > 0 and job.state is State.RUNNING)
+    job = first(
+        world, clock, lambda job: job.earlier_runs > 0 and job.state is SimulatedState.RUNNING
+    )
     assert job.started_at is not None
     async with serving(world) as (_, client):
         rows = {row["rid"]: row for row in await client.rows()}
@@ -183,7 +191,7 @@ async def test_the_documented_details_have_the_start_of_the_present_run_alone() 
 async def test_the_deployed_list_has_the_present_price_and_the_cents_that_are_billed() -> None:
     world, clock = world_of(MIX)
     job = first(world, clock, lambda job: len(job.prices) > 1 and job.finished_at is None)
-    async with serving(world, dialect=Dialect.DEPLOYED) as (_, client):
+    async with serving(world, dialect=SimulatedDialect.DEPLOYED) as (_, client):
         for row in await client.rows():
             told = world.job_of_rid(row["rid"])
             assert told is not None

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from simulator.wire import Client, Clock, serving, small_world
 
-from trainwave_exporter.simulator import Dialect, Simulator, World
-from trainwave_exporter.simulator.lifecycle import State
+from trainwave_exporter.simulator import SimulatedDialect, SimulatedWorld, Simulator
+from trainwave_exporter.simulator.lifecycle import SimulatedState
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 REFERENCE = {"id": str, "rid": str, "name": str}
@@ -36,7 +36,7 @@ def kinds(thing: Any) -> Any:
 
 @asynccontextmanager
 async def deployed(
-    world: World | None = None, **options: Any
+    world: SimulatedWorld | None = None, **options: Any
 ) -> AsyncIterator[tuple[Simulator, Client]]:
     async with serving(world, dialect="deployed", **options) as pair:
         yield pair
@@ -90,7 +90,7 @@ async def test_costs_are_whole_cents_as_the_books_have_them() -> None:
         assert len(rows) == len(books.jobs)
         for row in rows:
             entry = books.jobs[row["rid"]]
-            assert row["id"] == entry.ids[Dialect.DEPLOYED]
+            assert row["id"] == entry.ids[SimulatedDialect.DEPLOYED]
             assert abs(row["total_cost"] - entry.total.microdollars / 10_000) <= 0.5
             assert row["project"]["rid"] == entry.project
             assert (row["config"]["gpu_type"], row["config"]["gpus"]) == (
@@ -102,7 +102,7 @@ async def test_costs_are_whole_cents_as_the_books_have_them() -> None:
 async def test_states_are_the_worlds_own_and_a_machine_is_there_from_the_launch() -> None:
     clock = Clock()
     world = small_world(clock, jobs=100)
-    while {job.state for job in world.jobs} != set(State):
+    while {job.state for job in world.jobs} != set(SimulatedState):
         clock.now += 1
         world.advance()
     truth = {job.rid: job for job in world.jobs}

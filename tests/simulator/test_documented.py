@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from simulator.wire import Clock, serving, small_world
 
-from trainwave_exporter.simulator import Dialect, World
-from trainwave_exporter.simulator.lifecycle import State
+from trainwave_exporter.simulator import SimulatedDialect, SimulatedWorld
+from trainwave_exporter.simulator.lifecycle import SimulatedState
 
 ORDER = {
     "name": "mnist-training",
@@ -34,11 +34,11 @@ def kinds(thing: dict[str, Any]) -> dict[str, Any]:
     return {k: kinds(v) if isinstance(v, dict) else type(v) for k, v in thing.items()}
 
 
-def lively_world() -> World:
+def lively_world() -> SimulatedWorld:
     """A world with jobs in every state that the documented dialect shows."""
     clock = Clock()
     world = small_world(clock, jobs=100)
-    while {job.state for job in world.jobs} != set(State):
+    while {job.state for job in world.jobs} != set(SimulatedState):
         clock.now += 1
         world.advance()
     return world
@@ -105,7 +105,7 @@ async def test_costs_are_dollars_and_gpu_hours_hours_as_the_books_have_them() ->
         assert len(rows) == len(books.jobs)
         for row in rows:
             entry = books.jobs[row["rid"]]
-            assert row["id"] == entry.ids[Dialect.DOCUMENTED]
+            assert row["id"] == entry.ids[SimulatedDialect.DOCUMENTED]
             assert row["total_cost"] == entry.total.microdollars / 1e6
             assert row["gpu_hours"] == pytest.approx(entry.total.gpu_seconds / 3600, abs=1e-4)
             assert row["owner"]["username"] == entry.owner

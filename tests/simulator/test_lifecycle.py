@@ -8,25 +8,25 @@ from hypothesis import strategies as st
 
 from trainwave_exporter.simulator.lifecycle import (
     LEGAL,
+    Behavior,
     Course,
-    State,
+    SimulatedState,
     Status,
-    Temper,
     draw_course,
     expire,
     status_of,
 )
 
 COURSES = st.builds(
-    lambda seed, temper: draw_course(Random(seed), temper),
+    lambda seed, behavior: draw_course(Random(seed), behavior),
     st.integers(0, 2**32),
-    st.sampled_from(Temper),
+    st.sampled_from(Behavior),
 )
 """Courses of all tempers."""
 
 
-def steps_of(course: Course) -> list[tuple[State, State]]:
-    return list(pairwise([State.SUBMIT_CODE, *(state for _, state in course)]))
+def steps_of(course: Course) -> list[tuple[SimulatedState, SimulatedState]]:
+    return list(pairwise([SimulatedState.SUBMIT_CODE, *(state for _, state in course)]))
 
 
 @given(COURSES)
@@ -41,31 +41,31 @@ def test_a_course_that_expires_is_legal_and_over_by_then(course: Course, after: 
     assert all(later in LEGAL[before] for before, later in steps_of(expired))
     at, state = expired[-1]
     assert state not in LEGAL
-    assert at < after or (at == after and state is State.SYSTEM_TERMINATED)
+    assert at < after or (at == after and state is SimulatedState.SYSTEM_TERMINATED)
 
 
 @given(st.integers(0, 2**32))
 def test_all_jobs_come_to_an_end_but_those_that_hang(seed: int) -> None:
-    for temper in Temper:
-        ends = draw_course(Random(seed), temper)[-1][1] not in LEGAL
-        assert ends is (temper is not Temper.HANGS)
+    for behavior in Behavior:
+        ends = draw_course(Random(seed), behavior)[-1][1] not in LEGAL
+        assert ends is (behavior is not Behavior.HANGS)
 
 
 def test_every_end_is_met_in_a_large_fleet() -> None:
     random = Random(1)
-    ends = {draw_course(random, Temper.STEADY)[-1][1] for _ in range(2000)}
-    assert ends == set(State) - set(LEGAL)
+    ends = {draw_course(random, Behavior.STEADY)[-1][1] for _ in range(2000)}
+    assert ends == set(SimulatedState) - set(LEGAL)
 
 
 def test_the_status_filter_finds_running_and_ended_jobs_only() -> None:
-    assert {state: status_of(state) for state in State} == {
-        State.SUBMIT_CODE: None,
-        State.LAUNCHING: None,
-        State.RUNNING: Status.RUNNING,
-        State.UPLOADING: None,
-        State.SUCCESS: Status.COMPLETED,
-        State.ERROR: Status.FAILED,
-        State.USER_PROCESS_FAILED: Status.FAILED,
-        State.SYSTEM_TERMINATED: Status.FAILED,
-        State.USER_CANCELLED: Status.FAILED,
+    assert {state: status_of(state) for state in SimulatedState} == {
+        SimulatedState.SUBMIT_CODE: None,
+        SimulatedState.LAUNCHING: None,
+        SimulatedState.RUNNING: Status.RUNNING,
+        SimulatedState.UPLOADING: None,
+        SimulatedState.SUCCESS: Status.COMPLETED,
+        SimulatedState.ERROR: Status.FAILED,
+        SimulatedState.USER_PROCESS_FAILED: Status.FAILED,
+        SimulatedState.SYSTEM_TERMINATED: Status.FAILED,
+        SimulatedState.USER_CANCELLED: Status.FAILED,
     }

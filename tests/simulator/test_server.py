@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from simulator.wire import KEY, START, Answer, Clock, Sleep, served, serving, small_world
 
-from trainwave_exporter.simulator import Dialect, Simulator, parse_faults
+from trainwave_exporter.simulator import SimulatedDialect, Simulator, parse_faults
 
-BOTH = pytest.mark.parametrize("dialect", list(Dialect))
+BOTH = pytest.mark.parametrize("dialect", list(SimulatedDialect))
 
 
 def page_of(answer: Answer) -> Any:
@@ -20,7 +20,9 @@ def page_of(answer: Answer) -> Any:
 
 
 @BOTH
-async def test_a_walk_by_offset_meets_every_job_once_newest_first(dialect: Dialect) -> None:
+async def test_a_walk_by_offset_meets_every_job_once_newest_first(
+    dialect: SimulatedDialect,
+) -> None:
     world = small_world(jobs=30)
     async with serving(world, dialect=dialect) as (_, client):
         rows = await client.rows("/jobs/?limit=7")
@@ -28,7 +30,9 @@ async def test_a_walk_by_offset_meets_every_job_once_newest_first(dialect: Diale
 
 
 @BOTH
-async def test_links_keep_the_offset_and_drop_the_rest_of_the_query(dialect: Dialect) -> None:
+async def test_links_keep_the_offset_and_drop_the_rest_of_the_query(
+    dialect: SimulatedDialect,
+) -> None:
     async with serving(small_world(jobs=20, history=5), dialect=dialect) as (_, client):
         jobs = f"{client.url}/jobs/"
         for query, following, previous in (
@@ -58,7 +62,7 @@ async def test_links_keep_the_offset_and_drop_the_rest_of_the_query(dialect: Dia
     ],
 )
 async def test_a_page_has_twenty_rows_unless_told_and_never_more_than_the_cap(
-    dialect: Dialect, query: str, size: int
+    dialect: SimulatedDialect, query: str, size: int
 ) -> None:
     world = small_world(jobs=30)
     async with serving(world, dialect=dialect, page_cap=50) as (_, client):
@@ -68,7 +72,7 @@ async def test_a_page_has_twenty_rows_unless_told_and_never_more_than_the_cap(
 
 @BOTH
 async def test_jobs_are_filtered_by_organization_and_project_by_id_or_rid(
-    dialect: Dialect,
+    dialect: SimulatedDialect,
 ) -> None:
     world = small_world(jobs=40)
     northwind, kestrel = world.catalogue.organizations
@@ -93,7 +97,7 @@ async def test_jobs_are_filtered_by_organization_and_project_by_id_or_rid(
 
 
 @BOTH
-async def test_projects_are_filtered_by_organization(dialect: Dialect) -> None:
+async def test_projects_are_filtered_by_organization(dialect: SimulatedDialect) -> None:
     async with serving(dialect=dialect) as (_, client):
         projects = await client.rows("/projects/?limit=1&org=kestrel-robotics")
         assert [project["name"] for project in projects] == ["Grasping", "Fleet autonomy"]
@@ -101,7 +105,9 @@ async def test_projects_are_filtered_by_organization(dialect: Dialect) -> None:
 
 
 @BOTH
-async def test_a_server_that_ignores_filters_answers_with_everything(dialect: Dialect) -> None:
+async def test_a_server_that_ignores_filters_answers_with_everything(
+    dialect: SimulatedDialect,
+) -> None:
     async with serving(dialect=dialect, filter_ignored=True) as (simulator, client):
         query = "status=running&org=nobodys&project=nobodys"
         page = page_of(await client.ask(f"/jobs/?{query}"))
@@ -110,14 +116,16 @@ async def test_a_server_that_ignores_filters_answers_with_everything(dialect: Di
 
 
 @BOTH
-async def test_a_server_whose_filter_is_broken_knows_no_job_of_any_status(dialect: Dialect) -> None:
+async def test_a_server_whose_filter_is_broken_knows_no_job_of_any_status(
+    dialect: SimulatedDialect,
+) -> None:
     async with serving(dialect=dialect, filter_empty=True) as (simulator, client):
         assert page_of(await client.ask("/jobs/?status=running"))["count"] == 0
         assert page_of(await client.ask("/jobs/"))["count"] == len(simulator.world.jobs)
 
 
 @BOTH
-async def test_a_status_that_does_not_exist_is_refused(dialect: Dialect) -> None:
+async def test_a_status_that_does_not_exist_is_refused(dialect: SimulatedDialect) -> None:
     async with serving(dialect=dialect) as (_, client):
         answer = await client.ask("/jobs/?status=asleep")
         assert answer.status == 400
@@ -125,7 +133,7 @@ async def test_a_status_that_does_not_exist_is_refused(dialect: Dialect) -> None
 
 
 @BOTH
-async def test_a_job_is_found_by_its_rid_too(dialect: Dialect) -> None:
+async def test_a_job_is_found_by_its_rid_too(dialect: SimulatedDialect) -> None:
     async with serving(dialect=dialect) as (_, client):
         row = page_of(await client.ask("/jobs/?status=running"))["results"][0]
         for identity in (row["id"], row["rid"]):
@@ -135,7 +143,7 @@ async def test_a_job_is_found_by_its_rid_too(dialect: Dialect) -> None:
 
 
 @BOTH
-async def test_a_job_that_never_ran_has_no_readings(dialect: Dialect) -> None:
+async def test_a_job_that_never_ran_has_no_readings(dialect: SimulatedDialect) -> None:
     async with serving(small_world(jobs=4), dialect=dialect) as (simulator, client):
         hanging = next(job for job in simulator.world.jobs if job.draft.life is None)
         answer = await client.ask(f"/metrics/cpu/?job_id={hanging.rid}")
@@ -162,7 +170,7 @@ async def test_readings_with_a_history_have_six_points() -> None:
     ],
 )
 async def test_a_path_without_its_slash_is_redirected_to_the_one_with_it(
-    dialect: Dialect, path: str, location: str
+    dialect: SimulatedDialect, path: str, location: str
 ) -> None:
     async with serving(dialect=dialect) as (_, client):
         for method in ("GET", "PUT"):
@@ -172,13 +180,13 @@ async def test_a_path_without_its_slash_is_redirected_to_the_one_with_it(
 
 @BOTH
 @pytest.mark.parametrize("path", ["/nowhere", "/nowhere/", "/jobs/a/b/", "/"])
-async def test_a_path_that_leads_nowhere_is_not_found(dialect: Dialect, path: str) -> None:
+async def test_a_path_that_leads_nowhere_is_not_found(dialect: SimulatedDialect, path: str) -> None:
     async with serving(dialect=dialect) as (_, client):
         assert (await client.ask(path)).status == 404
 
 
 @BOTH
-async def test_a_method_that_makes_no_sense_is_not_allowed(dialect: Dialect) -> None:
+async def test_a_method_that_makes_no_sense_is_not_allowed(dialect: SimulatedDialect) -> None:
     async with serving(dialect=dialect) as (_, client):
         for method, path, allowed in (
             ("DELETE", "/jobs/", "GET,POST"),
@@ -190,7 +198,7 @@ async def test_a_method_that_makes_no_sense_is_not_allowed(dialect: Dialect) -> 
 
 
 @BOTH
-async def test_a_body_without_end_is_refused(dialect: Dialect) -> None:
+async def test_a_body_without_end_is_refused(dialect: SimulatedDialect) -> None:
     async with serving(dialect=dialect) as (_, client):
         answer = await client.ask("/jobs/", "POST", data=BytesIO(b" " * 2_000_000))
         assert answer.status == 413
@@ -210,7 +218,7 @@ async def test_keys_come_and_go_while_it_serves() -> None:
 
 
 @BOTH
-async def test_every_answer_tells_what_is_left_of_the_limit(dialect: Dialect) -> None:
+async def test_every_answer_tells_what_is_left_of_the_limit(dialect: SimulatedDialect) -> None:
     wall = Clock(START + 20.5)
     async with serving(dialect=dialect, rate_limit=7, wall=wall) as (_, client):
         for left, (method, path) in enumerate(

@@ -6,13 +6,16 @@ import pytest
 from simulator.wire import START
 
 from trainwave_exporter.simulator import Shape
-from trainwave_exporter.simulator.readings import Metric, Reading
 from trainwave_exporter.simulator.shapes import put
+from trainwave_exporter.simulator.usage import SimulatedMetric, SimulatedReading
 
-CPU = [Reading(START + 10, Metric.CPU, {"": 40.0}), Reading(START, Metric.CPU, {"": 30.0})]
-GPU = [Reading(START, Metric.GPU_UTILIZATION, {"0": 93.1, "1": 88.1})]
-ONE_GPU = [Reading(START, Metric.GPU_MEMORY, {"0": 14.3})]
-DISK = [Reading(START, Metric.DISK, {"read": 7.0, "write": 5.0})]
+CPU = [
+    SimulatedReading(START + 10, SimulatedMetric.CPU, {"": 40.0}),
+    SimulatedReading(START, SimulatedMetric.CPU, {"": 30.0}),
+]
+GPU = [SimulatedReading(START, SimulatedMetric.GPU_UTILIZATION, {"0": 93.1, "1": 88.1})]
+ONE_GPU = [SimulatedReading(START, SimulatedMetric.GPU_MEMORY, {"0": 14.3})]
+DISK = [SimulatedReading(START, SimulatedMetric.DISK, {"read": 7.0, "write": 5.0})]
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from time import process_time
 
 from simulator.wire import Clock, serving, small_world
 
-from trainwave_exporter.simulator import World
+from trainwave_exporter.simulator import SimulatedWorld
 
 
-def seconds_for(world: World, looks: int) -> float:
+def seconds_for(world: SimulatedWorld, looks: int) -> float:
     begin = process_time()
     for _ in range(looks):
         world.advance()

@@ -9,15 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulator.wire import START, Clock, small_world
 
-from trainwave_exporter.simulator import World
-from trainwave_exporter.simulator.lifecycle import LEGAL, State, Status, Temper, status_of
+from trainwave_exporter.simulator import SimulatedWorld
+from trainwave_exporter.simulator.lifecycle import (
+    LEGAL,
+    Behavior,
+    SimulatedState,
+    Status,
+    status_of,
+)
 from trainwave_exporter.simulator.orders import Order
 from trainwave_exporter.simulator.world import AlreadyOverError
 
 DAY = 24 * 3600
 
 
-def story(world: World) -> list[Any]:
+def story(world: SimulatedWorld) -> list[Any]:
     """All that can be told of a world's jobs."""
     return [
         (
@@ -32,11 +38,11 @@ def story(world: World) -> list[Any]:
     ]
 
 
-def living(world: World) -> int:
+def living(world: SimulatedWorld) -> int:
     return sum(job.state in LEGAL for job in world.jobs)
 
 
-def order(world: World, **changes: Any) -> Order:
+def order(world: SimulatedWorld, **changes: Any) -> Order:
     catalogue = world.catalogue
     plain: dict[str, Any] = {
         "name": "mine",
@@ -72,7 +78,7 @@ def test_a_world_may_be_empty() -> None:
 
 
 def test_a_world_begins_now_unless_told() -> None:
-    early, late = World(jobs=0).start, World(jobs=0).start
+    early, late = SimulatedWorld(jobs=0).start, SimulatedWorld(jobs=0).start
     assert START < early <= late
 
 
@@ -128,15 +134,15 @@ def test_every_job_takes_legal_steps_only(seed: int) -> None:
     clock.now = DAY
     world.advance()
     for job in world.jobs:
-        assert job.timeline[0] == (job.created_at, State.SUBMIT_CODE)
+        assert job.timeline[0] == (job.created_at, SimulatedState.SUBMIT_CODE)
         for (earlier, before), (later, after) in pairwise(job.timeline):
             assert after in LEGAL[before]
             assert earlier <= later <= world.now
         assert job.state is job.timeline[-1][1]
         assert (job.finished_at is None) is (job.state in LEGAL)
         since = {state: at for at, state in job.timeline}
-        assert job.billed_from == since.get(State.LAUNCHING)
-        assert job.started_at == since.get(State.RUNNING)
+        assert job.billed_from == since.get(SimulatedState.LAUNCHING)
+        assert job.started_at == since.get(SimulatedState.RUNNING)
 
 
 @settings(max_examples=10)
@@ -178,7 +184,7 @@ def test_one_job_hangs_in_launching_and_is_billed_and_so_does_the_one_after_it()
         [hanging] = [
             job
             for job in world.jobs
-            if job.state is State.LAUNCHING and world.now - job.created_at > 3600
+            if job.state is SimulatedState.LAUNCHING and world.now - job.created_at > 3600
         ]
         assert hanging.cost(world.now) - hanging.cost(world.now - 3600) == (
             3600 * hanging.order.offer.price
@@ -194,7 +200,7 @@ def test_there_is_always_a_job_of_several_gpus_with_one_idle() -> None:
     for _ in range(24):
         clock.now += 3600
         world.advance()
-        lame = [j for j in world.jobs if j.draft.temper is Temper.LAME and j.state in LEGAL]
+        lame = [j for j in world.jobs if j.draft.behavior is Behavior.LAME and j.state in LEGAL]
         seen[len(lame)] += 1
         assert all(job.order.offer.gpus >= 4 for job in lame)
     assert seen[1] >= 23  # one may just have ended
@@ -237,7 +243,7 @@ def test_a_job_ends_when_it_expires() -> None:
     job = world.submit(order(world, expires_after=3))
     clock.now = 60
     world.advance()
-    assert job.timeline[1:] == [(START + 3, State.SYSTEM_TERMINATED)]
+    assert job.timeline[1:] == [(START + 3, SimulatedState.SYSTEM_TERMINATED)]
     assert job.expires_at == START + 3
 
 
@@ -247,7 +253,7 @@ def test_a_stopped_job_is_cancelled_at_once_costs_no_more_and_stays_so() -> None
     job = world.jobs[world.select(None, Status.RUNNING)[-1]]
     clock.now = 30
     world.stop(job)
-    assert job.timeline[-1] == (START + 30, State.USER_CANCELLED)
+    assert job.timeline[-1] == (START + 30, SimulatedState.USER_CANCELLED)
     timeline, cost = list(job.timeline), job.cost(world.now) - job.corrected
     clock.now = DAY
     world.advance()
@@ -298,7 +304,7 @@ def test_nothing_is_found_by_a_code_that_is_nobodys() -> None:
 
 def test_what_is_over_for_long_is_told_of_no_more_and_stays_in_the_books() -> None:
     clock = Clock()
-    world = World(seed=2, jobs=20, history=10, forget_after=DAY, start=START, clock=clock)
+    world = SimulatedWorld(seed=2, jobs=20, history=10, forget_after=DAY, start=START, clock=clock)
     clock.now += 3 * DAY
     world.advance()
     told = {world.jobs[place].rid for place in world.select()}

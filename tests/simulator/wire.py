@@ -11,7 +11,7 @@ import aiohttp
 from msgspec import Struct
 from yarl import URL
 
-from trainwave_exporter.simulator import Simulator, World
+from trainwave_exporter.simulator import SimulatedWorld, Simulator
 
 START = 1_711_011_600  # 2024-03-21T09:00:00Z
 KEY = "key-one"
@@ -99,15 +99,15 @@ class Client:
                 return rows
 
 
-def small_world(clock: Clock | None = None, **options: Any) -> World:
+def small_world(clock: Clock | None = None, **options: Any) -> SimulatedWorld:
     """A world that begins at `START` and stands still unless its clock is turned."""
     plain: dict[str, Any] = {"seed": 7, "jobs": 12, "start": START, "clock": clock or Clock()}
-    return World(**plain | options)
+    return SimulatedWorld(**plain | options)
 
 
 @asynccontextmanager
 async def serving(
-    world: World | None = None, **options: Any
+    world: SimulatedWorld | None = None, **options: Any
 ) -> AsyncIterator[tuple[Simulator, Client]]:
     """A simulator with one key and no rate limit unless told, and a client of it."""
     simulator = Simulator(

@@ -15,10 +15,10 @@ from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
-from trainwave_exporter.simulator import Books, Dialect, World
-from trainwave_exporter.simulator.books import JobEntry
-from trainwave_exporter.simulator.identity import Kind, write_id
-from trainwave_exporter.simulator.lifecycle import State
+from trainwave_exporter.simulator import ExpectedTotals, SimulatedDialect, SimulatedWorld
+from trainwave_exporter.simulator.expected_totals import ExpectedJob
+from trainwave_exporter.simulator.ids import IdKind, write_id
+from trainwave_exporter.simulator.lifecycle import SimulatedState
 
 Labels: TypeAlias = tuple[str, str, str]
 """The project's id, the owner and the type of GPU."""
@@ -93,7 +93,7 @@ class Look:
     gpu_hours: float
     over: bool
     sure: bool
-    state: State
+    state: SimulatedState
     billed_until: int
     """Until when the cost is in the bill."""
     runs: int
@@ -106,7 +106,7 @@ class Look:
 class Watched:
     """A job, and all looks at it but those at a job that is over and stays as it was."""
 
-    entry: JobEntry
+    entry: ExpectedJob
     looks: list[Look] = field(default_factory=list)
 
     def __repr__(self) -> str:
@@ -121,7 +121,7 @@ class Watched:
         prices, corrections = self.entry.prices, self.entry.corrections
         return f"{self.entry.ids}: {steps=} {prices=} {corrections=} {looks=}"
 
-    def look(self, entry: JobEntry, look: Look) -> None:
+    def look(self, entry: ExpectedJob, look: Look) -> None:
         last = self.looks[-1] if self.looks else None
         stays = last is not None and replace(look, at=last.at) == last and last.over and last.sure
         if not stays or entry.corrections != self.entry.corrections:
@@ -267,18 +267,18 @@ class Watched:
 class Audit:
     """Follows a world in one dialect, and keeps the books that the exporter should keep."""
 
-    def __init__(self, world: World, dialect: Dialect) -> None:
+    def __init__(self, world: SimulatedWorld, dialect: SimulatedDialect) -> None:
         self._dialect = dialect
-        self.detailed = dialect is Dialect.DOCUMENTED
+        self.detailed = dialect is SimulatedDialect.DOCUMENTED
         """Money is told to the micro-dollar, and when jobs ended."""
         self._projects = {
-            project.rid: write_id(dialect, Kind.PROJECT, project.code)
+            project.rid: write_id(dialect, IdKind.PROJECT, project.code)
             for project in world.catalogue.projects
         }
         self.jobs: dict[str, Watched] = {}
         """By the id that the exporter knows."""
 
-    def look(self, books: Books, *, sure: bool) -> None:
+    def look(self, books: ExpectedTotals, *, sure: bool) -> None:
         """Note that the exporter looked; not ``sure``: that it may have."""
         for entry in books.jobs.values():
             look = Look(

@@ -23,10 +23,10 @@ from support.mangled import WAYS
 from trainwave_exporter.api import DEFAULT_INLINE_UNITS, DEFAULT_UNITS, TrainwaveError
 from trainwave_exporter.api.dialects import Context, read_job, read_organization, read_project
 from trainwave_exporter.api.envelope import check_acknowledged, open_answer, open_page
+from trainwave_exporter.api.metric_answers import read_reading
 from trainwave_exporter.api.paging import read_page
-from trainwave_exporter.api.readings import read_reading
 from trainwave_exporter.api.steps import finish
-from trainwave_exporter.api.wire import Answer
+from trainwave_exporter.api.wire import HttpAnswer
 from trainwave_exporter.config import ConfigError, load
 from trainwave_exporter.model import CostUnit, Fact, Metric
 
@@ -38,7 +38,7 @@ def decoders(data: bytes) -> None:
     if len(data) < 2:
         return
     way, status = WAYS[data[0] % len(WAYS)], _STATUSES[data[1] % len(_STATUSES)]
-    answer = Answer(status=status, headers=httpx.Headers(), body=data[2:], received_at=START)
+    answer = HttpAnswer(status=status, headers=httpx.Headers(), body=data[2:], received_at=START)
     try:
         read = _read(way, answer)
     except TrainwaveError as error:
@@ -62,7 +62,7 @@ TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
 }
 
 
-def _read(way: str, answer: Answer) -> list[object]:
+def _read(way: str, answer: HttpAnswer) -> list[object]:
     check_acknowledged(answer, _tidy)
     is_page = way in {"jobs", "projects", "organizations"}
     opened = finish(open_page(answer, _tidy)) if is_page else open_answer(answer, _tidy)

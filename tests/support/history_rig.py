@@ -34,7 +34,7 @@ from trainwave_exporter.model import (
     Record,
     UnknownFigure,
 )
-from trainwave_exporter.polling import AccountPoller, Intervals, Scope
+from trainwave_exporter.polling import AccountPoller, Intervals, WatchScope
 
 
 class PastJob(Struct, frozen=True, kw_only=True):
@@ -210,7 +210,7 @@ class FirstStart:
             fleet=self._fleet,
             report=self._report,
             observe=lambda _: None,
-            scope=Scope(),
+            scope=WatchScope(),
             intervals=Intervals(
                 running=polling.running_interval,
                 sweep=polling.sweep_interval,

@@ -14,7 +14,7 @@ from aiohttp import web
 from trainwave_exporter.api import Client, RateBudget
 from trainwave_exporter.fleet import Fleet, JobsSeen, Observation, Policy, SweepEnded, SweepFailed
 from trainwave_exporter.model import ChangeListener, Fact, Job, Metric
-from trainwave_exporter.polling import AccountPoller, Intervals, Scope
+from trainwave_exporter.polling import AccountPoller, Intervals, WatchScope
 
 
 class Wanted(NamedTuple):
@@ -208,7 +208,7 @@ class Watch:
             fleet=self.fleet,
             report=self._report,
             observe=self.facts.append,
-            scope=Scope(**options),
+            scope=WatchScope(**options),
             intervals=Intervals(running=30, sweep=600, directory=300, readings=60),
             weights=dict.fromkeys(Metric, 1.0) | {Metric.GPU_UTILIZATION: 16.0},
             undescribed=lambda: Wanted(urgent=self.urgent, others=self.undescribed),

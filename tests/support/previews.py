@@ -30,7 +30,7 @@ from grafana import uids
 from support.answers import answers, ask
 from support.recorded import recorded
 from support.stack import panel_results, stack
-from trainwave_exporter.simulator import World
+from trainwave_exporter.simulator import SimulatedWorld
 
 Page: TypeAlias = dict[str, Any]
 """What a page is made of, as `grafana/previews/model.ts` has it, but for its theme."""
@@ -109,7 +109,7 @@ def collected() -> dict[str, Page]:
 
 def pages_of_a_week(folder: Path) -> dict[str, Page]:
     """Return what the pages are made of that show days."""
-    world = partial(World, seed=3, jobs=16, history=60, start=_END - 7 * _DAY)
+    world = partial(SimulatedWorld, seed=3, jobs=16, history=60, start=_END - 7 * _DAY)
     with recorded(
         folder / "week",
         _SETTINGS,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from trainwave_exporter.cli.table import as_markdown
+from trainwave_exporter.cli.metric_table import as_markdown
 from trainwave_exporter.config import CONFIG_FILE, SETTINGS, Setting
 from trainwave_exporter.metrics import catalog
 

@@ -26,8 +26,8 @@ from support.lookback import prometheus_in, take_in
 from support.simulated import Served, served
 from support.stepped import Rest, StepClock, SteppedExporter
 from support.tools import tool
-from trainwave_exporter.simulator import Dialect, Simulator, World
-from trainwave_exporter.simulator.identity import Kind, write_id
+from trainwave_exporter.simulator import SimulatedDialect, SimulatedWorld, Simulator
+from trainwave_exporter.simulator.ids import IdKind, write_id
 
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "rules" / "recording.yml"
 INSTANCE = "trainwave-exporter:9877"
@@ -50,7 +50,12 @@ _FLAGS = (
 
 @contextmanager
 def recorded(
-    folder: Path, settings: str, world: Callable[[StepClock], World], *, end: int, step: int
+    folder: Path,
+    settings: str,
+    world: Callable[[StepClock], SimulatedWorld],
+    *,
+    end: int,
+    step: int,
 ) -> Iterator[str]:
     """Let time pass from a world's start to ``end`` (Unix seconds); give a Prometheus' URL then.
 
@@ -81,29 +86,29 @@ def _prometheus(folder: Path, step: int) -> AbstractContextManager[str]:
 
 
 def _scrapes(
-    folder: Path, settings: str, world: World, world_clock: StepClock, times: range
+    folder: Path, settings: str, world: SimulatedWorld, world_clock: StepClock, times: range
 ) -> Iterator[tuple[int, list[str]]]:
     clock = StepClock.create(folder / "clock", times.start)
     documented, deployed = (
         Simulator(world, dialect=dialect, keys=_KEYS.values(), rate_limit=None)
-        for dialect in Dialect
+        for dialect in SimulatedDialect
     )
     with served(documented) as api, _also_serving(api, deployed) as other_url:
         organizations = world.catalogue.organizations
         # As both dialects tell of one world, each tells of the other's organization, too.
         twice = [
-            f'organization_id="{write_id(dialect, Kind.ORGANIZATION, organization.code)}"'
-            for organization, dialect in zip(organizations, reversed(Dialect), strict=True)
+            f'organization_id="{write_id(dialect, IdKind.ORGANIZATION, organization.code)}"'
+            for organization, dialect in zip(organizations, reversed(SimulatedDialect), strict=True)
         ]
         accounts = [
             {
                 "name": organization.name.split()[0].lower(),
                 "api_url": url,
                 "api_key_env": variable,
-                "organization": write_id(dialect, Kind.ORGANIZATION, organization.code),
+                "organization": write_id(dialect, IdKind.ORGANIZATION, organization.code),
             }
             for organization, dialect, url, variable in zip(
-                organizations, Dialect, (api.url, other_url), _KEYS, strict=True
+                organizations, SimulatedDialect, (api.url, other_url), _KEYS, strict=True
             )
         ]
         file = folder / "settings.yml"

@@ -27,11 +27,11 @@ from support.exporter import Exporter
 from support.scraping import prometheus
 from support.simulated import Served, served
 from support.webhook import Webhook, webhook
-from trainwave_exporter.simulator import Dialect, Simulator, World, parse_faults
-from trainwave_exporter.simulator.catalogue import Project
-from trainwave_exporter.simulator.identity import Kind, write_id
-from trainwave_exporter.simulator.jobs import Job
-from trainwave_exporter.simulator.lifecycle import State, Temper
+from trainwave_exporter.simulator import SimulatedDialect, SimulatedWorld, Simulator, parse_faults
+from trainwave_exporter.simulator.catalogue import SimulatedProject
+from trainwave_exporter.simulator.ids import IdKind, write_id
+from trainwave_exporter.simulator.jobs import SimulatedJob
+from trainwave_exporter.simulator.lifecycle import Behavior, SimulatedState
 
 LAG_SECONDS = 2400
 SPEED = 20
@@ -69,7 +69,7 @@ class Stack:
     """What runs."""
 
     api: Served
-    dialect: Dialect
+    dialect: SimulatedDialect
     exporter: Exporter
     prometheus: str
     """URL; its scrapes and its judgements are a second apart."""
@@ -77,19 +77,19 @@ class Stack:
     """URL."""
     webhook: Webhook
 
-    def id(self, thing: Job | Project) -> str:
+    def id(self, thing: SimulatedJob | SimulatedProject) -> str:
         """Return the id that the service gives to a thing."""
-        kind = Kind.JOB if isinstance(thing, Job) else Kind.PROJECT
+        kind = IdKind.JOB if isinstance(thing, SimulatedJob) else IdKind.PROJECT
         return write_id(self.dialect, kind, thing.code)
 
-    def idle_jobs(self) -> list[Job]:
+    def idle_jobs(self) -> list[SimulatedJob]:
         """Return the running jobs that have stopped using their GPUs; the one that lasts first."""
 
-        def find(simulator: Simulator) -> list[Job]:
+        def find(simulator: Simulator) -> list[SimulatedJob]:
             found = [
                 job
                 for job in simulator.world.jobs
-                if job.draft.temper is Temper.IDLES and job.state is State.RUNNING
+                if job.draft.behavior is Behavior.IDLES and job.state is SimulatedState.RUNNING
             ]
             return sorted(found, key=lambda job: -job.created_at - (job.draft.life or 0))
 
@@ -101,7 +101,7 @@ def stack(
     suite: str,
     folder: Path,
     *,
-    dialect: Dialect = Dialect.DEPLOYED,
+    dialect: SimulatedDialect = SimulatedDialect.DEPLOYED,
     seed: int = 1,
     jobs: int = 40,
     faults: str = "",
@@ -114,7 +114,7 @@ def stack(
     ``critical_dollars`` is a critical one. ``labels`` are those of the target that is scraped.
     """
     start = time.time() - LAG_SECONDS
-    world = World(seed=seed, jobs=jobs, start=start, clock=_catching_up(time.monotonic))
+    world = SimulatedWorld(seed=seed, jobs=jobs, start=start, clock=_catching_up(time.monotonic))
     simulator = Simulator(
         world,
         dialect=dialect,
@@ -123,7 +123,7 @@ def stack(
         faults=parse_faults(faults),
     )
     northwind, kestrel = (
-        write_id(dialect, Kind.ORGANIZATION, organization.code)
+        write_id(dialect, IdKind.ORGANIZATION, organization.code)
         for organization in world.catalogue.organizations
     )
     settings = folder / "settings.yml"

@@ -27,7 +27,7 @@ from trainwave_exporter.config import Settings
 from trainwave_exporter.fleet import Fleet, Observation, Policy, TimePassed
 from trainwave_exporter.ledger.stored import Undescribed
 from trainwave_exporter.model import Fact, Metric, ReadingReplaced
-from trainwave_exporter.polling import AccountPoller, Intervals, Scope
+from trainwave_exporter.polling import AccountPoller, Intervals, WatchScope
 
 Dialect = Literal["documented", "deployed"]
 Window = Literal["fixed", "sliding"]
@@ -232,7 +232,7 @@ class StillWatch:
             fleet=self.fleet,
             report=self._report,
             observe=self._observe,
-            scope=Scope(),
+            scope=WatchScope(),
             intervals=Intervals(
                 running=polling.running_interval,
                 sweep=polling.sweep_interval,

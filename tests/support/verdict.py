@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from support.audit import CENT, Audit, Bounds, Labels
 from support.exporter import Metrics
 from support.watch import ACTIVITY, CORRECTIONS, COST, GPU_HOURS, Scrape
-from trainwave_exporter.simulator import Books
+from trainwave_exporter.simulator import ExpectedTotals
 
 ZONE = ZoneInfo("Europe/Berlin")
 DOLLAR = 1_000_000
@@ -70,7 +70,7 @@ def check_counters(scrape: Scrape, audit: Audit, before: Scrape | None) -> None:
             assert least - slack <= hours[labels] <= most + slack, (labels, scrape.at, jobs)
 
 
-def check_audit(audit: Audit, books: Books) -> None:
+def check_audit(audit: Audit, books: ExpectedTotals) -> None:
     """What is expected is what the simulator's books say, which have corrections when made."""
     days: defaultdict[str, int] = defaultdict(int)
     for job in audit.jobs.values():

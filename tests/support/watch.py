@@ -20,11 +20,11 @@ from support.simulated import Served, served
 from support.stepped import Rest, StepClock, SteppedExporter
 from trainwave_exporter.simulator import (
     BillingMix,
-    Books,
-    Dialect,
+    ExpectedTotals,
     Faults,
+    SimulatedDialect,
+    SimulatedWorld,
     Simulator,
-    World,
     parse_faults,
 )
 
@@ -99,7 +99,7 @@ class Watch:
 
     def __init__(
         self,
-        world: World,
+        world: SimulatedWorld,
         served: Served,
         exporter: SteppedExporter,
         clocks: tuple[StepClock, StepClock],
@@ -135,7 +135,7 @@ class Watch:
         return self.world.now
 
     @property
-    def books(self) -> Books:
+    def books(self) -> ExpectedTotals:
         """The truth, now."""
         return self.world.books()
 
@@ -246,7 +246,7 @@ class Watch:
 
         return wait_for(scrape, what)
 
-    def _all_known(self, metrics: Metrics, books: Books) -> bool:
+    def _all_known(self, metrics: Metrics, books: ExpectedTotals) -> bool:
         """Whether the exporter knows of the world what there is to know at this time."""
         succeeded = metrics.by("loop", "trainwave_exporter_loop_last_success_timestamp_seconds")
         if not succeeded.get("sweep") == succeeded.get("running") == books.at:
@@ -282,7 +282,7 @@ def _runs(metrics: Metrics, loop: str) -> float:
 @contextmanager
 def watching(
     folder: Path,
-    dialect: Dialect,
+    dialect: SimulatedDialect,
     *flags: str,
     seed: int,
     jobs: int,
@@ -296,7 +296,7 @@ def watching(
     """
     world_clock = StepClock.create(folder / "world-clock", start)
     clock = StepClock.create(folder / "clock", start)
-    world = World(
+    world = SimulatedWorld(
         seed=seed, jobs=jobs, history=history, billing=billing, start=start, clock=world_clock
     )
     simulator = Simulator(world, dialect=dialect, keys=(_KEY,), rate_limit=None)

@@ -18,9 +18,9 @@ from trainwave_exporter.config import parse_document
 from trainwave_exporter.exposition import Format
 from trainwave_exporter.metrics import ExporterMetrics, Exposition, Selection
 from trainwave_exporter.model import AccountStatus, Appeared
-from trainwave_exporter.web import Access, Page, WebServer
+from trainwave_exporter.web import Access, HtmlPage, WebServer
 
-PAGE = Page("<h1>trainwave-exporter</h1>", "default-src 'none'")
+PAGE = HtmlPage("<h1>trainwave-exporter</h1>", "default-src 'none'")
 
 
 @dataclass

@@ -17,14 +17,14 @@ from support.certificates import PASSWORD, PASSWORD_HASH
 from support.fake_time import FakeTime
 
 from trainwave_exporter.web import HEALTH_PATHS
-from trainwave_exporter.web.access.limits import Bucket, BucketPerClient
+from trainwave_exporter.web.access.password_lanes import PasswordLane, Remembered, Turns, network_of
 from trainwave_exporter.web.access.passwords import (
     FAILURES_AT_ONCE,
     SECONDS_PER_FAILURE,
+    PasswordCheck,
     Passwords,
-    Verdict,
 )
-from trainwave_exporter.web.access.turns import Lane, Remembered, Turns, network_of
+from trainwave_exporter.web.access.request_limits import Bucket, BucketPerClient
 
 if TYPE_CHECKING:
     from web.conftest import Gate
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 OpenGate: TypeAlias = "Callable[..., Awaitable[Gate]]"
 
 USERS = f"basic_auth_users:\n  ada: {PASSWORD_HASH}\n"
-ALLOWED = Verdict(allowed=True)
-REFUSED = Verdict(allowed=False)
+ALLOWED = PasswordCheck(allowed=True)
+REFUSED = PasswordCheck(allowed=False)
 
 
 def header(user: str, password: str = PASSWORD) -> str:
@@ -185,7 +185,7 @@ async def test_guessing_is_bounded_whoever_is_tried(
         assert await passwords.check(header(user, str(number)), "192.0.2.1") == REFUSED
     for number in range(100):
         verdict = await passwords.check(header(user, f"x{number}"), "192.0.2.1")
-        assert verdict == Verdict(allowed=False, retry_after=SECONDS_PER_FAILURE)
+        assert verdict == PasswordCheck(allowed=False, retry_after=SECONDS_PER_FAILURE)
     assert len(checks) == FAILURES_AT_ONCE
     await fake_time.advance(SECONDS_PER_FAILURE)
     assert await passwords.check(header(user, "y"), "192.0.2.1") == REFUSED
@@ -237,7 +237,7 @@ async def crowded(fake_time: FakeTime) -> AsyncIterator[tuple[Passwords, list[by
     go_on.set()
 
 
-async def guess(passwords: Passwords, numbers: range) -> list[asyncio.Task[Verdict]]:
+async def guess(passwords: Passwords, numbers: range) -> list[asyncio.Task[PasswordCheck]]:
     """Begin to guess, each guess from another network."""
     guesses = [
         asyncio.create_task(passwords.check(header("ada", str(n)), f"10.{n >> 8}.{n & 255}.1"))
@@ -253,7 +253,7 @@ async def test_who_comes_back_is_checked_before_a_crowd_that_does_not(
 ) -> None:
     passwords, order, go_on = crowded
     crowd = await guess(passwords, range(100))
-    assert await passwords.check(ADA, "192.0.2.1") == Verdict(allowed=False, retry_after=1.0)
+    assert await passwords.check(ADA, "192.0.2.1") == PasswordCheck(allowed=False, retry_after=1.0)
     crowd += await guess(passwords, range(100, 1_000))
     second = asyncio.create_task(passwords.check(ADA, "192.0.2.1"))
     crowd += await guess(passwords, range(1_000, 1_100))
@@ -304,7 +304,7 @@ async def test_guesses_from_one_network_leave_room_for_others(
     ]
     for _ in range(3):
         await asyncio.sleep(0)
-    assert await passwords.check(ADA, "192.0.2.1") == Verdict(allowed=False, retry_after=1.0)
+    assert await passwords.check(ADA, "192.0.2.1") == PasswordCheck(allowed=False, retry_after=1.0)
     second = asyncio.create_task(passwords.check(ADA, "192.0.2.1"))
     await asyncio.sleep(0)
     go_on.set()
@@ -314,15 +314,15 @@ async def test_guesses_from_one_network_leave_room_for_others(
 
 async def test_who_is_cancelled_while_waiting_passes_the_turn_on() -> None:
     turns = Turns()
-    assert await turns.take(Lane.NEW, "192.0.2.1")
-    waiting = [asyncio.create_task(turns.take(Lane.NEW, "192.0.2.1")) for _ in range(3)]
+    assert await turns.take(PasswordLane.NEW, "192.0.2.1")
+    waiting = [asyncio.create_task(turns.take(PasswordLane.NEW, "192.0.2.1")) for _ in range(3)]
     await asyncio.sleep(0)
     waiting[0].cancel()
     turns.pass_on()
     waiting[1].cancel()  # whose turn it is by now
     assert await waiting[2]
     turns.pass_on()
-    assert await turns.take(Lane.FAILED, "192.0.2.1")
+    assert await turns.take(PasswordLane.FAILED, "192.0.2.1")
 
 
 def test_those_noted_last_are_remembered() -> None:

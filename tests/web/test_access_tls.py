@@ -14,7 +14,7 @@ from aiohttp import ClientConnectorError, ClientError, ClientOSError, ServerDisc
 from structlog.testing import capture_logs
 from support.certificates import Authority
 
-from trainwave_exporter.web.access.document import CURVES
+from trainwave_exporter.web.access.web_config import CURVES
 
 if TYPE_CHECKING:
     from web.conftest import Gate

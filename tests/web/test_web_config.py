@@ -12,7 +12,7 @@ from support.certificates import PASSWORD_HASH, Authority, encrypt
 from support.raised import places, recorded
 
 from trainwave_exporter.config import ConfigError, Settings
-from trainwave_exporter.config.settings import Web
+from trainwave_exporter.config.settings import WebSettings
 from trainwave_exporter.config.values import FilePath
 from trainwave_exporter.daemon.wiring import load_access
 from trainwave_exporter.web import Access, AccessError
@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def load(file: Path) -> Access:
-    access = load_access(Settings(web=Web(config_file=FilePath(file))))
+    access = load_access(Settings(web=WebSettings(config_file=FilePath(file))))
     assert access is not None
     return access
 

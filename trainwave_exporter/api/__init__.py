@@ -25,11 +25,11 @@ from trainwave_exporter.api.errors import (
     UnsupportedEncoding,
     UnusableAnswer,
 )
+from trainwave_exporter.api.metric_answers import DEFAULT_INLINE_UNITS, DEFAULT_UNITS
 from trainwave_exporter.api.network import NetworkSettings, NetworkSettingsError
 from trainwave_exporter.api.new_job import NewJob
 from trainwave_exporter.api.paging import Collected, Page, collect, pages
 from trainwave_exporter.api.rate_budget import BudgetSnapshot, Priority, RateBudget
-from trainwave_exporter.api.readings import DEFAULT_INLINE_UNITS, DEFAULT_UNITS
 
 __all__ = [
     "DEFAULT_INLINE_UNITS",

@@ -20,7 +20,7 @@ from urllib.parse import quote
 import httpx
 import structlog
 
-from trainwave_exporter.api.bounds import PAGE
+from trainwave_exporter.api.answer_bounds import PAGE
 from trainwave_exporter.api.credential import Credential
 from trainwave_exporter.api.dialects import (
     Context,
@@ -31,7 +31,7 @@ from trainwave_exporter.api.dialects import (
 )
 from trainwave_exporter.api.envelope import (
     Dialect,
-    Opened,
+    OpenedAnswer,
     check_acknowledged,
     open_answer,
     open_page,
@@ -49,14 +49,14 @@ from trainwave_exporter.api.errors import (
 )
 from trainwave_exporter.api.gates import BlockReason
 from trainwave_exporter.api.headers import rate_headers
+from trainwave_exporter.api.metric_answers import DEFAULT_INLINE_UNITS, DEFAULT_UNITS, reading_steps
 from trainwave_exporter.api.network import NetworkSettings
 from trainwave_exporter.api.new_job import NewJob, request_body
 from trainwave_exporter.api.origin import base_of, redirect_target
 from trainwave_exporter.api.paging import Page, read_page
 from trainwave_exporter.api.rate_budget import Priority, RateBudget
-from trainwave_exporter.api.readings import DEFAULT_INLINE_UNITS, DEFAULT_UNITS, reading_steps
 from trainwave_exporter.api.steps import Steps, in_one, take_turns
-from trainwave_exporter.api.wire import Answer, Call, Wire, client_of, new_client
+from trainwave_exporter.api.wire import Call, HttpAnswer, Wire, client_of, new_client
 from trainwave_exporter.model import (
     ClockSkew,
     CostUnit,
@@ -226,7 +226,7 @@ class Client:
         endpoint = f"metrics/{metric}"
         call = Call(method="GET", url=f"{self._base}/{endpoint}/", query={"job_id": job_id})
 
-        def read(answer: Answer) -> Steps[Reading | None]:
+        def read(answer: HttpAnswer) -> Steps[Reading | None]:
             data = open_answer(answer, self._credential.tidy).data
             unit = self._units[metric]
             found = yield from reading_steps(data, unit, answer.received_at, self._skew)
@@ -258,7 +258,7 @@ class Client:
             method="GET", url=f"{self._base}/{endpoint}/", query=query, most_bytes=PAGE.bytes
         )
 
-        def read(answer: Answer) -> Steps[Page[R]]:
+        def read(answer: HttpAnswer) -> Steps[Page[R]]:
             opened = yield from open_page(answer, self._credential.tidy)
             context = self._context(opened, answer)
 
@@ -282,7 +282,7 @@ class Client:
                 await self._sleep(self._random.uniform(0, _FIRST_PAUSE * 2**attempt))
         return await self._request(endpoint, call, priority, read)
 
-    def _read_one_job(self, answer: Answer) -> Job:
+    def _read_one_job(self, answer: HttpAnswer) -> Job:
         opened = open_answer(answer, self._credential.tidy)
         notes: list[Fact] = []
         job = read_job(opened.data, self._context(opened, answer), notes)
@@ -293,7 +293,7 @@ class Client:
         return job
 
     async def _request(
-        self, endpoint: str, call: Call, priority: Priority, read: Callable[[Answer], Steps[T]]
+        self, endpoint: str, call: Call, priority: Priority, read: Callable[[HttpAnswer], Steps[T]]
     ) -> T:
         """Do one call, going along where the API moves it within its own origin."""
         for _ in range(_MOST_HOPS + 1):
@@ -304,7 +304,7 @@ class Client:
         raise RedirectRefused("redirected too often")
 
     async def _exchange(
-        self, endpoint: str, call: Call, priority: Priority, read: Callable[[Answer], Steps[T]]
+        self, endpoint: str, call: Call, priority: Priority, read: Callable[[HttpAnswer], Steps[T]]
     ) -> T | Call:
         """Send one request and read its answer; return the call to make instead if it moved."""
         await self._budget.acquire(priority, _LONGEST_BLOCK)
@@ -360,13 +360,13 @@ class Client:
                 reason=self._budget.snapshot(self._clock()).blocked_reason,
             )
 
-    def _moved(self, call: Call, answer: Answer) -> Call:
+    def _moved(self, call: Call, answer: HttpAnswer) -> Call:
         if call.method != "GET":
             raise RedirectRefused(f"redirected a {call.method}, which may not be sent twice")
         target = redirect_target(call.url, answer.headers["location"], self._credential.tidy)
         return Call(method="GET", url=target, most_bytes=call.most_bytes)
 
-    def _context(self, opened: Opened, answer: Answer) -> Context:
+    def _context(self, opened: OpenedAnswer, answer: HttpAnswer) -> Context:
         return Context(
             account=self._account,
             dialect=opened.dialect,

@@ -20,8 +20,8 @@ from trainwave_exporter.api.fields import (
     RID,
     SHARED_NAME,
     STATE,
+    FieldNames,
     Fields,
-    Wording,
     amount,
     balance,
     first,
@@ -36,7 +36,7 @@ from trainwave_exporter.api.fields import (
     size,
     text,
 )
-from trainwave_exporter.api.readings import read_reading
+from trainwave_exporter.api.metric_answers import read_reading
 from trainwave_exporter.api.redaction import NO_REDACTION, Redaction
 from trainwave_exporter.model import (
     KNOWN_STATES,
@@ -244,7 +244,7 @@ def _username(value: object) -> str | None:
     return None if told and "@" in told else told
 
 
-_OWNER: Final = Wording(_username, 256, shared=True)
+_OWNER: Final = FieldNames(_username, 256, shared=True)
 
 
 def _expiry(value: object) -> float | None:

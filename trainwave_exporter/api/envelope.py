@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from trainwave_exporter.api.bounds import ONE, PAGE, count_values
+from trainwave_exporter.api.answer_bounds import ONE, PAGE, count_values
 from trainwave_exporter.api.errors import (
     BadRequest,
     Forbidden,
@@ -27,7 +27,7 @@ from trainwave_exporter.api.errors import (
 from trainwave_exporter.api.headers import retry_after
 from trainwave_exporter.api.json_text import Parts, parse, split
 from trainwave_exporter.api.steps import Steps, finish
-from trainwave_exporter.api.wire import Answer
+from trainwave_exporter.api.wire import HttpAnswer
 
 Tidy = Callable[[str], str]
 """Makes text of the API fit for a message."""
@@ -56,7 +56,7 @@ class Dialect(StrEnum):
     """That of the vendor's own clients: no envelope."""
 
 
-class Opened(Struct, frozen=True):
+class OpenedAnswer(Struct, frozen=True):
     """The data of an answer, out of its envelope."""
 
     dialect: Dialect
@@ -67,7 +67,7 @@ class Opened(Struct, frozen=True):
     """What else is in the list of a page, still to be decoded."""
 
 
-def open_answer(answer: Answer, tidy: Tidy) -> Opened:
+def open_answer(answer: HttpAnswer, tidy: Tidy) -> OpenedAnswer:
     """Return an answer's data.
 
     Raises `Refused`, `BodyTooLarge`, `NotJson` and `UnexpectedShape`.
@@ -75,7 +75,7 @@ def open_answer(answer: Answer, tidy: Tidy) -> Opened:
     return _opened(_accepted(answer, tidy))
 
 
-def open_page(answer: Answer, tidy: Tidy) -> Steps[Opened]:
+def open_page(answer: HttpAnswer, tidy: Tidy) -> Steps[OpenedAnswer]:
     """Return the data of an answer that is about a list, the items of which are yet to be decoded.
 
     Raises as `open_answer` does.
@@ -89,26 +89,26 @@ def open_page(answer: Answer, tidy: Tidy) -> Steps[Opened]:
     opened = _opened(payload)
     around = ("data",) if opened.dialect is Dialect.DOCUMENTED else ()
     path = around if isinstance(opened.data, list) else (*around, "results")
-    return Opened(opened.dialect, opened.data, found.lists.get(path, Parts()))
+    return OpenedAnswer(opened.dialect, opened.data, found.lists.get(path, Parts()))
 
 
-def check_acknowledged(answer: Answer, tidy: Tidy) -> None:
+def check_acknowledged(answer: HttpAnswer, tidy: Tidy) -> None:
     """Raise like `open_answer`, but let an answer without any data, or an empty one, pass."""
     if answer.status >= 400 or answer.body.strip():
         _accepted(answer, tidy)
 
 
-def _opened(payload: Any) -> Opened:  # noqa: ANN401 - JSON is Any
+def _opened(payload: Any) -> OpenedAnswer:  # noqa: ANN401 - JSON is Any
     if isinstance(payload, dict) and "success" in payload:
-        opened = Opened(Dialect.DOCUMENTED, payload.get("data"))
+        opened = OpenedAnswer(Dialect.DOCUMENTED, payload.get("data"))
     else:
-        opened = Opened(Dialect.DEPLOYED, payload)
+        opened = OpenedAnswer(Dialect.DEPLOYED, payload)
     if opened.data is None:
         raise UnexpectedShape("the answer has no data")
     return opened
 
 
-def _accepted(answer: Answer, tidy: Tidy) -> Any:  # noqa: ANN401 - JSON is Any
+def _accepted(answer: HttpAnswer, tidy: Tidy) -> Any:  # noqa: ANN401 - JSON is Any
     """Return the JSON value of an answer that is no refusal."""
     if answer.status >= 400:
         raise _refusal(answer, tidy)
@@ -118,7 +118,7 @@ def _accepted(answer: Answer, tidy: Tidy) -> Any:  # noqa: ANN401 - JSON is Any
     return payload
 
 
-def _check_success(payload: Any, answer: Answer, tidy: Tidy) -> None:  # noqa: ANN401 - JSON is Any
+def _check_success(payload: Any, answer: HttpAnswer, tidy: Tidy) -> None:  # noqa: ANN401 - JSON is Any
     if isinstance(payload, dict) and "success" in payload:
         if payload["success"] is False:
             raise _refusal(answer, tidy, payload)
@@ -126,7 +126,7 @@ def _check_success(payload: Any, answer: Answer, tidy: Tidy) -> None:  # noqa: A
             raise UnexpectedShape("success is neither true nor false")
 
 
-def _refusal(answer: Answer, tidy: Tidy, payload: dict[str, Any] | None = None) -> Refused:
+def _refusal(answer: HttpAnswer, tidy: Tidy, payload: dict[str, Any] | None = None) -> Refused:
     code, message = _told(answer) if payload is None else _told_in(payload)
     code = tidy(code) if code else None
     message = tidy(message) or _phrase(answer.status)
@@ -148,7 +148,7 @@ def _refusal(answer: Answer, tidy: Tidy, payload: dict[str, Any] | None = None) 
     return BadRequest(status, code, message)
 
 
-def _is_about_key(answer: Answer, code: str | None) -> bool:
+def _is_about_key(answer: HttpAnswer, code: str | None) -> bool:
     """Whether a 401 or 403 says that the key is refused.
 
     The API says so in JSON or in plain text. Markup is of something in front of it, and so is a 403
@@ -164,7 +164,7 @@ def _is_about_key(answer: Answer, code: str | None) -> bool:
     return answer.body.strip() != b"" or "json" in answer.headers.get("content-type", "")
 
 
-def _is_markup(answer: Answer) -> bool:
+def _is_markup(answer: HttpAnswer) -> bool:
     """Whether a body is HTML or XML."""
     start = answer.body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     if start in {b"<", b"{", b"["}:
@@ -173,7 +173,7 @@ def _is_markup(answer: Answer) -> bool:
     return "html" in kind or "xml" in kind
 
 
-def _told(answer: Answer) -> tuple[str | None, str]:
+def _told(answer: HttpAnswer) -> tuple[str | None, str]:
     """Return the code and the sentence of an error body of either dialect, JSON or text.
 
     Of a page of HTML, that is its title.

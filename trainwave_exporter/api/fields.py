@@ -88,7 +88,7 @@ def reference(value: object) -> str | None:
     return told and sys.intern(told)
 
 
-class Wording(Struct, frozen=True):
+class FieldNames(Struct, frozen=True):
     """A kind of text that describes: how it is read, and how many characters of it are kept."""
 
     read: Callable[[Any], str | None]
@@ -97,10 +97,10 @@ class Wording(Struct, frozen=True):
     """Many objects have the same, which is kept in memory once."""
 
 
-RID: Final = Wording(text, 128)
-STATE: Final = Wording(text, 64, shared=True)
-NAME: Final = Wording(text, 256)
-SHARED_NAME: Final = Wording(text, 256, shared=True)
+RID: Final = FieldNames(text, 128)
+STATE: Final = FieldNames(text, 64, shared=True)
+NAME: Final = FieldNames(text, 256)
+SHARED_NAME: Final = FieldNames(text, 256, shared=True)
 
 
 def escaped(told: str) -> str:
@@ -259,7 +259,7 @@ class Fields:
             return None
         return told
 
-    def get_text(self, name: str, wording: Wording) -> str | None:
+    def get_text(self, name: str, wording: FieldNames) -> str | None:
         """Return what a field describes, as it may be kept and shown.
 
         The key goes first: cut or escaped before, a piece of it might remain.
@@ -315,7 +315,7 @@ def first_id(*places: tuple[Fields, str]) -> str | None:
     return None
 
 
-def first_text(wording: Wording, *places: tuple[Fields, str]) -> str | None:
+def first_text(wording: FieldNames, *places: tuple[Fields, str]) -> str | None:
     """Return the first text that can be read; see `first`."""
     for fields, name in places:
         if (found := fields.get_text(name, wording)) is not None:

@@ -2,8 +2,8 @@
 
 * `SlidingWindow`: our allowance within any minute;
 * `ServerWindow`: what the API says is left for all users of the key, less the people's part;
-* `Pace`: an even spread of what can wait (sweeps and readings);
-* `Block`: silence after a 429, for a ``Retry-After``, or when nothing is left for long; then a
+* `PaceGate`: an even spread of what can wait (sweeps and readings);
+* `BlockGate`: silence after a 429, for a ``Retry-After``, or when nothing is left for long; then a
   single probe, and a careful start after it.
 
 A gate answers two questions: how many requests it would let through at once (`room`), and when it
@@ -67,7 +67,7 @@ class Gate(Protocol):
         """Return when there is room for one again, given that there is none now."""
 
 
-class Terms:
+class LimitTerms:
     """How many requests there are to spend in a minute, and who has a claim on them.
 
     All figures are requests a minute. They are asked for several times for each request, and hardly
@@ -125,7 +125,7 @@ class Terms:
 class SlidingWindow:
     """At most the allowance in any minute, and of it for what can wait at most its part."""
 
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, terms: LimitTerms) -> None:
         self._terms = terms
         self._all: deque[float] = deque()
         self._low: deque[float] = deque()
@@ -196,7 +196,7 @@ class ServerWindow:
     _SAME = 5.0
     """Seconds by which the ``Reset`` of one and the same window may go back or forth."""
 
-    def __init__(self, terms: Terms, window: SlidingWindow) -> None:
+    def __init__(self, terms: LimitTerms, window: SlidingWindow) -> None:
         self._terms = terms
         self._window = window
         self._first_reset = 0.0
@@ -274,7 +274,7 @@ class ServerWindow:
         return now < self._ends <= now + LONGEST_WAIT
 
 
-class Pace:
+class PaceGate:
     """What can wait goes out evenly, after a first burst of a quarter of its minute.
 
     Time spent idle saves up for another burst; time spent at the end of the minute's allowance
@@ -282,7 +282,7 @@ class Pace:
     look once a second.
     """
 
-    def __init__(self, terms: Terms, window: SlidingWindow) -> None:
+    def __init__(self, terms: LimitTerms, window: SlidingWindow) -> None:
         self._terms = terms
         self._window = window
         self._tokens = self._burst
@@ -329,7 +329,7 @@ class Pace:
         self._filling = self._window.room(now, low=True) >= 1
 
 
-class Block:
+class BlockGate:
     """Nothing until its time is over; then one at a time, at an even pace for a minute.
 
     The first one after it is a probe: while it is under way nothing else is (`on_trial`), and so on
@@ -339,7 +339,7 @@ class Block:
     _FIRST_WAIT = 2.0
     _MOST_DOUBLINGS = 8
 
-    def __init__(self, terms: Terms, random: Random, monotonic: Callable[[], float]) -> None:
+    def __init__(self, terms: LimitTerms, random: Random, monotonic: Callable[[], float]) -> None:
         self._terms = terms
         self._random = random
         self._monotonic = monotonic

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from trainwave_exporter.api.bounds import ONE
+from trainwave_exporter.api.answer_bounds import ONE
 from trainwave_exporter.api.errors import BodyTooLarge, NotJson
 from trainwave_exporter.api.steps import Steps
 
@@ -54,7 +54,7 @@ class Parts(Struct, frozen=True):
         return f"<Parts {len(self.spans)}>"
 
 
-class Split(Struct, frozen=True):
+class SplitText(Struct, frozen=True):
     """JSON text whose lists of items have been taken out."""
 
     rest: bytes
@@ -74,7 +74,7 @@ def parse(text: bytes, answer_bytes: int | None = None) -> Any:  # noqa: ANN401 
     raise NotJson(f"the answer ({answer_bytes or len(text)} bytes) is not JSON")
 
 
-def split(body: bytes) -> Steps[Split]:
+def split(body: bytes) -> Steps[SplitText]:
     """Take the lists of items out of the text of an answer, without decoding any of it.
 
     Raises `NotJson` for a list without an end, and `BodyTooLarge` for an item, or all that is not
@@ -111,7 +111,7 @@ def split(body: bytes) -> Steps[Split]:
             yield
     if len(rest) + len(body) - copied > ONE.bytes:
         raise BodyTooLarge(f"the answer holds more than {ONE.bytes} bytes outside its list")
-    return Split(bytes(rest + body[copied:]), lists)
+    return SplitText(bytes(rest + body[copied:]), lists)
 
 
 def _items(body: bytes, start: int) -> Steps[tuple[tuple[int, int], ...]]:

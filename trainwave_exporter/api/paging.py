@@ -12,8 +12,8 @@ from typing import Final, Generic, TypeVar
 
 from msgspec import Struct
 
-from trainwave_exporter.api.bounds import MOST_ITEMS
-from trainwave_exporter.api.envelope import Dialect, Opened
+from trainwave_exporter.api.answer_bounds import MOST_ITEMS
+from trainwave_exporter.api.envelope import Dialect, OpenedAnswer
 from trainwave_exporter.api.errors import BodyTooLarge, UnexpectedShape
 from trainwave_exporter.api.fields import Misread, amount
 from trainwave_exporter.api.steps import Steps
@@ -53,7 +53,9 @@ class Collected(Struct, Generic[T], frozen=True, kw_only=True):
     all could be read, and as many came as the API counts."""
 
 
-def read_page(opened: Opened, offset: int, read: Callable[[object], T | None]) -> Steps[Page[T]]:
+def read_page(
+    opened: OpenedAnswer, offset: int, read: Callable[[object], T | None]
+) -> Steps[Page[T]]:
     """Read the page of a list that was asked for with ``offset``.
 
     A page without ``count`` or ``next`` is a whole list, and so is a bare JSON list. An empty page

@@ -21,13 +21,13 @@ from msgspec import Struct
 from trainwave_exporter.api.errors import RateLimited
 from trainwave_exporter.api.gates import (
     FAR_RESET,
-    Block,
+    BlockGate,
     BlockReason,
     Gate,
-    Pace,
+    LimitTerms,
+    PaceGate,
     ServerWindow,
     SlidingWindow,
-    Terms,
 )
 from trainwave_exporter.api.headers import RateHeaders
 
@@ -89,11 +89,11 @@ class RateBudget:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._terms = Terms(share=share, limit=initial_limit)
+        self._terms = LimitTerms(share=share, limit=initial_limit)
         self._window = SlidingWindow(self._terms)
         self._server = ServerWindow(self._terms, self._window)
-        self._pace = Pace(self._terms, self._window)
-        self._block = Block(self._terms, random, monotonic)
+        self._pace = PaceGate(self._terms, self._window)
+        self._block = BlockGate(self._terms, random, monotonic)
         self._gates: tuple[Gate, ...] = (self._block, self._window, self._server, self._pace)
         self._max_in_flight = max_in_flight
         self._in_flight = 0

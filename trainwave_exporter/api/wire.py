@@ -21,10 +21,10 @@ from httpx_aiohttp import AiohttpTransport
 from msgspec import Struct
 
 from trainwave_exporter import __version__
-from trainwave_exporter.api.bounds import ONE
+from trainwave_exporter.api.answer_bounds import ONE
 from trainwave_exporter.api.connector import BoundedConnector
 from trainwave_exporter.api.credential import Credential
-from trainwave_exporter.api.encoding import ACCEPTED, PIECE, unpacking
+from trainwave_exporter.api.decompression import ACCEPTED, PIECE, unpacking
 from trainwave_exporter.api.errors import (
     BadRequest,
     BodyTooLarge,
@@ -79,7 +79,7 @@ class Call(Struct, frozen=True, kw_only=True):
     """Of the answer's body, decompressed."""
 
 
-class Answer(Struct, frozen=True, kw_only=True):
+class HttpAnswer(Struct, frozen=True, kw_only=True):
     """What came back, whole."""
 
     status: int
@@ -115,7 +115,7 @@ class Wire:
         self._throttle = LoopThrottle(_A_TURN)
         self._client = client
 
-    async def send(self, call: Call, heard: Callable[[httpx.Headers, float], None]) -> Answer:
+    async def send(self, call: Call, heard: Callable[[httpx.Headers, float], None]) -> HttpAnswer:
         """Send one call and return its answer, whatever its status.
 
         ``heard`` is called with the headers and their time of arrival before the body is read, so
@@ -162,7 +162,7 @@ class Wire:
         request: httpx.Request,
         most_bytes: int,
         heard: Callable[[httpx.Headers, float], None],
-    ) -> Answer:
+    ) -> HttpAnswer:
         response = await self._client.send(request, stream=True)
         try:
             received_at = self._clock()
@@ -171,7 +171,7 @@ class Wire:
             body = await self._body(response, most_bytes)
         finally:
             await response.aclose()
-        return Answer(
+        return HttpAnswer(
             status=response.status_code,
             headers=response.headers,
             body=body,

@@ -13,14 +13,14 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from trainwave_exporter.cli.chargeback import FORMATS, Sheet
+from trainwave_exporter.cli.metric_table import as_markdown, as_text
 from trainwave_exporter.cli.options import flags_of
 from trainwave_exporter.cli.output import write
 from trainwave_exporter.cli.parser import Options
-from trainwave_exporter.cli.table import as_markdown, as_text
 from trainwave_exporter.config import (
     CONFIG_FILE,
     IN_MEMORY,
-    Account,
+    AccountSettings,
     ConfigError,
     KeySource,
     Settings,
@@ -37,12 +37,12 @@ from trainwave_exporter.ledger import report as ledger_report
 from trainwave_exporter.ledger.periods import Span, parse_span, span_of
 from trainwave_exporter.metrics import Selection, catalog
 from trainwave_exporter.runtime import event_loop, logs
-from trainwave_exporter.simulator import Simulator, World
+from trainwave_exporter.simulator import SimulatedWorld, Simulator
 
 log = structlog.get_logger()
 
 
-class Configuration:
+class CommandLineConfiguration:
     """Settings and keys as flags, environment and file have them whenever they are loaded."""
 
     def __init__(self, options: Options, environ: Mapping[str, str]) -> None:
@@ -72,7 +72,7 @@ class Configuration:
         self._log = settings.log
         self._configure_logs()
 
-    def _source(self, account: Account) -> KeySource:
+    def _source(self, account: AccountSettings) -> KeySource:
         place = account.name, account.api_key_file, account.api_key_env
         if place not in self._sources:
             self._sources[place] = key_source(account, self._environ)
@@ -85,7 +85,7 @@ class Configuration:
 
 def serve(options: Options, environ: Mapping[str, str]) -> int:
     """Run the exporter until it is told to stop."""
-    configuration = Configuration(options, environ)
+    configuration = CommandLineConfiguration(options, environ)
     settings, keys = configuration.load()
     configuration.adopt(settings)
 
@@ -284,7 +284,9 @@ def _try(keys: Mapping[str, KeySource]) -> None:
 async def _simulation(options: Options) -> AsyncIterator[str]:
     """Serve a simulated Trainwave; give its URL. Raises `StartError` when it cannot listen."""
     simulator = Simulator(
-        World(seed=options.seed, jobs=options.jobs, history=options.history, speed=options.speed),
+        SimulatedWorld(
+            seed=options.seed, jobs=options.jobs, history=options.history, speed=options.speed
+        ),
         dialect=options.dialect,
         keys=[options.key],
         rate_limit=options.rate_limit or None,

@@ -18,10 +18,10 @@ from trainwave_exporter.config.wording import spell
 from trainwave_exporter.ledger.report import Dimension
 from trainwave_exporter.simulator import (
     FAULT_NAMES,
-    Dialect,
     Faults,
+    LimitWindow,
     Shape,
-    Window,
+    SimulatedDialect,
     parse_faults,
 )
 
@@ -172,7 +172,7 @@ def _add_simulator(parser: Parser, *, port: int, rate_limit: int) -> None:
         default=port,
         metavar="PORT",
     )
-    add("--dialect", "Form of its answers.", **_choice(*Dialect), default="documented")
+    add("--dialect", "Form of its answers.", **_choice(*SimulatedDialect), default="documented")
     add("--jobs", "Jobs that run or wait at once.", type=_whole(0), default=60, metavar="N")
     add(
         "--history",
@@ -199,7 +199,7 @@ def _add_simulator(parser: Parser, *, port: int, rate_limit: int) -> None:
         default=rate_limit,
         metavar="N",
     )
-    add("--window", "Which minute the limit is for.", **_choice(*Window), default="fixed")
+    add("--window", "Which minute the limit is for.", **_choice(*LimitWindow), default="fixed")
     add("--page-cap", "Most objects in a page.", type=_whole(1), default=100, metavar="N")
     add("--metric-shape", "Form of its readings.", **_choice(*Shape), default="mixed")
     add("--key", "An API key that it accepts.", default=DEMO_KEY, metavar="KEY")

@@ -1,26 +1,26 @@
 """Configuration: from file, environment and flags to checked `Settings`, and the API keys."""
 
 from trainwave_exporter.config.declared import CONFIG_FILE, SECTIONS, SETTINGS, Setting
-from trainwave_exporter.config.document import parse_document
 from trainwave_exporter.config.errors import ConfigError
 from trainwave_exporter.config.loading import load, stray_variables
 from trainwave_exporter.config.secrets import KeySource, Secret, key_source, redactor
-from trainwave_exporter.config.settings import Account, Settings, Trainwave
+from trainwave_exporter.config.settings import AccountSettings, Settings, TrainwaveSettings
 from trainwave_exporter.config.values import IN_MEMORY, TimeZone
+from trainwave_exporter.config.yaml_file import parse_document
 
 __all__ = [
     "CONFIG_FILE",
     "IN_MEMORY",
     "SECTIONS",
     "SETTINGS",
-    "Account",
+    "AccountSettings",
     "ConfigError",
     "KeySource",
     "Secret",
     "Setting",
     "Settings",
     "TimeZone",
-    "Trainwave",
+    "TrainwaveSettings",
     "key_source",
     "load",
     "parse_document",

@@ -24,11 +24,16 @@ from trainwave_exporter.config.declared import (
     Setting,
     declared,
 )
-from trainwave_exporter.config.document import read_document
 from trainwave_exporter.config.errors import ConfigError
-from trainwave_exporter.config.settings import Account, Budget, Settings, Trainwave
-from trainwave_exporter.config.values import FilePath, Name
+from trainwave_exporter.config.settings import (
+    AccountSettings,
+    BudgetSettings,
+    Settings,
+    TrainwaveSettings,
+)
+from trainwave_exporter.config.values import AccountName, FilePath
 from trainwave_exporter.config.wording import spell
+from trainwave_exporter.config.yaml_file import read_document
 
 _KEY_REFERENCES = frozenset({"api_key_file", "api_key_env"})
 
@@ -135,16 +140,18 @@ def _read_items(
         yield place, values
 
 
-def _read_accounts(file: Path, given: object, base: Trainwave) -> tuple[Account, ...]:
+def _read_accounts(
+    file: Path, given: object, base: TrainwaveSettings
+) -> tuple[AccountSettings, ...]:
     """Return the accounts; without any in the file there is one, made of ``base`` alone."""
     if given is None:
-        return (Account(**asdict(base), name=Name("default")),)
-    accounts: list[Account] = []
-    for place, values in _read_items(file, "accounts", given, Account):
+        return (AccountSettings(**asdict(base), name=AccountName("default")),)
+    accounts: list[AccountSettings] = []
+    for place, values in _read_items(file, "accounts", given, AccountSettings):
         inherited = asdict(base)
         if "api_key_env" in values:
             inherited["api_key_file"] = None
-        account = Account(**{**inherited, **values})
+        account = AccountSettings(**{**inherited, **values})
         for other in accounts:
             if _key_of(account) == _key_of(other):
                 problem = f"has the key of {other.name}; one key is one account, for its rate limit"
@@ -153,13 +160,16 @@ def _read_accounts(file: Path, given: object, base: Trainwave) -> tuple[Account,
     return tuple(accounts)
 
 
-def _read_budgets(file: Path, given: object) -> tuple[Budget, ...]:
+def _read_budgets(file: Path, given: object) -> tuple[BudgetSettings, ...]:
     if given is None:
         return ()
-    return tuple(Budget(**values) for _, values in _read_items(file, "budgets", given, Budget))
+    return tuple(
+        BudgetSettings(**values)
+        for _, values in _read_items(file, "budgets", given, BudgetSettings)
+    )
 
 
-def _key_of(account: Account) -> str:
+def _key_of(account: AccountSettings) -> str:
     return account.api_key_file or account.api_key_env
 
 

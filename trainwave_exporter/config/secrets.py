@@ -19,7 +19,7 @@ import structlog
 from structlog.typing import Processor
 
 from trainwave_exporter.config.errors import ConfigError
-from trainwave_exporter.config.settings import Account, Trainwave
+from trainwave_exporter.config.settings import AccountSettings, TrainwaveSettings
 from trainwave_exporter.runtime.regular_files import NotRegularError, open_regular
 
 log = structlog.get_logger()
@@ -59,7 +59,7 @@ class KeySource(Protocol):
         """Every key returned so far."""
 
 
-def key_source(account: Account, environ: Mapping[str, str]) -> KeySource:
+def key_source(account: AccountSettings, environ: Mapping[str, str]) -> KeySource:
     """Return the source of an account's key. Nothing is read before the first call."""
     if account.api_key_file is not None:
         return FileKey(Path(account.api_key_file), f"api_key_file of account {account.name}")
@@ -80,7 +80,7 @@ class VariableKey:
     def __call__(self) -> str:
         """Return the key; raise `ConfigError` where the variable holds none."""
         text = self._environ.get(self._variable, "").strip()
-        if not text and self._variable == Trainwave().api_key_env:
+        if not text and self._variable == TrainwaveSettings().api_key_env:
             ways = "TRAINWAVE_API_KEY, --trainwave.api-key-file or accounts[...].api_key_file"
             raise ConfigError(None, None, f"no API key: set {ways}")
         if self._variable not in self._environ:

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import asdict
 
 from trainwave_exporter.config.values import (
+    AccountName,
     ApiUrl,
     BudgetPeriod,
     Duration,
@@ -27,8 +28,7 @@ from trainwave_exporter.config.values import (
     LogFormat,
     LogLevel,
     MetricPattern,
-    Name,
-    Retention,
+    RetentionDuration,
     StoragePath,
     TelemetryPath,
     TimeZone,
@@ -50,7 +50,7 @@ _AS_THE_TOOLKIT_HAS_IT = Meta(extra={"flag": "--web.config.file"})
 _NEXT_TO_A_KEY = Meta(extra={"unspoken": True})
 
 
-class Trainwave(Struct, frozen=True, kw_only=True):
+class TrainwaveSettings(Struct, frozen=True, kw_only=True):
     """The API, and the key to read it with."""
 
     api_url: Annotated[ApiUrl, Meta(description="Base URL of the Trainwave API.")] = ApiUrl(
@@ -98,13 +98,13 @@ class Trainwave(Struct, frozen=True, kw_only=True):
     ] = Interval(10)
 
 
-class Account(Trainwave, frozen=True, kw_only=True):
+class AccountSettings(TrainwaveSettings, frozen=True, kw_only=True):
     """One API key and all that is read with it."""
 
-    name: Annotated[Name, Meta(description="Name of the account in metrics and logs.")]
+    name: Annotated[AccountName, Meta(description="Name of the account in metrics and logs.")]
 
 
-class Polling(Struct, frozen=True, kw_only=True):
+class PollingSettings(Struct, frozen=True, kw_only=True):
     """How often the API is polled."""
 
     running_interval: Annotated[
@@ -125,7 +125,7 @@ class Polling(Struct, frozen=True, kw_only=True):
     ] = Interval(60)
 
 
-class Fleet(Struct, frozen=True, kw_only=True):
+class FleetSettings(Struct, frozen=True, kw_only=True):
     """Retention and staleness."""
 
     finished_retention: Annotated[
@@ -148,7 +148,7 @@ class Fleet(Struct, frozen=True, kw_only=True):
     ] = 3
 
 
-class Readings(Struct, frozen=True, kw_only=True):
+class ReadingsSettings(Struct, frozen=True, kw_only=True):
     """Units of the readings, as the API reports them."""
 
     cpu: Annotated[Unit, _UTILIZATION, Meta(description="Unit of CPU utilization.")] = Unit.PERCENT
@@ -185,7 +185,7 @@ class Readings(Struct, frozen=True, kw_only=True):
         }
 
 
-class Weights(Struct, frozen=True, kw_only=True):
+class WeightsSettings(Struct, frozen=True, kw_only=True):
     """Priorities of readings where requests are scarce, besides the price of the job."""
 
     cpu: Annotated[float, _WEIGHT, Meta(description="Weight of CPU utilization.")] = 64.0
@@ -204,7 +204,7 @@ class Weights(Struct, frozen=True, kw_only=True):
         return {metric: fields[metric] for metric in Metric}
 
 
-class Storage(Struct, frozen=True, kw_only=True):
+class StorageSettings(Struct, frozen=True, kw_only=True):
     """The ledger: spend and GPU hours, kept beyond jobs and restarts."""
 
     path: Annotated[
@@ -212,20 +212,20 @@ class Storage(Struct, frozen=True, kw_only=True):
         Meta(description="Folder of the ledger; :memory: keeps it in memory only."),
     ] = StoragePath("data")
     retention: Annotated[
-        Retention,
+        RetentionDuration,
         Meta(
             description=(
                 "How long the details of spend are kept for reports; 0: for ever. Totals are kept"
                 " for ever."
             )
         ),
-    ] = Retention(0)
+    ] = RetentionDuration(0)
     write_interval: Annotated[
         Interval, Meta(description="Interval between writes of the ledger.")
     ] = Interval(5)
 
 
-class Waste(Struct, frozen=True, kw_only=True):
+class WasteSettings(Struct, frozen=True, kw_only=True):
     """What counts as idle and as waste."""
 
     idle_threshold: Annotated[
@@ -249,10 +249,10 @@ class Waste(Struct, frozen=True, kw_only=True):
     ] = Duration(300)
 
 
-class Budget(Struct, frozen=True, kw_only=True):
+class BudgetSettings(Struct, frozen=True, kw_only=True):
     """A limit of the spend in a period. A job counts if it matches each of the given lists."""
 
-    name: Annotated[Name, Meta(description="Name of the budget in metrics.")]
+    name: Annotated[AccountName, Meta(description="Name of the budget in metrics.")]
     limit_dollars: Annotated[
         float,
         Meta(gt=0, le=1_000_000_000, description="Limit of the spend in one period, in dollars."),
@@ -273,7 +273,7 @@ class Budget(Struct, frozen=True, kw_only=True):
     gpu_types: Annotated[tuple[LabelText, ...], Meta(description="GPU types; default: all.")] = ()
 
 
-class Metrics(Struct, frozen=True, kw_only=True):
+class MetricsSettings(Struct, frozen=True, kw_only=True):
     """Which metrics are served, and for how many jobs."""
 
     allow: Annotated[
@@ -299,7 +299,7 @@ class Metrics(Struct, frozen=True, kw_only=True):
     ] = 2_000
 
 
-class Web(Struct, frozen=True, kw_only=True):
+class WebSettings(Struct, frozen=True, kw_only=True):
     """Where metrics and pages are served."""
 
     listen_address: Annotated[
@@ -343,7 +343,7 @@ class Web(Struct, frozen=True, kw_only=True):
     ] = TelemetryPath("/metrics")
 
 
-class Log(Struct, frozen=True, kw_only=True):
+class LogSettings(Struct, frozen=True, kw_only=True):
     """What is logged to standard error, and how."""
 
     level: Annotated[LogLevel, Meta(description="Minimum log level.")] = LogLevel.INFO
@@ -353,15 +353,15 @@ class Log(Struct, frozen=True, kw_only=True):
 class Settings(Struct, frozen=True, kw_only=True):
     """All settings. ``accounts`` is never empty and holds what ``trainwave`` gives them."""
 
-    trainwave: Trainwave = Trainwave()
-    accounts: tuple[Account, ...] = (Account(name=Name("default")),)
-    polling: Polling = Polling()
-    fleet: Fleet = Fleet()
-    readings: Readings = Readings()
-    weights: Weights = Weights()
-    storage: Storage = Storage()
-    waste: Waste = Waste()
-    budgets: tuple[Budget, ...] = ()
-    metrics: Metrics = Metrics()
-    web: Web = Web()
-    log: Log = Log()
+    trainwave: TrainwaveSettings = TrainwaveSettings()
+    accounts: tuple[AccountSettings, ...] = (AccountSettings(name=AccountName("default")),)
+    polling: PollingSettings = PollingSettings()
+    fleet: FleetSettings = FleetSettings()
+    readings: ReadingsSettings = ReadingsSettings()
+    weights: WeightsSettings = WeightsSettings()
+    storage: StorageSettings = StorageSettings()
+    waste: WasteSettings = WasteSettings()
+    budgets: tuple[BudgetSettings, ...] = ()
+    metrics: MetricsSettings = MetricsSettings()
+    web: WebSettings = WebSettings()
+    log: LogSettings = LogSettings()

@@ -72,7 +72,7 @@ class Interval(Duration):
     shortest: ClassVar[float] = 0.1
 
 
-class Retention(Duration):
+class RetentionDuration(Duration):
     """How long detail is kept: never less than the longest period of a budget; 0 for ever."""
 
     __slots__ = ()
@@ -175,7 +175,7 @@ class TelemetryPath(_Text):
     form: ClassVar[re.Pattern[str]] = re.compile(r"(/[A-Za-z0-9_~][A-Za-z0-9._~-]*)+")
 
 
-class Name(_Text):
+class AccountName(_Text):
     """A name that is at home in a metric label, a query and a log line alike."""
 
     __slots__ = ()

@@ -11,10 +11,10 @@ import structlog
 from msgspec.structs import asdict
 
 from trainwave_exporter.api import Client, NetworkSettings, NetworkSettingsError, RateBudget
-from trainwave_exporter.config import Account, ConfigError, KeySource, Settings
+from trainwave_exporter.config import AccountSettings, ConfigError, KeySource, Settings
 from trainwave_exporter.fleet import Fleet, Observation
 from trainwave_exporter.model import FactListener, RateLimit
-from trainwave_exporter.polling import AccountPoller, Intervals, Scope, WantedDetails
+from trainwave_exporter.polling import AccountPoller, Intervals, WantedDetails, WatchScope
 
 log = structlog.get_logger()
 
@@ -24,7 +24,7 @@ class AccountRuntime:
 
     def __init__(
         self,
-        account: Account,
+        account: AccountSettings,
         key: KeySource,
         settings: Settings,
         *,
@@ -56,7 +56,7 @@ class AccountRuntime:
             fleet=fleet,
             report=report,
             observe=observe,
-            scope=Scope(
+            scope=WatchScope(
                 organization=account.organization,
                 project=account.project,
                 page_size=account.page_size,
@@ -73,7 +73,7 @@ class AccountRuntime:
             monotonic=monotonic,
         )
 
-    def suits(self, account: Account, settings: Settings) -> bool:
+    def suits(self, account: AccountSettings, settings: Settings) -> bool:
         """Whether it would not be otherwise by these settings."""
         return self._recipe == _recipe(account, settings)
 
@@ -109,7 +109,7 @@ class AccountRuntimeFactory:
 
     def runtime_of(
         self,
-        account: Account,
+        account: AccountSettings,
         key: KeySource,
         settings: Settings,
         before: AccountRuntime | None = None,
@@ -139,7 +139,7 @@ class AccountRuntimeFactory:
             random=self._random,
         )
 
-    def _budget(self, account: Account) -> RateBudget:
+    def _budget(self, account: AccountSettings) -> RateBudget:
         return RateBudget(
             share=account.rate_limit_share,
             initial_limit=account.initial_rate_limit,
@@ -148,12 +148,12 @@ class AccountRuntimeFactory:
         )
 
 
-def identity(account: Account) -> tuple[object, ...]:
+def identity(account: AccountSettings) -> tuple[object, ...]:
     """Return what tells where an account's jobs are: by another, other jobs would be its."""
     return account.api_url, account.organization, account.project
 
 
-def _recipe(account: Account, settings: Settings) -> tuple[object, ...]:
+def _recipe(account: AccountSettings, settings: Settings) -> tuple[object, ...]:
     """Return what a runtime is made by."""
     return account, settings.polling, settings.readings, settings.weights
 
@@ -177,7 +177,7 @@ def network_settings(environ: Mapping[str, str]) -> NetworkSettings:
 
 
 def build_client(
-    account: Account,
+    account: AccountSettings,
     key: KeySource,
     settings: Settings,
     network: NetworkSettings,

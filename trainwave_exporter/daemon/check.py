@@ -28,7 +28,7 @@ from trainwave_exporter.api import (
     UnusableAnswer,
     collect,
 )
-from trainwave_exporter.config import Account, KeySource, Settings
+from trainwave_exporter.config import AccountSettings, KeySource, Settings
 from trainwave_exporter.config.values import Duration
 from trainwave_exporter.daemon.account_runtime import build_client, network_settings
 from trainwave_exporter.daemon.wiring import load_access, terms
@@ -172,7 +172,7 @@ def _names(*sights: Sight) -> Names:
 
 
 async def _check(
-    account: Account, key: KeySource, settings: Settings, network: NetworkSettings
+    account: AccountSettings, key: KeySource, settings: Settings, network: NetworkSettings
 ) -> AccountReport:
     facts: list[Fact] = []
     budget = RateBudget(
@@ -192,7 +192,7 @@ async def _check(
 
 async def _ask(
     report: AccountReport,
-    account: Account,
+    account: AccountSettings,
     settings: Settings,
     client: Client,
     budget: RateBudget,

@@ -64,8 +64,8 @@ from trainwave_exporter.runtime.daemon_threads import DaemonThreadExecutor
 from trainwave_exporter.runtime.gc_schedule import GcSchedule
 from trainwave_exporter.runtime.sd_notify import Notifier
 from trainwave_exporter.web import (
+    HtmlPage,
     ListenError,
-    Page,
     WebServer,
     activated,
 )
@@ -399,8 +399,8 @@ class Daemon:
             refused_reload=self._reloader.refused,
         )
 
-    def _page(self) -> Page:
-        return Page(render(self.overview()), CONTENT_SECURITY_POLICY)
+    def _page(self) -> HtmlPage:
+        return HtmlPage(render(self.overview()), CONTENT_SECURITY_POLICY)
 
     def _observe(self, fact: Fact) -> None:
         self.telemetry.observe(fact)

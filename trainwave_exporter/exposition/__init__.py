@@ -5,8 +5,8 @@ A metric is one declaration (`family`); everything else is derived from it: head
 is declared stands in `trainwave_exporter.metrics`.
 """
 
-from trainwave_exporter.exposition.answer import Answer
+from trainwave_exporter.exposition.answer import ScrapeAnswer
 from trainwave_exporter.exposition.formats import Format, negotiate
 from trainwave_exporter.exposition.text import Description
 
-__all__ = ["Answer", "Description", "Format", "negotiate"]
+__all__ = ["Description", "Format", "ScrapeAnswer", "negotiate"]

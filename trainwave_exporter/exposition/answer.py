@@ -42,7 +42,7 @@ class Section(Struct, frozen=True):
         return {about.family, *(about.name + suffix for suffix in _SUFFIXES[about.type])}
 
 
-class Stretch:
+class BodyStretch:
     """Some metrics, one after the other; what they are in a form is put together once."""
 
     def __init__(self, sections: Iterable[Section], forms: Collection[Format] = ()) -> None:
@@ -65,13 +65,13 @@ class Stretch:
         return joined(cell for section in self.sections for cell in section.written(form))
 
 
-class Answer:
+class ScrapeAnswer:
     """What is known of the fleet, and the exporter's own metrics after it.
 
     ``tag`` is another for every answer of every process.
     """
 
-    def __init__(self, fleet: Stretch, own: Stretch, tag: str) -> None:
+    def __init__(self, fleet: BodyStretch, own: BodyStretch, tag: str) -> None:
         self.fleet = fleet
         self.own = own
         self.tag = tag
@@ -99,15 +99,15 @@ class Answer:
                 yield packed
         yield packer.flush()
 
-    def only(self, names: Collection[str]) -> Answer:
+    def only(self, names: Collection[str]) -> ScrapeAnswer:
         """Return the answer with those metrics only of which a sample has one of these names."""
         wanted = set(names)
         fleet, own = (
-            Stretch(section for section in stretch.sections if section.names & wanted)
+            BodyStretch(section for section in stretch.sections if section.names & wanted)
             for stretch in (self.fleet, self.own)
         )
         choice = sha256("\n".join(sorted(wanted)).encode(errors="replace")).hexdigest()[:16]
-        return Answer(fleet, own, f"{self.tag}-{choice}")
+        return ScrapeAnswer(fleet, own, f"{self.tag}-{choice}")
 
 
 @cache

@@ -11,7 +11,7 @@ _SLACK: Final = 1000
 """So many entries of jobs that left may lie about, and as many as there are jobs."""
 
 
-class _Queue:
+class _AgeQueue:
     """The jobs of one account. An entry that is not as noted is of a job that left since."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class ReadingAges:
     """
 
     def __init__(self) -> None:
-        self._queues: defaultdict[str, _Queue] = defaultdict(_Queue)
+        self._queues: defaultdict[str, _AgeQueue] = defaultdict(_AgeQueue)
 
     def put(self, account: str, job_id: str, oldest: float) -> None:
         """Note when the oldest reading of a job of this account came, unless an older one is."""

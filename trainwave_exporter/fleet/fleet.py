@@ -25,12 +25,12 @@ from collections.abc import Callable, Iterator, Sequence
 from msgspec.structs import replace
 
 from trainwave_exporter.fleet import lifecycle
-from trainwave_exporter.fleet.accounts import Accounts
+from trainwave_exporter.fleet.account_statuses import AccountStatuses
 from trainwave_exporter.fleet.agreement import Source
 from trainwave_exporter.fleet.directory import Directory
 from trainwave_exporter.fleet.entry import Entry, Policy
-from trainwave_exporter.fleet.memory import outdated
 from trainwave_exporter.fleet.merge import merge_jobs
+from trainwave_exporter.fleet.noted_jobs import outdated
 from trainwave_exporter.fleet.observations import (
     ClockSet,
     JobMissing,
@@ -45,10 +45,10 @@ from trainwave_exporter.fleet.observations import (
     TimePassed,
     ViewSeen,
 )
-from trainwave_exporter.fleet.readings import Reception
-from trainwave_exporter.fleet.retention import Retention
+from trainwave_exporter.fleet.reading_store import ReadingStore
+from trainwave_exporter.fleet.retention_queue import RetentionQueue
 from trainwave_exporter.fleet.tally import Tallies
-from trainwave_exporter.fleet.witness import Witness
+from trainwave_exporter.fleet.transition_counter import TransitionCounter
 from trainwave_exporter.model import (
     NO_READINGS,
     AccountStatus,
@@ -92,12 +92,12 @@ class Fleet:
         """Those of them whose jobs are not finished, which may be one in a hundred."""
         self._projects: Directory[Project] = Directory(accounts, now)
         self._organizations: Directory[Organization] = Directory(accounts, now)
-        self._accounts = Accounts(accounts, now)
+        self._accounts = AccountStatuses(accounts, now)
         self._tallies = Tallies(policy.max_groups)
         self._published: dict[str, ProjectTally] = {}
-        self._retention = Retention()
-        self._witness = Witness(self._tallies, observe, now)
-        self._reception = Reception(observe)
+        self._retention = RetentionQueue()
+        self._transition_counter = TransitionCounter(self._tallies, observe, now)
+        self._reading_store = ReadingStore(observe)
 
     # What is known
 
@@ -203,7 +203,7 @@ class Fleet:
         self._accounts.clock_set(seconds)
         self._projects.clock_set(seconds)
         self._organizations.clock_set(seconds)
-        self._reception.clock_set(self._entries, seconds)
+        self._reading_store.clock_set(self._entries, seconds)
 
     # Accounts
 
@@ -282,7 +282,7 @@ class Fleet:
         merged = replace(merged, readings=self._readings(entry, merged, told.readings, now))
         merged = self._with_money(entry, merged, told, now)
         if merged.state != known.state:
-            self._witness.transition(entry, known, merged, now)
+            self._transition_counter.transition(entry, known, merged, now)
         if known.finished and not merged.finished:  # another run begins
             entry.price = entry.billed_since = None
         yield from self._update(entry, self._complete(entry, merged, now))
@@ -290,11 +290,11 @@ class Fleet:
 
     def _follow_up(self, entry: Entry, now: float) -> None:
         self._retention.schedule(entry, self._policy.finished_retention)
-        self._witness.durations(entry, now)
+        self._transition_counter.durations(entry, now)
 
     def _admit(self, told: Job, now: float) -> Iterator[Change]:
         entry = Entry(replace(told, readings=NO_READINGS), admitted_at=now)
-        self._witness.admitted(entry)
+        self._transition_counter.admitted(entry)
         known = self._known_run(told.id) if told.running else None
         if known is not None:
             entry.price, entry.billed_since = known.price, known.since
@@ -371,7 +371,7 @@ class Fleet:
     def _readings(
         self, entry: Entry, job: Job, told: Readings, now: float, source: Source = Source.JOB
     ) -> Readings:
-        return self._reception.take_in(entry, job, told, now, self._policy, source)
+        return self._reading_store.take_in(entry, job, told, now, self._policy, source)
 
     # Leaving
 
@@ -379,7 +379,7 @@ class Fleet:
         del self._entries[entry.job.id]
         self._live.pop(entry.job.id, None)
         if reason is Departure.VANISHED:
-            self._witness.vanished(entry, now)
+            self._transition_counter.vanished(entry, now)
         yield from self._hide(entry, reason)
 
     def _hide(self, entry: Entry, reason: Departure) -> Iterator[Change]:
@@ -388,7 +388,7 @@ class Fleet:
             self._tallies.shown(entry.job, None)
             yield Departed(entry.job, reason)
             entry.job = replace(entry.job, readings=NO_READINGS)
-            self._reception.drop(entry)
+            self._reading_store.drop(entry)
 
     def _time_passed(self, passed: TimePassed, now: float) -> Iterator[Change]:
         yield from self._expire_accounts(now)
@@ -396,8 +396,8 @@ class Fleet:
         yield from self._organizations.expire(now, self._policy.directory_staleness)
         for entry in self._retention.take_due(self._entries, now):
             yield from self._forget(entry, Departure.RETENTION, now)
-        self._witness.pass_time(self._entries, now)
-        for entry, left in self._reception.take_expired(
+        self._transition_counter.pass_time(self._entries, now)
+        for entry, left in self._reading_store.take_expired(
             self._entries, now, passed.readings_max_age
         ):
             yield from self._update(entry, replace(entry.job, readings=left))

@@ -7,7 +7,7 @@ from platform import python_version
 from typing import Protocol
 
 from trainwave_exporter.api import Client, RateBudget
-from trainwave_exporter.config import Account, KeySource, Settings
+from trainwave_exporter.config import AccountSettings, KeySource, Settings
 from trainwave_exporter.fleet import Fleet
 from trainwave_exporter.landing.job_ranking import Ranking, wasted_dollars
 from trainwave_exporter.landing.overview import AccountOverview, JobOverview, LoopOverview, Overview
@@ -25,7 +25,7 @@ class WatchedAccount(Protocol):
     """What the page shows of an account is asked of these."""
 
     @property
-    def account(self) -> Account:
+    def account(self) -> AccountSettings:
         """Its settings."""
         ...
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import asdict
 
-from trainwave_exporter.config import SETTINGS, Account, KeySource, Settings
+from trainwave_exporter.config import SETTINGS, AccountSettings, KeySource, Settings
 from trainwave_exporter.landing.overview import SettingOverview
 
 _PER_ACCOUNT = "trainwave"
@@ -35,7 +35,7 @@ def configured(settings: Settings, keys: Mapping[str, KeySource]) -> tuple[Setti
     return tuple(told)
 
 
-def _account(account: Account, keys: Mapping[str, KeySource]) -> Sequence[SettingOverview]:
+def _account(account: AccountSettings, keys: Mapping[str, KeySource]) -> Sequence[SettingOverview]:
     place = f"accounts[{account.name}]"
     shown = [
         _told(f"{place}.{setting.key}", getattr(account, setting.key), setting.default)
@@ -48,7 +48,7 @@ def _account(account: Account, keys: Mapping[str, KeySource]) -> Sequence[Settin
     return [key, *shown]
 
 
-def _source(account: Account, key: KeySource | None) -> str:
+def _source(account: AccountSettings, key: KeySource | None) -> str:
     """Name where a key comes from, once one has come from there.
 
     Before that, what stands in the name's place may be the key itself.

@@ -19,7 +19,7 @@ from trainwave_exporter.ledger.groups import Groups
 from trainwave_exporter.ledger.idleness import abandoned
 from trainwave_exporter.ledger.observe import observe
 from trainwave_exporter.ledger.rules import Rules
-from trainwave_exporter.ledger.stored import Batch, Idled, Point, State, Used
+from trainwave_exporter.ledger.stored import Batch, Idled, KeptSighting, State, Used
 from trainwave_exporter.ledger.units import microdollars, milliseconds
 from trainwave_exporter.model import Job
 
@@ -258,7 +258,8 @@ class Book:
         return Batch(
             jobs=tuple(self._entries.values()),
             points=tuple(
-                Point(entry.id, meter, curve.anchor, entry.run) for entry, meter, curve in curves
+                KeptSighting(entry.id, meter, curve.anchor, entry.run)
+                for entry, meter, curve in curves
             ),
             series=tuple(self.series.values()),
             corrections=self.corrections,

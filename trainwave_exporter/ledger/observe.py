@@ -25,7 +25,7 @@ from trainwave_exporter.ledger.late_bills import Origin
 from trainwave_exporter.ledger.peaks import rose
 from trainwave_exporter.ledger.plausible import confirmed, plausible
 from trainwave_exporter.ledger.rules import Rules
-from trainwave_exporter.ledger.stored import ClosedRun, Dropped, Point
+from trainwave_exporter.ledger.stored import ClosedRun, Dropped, KeptSighting
 from trainwave_exporter.ledger.units import DAY, HOUR, gpu_milliseconds, microdollars, milliseconds
 from trainwave_exporter.model import Job
 
@@ -37,7 +37,7 @@ class Observed(Struct, frozen=True):
     """What a sighting came to."""
 
     entry: JobEntry
-    points: tuple[Point, ...] = ()
+    points: tuple[KeptSighting, ...] = ()
     """Sightings to be kept besides the last."""
     dropped: tuple[Dropped, ...] = ()
     """Sightings not to be kept any more."""
@@ -131,7 +131,7 @@ def observe(
         entry = replace(entry, last_seen=at)
     steps = ((Meter.COST, cost.step), (Meter.GPU, gpu.step))
     kept = tuple(
-        Point(job.id, meter, sighting, entry.run)
+        KeptSighting(job.id, meter, sighting, entry.run)
         for meter, step in steps
         if step is not None
         for sighting in step.kept

@@ -19,7 +19,7 @@ from trainwave_exporter.ledger.curve import FINISH_GRACE, STALE
 from trainwave_exporter.ledger.entry import Curve, JobEntry, Life, Meter, Run
 from trainwave_exporter.ledger.late_bills import Origin
 from trainwave_exporter.ledger.price_line import TOLERANCE, exceeds
-from trainwave_exporter.ledger.stored import ClosedRun, Point
+from trainwave_exporter.ledger.stored import ClosedRun, KeptSighting
 from trainwave_exporter.ledger.units import HOUR, microdollars
 from trainwave_exporter.model import Job, JobState
 
@@ -38,7 +38,7 @@ class Closed(Struct, frozen=True):
     entry: JobEntry
     """What is kept of the job as the new run begins."""
     run: ClosedRun
-    points: tuple[Point, ...]
+    points: tuple[KeptSighting, ...]
     """The last sightings of the run's meters, which close them."""
 
 
@@ -136,7 +136,7 @@ def close(known: JobEntry, at: int, begun: int | None) -> Closed:
         gpu=_ended(known.gpu, begun, known.totals.gpu - known.gpu_base),
     )
     ends = [
-        Point(known.id, meter, replace(curve.last, over=True), known.run)
+        KeptSighting(known.id, meter, replace(curve.last, over=True), known.run)
         for meter, curve in ((Meter.COST, known.cost), (Meter.GPU, known.gpu))
         if curve is not None
     ]

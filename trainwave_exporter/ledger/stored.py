@@ -19,7 +19,7 @@ from trainwave_exporter.ledger.entry import (
 )
 
 
-class Point(Struct, frozen=True):
+class KeptSighting(Struct, frozen=True):
     """A sighting that is kept."""
 
     job_id: str
@@ -95,7 +95,7 @@ class Batch(Struct, frozen=True):
     """What is written at once: all of it or nothing."""
 
     jobs: Sequence[JobEntry] = ()
-    points: Sequence[Point] = ()
+    points: Sequence[KeptSighting] = ()
     dropped: Sequence[Dropped] = ()
     """Sightings that are dropped before ``points`` are added."""
     series: Sequence[SeriesEntry] = ()

@@ -9,7 +9,7 @@ from typing import Final
 from msgspec.structs import astuple
 
 from trainwave_exporter.ledger import rows
-from trainwave_exporter.ledger.stored import Batch, ClosedRun, Point
+from trainwave_exporter.ledger.stored import Batch, ClosedRun, KeptSighting
 from trainwave_exporter.ledger.units import DAY
 
 BALANCES_KEPT: Final = 3 * DAY
@@ -162,7 +162,7 @@ def _give_room_back(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA incremental_vacuum")
 
 
-def _point_row(point: Point) -> rows.Row:
+def _point_row(point: KeptSighting) -> rows.Row:
     return (point.meter, point.run, *rows.sighting_row(point.sighting), point.job_id)
 
 

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from trainwave_exporter.exposition.family import Families
 from trainwave_exporter.exposition.table import Table
 from trainwave_exporter.metrics.catalog import Selection
-from trainwave_exporter.metrics.overflow import Fold, Folds
+from trainwave_exporter.metrics.overflow import Overflow, Overflows
 from trainwave_exporter.model import OTHER, Record
 
 R = TypeVar("R", bound=Record)
@@ -25,7 +25,7 @@ class Capped(Generic[R]):
         self._limit = limit
         self._identity = families.identity
         self._own = Table(shown, families.labels, families.identity)
-        self._folds = Folds(shown, families.labels, families.identity, folded=families.labels)
+        self._folds = Overflows(shown, families.labels, families.identity, folded=families.labels)
         self._waiting: dict[str, R] = {}
 
     def put(self, key: str, record: R) -> None:
@@ -64,6 +64,6 @@ class Capped(Generic[R]):
         return 0 < self._limit <= len(self._own)
 
     @property
-    def tables(self) -> tuple[Table[R], Table[Fold]]:
+    def tables(self) -> tuple[Table[R], Table[Overflow]]:
         """What is rendered."""
         return self._own, self._folds.table

@@ -10,7 +10,7 @@ from itertools import chain, count
 from secrets import token_hex
 from typing import Any, NamedTuple, assert_never
 
-from trainwave_exporter.exposition.answer import Answer, Section, Stretch, in_order
+from trainwave_exporter.exposition.answer import BodyStretch, ScrapeAnswer, Section, in_order
 from trainwave_exporter.exposition.compression import NOTHING, Cell, pressed
 from trainwave_exporter.exposition.table import Table
 from trainwave_exporter.exposition.text import Description
@@ -52,7 +52,7 @@ _GROUPS = {
 that count them know which are summed up: their counters may not fall."""
 
 
-class Store(NamedTuple):
+class TableStore(NamedTuple):
     """Where records of one kind go."""
 
     put: Callable[[str, Any], None]
@@ -84,7 +84,7 @@ class Exposition:
         self._own: dict[str, Cell] = {}
         self._process = token_hex(4)
         self._numbers = count()
-        self._answer = self._answered(Stretch(()), Stretch(()))
+        self._answer = self._answered(BodyStretch(()), BodyStretch(()))
         self.publish()
 
     def apply(self, changes: Iterable[Change]) -> None:
@@ -98,7 +98,7 @@ class Exposition:
         self._wanted = None if wanted == present else wanted
 
     @property
-    def answer(self) -> Answer:
+    def answer(self) -> ScrapeAnswer:
         """What was published last."""
         return self._answer
 
@@ -137,10 +137,10 @@ class Exposition:
             tables = [*self._jobs.tables, self._budgets.table, *others]
             for table in tables:
                 yield from table.render()
-            fleet = Stretch(in_order(_sections(tables)), fleet.forms)
+            fleet = BodyStretch(in_order(_sections(tables)), fleet.forms)
         own = yield from self._own_sections()
         if changed or own != self._answer.own.sections:
-            self._answer = self._answered(fleet, Stretch(own, fleet.forms))
+            self._answer = self._answered(fleet, BodyStretch(own, fleet.forms))
 
     def _furnish(self, selection: Selection, max_jobs: int, max_groups: int) -> None:
         """Make the tables, empty."""
@@ -151,18 +151,18 @@ class Exposition:
         self._budgets = Budgets(selection)
         self._others: dict[type, Table[Any]] = {}
         self._capped: dict[type, Capped[Any]] = {}
-        self._stores: dict[type, Store] = {
-            Job: Store(self._jobs.put, self._jobs.remove),
-            Idleness: Store(self._jobs.put_idleness, self._jobs.remove_idleness),
-            BudgetStatus: Store(self._budgets.put, self._budgets.remove),
+        self._stores: dict[type, TableStore] = {
+            Job: TableStore(self._jobs.put, self._jobs.remove),
+            Idleness: TableStore(self._jobs.put_idleness, self._jobs.remove_idleness),
+            BudgetStatus: TableStore(self._budgets.put, self._budgets.remove),
         }
         for families in OTHERS:
             table = Table(selection.among(families), families.labels, families.identity)
-            self._stores[families.record] = Store(table.put, table.remove)
+            self._stores[families.record] = TableStore(table.put, table.remove)
             self._others[families.record] = table
         for families in CAPPED:
             capped = Capped(families, selection, max_groups)
-            self._stores[families.record] = Store(capped.put, capped.remove)
+            self._stores[families.record] = TableStore(capped.put, capped.remove)
             self._capped[families.record] = capped
 
     def _tell_caps(self) -> None:
@@ -212,8 +212,8 @@ class Exposition:
         self._own = {section.description.name: section.cells[0] for section in sections}
         return tuple(in_order(sections))
 
-    def _answered(self, fleet: Stretch, own: Stretch) -> Answer:
-        return Answer(fleet, own, f"{self._process}-{next(self._numbers)}")
+    def _answered(self, fleet: BodyStretch, own: BodyStretch) -> ScrapeAnswer:
+        return ScrapeAnswer(fleet, own, f"{self._process}-{next(self._numbers)}")
 
 
 def _sections(tables: Iterable[Table[Any]]) -> Iterator[Section]:

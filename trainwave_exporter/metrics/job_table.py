@@ -10,14 +10,14 @@ from trainwave_exporter.exposition.table import Table
 from trainwave_exporter.metrics.catalog import Selection
 from trainwave_exporter.metrics.families import IdleJob, idle_job
 from trainwave_exporter.metrics.families import job as job_families
-from trainwave_exporter.metrics.overflow import Fold, Folds
+from trainwave_exporter.metrics.overflow import Overflow, Overflows
 from trainwave_exporter.metrics.series_cap import Cap
 from trainwave_exporter.model import OTHER, Idleness, Job
 
 R = TypeVar("R")
 
 
-class Split(Generic[R]):
+class JobSplit(Generic[R]):
     """Records of one kind, by the jobs they tell of, each shown by itself or folded.
 
     Those of finished jobs are apart from the others: they hardly ever change.
@@ -28,10 +28,10 @@ class Split(Generic[R]):
         shown = selection.among(families)
         self._live = Table(shown, families.labels, families.identity)
         self._finished = Table(shown, families.labels, families.identity)
-        self._folds = Folds(
+        self._folds = Overflows(
             shown, families.labels, families.identity, folded=("job_id",), limit=max_groups
         )
-        self._where: dict[str, Table[R] | Folds[R]] = {}
+        self._where: dict[str, Table[R] | Overflows[R]] = {}
 
     def put(self, job: Job, record: R, *, folded: bool) -> None:
         """Show a record, in the place of what was shown of that job."""
@@ -57,7 +57,7 @@ class Split(Generic[R]):
         return len(self._folds) - (OTHER in self._folds)
 
     @property
-    def tables(self) -> tuple[Table[R], Table[R], Table[Fold]]:
+    def tables(self) -> tuple[Table[R], Table[R], Table[Overflow]]:
         """What is rendered; a family that is in several has its samples in that order."""
         return self._live, self._finished, self._folds.table
 
@@ -74,10 +74,10 @@ class Jobs:
     def __init__(self, selection: Selection, limit: int, max_groups: int) -> None:
         self._cap = Cap(limit)
         self._changed: dict[str, Job] = {}
-        self._jobs = Split(job_families, selection, max_groups)
+        self._jobs = JobSplit(job_families, selection, max_groups)
         self._idleness: dict[str, Idleness] = {}
         self._idleness_changed: set[str] = set()
-        self._idle_jobs = Split(idle_job, selection, max_groups)
+        self._idle_jobs = JobSplit(idle_job, selection, max_groups)
 
     def put(self, key: str, job: Job) -> None:
         """Take a job in, or take over what it has become."""

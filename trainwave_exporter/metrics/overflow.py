@@ -27,7 +27,7 @@ Series: TypeAlias = tuple[str, LabelValues]
 """What is added to a family's name, and the values of its own labels, ``gpu`` left out."""
 
 
-class Fold(Struct, frozen=True):
+class Overflow(Struct, frozen=True):
     """What is told of several jobs of a project, as one."""
 
     identity: LabelValues
@@ -35,7 +35,7 @@ class Fold(Struct, frozen=True):
     """Of each family, in order."""
 
 
-class Addends(Generic[R]):
+class AdditiveFamilies(Generic[R]):
     """An additive family, and the samples of its records as they are added up."""
 
     def __init__(self, family: Family[R]) -> None:
@@ -51,10 +51,10 @@ class Addends(Generic[R]):
             for suffix, values, value in self._family.samples(record)
         ]
 
-    def folded(self, number: int) -> Family[Fold]:
+    def folded(self, number: int) -> Family[Overflow]:
         """Return the family of the sums, which are in that place of a fold."""
 
-        def samples(fold: Fold) -> Iterable[Sample]:
+        def samples(fold: Overflow) -> Iterable[Sample]:
             return [(*series, value) for series, value in fold.totals[number].items()]
 
         family = self._family
@@ -63,12 +63,12 @@ class Addends(Generic[R]):
         return Family(family.description, labels, family.additive, samples, writer)
 
 
-class Project(Generic[R]):
+class OverflowProject(Generic[R]):
     """The folded records of a project, and their sums: exact, however they came about."""
 
-    def __init__(self, families: tuple[Addends[R], ...]) -> None:
+    def __init__(self, families: tuple[AdditiveFamilies[R], ...]) -> None:
         self.records: dict[str, R] = {}
-        self._sums: list[tuple[Addends[R], dict[Series, ExactSum]]] = [
+        self._sums: list[tuple[AdditiveFamilies[R], dict[Series, ExactSum]]] = [
             (family, {}) for family in families
         ]
 
@@ -97,7 +97,7 @@ class Project(Generic[R]):
         )
 
 
-class Folds(Generic[R]):
+class Overflows(Generic[R]):
     """The folded objects of every project. One that changes costs no more for the others in it.
 
     Takes records of one kind, by the id of the job that they tell of, or by what else is folded.
@@ -122,10 +122,12 @@ class Folds(Generic[R]):
         self._limit = limit
         self._rest: LabelValues = (OTHER,) * len(labels)
         self._of_job: dict[str, LabelValues] = {}
-        addends = tuple([Addends(family) for family in families if family.additive])
-        self._projects: defaultdict[LabelValues, Project[R]] = defaultdict(lambda: Project(addends))
+        addends = tuple([AdditiveFamilies(family) for family in families if family.additive])
+        self._projects: defaultdict[LabelValues, OverflowProject[R]] = defaultdict(
+            lambda: OverflowProject(addends)
+        )
         self._changed: set[LabelValues] = set()
-        self.table = Table[Fold](
+        self.table = Table[Overflow](
             [family.folded(number) for number, family in enumerate(addends)],
             labels,
             lambda fold: fold.identity,
@@ -167,7 +169,7 @@ class Folds(Generic[R]):
             key = text.labels(self._labels, identity)
             project = self._projects[identity]
             if project.records:
-                self.table.put(key, Fold(identity, project.totals()))
+                self.table.put(key, Overflow(identity, project.totals()))
             else:
                 del self._projects[identity]
                 self.table.remove(key)

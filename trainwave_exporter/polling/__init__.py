@@ -1,7 +1,7 @@
 """What to ask, when, and how much of it: loops over lists, and a planner for the rest."""
 
 from trainwave_exporter.polling.allocation import longest_age
-from trainwave_exporter.polling.archive import Wanted as WantedDetails
+from trainwave_exporter.polling.history_details import WantedDetails
 from trainwave_exporter.polling.intervals import Intervals
 from trainwave_exporter.polling.loop import Loop, Work
 from trainwave_exporter.polling.pace import (
@@ -11,15 +11,15 @@ from trainwave_exporter.polling.pace import (
 )
 from trainwave_exporter.polling.poller import AccountPoller
 from trainwave_exporter.polling.schedule import Schedule
-from trainwave_exporter.polling.scope import Scope
+from trainwave_exporter.polling.watch_scope import WatchScope
 
 __all__ = [
     "AccountPoller",
     "Intervals",
     "Loop",
     "Schedule",
-    "Scope",
     "WantedDetails",
+    "WatchScope",
     "Work",
     "longest_age",
     "readings_in_a_round",

@@ -34,9 +34,9 @@ from trainwave_exporter.model import Job, Organization, Project
 from trainwave_exporter.polling.filter_trust import FilterTrust
 from trainwave_exporter.polling.intervals import Intervals
 from trainwave_exporter.polling.pace import requests_per_minute
-from trainwave_exporter.polling.scope import Scope
 from trainwave_exporter.polling.sweep import Sweep, Sweeper
 from trainwave_exporter.polling.view import view_of
+from trainwave_exporter.polling.watch_scope import WatchScope
 
 log = structlog.get_logger()
 
@@ -60,7 +60,7 @@ class Lists:
         listed: Callable[[float, AbstractSet[str]], None],
         unnamed: Callable[[AbstractSet[str]], Sequence[Job]],
         compare: Callable[[Job], None],
-        scope: Scope,
+        scope: WatchScope,
         intervals: Intervals,
         clock: Callable[[], float],
     ) -> None:

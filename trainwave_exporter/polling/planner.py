@@ -3,10 +3,10 @@
 The lists of jobs bring state and cost by themselves, and some readings; what is planned here is the
 rest, in this order:
 
-1. jobs that went missing and details of live jobs (`trainwave_exporter.polling.enquiries`);
+1. jobs that went missing and details of live jobs (`trainwave_exporter.polling.detail_requests`);
 2. GPU utilization, by which idle jobs are found: what a list contradicts, what was never read, what
    is due by the allocation of the budget (`trainwave_exporter.polling.allocation`,
-   `trainwave_exporter.polling.rota`);
+   `trainwave_exporter.polling.reading_queue`);
 3. all other readings: what was never read, then what is due;
 4. details of finished jobs: those that budgets need, those that are shown, and all others.
 
@@ -35,11 +35,11 @@ from trainwave_exporter.model import (
     PlannedAge,
 )
 from trainwave_exporter.polling.allocation import GPU_SHARE, allocate, longest_age
-from trainwave_exporter.polling.archive import Archive
-from trainwave_exporter.polling.enquiries import Enquiries
+from trainwave_exporter.polling.detail_requests import DetailRequests
+from trainwave_exporter.polling.history_details import HistoryDetails
 from trainwave_exporter.polling.pace import round_seconds
 from trainwave_exporter.polling.question import Question
-from trainwave_exporter.polling.rota import Lane, Rota
+from trainwave_exporter.polling.reading_queue import ReadingLane, ReadingQueue
 
 _URGENT_TURNS: Final = 3 / 4
 """The part of all turns that finished jobs get without whose details no budget is known."""
@@ -95,14 +95,16 @@ class _Share:
 class Planner:
     """What is asked about the jobs of one account, one by one."""
 
-    def __init__(self, *, account: str, ideals: Ideals, history: Archive) -> None:
+    def __init__(self, *, account: str, ideals: Ideals, history: HistoryDetails) -> None:
         """``history`` names finished jobs whose details are wanted, most of them not shown."""
         self._account = account
         self._ideals = ideals
         self._history = history
         pause = ideals.readings_interval
-        self._rota = Rota(ideal=ideals.readings_interval, pause=pause, weights=ideals.weights)
-        self._enquiries = Enquiries(pause=pause, state_interval=ideals.state_interval)
+        self._reading_queue = ReadingQueue(
+            ideal=ideals.readings_interval, pause=pause, weights=ideals.weights
+        )
+        self._detail_requests = DetailRequests(pause=pause, state_interval=ideals.state_interval)
         self._urgent_turns = _Share(_URGENT_TURNS)
         self._reading_turns = _Share(_READING_TURNS)
         self._rest_turns = _Share(_REST_TURNS, remembered=_REMEMBERED)
@@ -110,7 +112,7 @@ class Planner:
         self._finished_turns = _Share(_FINISHED_TURNS)
         self._asked_at: deque[float] = deque()
         self._settled: tuple[dict[Metric, Counter[int]], float] | None = None
-        self._doubled = self._rota.allocation
+        self._doubled = self._reading_queue.allocation
         """What would be, were the budget twice as large."""
 
     # What happens to jobs
@@ -121,8 +123,8 @@ class Planner:
             match change:
                 case Appeared(Job() as job) | Changed(_, Job() as job):
                     if job.account == self._account:
-                        self._enquiries.seen(job)
-                        self._rota.seat(job, now)
+                        self._detail_requests.seen(job)
+                        self._reading_queue.tracked(job, now)
                     elif isinstance(change, Changed):
                         self._forget(job.id)  # another account tells of it from now on
                 case Departed(Job() as job):
@@ -132,11 +134,11 @@ class Planner:
 
     def listed(self, since: float, named: AbstractSet[str], now: float) -> None:
         """Note that the running list was walked from ``since`` on, and which jobs it named."""
-        self._enquiries.listed(since, named, now)
+        self._detail_requests.listed(since, named, now)
 
     def unnamed(self, named: AbstractSet[str]) -> list[Job]:
         """Return the jobs that run, by all that is known, and are not among those."""
-        return self._enquiries.unnamed(named)
+        return self._detail_requests.unnamed(named)
 
     def compare(self, known: Job, told: Job, now: float) -> None:
         """Look whether a list contradicts the readings of GPUs that it cannot replace."""
@@ -145,7 +147,7 @@ class Planner:
             return
         devices, whole = before.mean, after.mean
         if devices is not None and whole is not None and abs(devices - whole) > _CONTRADICTION:
-            self._rota.hint(known.id, now)
+            self._reading_queue.hint(known.id, now)
 
     # What to ask
 
@@ -154,10 +156,13 @@ class Planner:
 
         ``requests_per_minute``: what the budget has for all that is planned here.
         """
-        self._rota.look(now)
+        self._reading_queue.look(now)
         self._settle(requests_per_minute)
-        live = iter(self._enquiries.live(now, requests_per_minute))
-        gpus, others = self._rota.due(Lane.GPUS, now), self._rota.due(Lane.OTHERS, now)
+        live = iter(self._detail_requests.live(now, requests_per_minute))
+        gpus, others = (
+            self._reading_queue.due(ReadingLane.GPUS, now),
+            self._reading_queue.due(ReadingLane.OTHERS, now),
+        )
         chosen: list[Question] = []
         for _ in range(slots):
             question = self._take_urgent(now) if self._urgent_turns.due else None
@@ -167,7 +172,7 @@ class Planner:
             if question is None:
                 break
             if question.metric is None:
-                self._enquiries.begin(question, now)
+                self._detail_requests.begin(question, now)
             chosen.append(question)
         self._asked_at.extend([now] * len(chosen))
         return chosen
@@ -189,7 +194,11 @@ class Planner:
         return next(live, None) or self._take_rest(others, now)
 
     def _take_gpu(self, due: Iterator[Question]) -> Question | None:
-        question = self._rota.take_hinted() or self._rota.take_new(Lane.GPUS) or next(due, None)
+        question = (
+            self._reading_queue.take_hinted()
+            or self._reading_queue.take_new(ReadingLane.GPUS)
+            or next(due, None)
+        )
         if question is not None:
             self._rest_turns.others_had_one()
         return question
@@ -205,7 +214,7 @@ class Planner:
         question = next(due, None) if self._due_turns.due else None
         if question is not None:
             self._due_turns.had_one()
-        elif question := self._rota.take_new(Lane.OTHERS):
+        elif question := self._reading_queue.take_new(ReadingLane.OTHERS):
             self._due_turns.others_had_one()
         else:
             question = next(due, None)
@@ -220,7 +229,7 @@ class Planner:
         return Question(job_id)
 
     def _take_finished(self, now: float) -> Question | None:
-        question = self._take_urgent(now) or self._enquiries.finished(now)
+        question = self._take_urgent(now) or self._detail_requests.finished(now)
         if question is not None:
             self._history.asked(question.job_id, now)
         elif (job_id := self._history.other(now)) is not None:
@@ -233,14 +242,14 @@ class Planner:
 
     def details_answered(self, question: Question, state: str) -> None:
         """Note that a job's details came, while it was in ``state``."""
-        self._enquiries.answered(question, state)
+        self._detail_requests.answered(question, state)
 
     def reading_answered(self, question: Question, asked_at: float) -> float | None:
         """Note that a reading came.
 
         Return how old, in seconds, the answer before it had become when this one was asked for.
         """
-        return self._rota.answered(question, asked_at)
+        return self._reading_queue.answered(question, asked_at)
 
     def failed(self, question: Question, now: float) -> None:
         """Note that nothing came, so that it is not asked again at once."""
@@ -259,13 +268,17 @@ class Planner:
     @property
     def readings(self) -> int:
         """How many readings of running jobs have to be asked for."""
-        return self._rota.readings
+        return self._reading_queue.readings
 
     def outlook(self, now: float, requests_per_minute: float) -> Plan:
         """Return what the plan comes to at this budget, and what twice the limit would bring."""
         self._settle(requests_per_minute)
         ideal, readings = self._ideals.readings_interval, self.readings
-        counts, present, doubled = self._rota.counts, self._rota.allocation, self._doubled
+        counts, present, doubled = (
+            self._reading_queue.counts,
+            self._reading_queue.allocation,
+            self._doubled,
+        )
         planned = _MINUTE * present.per_second(counts)
         return Plan(
             account=self._account,
@@ -286,11 +299,11 @@ class Planner:
 
     def _settle(self, requests_per_minute: float) -> None:
         """Allocate the budget anew, if readings or budget are not what they were."""
-        counts = {metric: +ranks for metric, ranks in self._rota.counts.items()}
+        counts = {metric: +ranks for metric, ranks in self._reading_queue.counts.items()}
         if self._settled != (counts, requests_per_minute):
             self._settled = (counts, requests_per_minute)
             ideal, per_second = self._ideals.readings_interval, _per_second(requests_per_minute)
-            self._rota.allocation = allocate(counts, per_second, ideal)
+            self._reading_queue.allocation = allocate(counts, per_second, ideal)
             self._doubled = allocate(counts, 2 * per_second, ideal)
 
     def _used(self, now: float) -> int:
@@ -298,12 +311,12 @@ class Planner:
             self._asked_at.popleft()
         return len(self._asked_at)
 
-    def _of(self, question: Question) -> Enquiries | Rota:
-        return self._enquiries if question.metric is None else self._rota
+    def _of(self, question: Question) -> DetailRequests | ReadingQueue:
+        return self._detail_requests if question.metric is None else self._reading_queue
 
     def _forget(self, job_id: str) -> None:
-        self._enquiries.gone(job_id)
-        self._rota.dismiss(job_id)
+        self._detail_requests.gone(job_id)
+        self._reading_queue.dismiss(job_id)
 
 
 def _per_second(requests_per_minute: float) -> float:

@@ -27,13 +27,13 @@ from trainwave_exporter.model import (
     Plan,
     ReadingReplaced,
 )
-from trainwave_exporter.polling.archive import Archive, Wanted
+from trainwave_exporter.polling.history_details import HistoryDetails, WantedDetails
 from trainwave_exporter.polling.intervals import Intervals
 from trainwave_exporter.polling.lists import Lists
 from trainwave_exporter.polling.loop import SUMMARY_SECONDS, Loop, Work
 from trainwave_exporter.polling.planner import Ideals, Planner, in_place_order
 from trainwave_exporter.polling.question import Question
-from trainwave_exporter.polling.scope import Scope
+from trainwave_exporter.polling.watch_scope import WatchScope
 
 log = structlog.get_logger()
 
@@ -68,10 +68,10 @@ class AccountPoller:
         fleet: Fleet,
         report: Callable[[Observation], None],
         observe: FactListener,
-        scope: Scope,
+        scope: WatchScope,
         intervals: Intervals,
         weights: Mapping[Metric, float],
-        undescribed: Callable[[], Wanted],
+        undescribed: Callable[[], WantedDetails],
         clock: Callable[[], float],
         monotonic: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -95,7 +95,7 @@ class AccountPoller:
                 state_interval=intervals.running,
                 weights=weights,
             ),
-            history=Archive(undescribed, pause=intervals.readings),
+            history=HistoryDetails(undescribed, pause=intervals.readings),
         )
         self._lists = Lists(
             account=account,

@@ -12,7 +12,7 @@ from msgspec import Struct
 from trainwave_exporter.api import BadRequest, BodyTooLarge, Client, Page, Priority, Timeout, pages
 from trainwave_exporter.model import Job
 from trainwave_exporter.polling.page_size import PageSize
-from trainwave_exporter.polling.scope import Scope
+from trainwave_exporter.polling.watch_scope import WatchScope
 
 Report: TypeAlias = Callable[[tuple[Job, ...], float], None]
 """Called with jobs of a page and the Unix time at which they were asked for."""
@@ -32,7 +32,7 @@ class Sweep(Struct, frozen=True, kw_only=True):
 
 
 @dataclass(slots=True)
-class _Found:
+class _SweptJobs:
     """What a walk, or two of the same list, came across."""
 
     seen: set[str] = field(default_factory=set)
@@ -59,7 +59,7 @@ class Sweeper:
     """Walks the lists of jobs of one account."""
 
     def __init__(
-        self, client: Client, scope: Scope, *, report: Report, clock: Callable[[], float]
+        self, client: Client, scope: WatchScope, *, report: Report, clock: Callable[[], float]
     ) -> None:
         """``report`` is handed every page as it comes, in parts where it is long."""
         self._client = client
@@ -80,7 +80,7 @@ class Sweeper:
         ``step`` is called after every page. Raises what `Client.list_jobs` raises; pages reported
         until then stay reported.
         """
-        found = _Found()
+        found = _SweptJobs()
         began_at = self._clock()
         await self._walk(found, status, priority, step)
         if found.short and status is None:
@@ -93,7 +93,7 @@ class Sweeper:
         )
 
     async def _walk(
-        self, found: _Found, status: str | None, priority: Priority, step: Callable[[], None]
+        self, found: _SweptJobs, status: str | None, priority: Priority, step: Callable[[], None]
     ) -> None:
         async def fetch(offset: int) -> Page[Job]:
             asked_at, size = self._clock(), self._page_size.ask

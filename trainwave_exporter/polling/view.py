@@ -10,14 +10,14 @@ from collections.abc import Collection
 from hashlib import sha256
 
 from trainwave_exporter.model import Project
-from trainwave_exporter.polling.scope import Scope
+from trainwave_exporter.polling.watch_scope import WatchScope
 
 LONGEST = 80
 """Characters of a view; what is longer becomes a hash."""
 
 
 def view_of(
-    scope: Scope, organizations: Collection[str] = (), projects: Collection[Project] = ()
+    scope: WatchScope, organizations: Collection[str] = (), projects: Collection[Project] = ()
 ) -> str:
     """Return the view: ids in order, separated by commas; empty where nothing is known.
 

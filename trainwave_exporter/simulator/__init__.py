@@ -7,26 +7,26 @@ share a misreading.
 from __future__ import annotations
 
 from trainwave_exporter.simulator.billing import BillingMix
-from trainwave_exporter.simulator.books import Books
+from trainwave_exporter.simulator.expected_totals import ExpectedTotals
 from trainwave_exporter.simulator.faults import FAULT_NAMES, Fault, Faults, parse_faults
-from trainwave_exporter.simulator.identity import Dialect
-from trainwave_exporter.simulator.limits import Window
+from trainwave_exporter.simulator.ids import SimulatedDialect
+from trainwave_exporter.simulator.limits import LimitWindow
 from trainwave_exporter.simulator.server import Simulator
 from trainwave_exporter.simulator.shapes import Shape
 from trainwave_exporter.simulator.stats import Stats
-from trainwave_exporter.simulator.world import World
+from trainwave_exporter.simulator.world import SimulatedWorld
 
 __all__ = [
     "FAULT_NAMES",
     "BillingMix",
-    "Books",
-    "Dialect",
+    "ExpectedTotals",
     "Fault",
     "Faults",
+    "LimitWindow",
     "Shape",
+    "SimulatedDialect",
+    "SimulatedWorld",
     "Simulator",
     "Stats",
-    "Window",
-    "World",
     "parse_faults",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 _DAY = 24 * 3600
 
 
-class Account:
+class SimulatedAccount:
     """What an organization has paid in and spent, in micro-dollars, exact at every second.
 
     Jobs are billed by the second, so spending is a sum of what is settled and a rate, and asking

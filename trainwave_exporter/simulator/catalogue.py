@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from itertools import product
 from random import Random
 
-from trainwave_exporter.simulator.identity import Kind, scatter
+from trainwave_exporter.simulator.ids import IdKind, scatter
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Organization:
+class SimulatedOrganization:
     """Who pays."""
 
     code: int
@@ -23,13 +23,13 @@ class Organization:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Project:
+class SimulatedProject:
     """Where jobs belong."""
 
     code: int
     rid: str
     name: str
-    organization: Organization
+    organization: SimulatedOrganization
     weight: int
     """Its share of the jobs."""
 
@@ -51,7 +51,7 @@ class Owner:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Offer:
+class SimulatedOffer:
     """A machine for rent: so many GPUs of one type, with what comes along."""
 
     code: int
@@ -115,14 +115,14 @@ class Catalogue:
 
     def __init__(self, seed: int) -> None:
         self.organizations = tuple(
-            Organization(
-                scatter(seed, Kind.ORGANIZATION, place), name.lower().replace(" ", "-"), name
+            SimulatedOrganization(
+                scatter(seed, IdKind.ORGANIZATION, place), name.lower().replace(" ", "-"), name
             )
             for place, name in enumerate(_ORGANIZATIONS)
         )
         self.projects = tuple(
-            Project(
-                scatter(seed, Kind.PROJECT, place),
+            SimulatedProject(
+                scatter(seed, IdKind.PROJECT, place),
                 f"project-{place + 1}",
                 name,
                 self.organizations[organization],
@@ -131,12 +131,12 @@ class Catalogue:
             for place, (name, organization, weight) in enumerate(_PROJECTS)
         )
         self.owners = tuple(
-            Owner(scatter(seed, Kind.USER, place), (first[0] + last).lower(), first, last, weight)
+            Owner(scatter(seed, IdKind.USER, place), (first[0] + last).lower(), first, last, weight)
             for place, (first, last, weight) in enumerate(_OWNERS)
         )
         self.offers = tuple(
-            Offer(
-                code=scatter(seed, Kind.OFFER, place),
+            SimulatedOffer(
+                code=scatter(seed, IdKind.OFFER, place),
                 gpu_type=gpu_type,
                 gpus=gpus,
                 gpu_memory_mb=memory_mb,

@@ -11,21 +11,21 @@ from typing import TypeAlias, TypeVar
 import msgspec
 from aiohttp import web
 
-from trainwave_exporter.simulator.catalogue import Organization, Owner, Project
+from trainwave_exporter.simulator.catalogue import Owner, SimulatedOrganization, SimulatedProject
 from trainwave_exporter.simulator.dialects import Renderer
 from trainwave_exporter.simulator.dialects.deployed import Deployed
 from trainwave_exporter.simulator.dialects.renderer import Object
 from trainwave_exporter.simulator.faults import Fault
-from trainwave_exporter.simulator.identity import Dialect, Kind, read_id
-from trainwave_exporter.simulator.jobs import Job
+from trainwave_exporter.simulator.ids import IdKind, SimulatedDialect, read_id
+from trainwave_exporter.simulator.jobs import SimulatedJob
 from trainwave_exporter.simulator.lifecycle import Status
 from trainwave_exporter.simulator.orders import BadOrderError, read_order
-from trainwave_exporter.simulator.readings import Metric, read
 from trainwave_exporter.simulator.shapes import HISTORY, Shape, put
-from trainwave_exporter.simulator.world import AlreadyOverError, World
+from trainwave_exporter.simulator.usage import SimulatedMetric, read
+from trainwave_exporter.simulator.world import AlreadyOverError, SimulatedWorld
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.Response]]
-Thing = TypeVar("Thing", Organization, Project)
+Thing = TypeVar("Thing", SimulatedOrganization, SimulatedProject)
 
 CALLER: web.RequestKey[Owner] = web.RequestKey("CALLER", Owner)
 """Whose key a request brought."""
@@ -58,7 +58,7 @@ class Endpoints:
 
     def __init__(
         self,
-        world: World,
+        world: SimulatedWorld,
         renderer: Renderer,
         *,
         page_cap: int,
@@ -84,7 +84,7 @@ class Endpoints:
         yield "stop", "POST", f"/jobs/{{job}}/{stop}/", self._stop_job
         yield "projects", "GET", "/projects/", self._list_projects
         yield "organizations", "GET", "/organizations/", self._list_organizations
-        for metric in Metric:
+        for metric in SimulatedMetric:
             yield f"metrics/{metric}", "GET", f"/metrics/{metric}/", self._get_metric
         if isinstance(self._renderer, Deployed):
             yield "users/me", "GET", "/users/me/", partial(self._get_user, self._renderer)
@@ -161,7 +161,7 @@ class Endpoints:
             raise ProblemError(400, "validation_error", "job_id: this field is required.")
         now = self._world.advance()
         job = self._find_job(identity)
-        metric = Metric(request.path.rstrip("/").rpartition("/")[2])
+        metric = SimulatedMetric(request.path.rstrip("/").rpartition("/")[2])
         several = self._shape in {Shape.POINTS, Shape.POINT_OBJECTS}
         samples = (read(job, metric, now, back) for back in range(HISTORY if several else 1))
         return self._answer(put([sample for sample in samples if sample], self._shape))
@@ -186,7 +186,7 @@ class Endpoints:
                 ) from None
             if self._filter_empty:
                 return ()
-        scope: Organization | Project | None = None
+        scope: SimulatedOrganization | SimulatedProject | None = None
         if asked := _organization_asked_for(query):
             scope = self._find_organization(asked)
             if scope is None:
@@ -203,22 +203,24 @@ class Endpoints:
         limit = _whole_number(query.get("limit")) or _DEFAULT_LIMIT
         return min(limit, self._page_cap), _whole_number(query.get("offset")) or 0
 
-    def _find_job(self, text: str) -> Job:
-        code = read_id(self._renderer.dialect, Kind.JOB, text)
+    def _find_job(self, text: str) -> SimulatedJob:
+        code = read_id(self._renderer.dialect, IdKind.JOB, text)
         found = None if code is None else self._world.job_of_code(code)
         found = found or self._world.job_of_rid(text)
         if found is None:
             raise ProblemError(404, "not_found", "Job not found")
         return found
 
-    def _find_project(self, text: str) -> Project | None:
-        return _find(self._world.catalogue.projects, self._renderer.dialect, Kind.PROJECT, text)
+    def _find_project(self, text: str) -> SimulatedProject | None:
+        return _find(self._world.catalogue.projects, self._renderer.dialect, IdKind.PROJECT, text)
 
-    def _find_organization(self, text: str) -> Organization | None:
+    def _find_organization(self, text: str) -> SimulatedOrganization | None:
         organizations = self._world.catalogue.organizations
-        return _find(organizations, self._renderer.dialect, Kind.ORGANIZATION, text)
+        return _find(organizations, self._renderer.dialect, IdKind.ORGANIZATION, text)
 
-    def _answer_job(self, request: web.Request, job: Job, status: int = 200) -> web.Response:
+    def _answer_job(
+        self, request: web.Request, job: SimulatedJob, status: int = 200
+    ) -> web.Response:
         row = self._renderer.job(job, self._world)
         self._disguise(request, [row])
         return self._answer(row, status)
@@ -233,7 +235,9 @@ class Endpoints:
         return web.Response(body=body, status=status, content_type="application/json")
 
 
-def _find(things: Iterable[Thing], dialect: Dialect, kind: Kind, text: str) -> Thing | None:
+def _find(
+    things: Iterable[Thing], dialect: SimulatedDialect, kind: IdKind, text: str
+) -> Thing | None:
     """Return the thing that has ``text`` for its id or its rid."""
     code = read_id(dialect, kind, text)
     return next((thing for thing in things if code == thing.code or text == thing.rid), None)

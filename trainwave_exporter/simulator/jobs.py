@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from trainwave_exporter.simulator.billing import Billing
-from trainwave_exporter.simulator.lifecycle import LEGAL, Course, State, Temper
+from trainwave_exporter.simulator.lifecycle import LEGAL, Behavior, Course, SimulatedState
 from trainwave_exporter.simulator.orders import Order
 
 _HOUR = 3600
@@ -21,7 +21,7 @@ class Draft:
     course: Course
     seed: int
     """Of its readings."""
-    temper: Temper = Temper.STEADY
+    behavior: Behavior = Behavior.STEADY
     correction: tuple[int, float] | None = None
     """Seconds from submission, and by which part of the cost so far it is then corrected."""
     recurs: bool = False
@@ -35,7 +35,7 @@ class Draft:
 
 
 @dataclass(slots=True, eq=False)
-class Job:
+class SimulatedJob:
     """A submitted job. Instants are whole Unix seconds of simulated time.
 
     It costs money from LAUNCHING (the machine is held while it is made ready) to its end, by the
@@ -48,8 +48,8 @@ class Job:
     code: int
     draft: Draft
     created_at: int
-    state: State = State.SUBMIT_CODE
-    timeline: list[tuple[int, State]] = field(default_factory=list)
+    state: SimulatedState = SimulatedState.SUBMIT_CODE
+    timeline: list[tuple[int, SimulatedState]] = field(default_factory=list)
     """Every state it was in and since when, oldest first."""
     corrections: list[tuple[int, int]] = field(default_factory=list)
     """Instants and micro-dollars."""
@@ -89,13 +89,13 @@ class Job:
         after = self.order.expires_after
         return None if after is None else self.created_at + after
 
-    def enter(self, state: State, at: int) -> None:
+    def enter(self, state: SimulatedState, at: int) -> None:
         """Take the step to ``state``."""
         self.state = state
         self.timeline.append((at, state))
-        if state is State.LAUNCHING:
+        if state is SimulatedState.LAUNCHING:
             self.billed_from = at
-        elif state is State.RUNNING:
+        elif state is SimulatedState.RUNNING:
             self.started_at = at
         elif state not in LEGAL:
             self.finished_at = at

@@ -10,10 +10,10 @@ from math import log
 from random import Random
 from typing import TypeAlias
 
-from trainwave_exporter.simulator.lottery import Lottery
+from trainwave_exporter.simulator.weighted_choice import WeightedChoice
 
 
-class State(StrEnum):
+class SimulatedState(StrEnum):
     """The states of a job, as the deployed dialect spells them."""
 
     SUBMIT_CODE = "SUBMIT_CODE"
@@ -27,13 +27,16 @@ class State(StrEnum):
     USER_CANCELLED = "USER_CANCELLED"
 
 
-_CUT_SHORT = frozenset({State.ERROR, State.SYSTEM_TERMINATED, State.USER_CANCELLED})
+_CUT_SHORT = frozenset(
+    {SimulatedState.ERROR, SimulatedState.SYSTEM_TERMINATED, SimulatedState.USER_CANCELLED}
+)
 
-LEGAL: dict[State, frozenset[State]] = {
-    State.SUBMIT_CODE: _CUT_SHORT | {State.LAUNCHING},
-    State.LAUNCHING: _CUT_SHORT | {State.RUNNING},
-    State.RUNNING: _CUT_SHORT | {State.UPLOADING, State.USER_PROCESS_FAILED},
-    State.UPLOADING: _CUT_SHORT | {State.SUCCESS},
+LEGAL: dict[SimulatedState, frozenset[SimulatedState]] = {
+    SimulatedState.SUBMIT_CODE: _CUT_SHORT | {SimulatedState.LAUNCHING},
+    SimulatedState.LAUNCHING: _CUT_SHORT | {SimulatedState.RUNNING},
+    SimulatedState.RUNNING: _CUT_SHORT
+    | {SimulatedState.UPLOADING, SimulatedState.USER_PROCESS_FAILED},
+    SimulatedState.UPLOADING: _CUT_SHORT | {SimulatedState.SUCCESS},
 }
 """Where a state may lead; a state without an entry is terminal."""
 
@@ -46,20 +49,20 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-def status_of(state: State) -> Status | None:
+def status_of(state: SimulatedState) -> Status | None:
     """Tell which value of the filter selects a job in ``state``.
 
     The filter names three states of which the reference shows one, so ``running`` selects RUNNING
     and nothing else; a job on its way to or from there is found in the unfiltered list only.
     """
-    if state is State.RUNNING:
+    if state is SimulatedState.RUNNING:
         return Status.RUNNING
-    if state is State.SUCCESS:
+    if state is SimulatedState.SUCCESS:
         return Status.COMPLETED
     return None if state in LEGAL else Status.FAILED
 
 
-class Temper(Enum):
+class Behavior(Enum):
     """How a job behaves, beyond its course."""
 
     STEADY = "works from start to end"
@@ -68,21 +71,37 @@ class Temper(Enum):
     HANGS = "never leaves LAUNCHING, and is billed for it"
 
 
-Course: TypeAlias = tuple[tuple[int, State], ...]
+Course: TypeAlias = tuple[tuple[int, SimulatedState], ...]
 """Each state after SUBMIT_CODE, with the seconds from submission to its beginning."""
 
-_THROUGH = (State.LAUNCHING, State.RUNNING, State.UPLOADING, State.SUCCESS)
+_THROUGH = (
+    SimulatedState.LAUNCHING,
+    SimulatedState.RUNNING,
+    SimulatedState.UPLOADING,
+    SimulatedState.SUCCESS,
+)
 
-_WAYS = Lottery(
+_WAYS = WeightedChoice(
     (
         (_THROUGH, 72),
-        ((State.LAUNCHING, State.RUNNING, State.USER_PROCESS_FAILED), 10),
-        ((State.LAUNCHING, State.RUNNING, State.USER_CANCELLED), 6),
-        ((State.LAUNCHING, State.RUNNING, State.SYSTEM_TERMINATED), 4),
-        ((State.LAUNCHING, State.RUNNING, State.UPLOADING, State.ERROR), 2),
-        ((State.LAUNCHING, State.ERROR), 3),
-        ((State.LAUNCHING, State.USER_CANCELLED), 2),
-        ((State.ERROR,), 1),
+        (
+            (SimulatedState.LAUNCHING, SimulatedState.RUNNING, SimulatedState.USER_PROCESS_FAILED),
+            10,
+        ),
+        ((SimulatedState.LAUNCHING, SimulatedState.RUNNING, SimulatedState.USER_CANCELLED), 6),
+        ((SimulatedState.LAUNCHING, SimulatedState.RUNNING, SimulatedState.SYSTEM_TERMINATED), 4),
+        (
+            (
+                SimulatedState.LAUNCHING,
+                SimulatedState.RUNNING,
+                SimulatedState.UPLOADING,
+                SimulatedState.ERROR,
+            ),
+            2,
+        ),
+        ((SimulatedState.LAUNCHING, SimulatedState.ERROR), 3),
+        ((SimulatedState.LAUNCHING, SimulatedState.USER_CANCELLED), 2),
+        ((SimulatedState.ERROR,), 1),
     )
 )
 
@@ -93,29 +112,29 @@ TYPICAL_LIFE = 9_000
 """About the mean seconds from submission to end."""
 
 _SECONDS_IN = {
-    State.SUBMIT_CODE: (5, 40),
-    State.LAUNCHING: (45, 240),
-    State.UPLOADING: (10, 120),
+    SimulatedState.SUBMIT_CODE: (5, 40),
+    SimulatedState.LAUNCHING: (45, 240),
+    SimulatedState.UPLOADING: (10, 120),
 }
 
 
-def draw_course(random: Random, temper: Temper) -> Course:
-    """Draw the course of a new job: legal, and never without an end but for `Temper.HANGS`."""
-    if temper is Temper.HANGS:
-        return ((random.randint(5, 40), State.LAUNCHING),)
-    if temper is Temper.STEADY:
+def draw_course(random: Random, behavior: Behavior) -> Course:
+    """Draw the course of a new job: legal, and never without an end but for `Behavior.HANGS`."""
+    if behavior is Behavior.HANGS:
+        return ((random.randint(5, 40), SimulatedState.LAUNCHING),)
+    if behavior is Behavior.STEADY:
         way = _WAYS.draw(random)
         run = int(random.lognormvariate(log(_MEDIAN_RUN), 0.8))
         run = min(max(run, _SHORTEST_RUN), _LONGEST_RUN)
-    else:  # long enough for the temper to show
+    else:  # long enough for the behavior to show
         way = _THROUGH
         run = random.randint(_MEDIAN_RUN, 3 * _MEDIAN_RUN)
     at = 0
-    before = State.SUBMIT_CODE
-    course: list[tuple[int, State]] = []
+    before = SimulatedState.SUBMIT_CODE
+    course: list[tuple[int, SimulatedState]] = []
     for state in way:
-        if before is State.RUNNING:
-            whole = state is State.UPLOADING
+        if before is SimulatedState.RUNNING:
+            whole = state is SimulatedState.UPLOADING
             at += run if whole else max(1, int(run * random.uniform(0.02, 0.9)))
         else:
             at += random.randint(*_SECONDS_IN[before])
@@ -129,4 +148,4 @@ def expire(course: Course, after: int) -> Course:
     kept = tuple(step for step in course if step[0] < after)
     if kept and kept[-1][1] not in LEGAL:
         return kept
-    return (*kept, (after, State.SYSTEM_TERMINATED))
+    return (*kept, (after, SimulatedState.SYSTEM_TERMINATED))

@@ -11,7 +11,7 @@ from math import ceil
 _MINUTE = 60
 
 
-class Window(StrEnum):
+class LimitWindow(StrEnum):
     """Which minute counts."""
 
     FIXED = "fixed"
@@ -21,7 +21,7 @@ class Window(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class LimitDecision:
     """Whether a request is within the limit, and what the service says about it."""
 
     allowed: bool
@@ -42,17 +42,17 @@ class Verdict:
 class RateLimiter:
     """Counts requests by key. ``limit`` may be changed at any time; None is no limit."""
 
-    def __init__(self, limit: int | None, window: Window) -> None:
+    def __init__(self, limit: int | None, window: LimitWindow) -> None:
         self.limit = limit
         self._window = window
         self._used: dict[str, deque[float]] = {}
 
-    def charge(self, who: str, now: float) -> Verdict | None:
+    def charge(self, who: str, now: float) -> LimitDecision | None:
         """Count a request at ``now`` (Unix seconds), unless refused; None without a limit."""
         if self.limit is None:
             return None
         used = self._used.setdefault(who, deque())
-        if self._window is Window.FIXED:
+        if self._window is LimitWindow.FIXED:
             begin = now // _MINUTE * _MINUTE
             while used and used[0] < begin:
                 used.popleft()
@@ -63,6 +63,6 @@ class RateLimiter:
         allowed = len(used) < self.limit
         if allowed:
             used.append(now)
-        if self._window is Window.SLIDING and used:
+        if self._window is LimitWindow.SLIDING and used:
             begin = used[0]
-        return Verdict(allowed, self.limit, max(0, self.limit - len(used)), begin + _MINUTE)
+        return LimitDecision(allowed, self.limit, max(0, self.limit - len(used)), begin + _MINUTE)

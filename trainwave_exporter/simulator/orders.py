@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from trainwave_exporter.simulator.catalogue import Offer, Owner, Project
+from trainwave_exporter.simulator.catalogue import Owner, SimulatedOffer, SimulatedProject
 
 
 class BadOrderError(Exception):
@@ -18,9 +18,9 @@ class Order:
     """A job that somebody wants."""
 
     name: str
-    project: Project
+    project: SimulatedProject
     owner: Owner
-    offer: Offer
+    offer: SimulatedOffer
     cpus: int
     memory_mb: int
     disk_mb: int
@@ -39,8 +39,8 @@ def read_order(
     body: Mapping[str, object],
     *,
     owner: Owner,
-    offers: tuple[Offer, ...],
-    find_project: Callable[[str], Project | None],
+    offers: tuple[SimulatedOffer, ...],
+    find_project: Callable[[str], SimulatedProject | None],
 ) -> Order:
     """Read the documented, flat body of a request for a job; raises `BadOrderError`."""
     name = _text(body, "name")
@@ -90,7 +90,7 @@ def _count(body: Mapping[str, object], field: str, default: int) -> int:
     return value
 
 
-def _choose(offers: tuple[Offer, ...], gpu_type: str, gpus: int) -> Offer:
+def _choose(offers: tuple[SimulatedOffer, ...], gpu_type: str, gpus: int) -> SimulatedOffer:
     of_type = [offer for offer in offers if offer.gpu_type == gpu_type]
     if not of_type:
         types = ", ".join(dict.fromkeys(offer.gpu_type for offer in offers))

@@ -15,16 +15,16 @@ from typing import TypeAlias
 from aiohttp import web
 
 from trainwave_exporter.simulator.catalogue import Owner
-from trainwave_exporter.simulator.decoy import Decoy
 from trainwave_exporter.simulator.dialects import RENDERERS
 from trainwave_exporter.simulator.endpoints import CALLER, FAULT, ROOT, Endpoints, ProblemError
+from trainwave_exporter.simulator.fault_responses import hang_up, instead, spoil
 from trainwave_exporter.simulator.faults import Fault, Faults
-from trainwave_exporter.simulator.identity import Dialect
-from trainwave_exporter.simulator.limits import RateLimiter, Verdict, Window
-from trainwave_exporter.simulator.mischief import hang_up, instead, spoil
+from trainwave_exporter.simulator.foreign_origin import ForeignOrigin
+from trainwave_exporter.simulator.ids import SimulatedDialect
+from trainwave_exporter.simulator.limits import LimitDecision, LimitWindow, RateLimiter
 from trainwave_exporter.simulator.shapes import Shape
 from trainwave_exporter.simulator.stats import Stats
-from trainwave_exporter.simulator.world import World
+from trainwave_exporter.simulator.world import SimulatedWorld
 
 _STRANGER = ""
 """Stands for all keys that are not valid: they share one limit."""
@@ -53,12 +53,12 @@ class Simulator:
 
     def __init__(
         self,
-        world: World,
+        world: SimulatedWorld,
         *,
-        dialect: Dialect | str = Dialect.DOCUMENTED,
+        dialect: SimulatedDialect | str = SimulatedDialect.DOCUMENTED,
         keys: Mapping[str, str] | Iterable[str] = ("demo-key",),
         rate_limit: int | None = 100,
-        window: Window | str = Window.FIXED,
+        window: LimitWindow | str = LimitWindow.FIXED,
         retry_after: bool = True,
         faults: Faults | None = None,
         page_cap: int = 100,
@@ -75,19 +75,19 @@ class Simulator:
         self.faulty: Collection[str] | None = None
         """The endpoints, as `stats` names them, that `faults` happen to; None: all."""
         self.stats = Stats()
-        self.decoy = Decoy()
+        self.foreign_origin = ForeignOrigin()
         """The other origin that the redirect fault leads to."""
         self._holders: dict[str, _Holder] = {}
         labels = keys.items() if isinstance(keys, Mapping) else ((key, None) for key in keys)
         for key, label in labels:
             self.add_key(key, label)
-        self._limiter = RateLimiter(rate_limit, Window(window))
+        self._limiter = RateLimiter(rate_limit, LimitWindow(window))
         self._retry_after = retry_after
         self._random = random or Random(world.seed)
         self._wall = wall
         self._monotonic = monotonic
         self._sleep = sleep
-        self._renderer = RENDERERS[Dialect(dialect)]
+        self._renderer = RENDERERS[SimulatedDialect(dialect)]
         self._endpoints = Endpoints(
             world,
             self._renderer,
@@ -126,8 +126,8 @@ class Simulator:
 
         Port 0 is a free one. Raises OSError when the port is taken.
         """
-        async with _listening(self.decoy.application(), host, 0) as elsewhere:
-            self.decoy.url = elsewhere
+        async with _listening(self.foreign_origin.application(), host, 0) as elsewhere:
+            self.foreign_origin.url = elsewhere
             async with _listening(self._application(), host, port) as origin:
                 yield origin + ROOT
 
@@ -176,7 +176,7 @@ class Simulator:
         path = resource.canonical if resource else ""
         return self._names.get((request.method, path), "other")
 
-    def _too_many(self, verdict: Verdict) -> web.Response:
+    def _too_many(self, verdict: LimitDecision) -> web.Response:
         wait = max(1, ceil(verdict.reset - self._wall()))
         return self._error(
             429,
@@ -193,7 +193,7 @@ class Simulator:
             request[FAULT] = fault
         if fault is Fault.SLOW:
             await self._sleep(slow_for)
-        elsewhere = self.decoy.url + request.path
+        elsewhere = self.foreign_origin.url + request.path
         answer = instead(fault, self._renderer, self._random, elsewhere)
         if answer is not None:
             return answer
@@ -217,7 +217,7 @@ class Simulator:
         error = self._renderer.error(code, message)
         return web.json_response(error, status=status, headers=headers)
 
-    def _headers(self, verdict: Verdict | None, skew: float) -> Mapping[str, str]:
+    def _headers(self, verdict: LimitDecision | None, skew: float) -> Mapping[str, str]:
         """Return what every response carries."""
         date = {"Date": formatdate(self._wall() + skew, usegmt=True)}
         return date if verdict is None else {**date, **verdict.headers(skew)}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
-from trainwave_exporter.simulator.readings import Metric, Reading
 from trainwave_exporter.simulator.timestamps import write_time
+from trainwave_exporter.simulator.usage import SimulatedMetric, SimulatedReading
 
 
 class Shape(StrEnum):
@@ -33,11 +33,11 @@ class Shape(StrEnum):
 HISTORY = 6
 """How many points there are at most in the forms that have several."""
 
-_OF_DEVICES = frozenset({Metric.GPU_UTILIZATION, Metric.GPU_MEMORY})
-_OF_DIRECTIONS = frozenset({Metric.NETWORK, Metric.DISK})
+_OF_DEVICES = frozenset({SimulatedMetric.GPU_UTILIZATION, SimulatedMetric.GPU_MEMORY})
+_OF_DIRECTIONS = frozenset({SimulatedMetric.NETWORK, SimulatedMetric.DISK})
 
 
-def put(readings: Sequence[Reading], shape: Shape) -> object:
+def put(readings: Sequence[SimulatedReading], shape: Shape) -> object:
     """Put the readings of one metric, newest first, into a form; no readings are an empty list."""
     if not readings:
         return []
@@ -61,12 +61,12 @@ def put(readings: Sequence[Reading], shape: Shape) -> object:
             return put(readings, _natural(newest))
 
 
-def _natural(reading: Reading) -> Shape:
+def _natural(reading: SimulatedReading) -> Shape:
     if reading.metric in _OF_DIRECTIONS:
         return Shape.DIRECTIONS
     several = reading.metric in _OF_DEVICES and len(reading.parts) > 1
     return Shape.DEVICES if several else Shape.TIMESTAMPED
 
 
-def _stamped(reading: Reading) -> dict[str, object]:
+def _stamped(reading: SimulatedReading) -> dict[str, object]:
     return {"timestamp": write_time(reading.at), "value": reading.whole}

@@ -19,7 +19,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from trainwave_exporter.exposition import Answer, Format, negotiate
+from trainwave_exporter.exposition import Format, ScrapeAnswer, negotiate
 from trainwave_exporter.runtime.loop_throttle import LoopThrottle
 from trainwave_exporter.web.access import Access
 from trainwave_exporter.web.connections import (
@@ -28,7 +28,7 @@ from trainwave_exporter.web.connections import (
     Drop,
     connection_limit,
 )
-from trainwave_exporter.web.encoding import Coding, preferred
+from trainwave_exporter.web.content_coding import Coding, preferred
 from trainwave_exporter.web.hosts import only_under
 from trainwave_exporter.web.sockets import UnixSocket, name_of, tcp_sockets
 
@@ -61,7 +61,7 @@ class ListenError(Exception):
     """The address cannot be listened on; the text says which, and why, in one line."""
 
 
-class Page(NamedTuple):
+class HtmlPage(NamedTuple):
     """A page for people."""
 
     html: str
@@ -87,11 +87,11 @@ class WebServer:
     def __init__(
         self,
         *,
-        answer: Callable[[], Answer],
+        answer: Callable[[], ScrapeAnswer],
         telemetry_path: str,
         unready_reasons: Callable[[], Sequence[str]],
         remarks: Callable[[], Sequence[str]] = tuple,
-        page: Callable[[], Page],
+        page: Callable[[], HtmlPage],
         scraped: Callable[[Format, float], None],
         clock: Callable[[], float] = time.monotonic,
         send_timeout: float = ANSWER_SECONDS,

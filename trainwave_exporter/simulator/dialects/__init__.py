@@ -5,11 +5,11 @@ from __future__ import annotations
 from trainwave_exporter.simulator.dialects.deployed import Deployed
 from trainwave_exporter.simulator.dialects.documented import Documented
 from trainwave_exporter.simulator.dialects.renderer import Renderer
-from trainwave_exporter.simulator.identity import Dialect
+from trainwave_exporter.simulator.ids import SimulatedDialect
 
 __all__ = ["RENDERERS", "Renderer"]
 
-RENDERERS: dict[Dialect, Renderer] = {
-    Dialect.DOCUMENTED: Documented(),
-    Dialect.DEPLOYED: Deployed(),
+RENDERERS: dict[SimulatedDialect, Renderer] = {
+    SimulatedDialect.DOCUMENTED: Documented(),
+    SimulatedDialect.DEPLOYED: Deployed(),
 }

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from trainwave_exporter.simulator.catalogue import Offer, Organization, Owner, Project
+from trainwave_exporter.simulator.catalogue import (
+    Owner,
+    SimulatedOffer,
+    SimulatedOrganization,
+    SimulatedProject,
+)
 from trainwave_exporter.simulator.dialects.renderer import Object, whole_cents
-from trainwave_exporter.simulator.identity import Dialect, Kind, write_id
-from trainwave_exporter.simulator.jobs import Job
-from trainwave_exporter.simulator.lifecycle import LEGAL, State
+from trainwave_exporter.simulator.ids import IdKind, SimulatedDialect, write_id
+from trainwave_exporter.simulator.jobs import SimulatedJob
+from trainwave_exporter.simulator.lifecycle import LEGAL, SimulatedState
 from trainwave_exporter.simulator.timestamps import write_time
-from trainwave_exporter.simulator.world import World
+from trainwave_exporter.simulator.world import SimulatedWorld
 
 _PROVIDERS = ("runpod", "lambda", "coreweave")
 
@@ -18,7 +23,7 @@ _PROVIDERS = ("runpod", "lambda", "coreweave")
 class Deployed:
     """Renders the deployed dialect."""
 
-    dialect = Dialect.DEPLOYED
+    dialect = SimulatedDialect.DEPLOYED
     stop_path = "cancel"
     pages_organizations = True
 
@@ -31,15 +36,15 @@ class Deployed:
         del code
         return {"detail": message}
 
-    def job_in_list(self, job: Job, world: World) -> Object:
+    def job_in_list(self, job: SimulatedJob, world: SimulatedWorld) -> Object:
         """Write a job; lists have all of it."""
         return self.job(job, world)
 
-    def job(self, job: Job, world: World) -> Object:
+    def job(self, job: SimulatedJob, world: SimulatedWorld) -> Object:
         """Write a job; it has a machine and an instance once that is being launched."""
         order = job.order
         offer = order.offer
-        identity = _id(Kind.JOB, job.code)
+        identity = _id(IdKind.JOB, job.code)
         launched = job.billed_from is not None
         return {
             "id": identity,
@@ -48,7 +53,7 @@ class Deployed:
             "created_at": write_time(job.created_at),
             "project": _reference(order.project),
             "config": {
-                "id": _id(Kind.CONFIG, job.code),
+                "id": _id(IdKind.CONFIG, job.code),
                 "rid": f"config-{job.ordinal + 1}",
                 "name": order.name,
                 "expires_at": -1 if job.expires_at is None else job.expires_at,
@@ -61,11 +66,13 @@ class Deployed:
             "total_cost": whole_cents(job.reported_cost(world.now)),
             "cost_per_hour": job.hourly_dollars,
             "instances": [_instance(job)] if launched else [],
-            "url": f"https://{identity}.jobs.invalid/" if job.state is State.RUNNING else None,
+            "url": f"https://{identity}.jobs.invalid/"
+            if job.state is SimulatedState.RUNNING
+            else None,
             "s3_url": f"s3://trainwave-results/{identity}/",
         }
 
-    def project(self, project: Project, world: World) -> Object:
+    def project(self, project: SimulatedProject, world: SimulatedWorld) -> Object:
         """Write a project."""
         founded = write_time(world.founded_at)
         return {
@@ -75,17 +82,17 @@ class Deployed:
             "created_at": founded,
             "updated_at": founded,
             "organization": {
-                "id": _id(Kind.ORGANIZATION, project.organization.code),
+                "id": _id(IdKind.ORGANIZATION, project.organization.code),
                 "rid": project.organization.rid,
                 "name": project.organization.name,
             },
             "users": [self.user(owner) for owner in world.catalogue.owners],
         }
 
-    def organization(self, organization: Organization, world: World) -> Object:
+    def organization(self, organization: SimulatedOrganization, world: SimulatedWorld) -> Object:
         """Write an organization, its balance in cents."""
         return {
-            "id": _id(Kind.ORGANIZATION, organization.code),
+            "id": _id(IdKind.ORGANIZATION, organization.code),
             "rid": organization.rid,
             "name": organization.name,
             "computed_credit_balance": whole_cents(world.balance(organization)),
@@ -94,17 +101,17 @@ class Deployed:
     def user(self, owner: Owner) -> Object:
         """Write a user."""
         return {
-            "id": _id(Kind.USER, owner.code),
+            "id": _id(IdKind.USER, owner.code),
             "rid": owner.username,
             "email": owner.email,
             "first_name": owner.first_name,
             "last_name": owner.last_name,
         }
 
-    def offer(self, offer: Offer) -> Object:
+    def offer(self, offer: SimulatedOffer) -> Object:
         """Write an offer."""
         return {
-            "id": _id(Kind.OFFER, offer.code),
+            "id": _id(IdKind.OFFER, offer.code),
             "offer": offer.hourly_dollars,
             **_machine(offer),
             "tflops": offer.tflops,
@@ -122,15 +129,15 @@ class Deployed:
         return flat
 
 
-def _id(kind: Kind, code: int) -> str:
-    return write_id(Dialect.DEPLOYED, kind, code)
+def _id(kind: IdKind, code: int) -> str:
+    return write_id(SimulatedDialect.DEPLOYED, kind, code)
 
 
-def _reference(project: Project) -> Object:
-    return {"id": _id(Kind.PROJECT, project.code), "rid": project.rid, "name": project.name}
+def _reference(project: SimulatedProject) -> Object:
+    return {"id": _id(IdKind.PROJECT, project.code), "rid": project.rid, "name": project.name}
 
 
-def _machine(offer: Offer) -> Object:
+def _machine(offer: SimulatedOffer) -> Object:
     return {
         "cpus": offer.cpus,
         "memory_mb": offer.memory_mb,
@@ -141,9 +148,9 @@ def _machine(offer: Offer) -> Object:
     }
 
 
-def _instance(job: Job) -> Object:
+def _instance(job: SimulatedJob) -> Object:
     return {
-        "id": _id(Kind.INSTANCE, job.code),
+        "id": _id(IdKind.INSTANCE, job.code),
         "rid": f"instance-{job.ordinal + 1}",
         "state": "RUNNING" if job.state in LEGAL else "TERMINATED",
         "provider": _PROVIDERS[job.code % len(_PROVIDERS)],

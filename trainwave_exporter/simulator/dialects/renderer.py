@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol, TypeAlias
 
-from trainwave_exporter.simulator.catalogue import Organization, Project
-from trainwave_exporter.simulator.identity import Dialect
-from trainwave_exporter.simulator.jobs import Job
-from trainwave_exporter.simulator.world import World
+from trainwave_exporter.simulator.catalogue import SimulatedOrganization, SimulatedProject
+from trainwave_exporter.simulator.ids import SimulatedDialect
+from trainwave_exporter.simulator.jobs import SimulatedJob
+from trainwave_exporter.simulator.world import SimulatedWorld
 
 Object: TypeAlias = dict[str, object]
 
@@ -16,7 +16,7 @@ Object: TypeAlias = dict[str, object]
 class Renderer(Protocol):
     """One dialect. Objects it returns are ready to be encoded as JSON."""
 
-    dialect: Dialect
+    dialect: SimulatedDialect
     stop_path: str
     """The last part of the path that stops a job."""
     pages_organizations: bool
@@ -28,16 +28,16 @@ class Renderer(Protocol):
     def error(self, code: str, message: str) -> object:
         """Say why there is no answer."""
 
-    def job_in_list(self, job: Job, world: World) -> Object:
+    def job_in_list(self, job: SimulatedJob, world: SimulatedWorld) -> Object:
         """Write a job as lists have it."""
 
-    def job(self, job: Job, world: World) -> Object:
+    def job(self, job: SimulatedJob, world: SimulatedWorld) -> Object:
         """Write a job in all detail."""
 
-    def project(self, project: Project, world: World) -> Object:
+    def project(self, project: SimulatedProject, world: SimulatedWorld) -> Object:
         """Write a project."""
 
-    def organization(self, organization: Organization, world: World) -> Object:
+    def organization(self, organization: SimulatedOrganization, world: SimulatedWorld) -> Object:
         """Write an organization."""
 
     def order(self, body: Mapping[str, object]) -> Mapping[str, object]:

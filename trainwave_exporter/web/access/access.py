@@ -16,11 +16,11 @@ import structlog
 from aiohttp import web
 
 from trainwave_exporter.runtime.regular_files import read_regular
-from trainwave_exporter.web.access.document import RateLimit, TlsServer, WebConfig, read
 from trainwave_exporter.web.access.errors import AccessError
-from trainwave_exporter.web.access.limits import Bucket
 from trainwave_exporter.web.access.passwords import Passwords
+from trainwave_exporter.web.access.request_limits import Bucket
 from trainwave_exporter.web.access.tls import CurrentContext, new_context
+from trainwave_exporter.web.access.web_config import RequestRateLimit, TlsServer, WebConfig, read
 
 log = structlog.get_logger()
 
@@ -43,7 +43,7 @@ class _Loaded(NamedTuple):
     context: ssl.SSLContext | None
 
 
-class _Files:
+class _WebConfigFiles:
     """Files as they were when they were read, failures included."""
 
     def __init__(self) -> None:
@@ -91,10 +91,10 @@ class Access:
         self._refused = refused
         self._clock = clock
         self._passwords = Passwords(clock)
-        self._limit = RateLimit()
+        self._limit = RequestRateLimit()
         self._bucket: Bucket | None = None
         self._refreshing = asyncio.Lock()
-        self._files = _Files()
+        self._files = _WebConfigFiles()
         self._loaded = self._load()
         self._apply(self._loaded)
         self.ssl_context = None if self._loaded.context is None else CurrentContext(self._context)
@@ -178,7 +178,7 @@ class Access:
         return loaded
 
     def _load(self) -> _Loaded:
-        self._files = files = _Files()
+        self._files = files = _WebConfigFiles()
         document = self._parse(files.read(self._file), str(self._file))
         try:
             config = read(document)
@@ -188,7 +188,7 @@ class Access:
             raise AccessError(f"{self._file}: {error}") from None
         return _Loaded(config, context)
 
-    def _new_context(self, tls: TlsServer, files: _Files) -> ssl.SSLContext:
+    def _new_context(self, tls: TlsServer, files: _WebConfigFiles) -> ssl.SSLContext:
         def pem(file: str, inline: str) -> bytes:
             return files.read(self._file.parent / file) if file else inline.encode(errors="replace")
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import bcrypt
 
-from trainwave_exporter.web.access.limits import BucketPerClient
-from trainwave_exporter.web.access.turns import Lane, Remembered, Turns
+from trainwave_exporter.web.access.password_lanes import PasswordLane, Remembered, Turns
+from trainwave_exporter.web.access.request_limits import BucketPerClient
 from trainwave_exporter.web.clients import client_of
 
 FAILURES_AT_ONCE = 10
@@ -29,7 +29,7 @@ _ALPHABET = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _SALT_ENDS = 28  # where a hash has the last character of its salt, of which two bits count
 
 
-class Verdict(NamedTuple):
+class PasswordCheck(NamedTuple):
     """What came of a request's credentials."""
 
     allowed: bool
@@ -79,41 +79,41 @@ class Passwords:
     def __bool__(self) -> bool:
         return bool(self._users)
 
-    async def check(self, authorization: str | None, client: str | None) -> Verdict:
+    async def check(self, authorization: str | None, client: str | None) -> PasswordCheck:
         """Judge an ``Authorization`` header that came from an address."""
         credentials = _credentials(authorization)
         if credentials is None:
-            return Verdict(allowed=False)
+            return PasswordCheck(allowed=False)
         user, password = credentials
         known = user in self._users
         hashed = self._users[user] if known else self._decoy_for(user)
         digest = self._digest(user, hashed, password)
         if self._is_verified(user, digest):
-            return Verdict(allowed=True)
+            return PasswordCheck(allowed=True)
         address = client_of(client or "")
         tries = self._tries.of(address)
         lane = self._lane(address, failed=not tries.untouched)
         if wait := tries.take():
-            return Verdict(allowed=False, retry_after=wait)
+            return PasswordCheck(allowed=False, retry_after=wait)
         allowed = await self._judge(digest, password, hashed, lane, address)
         if allowed is None:
             tries.give_back()
             self._turned_away.add(address)
-            return Verdict(allowed=False, retry_after=1.0)
+            return PasswordCheck(allowed=False, retry_after=1.0)
         if not (allowed and known and self._users.get(user) == hashed):
             self._turned_away.discard(address)
-            return Verdict(allowed=False)
+            return PasswordCheck(allowed=False)
         self._verified[user] = digest
         tries.give_back()
-        return Verdict(allowed=True)
+        return PasswordCheck(allowed=True)
 
-    def _lane(self, address: str, *, failed: bool) -> Lane:
+    def _lane(self, address: str, *, failed: bool) -> PasswordLane:
         if failed:
-            return Lane.FAILED
-        return Lane.RETURNING if address in self._turned_away else Lane.NEW
+            return PasswordLane.FAILED
+        return PasswordLane.RETURNING if address in self._turned_away else PasswordLane.NEW
 
     async def _judge(
-        self, digest: bytes, password: bytes, hashed: bytes, lane: Lane, address: str
+        self, digest: bytes, password: bytes, hashed: bytes, lane: PasswordLane, address: str
     ) -> bool | None:
         """Return whether a password has a hash; None where too many others wait.
 

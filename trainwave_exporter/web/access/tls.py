@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from typing import Any, Self
 
-from trainwave_exporter.web.access.document import CURVES, TlsServer
 from trainwave_exporter.web.access.errors import AccessError
+from trainwave_exporter.web.access.web_config import CURVES, TlsServer
 
 _VERSIONS = {
     "TLS10": ssl.TLSVersion.TLSv1,

@@ -42,20 +42,20 @@ _TICK: Final = 1.0
 _ORDER = {metric: place for place, metric in enumerate(Metric)}
 
 
-class Lane(Enum):
+class ReadingLane(Enum):
     """Which readings are chosen from one after the other."""
 
     GPUS = "GPU utilization"
     OTHERS = "all others"
 
 
-class _Turn:
+class _PendingReading:
     """One reading of one job."""
 
-    __slots__ = ("asked_at", "failures", "free", "metric", "rank", "seat", "stamp")
+    __slots__ = ("asked_at", "failures", "free", "metric", "rank", "stamp", "tracked")
 
-    def __init__(self, seat: _Seat, metric: Metric) -> None:
-        self.seat = seat
+    def __init__(self, tracked: _TrackedJob, metric: Metric) -> None:
+        self.tracked = tracked
         self.metric = metric
         self.rank = 0
         self.free = False
@@ -66,15 +66,15 @@ class _Turn:
         """Of its one valid place in the queues; 0: in none, since it is being asked for."""
 
     @property
-    def lane(self) -> Lane:
-        return Lane.GPUS if self.metric is Metric.GPU_UTILIZATION else Lane.OTHERS
+    def lane(self) -> ReadingLane:
+        return ReadingLane.GPUS if self.metric is Metric.GPU_UTILIZATION else ReadingLane.OTHERS
 
     @property
     def question(self) -> Question:
-        return Question(self.seat.job.id, self.metric)
+        return Question(self.tracked.job.id, self.metric)
 
 
-class _Seat:
+class _TrackedJob:
     """A running job and its turns."""
 
     __slots__ = ("job", "since", "turns")
@@ -82,17 +82,17 @@ class _Seat:
     def __init__(self, job: Job, now: float) -> None:
         self.job = job
         self.since = now
-        self.turns = {metric: _Turn(self, metric) for metric in Metric}
+        self.turns = {metric: _PendingReading(self, metric) for metric in Metric}
 
 
 _Place: TypeAlias = tuple[str, int]
 """Where a job's readings stand in the exposition, and a metric's place within."""
 _Key = TypeVar("_Key")
-_Queue: TypeAlias = list[tuple[_Key, int, _Turn]]
+_Queue: TypeAlias = list[tuple[_Key, int, _PendingReading]]
 """A heap of sort key, stamp, turn. Stamps are unique, so turns are never compared."""
 
 
-class Rota:
+class ReadingQueue:
     """The turns of one account's readings."""
 
     def __init__(self, *, ideal: float, pause: float, weights: Mapping[Metric, float]) -> None:
@@ -103,11 +103,13 @@ class Rota:
         """
         self._pause = pause
         self._weights = weights
-        self._seats: dict[str, _Seat] = {}
-        self._new: dict[Lane, _Queue[tuple[float, _Place]]] = {lane: [] for lane in Lane}
+        self._tracked_jobs: dict[str, _TrackedJob] = {}
+        self._new: dict[ReadingLane, _Queue[tuple[float, _Place]]] = {
+            lane: [] for lane in ReadingLane
+        }
         self._hinted: _Queue[float] = []
-        self._due: dict[Lane, defaultdict[int, _Queue[tuple[float, _Place]]]] = {
-            lane: defaultdict(list) for lane in Lane
+        self._due: dict[ReadingLane, defaultdict[int, _Queue[tuple[float, _Place]]]] = {
+            lane: defaultdict(list) for lane in ReadingLane
         }
         self._free: _Queue[float] = []
         self._resting: _Queue[float] = []
@@ -126,32 +128,32 @@ class Rota:
 
     # What happens to jobs
 
-    def seat(self, job: Job, now: float) -> None:
+    def tracked(self, job: Job, now: float) -> None:
         """Take in what is known of a job now: its readings are wanted while it runs."""
-        seat = self._seats.get(job.id)
+        tracked = self._tracked_jobs.get(job.id)
         if not job.running:
-            if seat is not None:
+            if tracked is not None:
                 self.dismiss(job.id)
-        elif seat is None:
-            seat = self._seats[job.id] = _Seat(job, now)
-            for turn in seat.turns.values():
+        elif tracked is None:
+            tracked = self._tracked_jobs[job.id] = _TrackedJob(job, now)
+            for turn in tracked.turns.values():
                 known = job.readings.get(turn.metric)
                 turn.asked_at = None if known is None else min(known.at, now)
                 self._count(turn)
                 self._enqueue(turn)
         else:
-            seat.job = job
+            tracked.job = job
 
     def dismiss(self, job_id: str) -> None:
         """Forget a job that left or runs no more."""
-        seat = self._seats.pop(job_id, None)
-        if seat is None:
+        tracked = self._tracked_jobs.pop(job_id, None)
+        if tracked is None:
             return
-        for turn in seat.turns.values():
+        for turn in tracked.turns.values():
             turn.stamp = 0
             if not turn.free:
                 self._forget_rank(turn)
-        seat.turns.clear()  # who refers to each other would wait for the garbage collector
+        tracked.turns.clear()  # who refers to each other would wait for the garbage collector
 
     def hint(self, job_id: str, now: float) -> None:
         """Note that a job's GPU utilization is probably not true any more, so it is wanted soon.
@@ -179,7 +181,7 @@ class Rota:
                 break
             self._wake(heapq.heappop(self._free))
 
-    def take_new(self, lane: Lane) -> Question | None:
+    def take_new(self, lane: ReadingLane) -> Question | None:
         """Return a reading that was never answered."""
         return self._taken(self._new[lane])
 
@@ -187,7 +189,7 @@ class Rota:
         """Return a GPU utilization that is probably not true any more."""
         return self._taken(self._hinted)
 
-    def due(self, lane: Lane, now: float) -> Iterator[Question]:
+    def due(self, lane: ReadingLane, now: float) -> Iterator[Question]:
         """Yield the readings that are overdue, at each step the one that is so most.
 
         That is in parts of its interval. Nothing may be put in the queues between two steps.
@@ -248,13 +250,15 @@ class Rota:
 
     # Queues
 
-    def _turn(self, question: Question) -> _Turn | None:
-        seat = self._seats.get(question.job_id)
-        return None if seat is None or question.metric is None else seat.turns[question.metric]
+    def _turn(self, question: Question) -> _PendingReading | None:
+        tracked = self._tracked_jobs.get(question.job_id)
+        return (
+            None if tracked is None or question.metric is None else tracked.turns[question.metric]
+        )
 
-    def _enqueue(self, turn: _Turn) -> None:
+    def _enqueue(self, turn: _PendingReading) -> None:
         """Put a turn where it belongs by what is known of its reading."""
-        job, metric = turn.seat.job, turn.metric
+        job, metric = turn.tracked.job, turn.metric
         place = (job.id, _ORDER[metric])
         free = brought_by_list(job, metric)
         if free != turn.free:
@@ -264,24 +268,24 @@ class Rota:
             turn.asked_at = job.confirmed_at
             self._push(self._free, job.confirmed_at, turn)
         elif turn.asked_at is None:
-            generation = turn.seat.since // _GENERATION
+            generation = turn.tracked.since // _GENERATION
             self._push(self._new[turn.lane], (-generation, place), turn)
         else:
             length = self._pass_seconds(turn)
             since = turn.asked_at // length * length
             self._push(self._due[turn.lane][turn.rank], (since, place), turn)
 
-    def _pass_seconds(self, turn: _Turn) -> float:
+    def _pass_seconds(self, turn: _PendingReading) -> float:
         """Return for how long questions go in the order of places before it begins anew."""
         if self.allocation.ample:
             return _TICK  # each has its exact time
         return max(_TICK, self.allocation.interval(turn.metric, turn.rank) / _PASSES)
 
-    def _push(self, queue: _Queue[_Key], key: _Key, turn: _Turn) -> None:
+    def _push(self, queue: _Queue[_Key], key: _Key, turn: _PendingReading) -> None:
         turn.stamp = next(self._stamps)
         heapq.heappush(queue, (key, turn.stamp, turn))
 
-    def _head(self, queue: _Queue[_Key]) -> _Turn | None:
+    def _head(self, queue: _Queue[_Key]) -> _PendingReading | None:
         while queue:
             _, stamp, turn = queue[0]
             if turn.stamp == stamp:
@@ -297,7 +301,7 @@ class Rota:
         turn.stamp = 0
         return turn.question
 
-    def _wake(self, entry: tuple[float, int, _Turn]) -> None:
+    def _wake(self, entry: tuple[float, int, _PendingReading]) -> None:
         _, stamp, turn = entry
         if turn.stamp == stamp:
             self._enqueue(turn)
@@ -309,7 +313,7 @@ class Rota:
             *self._new.values(),
             *(queue for ranks in self._due.values() for queue in ranks.values()),
         ]
-        if sum(map(len, queues)) > 2 * len(Metric) * len(self._seats) + _SLACK:
+        if sum(map(len, queues)) > 2 * len(Metric) * len(self._tracked_jobs) + _SLACK:
             for queue in queues:
                 queue[:] = [entry for entry in queue if entry[2].stamp == entry[1]]
                 heapq.heapify(queue)
@@ -322,19 +326,19 @@ class Rota:
                 if turn.stamp and not turn.failures:
                     self._enqueue(turn)
 
-    def _turns(self) -> Iterator[_Turn]:
-        for seat in self._seats.values():
-            yield from seat.turns.values()
+    def _turns(self) -> Iterator[_PendingReading]:
+        for tracked in self._tracked_jobs.values():
+            yield from tracked.turns.values()
 
     # Ranks
 
-    def _count(self, turn: _Turn) -> None:
+    def _count(self, turn: _PendingReading) -> None:
         turn.rank = rank_of(self._importance(turn))
         self.counts[turn.metric][turn.rank] += 1
 
-    def _forget_rank(self, turn: _Turn) -> None:
+    def _forget_rank(self, turn: _PendingReading) -> None:
         self.counts[turn.metric][turn.rank] -= 1
 
-    def _importance(self, turn: _Turn) -> float:
-        price = turn.seat.job.hourly_cost_dollars or 0.0
+    def _importance(self, turn: _PendingReading) -> float:
+        price = turn.tracked.job.hourly_cost_dollars or 0.0
         return self._weights[turn.metric] * max(price, CHEAPEST)

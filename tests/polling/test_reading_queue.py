@@ -18,20 +18,20 @@ from trainwave_exporter.model import (
 )
 from trainwave_exporter.polling.allocation import Allocation
 from trainwave_exporter.polling.question import LONGEST_PAUSE_SECONDS, Question
-from trainwave_exporter.polling.rota import Lane, Rota
+from trainwave_exporter.polling.reading_queue import ReadingLane, ReadingQueue
 
 EVEN = dict.fromkeys(Metric, 1.0)
 
 
-def new_rota(*jobs: Job, now: float = NOW, **weights: float) -> Rota:
+def new_rota(*jobs: Job, now: float = NOW, **weights: float) -> ReadingQueue:
     by_metric = EVEN | {Metric(name): weight for name, weight in weights.items()}
-    rota = Rota(ideal=60.0, pause=60.0, weights=by_metric)
+    rota = ReadingQueue(ideal=60.0, pause=60.0, weights=by_metric)
     for each in jobs:
-        rota.seat(each, now)
+        rota.tracked(each, now)
     return rota
 
 
-def taken(rota: Rota, now: float) -> list[Question]:
+def taken(rota: ReadingQueue, now: float) -> list[Question]:
     """Take all turns there are at a moment, and leave them under way."""
     rota.look(now)
     questions = []
@@ -40,18 +40,18 @@ def taken(rota: Rota, now: float) -> list[Question]:
     return questions
 
 
-def next_turn(rota: Rota, now: float) -> Question | None:
+def next_turn(rota: ReadingQueue, now: float) -> Question | None:
     """Return one turn: GPU utilization first, and of each lane first what was never read."""
     return (
         rota.take_hinted()
-        or rota.take_new(Lane.GPUS)
-        or next(rota.due(Lane.GPUS, now), None)
-        or rota.take_new(Lane.OTHERS)
-        or next(rota.due(Lane.OTHERS, now), None)
+        or rota.take_new(ReadingLane.GPUS)
+        or next(rota.due(ReadingLane.GPUS, now), None)
+        or rota.take_new(ReadingLane.OTHERS)
+        or next(rota.due(ReadingLane.OTHERS, now), None)
     )
 
 
-def answer(rota: Rota, *questions: Question, now: float) -> None:
+def answer(rota: ReadingQueue, *questions: Question, now: float) -> None:
     for question in questions:
         rota.answered(question, now)
 
@@ -65,7 +65,7 @@ def test_all_six_readings_of_a_running_job_are_wanted_once() -> None:
 
 def test_in_each_lane_the_newest_jobs_go_first() -> None:
     rota = new_rota(job("j-2"), job("j-1"))
-    rota.seat(job("j-9"), NOW + 300)
+    rota.tracked(job("j-9"), NOW + 300)
     order = taken(rota, NOW + 300)
     gpus, others = order[:3], order[3:]
     assert [question.job_id for question in gpus] == ["j-9", "j-1", "j-2"]
@@ -82,7 +82,7 @@ def test_nothing_is_held_of_jobs_that_left_before_their_turn_came() -> None:
 
     here = held()
     for each in jobs:
-        rota.seat(each, NOW)
+        rota.tracked(each, NOW)
         answer(rota, *taken(rota, NOW), now=NOW)
     del each
     assert all(now > before for now, before in zip(held(), here, strict=True))
@@ -134,7 +134,7 @@ def test_the_most_overdue_goes_first_measured_in_its_own_interval() -> None:
     rank = min(+rota.counts[Metric.CPU])
     price = 400 * 2.0 ** (rank / 2)  # 400 s, and 60 s
     rota.allocation = Allocation(ideal=60.0, price=price, ceiling=1e9, gpu_ceiling=1e9)
-    assert next(rota.due(Lane.OTHERS, NOW + 600)) == dear
+    assert next(rota.due(ReadingLane.OTHERS, NOW + 600)) == dear
 
 
 def test_dear_jobs_and_weighty_metrics_rank_higher() -> None:
@@ -152,7 +152,7 @@ def test_a_price_that_changed_counts_from_the_next_answer_on() -> None:
     rota = new_rota(job(hourly_cost_dollars=1.0))
     answer(rota, *taken(rota, NOW), now=NOW)
     (before,) = +rota.counts[Metric.CPU]
-    rota.seat(job(hourly_cost_dollars=16.0), NOW + 30)
+    rota.tracked(job(hourly_cost_dollars=16.0), NOW + 30)
     answer(rota, *taken(rota, NOW + 60), now=NOW + 60)
     assert +rota.counts[Metric.CPU] == {before + 4: 1}
 
@@ -163,7 +163,7 @@ def test_what_the_list_brings_is_not_asked_for_and_not_counted() -> None:
     assert Question("j-1", Metric.MEMORY) not in taken(rota, NOW)
     assert rota.readings == 5
     fresh = Readings(memory=reading(0.5, at=NOW + 60))
-    rota.seat(job(confirmed_at=NOW + 60, readings=fresh), NOW + 60)
+    rota.tracked(job(confirmed_at=NOW + 60, readings=fresh), NOW + 60)
     assert taken(rota, NOW + 70) == []
 
 
@@ -171,7 +171,7 @@ def test_what_the_list_brings_no_more_is_asked_for_when_it_is_old() -> None:
     listed = Readings(memory=reading(0.5, at=NOW - 5))
     rota = new_rota(job(readings=listed))
     taken(rota, NOW)
-    rota.seat(job(confirmed_at=NOW + 25, readings=listed), NOW + 25)
+    rota.tracked(job(confirmed_at=NOW + 25, readings=listed), NOW + 25)
     assert taken(rota, NOW + 50) == []
     assert taken(rota, NOW + 60) == [Question("j-1", Metric.MEMORY)]
     assert rota.readings == 6
@@ -236,7 +236,7 @@ def test_what_was_put_off_keeps_its_place() -> None:
 def test_nothing_is_wanted_of_a_job_that_runs_no_more(state: str) -> None:
     rota = new_rota(job())
     under_way = taken(rota, NOW)
-    rota.seat(job(state=state), NOW)
+    rota.tracked(job(state=state), NOW)
     assert rota.readings == 0
     answer(rota, *under_way[:3], now=NOW)
     rota.failed(under_way[3], NOW)
@@ -250,7 +250,7 @@ def test_a_job_that_runs_again_is_new() -> None:
     rota = new_rota(job())
     taken(rota, NOW)
     rota.dismiss("j-1")
-    rota.seat(job(), NOW + 1)
+    rota.tracked(job(), NOW + 1)
     assert len(taken(rota, NOW + 1)) == 6
     assert rota.readings == 6
 
@@ -287,7 +287,7 @@ class Churn(RuleBasedStateMachine):
     @rule(job_id=jobs, listed=st.booleans())
     def is_seen(self, job_id: str, listed: bool) -> None:
         brought = Readings(cpu=reading(0.5, at=self.now)) if listed else NO_READINGS
-        self.rota.seat(job(job_id, confirmed_at=self.now, readings=brought), self.now)
+        self.rota.tracked(job(job_id, confirmed_at=self.now, readings=brought), self.now)
         self.running.add(job_id)
 
     @rule(job_id=jobs)
@@ -333,7 +333,7 @@ class Churn(RuleBasedStateMachine):
             self.rota.put_off(question)
         now = self.now + LONGEST_PAUSE_SECONDS + 1
         for job_id in self.running:
-            self.rota.seat(job(job_id, confirmed_at=now), now)
+            self.rota.tracked(job(job_id, confirmed_at=now), now)
         came = [*taken(self.rota, now), *taken(self.rota, now + 60), *taken(self.rota, now + 120)]
         assert len(came) == len(set(came)) == self.rota.readings
         assert set(came) == {Question(job, metric) for job in self.running for metric in Metric}

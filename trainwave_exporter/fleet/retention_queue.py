@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 
 from trainwave_exporter.fleet import lifecycle
 from trainwave_exporter.fleet.entry import Entry
-from trainwave_exporter.fleet.memory import Memory
+from trainwave_exporter.fleet.noted_jobs import Memory
 from trainwave_exporter.model import Job
 
 
-class Retention:
+class RetentionQueue:
     """Keeps finished jobs for so many seconds after their end, which are told with every call."""
 
     def __init__(self) -> None:

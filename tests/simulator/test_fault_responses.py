@@ -11,13 +11,13 @@ import aiohttp
 import pytest
 from simulator.wire import KEY, START, Answer, Clock, Sleep, serving, small_world
 
-from trainwave_exporter.simulator import Dialect, Fault, Faults, parse_faults
+from trainwave_exporter.simulator import Fault, Faults, SimulatedDialect, parse_faults
 
-BOTH = pytest.mark.parametrize("dialect", list(Dialect))
+BOTH = pytest.mark.parametrize("dialect", list(SimulatedDialect))
 
 
 async def answers(
-    dialect: Dialect, faults: str, *, path: str = "/jobs/", times: int = 40
+    dialect: SimulatedDialect, faults: str, *, path: str = "/jobs/", times: int = 40
 ) -> list[Answer]:
     """What comes when a path is asked for again and again."""
     async with serving(dialect=dialect, faults=parse_faults(faults), rate_limit=1000) as (
@@ -28,7 +28,9 @@ async def answers(
 
 
 @BOTH
-async def test_429_comes_without_warning_with_and_without_retry_after(dialect: Dialect) -> None:
+async def test_429_comes_without_warning_with_and_without_retry_after(
+    dialect: SimulatedDialect,
+) -> None:
     seen = await answers(dialect, "429")
     assert {answer.status for answer in seen} == {429}
     waits = {answer.headers.get("Retry-After") for answer in seen}
@@ -40,7 +42,7 @@ async def test_429_comes_without_warning_with_and_without_retry_after(dialect: D
 
 
 @BOTH
-async def test_5xx_comes_in_every_status_as_json_text_and_html(dialect: Dialect) -> None:
+async def test_5xx_comes_in_every_status_as_json_text_and_html(dialect: SimulatedDialect) -> None:
     seen = await answers(dialect, "5xx", times=80)
     assert {answer.status for answer in seen} == {500, 502, 503, 504}
     types = {answer.headers["Content-Type"].partition(";")[0] for answer in seen}
@@ -51,7 +53,7 @@ async def test_5xx_comes_in_every_status_as_json_text_and_html(dialect: Dialect)
 
 
 @BOTH
-async def test_html_comes_with_status_200(dialect: Dialect) -> None:
+async def test_html_comes_with_status_200(dialect: SimulatedDialect) -> None:
     for answer in await answers(dialect, "html", times=3):
         assert answer.status == 200
         assert answer.headers["Content-Type"].startswith("text/html")
@@ -59,7 +61,7 @@ async def test_html_comes_with_status_200(dialect: Dialect) -> None:
 
 
 @BOTH
-async def test_data_is_null(dialect: Dialect) -> None:
+async def test_data_is_null(dialect: SimulatedDialect) -> None:
     for answer in await answers(dialect, "null_data", times=3):
         assert answer.status == 200
         assert answer.body == (
@@ -68,7 +70,7 @@ async def test_data_is_null(dialect: Dialect) -> None:
 
 
 @BOTH
-async def test_success_is_false_with_status_200(dialect: Dialect) -> None:
+async def test_success_is_false_with_status_200(dialect: SimulatedDialect) -> None:
     message = "Something went wrong"
     for answer in await answers(dialect, "success_false", times=3):
         assert answer.status == 200
@@ -80,7 +82,9 @@ async def test_success_is_false_with_status_200(dialect: Dialect) -> None:
 
 
 @BOTH
-async def test_wrong_json_is_json_and_nobody_can_take_it_for_a_list(dialect: Dialect) -> None:
+async def test_wrong_json_is_json_and_nobody_can_take_it_for_a_list(
+    dialect: SimulatedDialect,
+) -> None:
     seen = await answers(dialect, "wrong_json")
     assert {answer.status for answer in seen} == {200}
     for answer in seen:
@@ -93,24 +97,24 @@ async def test_wrong_json_is_json_and_nobody_can_take_it_for_a_list(dialect: Dia
 
 @BOTH
 async def test_a_redirect_leads_to_another_origin_that_knows_who_brought_a_key(
-    dialect: Dialect,
+    dialect: SimulatedDialect,
 ) -> None:
     async with serving(dialect=dialect, faults=parse_faults("redirect")) as (simulator, client):
         seen = [await client.ask("/jobs/") for _ in range(40)]
         assert {answer.status for answer in seen} == {301, 302, 307, 308}
         location = seen[0].headers["Location"]
-        assert location == f"{simulator.decoy.url}/api/v1/jobs/"
+        assert location == f"{simulator.foreign_origin.url}/api/v1/jobs/"
         assert not location.startswith(client.url.removesuffix("/api/v1"))
         async with client.session.get(location) as response:
             assert response.status == 404
-        assert (simulator.decoy.requests, simulator.decoy.keys) == (1, [])
+        assert (simulator.foreign_origin.requests, simulator.foreign_origin.keys) == (1, [])
         async with client.session.get(location, headers={"X-API-KEY": KEY}):
-            assert simulator.decoy.keys == [KEY]
+            assert simulator.foreign_origin.keys == [KEY]
 
 
 @BOTH
 async def test_half_a_body_is_a_torn_connection_or_json_cut_in_the_middle(
-    dialect: Dialect,
+    dialect: SimulatedDialect,
 ) -> None:
     async with serving(dialect=dialect, faults=parse_faults("half_body")) as (simulator, client):
         kinds = Counter[str]()
@@ -140,7 +144,7 @@ async def test_a_bare_number_is_never_cut_to_another_number() -> None:
 
 
 @BOTH
-async def test_a_reset_comes_when_half_of_the_answer_is_sent(dialect: Dialect) -> None:
+async def test_a_reset_comes_when_half_of_the_answer_is_sent(dialect: SimulatedDialect) -> None:
     async with serving(dialect=dialect, faults=parse_faults("reset")) as (simulator, client):
         reader, writer = await client.send("GET", "/jobs/")
         head = await reader.readuntil(b"\r\n\r\n")
@@ -152,7 +156,9 @@ async def test_a_reset_comes_when_half_of_the_answer_is_sent(dialect: Dialect) -
 
 
 @BOTH
-async def test_a_service_that_is_down_sends_nothing_and_is_back_at_once(dialect: Dialect) -> None:
+async def test_a_service_that_is_down_sends_nothing_and_is_back_at_once(
+    dialect: SimulatedDialect,
+) -> None:
     async with serving(dialect=dialect, faults=parse_faults("down")) as (simulator, client):
         with pytest.raises((aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)):
             await client.ask("/jobs/", "POST")
@@ -162,7 +168,7 @@ async def test_a_service_that_is_down_sends_nothing_and_is_back_at_once(dialect:
 
 
 @BOTH
-async def test_a_slow_answer_is_late_and_right(dialect: Dialect) -> None:
+async def test_a_slow_answer_is_late_and_right(dialect: SimulatedDialect) -> None:
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -177,7 +183,9 @@ async def test_a_slow_answer_is_late_and_right(dialect: Dialect) -> None:
 
 
 @BOTH
-async def test_who_does_not_wait_for_a_slow_answer_leaves_nothing_behind(dialect: Dialect) -> None:
+async def test_who_does_not_wait_for_a_slow_answer_leaves_nothing_behind(
+    dialect: SimulatedDialect,
+) -> None:
     slow = Sleep()
     async with serving(dialect=dialect, faults=parse_faults("slow"), sleep=slow) as (
         simulator,
@@ -191,7 +199,9 @@ async def test_who_does_not_wait_for_a_slow_answer_leaves_nothing_behind(dialect
 
 
 @BOTH
-async def test_lists_shift_by_a_few_places_but_never_their_first_page(dialect: Dialect) -> None:
+async def test_lists_shift_by_a_few_places_but_never_their_first_page(
+    dialect: SimulatedDialect,
+) -> None:
     world = small_world()
     order = [job.rid for job in reversed(world.jobs)]
     async with serving(world, dialect=dialect, faults=parse_faults("shift")) as (_, client):
@@ -210,7 +220,9 @@ async def test_lists_shift_by_a_few_places_but_never_their_first_page(dialect: D
 
 
 @BOTH
-async def test_one_job_in_an_answer_has_a_state_that_nobody_knows(dialect: Dialect) -> None:
+async def test_one_job_in_an_answer_has_a_state_that_nobody_knows(
+    dialect: SimulatedDialect,
+) -> None:
     world = small_world()
     async with serving(world, dialect=dialect, faults=parse_faults("unknown_state")) as (
         simulator,
@@ -242,7 +254,7 @@ async def test_the_clock_in_the_headers_is_skewed_and_nothing_else_is() -> None:
 
 
 @BOTH
-async def test_faults_never_change_the_truth(dialect: Dialect) -> None:
+async def test_faults_never_change_the_truth(dialect: SimulatedDialect) -> None:
     faults = parse_faults("all=1,slow=0")
     world = small_world()
     before = world.books()

@@ -32,7 +32,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from trainwave_exporter.api.bounds import ONE
+from trainwave_exporter.api.answer_bounds import ONE
 from trainwave_exporter.api.fields import Misread, identifier, moment, number, reported
 from trainwave_exporter.api.steps import Steps, finish
 from trainwave_exporter.model import Metric, Point, Quantity, Reading, Unit

@@ -25,7 +25,7 @@ from trainwave_exporter.model import (
 )
 
 
-class Reception:
+class ReadingStore:
     """Takes readings in, and drops them when they are too old. Times are Unix seconds."""
 
     def __init__(self, observe: FactListener) -> None:

@@ -14,7 +14,7 @@ from trainwave_exporter.api.errors import BodyTooLarge
 from trainwave_exporter.api.steps import Steps
 
 
-class Bounds(Struct, frozen=True):
+class AnswerBounds(Struct, frozen=True):
     """What an answer of one kind may hold."""
 
     bytes: int
@@ -23,10 +23,10 @@ class Bounds(Struct, frozen=True):
     """JSON values. A comma or bracket within a string counts as one, too."""
 
 
-ONE: Final = Bounds(bytes=2_000_000, values=100_000)
+ONE: Final = AnswerBounds(bytes=2_000_000, values=100_000)
 """A reading, a job, an acknowledgement, or one item of a list."""
 
-PAGE: Final = Bounds(bytes=32 * 1024 * 1024, values=1_000_000)
+PAGE: Final = AnswerBounds(bytes=32 * 1024 * 1024, values=1_000_000)
 """A page of a list, or all of it from a server that knows no pages."""
 
 MOST_ITEMS: Final = 50_000
@@ -36,7 +36,7 @@ _A_STEP: Final = 1024 * 1024
 """Bytes whose values are counted in one step: a few milliseconds."""
 
 
-def count_values(body: bytes, bounds: Bounds) -> Steps[None]:
+def count_values(body: bytes, bounds: AnswerBounds) -> Steps[None]:
     """Raise `BodyTooLarge` if JSON text holds more values than it may."""
     values = 1
     for start in range(0, len(body), _A_STEP):

@@ -7,7 +7,7 @@ from heapq import heappop, heappush
 from itertools import count
 
 
-class Agenda:
+class EventQueue:
     """Actions due at instants (whole seconds); what is due at the same one keeps its order."""
 
     def __init__(self) -> None:

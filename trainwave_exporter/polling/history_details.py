@@ -16,7 +16,7 @@ AGAIN_SECONDS: Final = 86_400.0
 """What was asked for is asked for again after this long, if it is still wanted."""
 
 
-class Wanted(Protocol):
+class WantedDetails(Protocol):
     """Jobs whose details are wanted, the most wanted first."""
 
     @property
@@ -29,24 +29,24 @@ class Wanted(Protocol):
 
 
 @dataclass(slots=True)
-class _Asked:
+class _AskedHistory:
     at: float
     again: float
     """Seconds after which it may be asked for again."""
     failures: int = 0
 
 
-class Archive:
+class HistoryDetails:
     """The finished jobs of one account whose details are wanted."""
 
-    def __init__(self, wanted: Callable[[], Wanted], *, pause: float) -> None:
+    def __init__(self, wanted: Callable[[], WantedDetails], *, pause: float) -> None:
         """``wanted`` names some of them; ``pause``: seconds of rest after a first failure."""
         self._wanted = wanted
         self._pause = pause
-        self._asked: dict[str, _Asked] = {}
+        self._asked: dict[str, _AskedHistory] = {}
         self._tidied_at = 0.0
-        self._urgent = _Queue()
-        self._others = _Queue()
+        self._urgent = _DetailsQueue()
+        self._others = _DetailsQueue()
 
     def urgent(self, now: float) -> str | None:
         """Return the next job without whose details no budget is known (Unix seconds)."""
@@ -56,7 +56,7 @@ class Archive:
         """Return the next of the others, if any is known at this moment."""
         return self._take(self._others, self._wanted().others, now)
 
-    def _take(self, queue: _Queue, wanted: Sequence[str], now: float) -> str | None:
+    def _take(self, queue: _DetailsQueue, wanted: Sequence[str], now: float) -> str | None:
         for job_id in queue.rest(wanted, now):
             asked = self._asked.get(job_id)
             if asked is None or not 0 <= now - asked.at < asked.again:
@@ -75,7 +75,7 @@ class Archive:
             }
         known = self._asked.get(job_id)
         failures = 0 if known is None else known.failures
-        self._asked[job_id] = _Asked(now, AGAIN_SECONDS, failures)
+        self._asked[job_id] = _AskedHistory(now, AGAIN_SECONDS, failures)
 
     def failed(self, job_id: str) -> None:
         """Note that nothing came, so that it is asked for again after a rest."""
@@ -89,7 +89,7 @@ class Archive:
         self._asked.pop(job_id, None)
 
 
-class _Queue:
+class _DetailsQueue:
     """Goes through a list once, and again when there is another or time has gone by."""
 
     def __init__(self) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from support.polling_rig import Wanted
 
-from trainwave_exporter.polling.archive import AGAIN_SECONDS, Archive
+from trainwave_exporter.polling.history_details import AGAIN_SECONDS, HistoryDetails
 
 
-def archive_of(*urgent: str, others: tuple[str, ...] = ()) -> Archive:
+def archive_of(*urgent: str, others: tuple[str, ...] = ()) -> HistoryDetails:
     wanted = Wanted(urgent, others)
-    return Archive(lambda: wanted, pause=60.0)
+    return HistoryDetails(lambda: wanted, pause=60.0)
 
 
 def test_every_job_is_asked_for_once_the_most_wanted_first() -> None:
@@ -22,7 +22,7 @@ def test_every_job_is_asked_for_once_the_most_wanted_first() -> None:
 def test_whoever_comes_to_be_wanted_more_goes_first() -> None:
     """What was wanted before the whole list had come must not keep its place."""
     wanted = Wanted(["a", "b"])
-    archive = Archive(lambda: wanted, pause=60.0)
+    archive = HistoryDetails(lambda: wanted, pause=60.0)
     assert archive.urgent(1.0) == "a"
     wanted = Wanted(["c", "b"])
     assert [archive.urgent(1.0) for _ in range(3)] == ["c", "b", None]

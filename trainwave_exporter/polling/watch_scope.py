@@ -8,7 +8,7 @@ from trainwave_exporter.fleet import Fleet
 from trainwave_exporter.model import Job, Organization, Project
 
 
-class Scope(Struct, frozen=True, kw_only=True):
+class WatchScope(Struct, frozen=True, kw_only=True):
     """All jobs that an account's key sees, or less."""
 
     organization: str | None = None

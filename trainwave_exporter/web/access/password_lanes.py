@@ -11,7 +11,7 @@ from typing import Final
 _MOST_REMEMBERED: Final = 1 << 16
 
 
-class Lane(IntEnum):
+class PasswordLane(IntEnum):
     """Who goes first."""
 
     RETURNING = 0
@@ -22,7 +22,7 @@ class Lane(IntEnum):
     """Who sent a wrong password lately."""
 
 
-_PLACES: Final = {Lane.RETURNING: 32, Lane.NEW: 8, Lane.FAILED: 8}
+_PLACES: Final = {PasswordLane.RETURNING: 32, PasswordLane.NEW: 8, PasswordLane.FAILED: 8}
 """How many may wait. Few newcomers, as to wait long is worse for them than to come back."""
 
 _PLACES_OF_NETWORK: Final = 8
@@ -34,11 +34,11 @@ class Turns:
 
     def __init__(self) -> None:
         self._taken = False
-        self._waiting: dict[Lane, deque[tuple[asyncio.Future[None], str]]] = {
-            lane: deque() for lane in Lane
+        self._waiting: dict[PasswordLane, deque[tuple[asyncio.Future[None], str]]] = {
+            lane: deque() for lane in PasswordLane
         }
 
-    async def take(self, lane: Lane, client: str) -> bool:
+    async def take(self, lane: PasswordLane, client: str) -> bool:
         """Wait for a turn, which `pass_on` must end; return False at once where too many wait."""
         if not self._taken:
             self._taken = True

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from trainwave_exporter.simulator.accounts import Account
-from trainwave_exporter.simulator.catalogue import Organization
-from trainwave_exporter.simulator.identity import Dialect, Kind, write_id
-from trainwave_exporter.simulator.jobs import Job
-from trainwave_exporter.simulator.lifecycle import LEGAL, State
+from trainwave_exporter.simulator.accounts import SimulatedAccount
+from trainwave_exporter.simulator.catalogue import SimulatedOrganization
+from trainwave_exporter.simulator.ids import IdKind, SimulatedDialect, write_id
+from trainwave_exporter.simulator.jobs import SimulatedJob
+from trainwave_exporter.simulator.lifecycle import LEGAL, SimulatedState
 
 _DAY = 24 * 3600
 
 
 @dataclass(slots=True)
-class Total:
+class ExpectedTotal:
     """Money and GPU time, exactly."""
 
     microdollars: int = 0
@@ -40,10 +40,10 @@ class Total:
 
 
 @dataclass(frozen=True, slots=True)
-class JobEntry:
+class ExpectedJob:
     """The truth about one job."""
 
-    ids: Mapping[Dialect, str]
+    ids: Mapping[SimulatedDialect, str]
     rid: str
     project: str
     """The project's rid."""
@@ -51,15 +51,15 @@ class JobEntry:
     """The owner's username."""
     gpu_type: str
     gpus: int
-    state: State
-    total: Total
-    timeline: tuple[tuple[int, State], ...]
+    state: SimulatedState
+    total: ExpectedTotal
+    timeline: tuple[tuple[int, SimulatedState], ...]
     """Every state it was in, and since which Unix second."""
     corrections: tuple[tuple[int, int], ...]
     """Unix seconds and micro-dollars; they are part of the total."""
     prices: tuple[tuple[int, int], ...]
     """Since which Unix second it has which price, in micro-dollars a second."""
-    reported: Total
+    reported: ExpectedTotal
     """What the API reports of it: less than the total where bills come late or began anew."""
     billed_until: int
     """Until when its cost is reported, Unix seconds."""
@@ -68,7 +68,7 @@ class JobEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class OrganizationEntry:
+class ExpectedOrganization:
     """The truth about one organization, in micro-dollars."""
 
     deposited: int
@@ -77,31 +77,35 @@ class OrganizationEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class ExpectedTotals:
     """All of it at one instant ``at`` (Unix seconds). Jobs are keyed by rid, oldest first."""
 
     at: int
-    jobs: Mapping[str, JobEntry]
-    organizations: Mapping[str, OrganizationEntry]
+    jobs: Mapping[str, ExpectedJob]
+    organizations: Mapping[str, ExpectedOrganization]
     """By rid."""
-    total: Total
-    by_project: Mapping[str, Total]
+    total: ExpectedTotal
+    by_project: Mapping[str, ExpectedTotal]
     """By the project's rid."""
-    by_owner: Mapping[str, Total]
+    by_owner: Mapping[str, ExpectedTotal]
     """By username."""
-    by_gpu_type: Mapping[str, Total]
-    by_day: Mapping[str, Total]
+    by_gpu_type: Mapping[str, ExpectedTotal]
+    by_day: Mapping[str, ExpectedTotal]
     """By UTC day, such as ``2024-03-21``; a correction counts on the day it was made."""
 
 
-def keep_books(jobs: Sequence[Job], accounts: Mapping[Organization, Account], now: int) -> Books:
+def keep_books(
+    jobs: Sequence[SimulatedJob],
+    accounts: Mapping[SimulatedOrganization, SimulatedAccount],
+    now: int,
+) -> ExpectedTotals:
     """Write the books of ``jobs`` and ``accounts`` as of ``now``."""
-    entries: dict[str, JobEntry] = {}
-    whole = Total()
-    by_project: dict[str, Total] = {}
-    by_owner: dict[str, Total] = {}
-    by_gpu_type: dict[str, Total] = {}
-    by_day: dict[str, Total] = {}
+    entries: dict[str, ExpectedJob] = {}
+    whole = ExpectedTotal()
+    by_project: dict[str, ExpectedTotal] = {}
+    by_owner: dict[str, ExpectedTotal] = {}
+    by_gpu_type: dict[str, ExpectedTotal] = {}
+    by_day: dict[str, ExpectedTotal] = {}
     for job in jobs:
         entry = _entry(job, now)
         entries[entry.rid] = entry
@@ -110,15 +114,17 @@ def keep_books(jobs: Sequence[Job], accounts: Mapping[Organization, Account], no
             (by_owner, entry.owner),
             (by_gpu_type, entry.gpu_type),
         ):
-            book.setdefault(name, Total()).add(entry.total.microdollars, entry.total.gpu_seconds)
+            book.setdefault(name, ExpectedTotal()).add(
+                entry.total.microdollars, entry.total.gpu_seconds
+            )
         whole.add(entry.total.microdollars, entry.total.gpu_seconds)
         for day, microdollars, gpu_seconds in _days(job, now):
-            by_day.setdefault(day, Total()).add(microdollars, gpu_seconds)
-    return Books(
+            by_day.setdefault(day, ExpectedTotal()).add(microdollars, gpu_seconds)
+    return ExpectedTotals(
         at=now,
         jobs=entries,
         organizations={
-            organization.rid: OrganizationEntry(
+            organization.rid: ExpectedOrganization(
                 deposited=sum(amount for _, amount in account.deposits),
                 spent=account.spent(now),
                 balance=account.balance(now),
@@ -133,43 +139,43 @@ def keep_books(jobs: Sequence[Job], accounts: Mapping[Organization, Account], no
     )
 
 
-def _entry(job: Job, now: int) -> JobEntry:
+def _entry(job: SimulatedJob, now: int) -> ExpectedJob:
     order = job.order
-    return JobEntry(
-        ids={dialect: write_id(dialect, Kind.JOB, job.code) for dialect in Dialect},
+    return ExpectedJob(
+        ids={dialect: write_id(dialect, IdKind.JOB, job.code) for dialect in SimulatedDialect},
         rid=job.rid,
         project=order.project.rid,
         owner=order.owner.username,
         gpu_type=order.offer.gpu_type,
         gpus=order.offer.gpus,
         state=job.state,
-        total=Total(job.cost(now), job.gpu_seconds(now)),
+        total=ExpectedTotal(job.cost(now), job.gpu_seconds(now)),
         timeline=tuple(job.timeline),
         corrections=tuple(job.corrections),
         prices=tuple(job.prices),
-        reported=Total(job.reported_cost(now), job.reported_gpu_seconds(now)),
+        reported=ExpectedTotal(job.reported_cost(now), job.reported_gpu_seconds(now)),
         billed_until=job.billed_until(now),
         reported_since=job.meters_since,
     )
 
 
-def _days(job: Job, now: int) -> Iterator[tuple[str, int, int]]:
+def _days(job: SimulatedJob, now: int) -> Iterator[tuple[str, int, int]]:
     """Yield a job's micro-dollars and GPU seconds on each UTC day that has any."""
     steps = [*job.timeline, (now, job.state)]
     for (since, state), (until, _) in pairwise(steps):
-        if state not in LEGAL or state is State.SUBMIT_CODE:
+        if state not in LEGAL or state is SimulatedState.SUBMIT_CODE:
             continue
         for begin, end, price in _priced(job, since, until):
             for day, seconds in _split(begin, end):
                 yield day, seconds * price, 0
-        if state is not State.LAUNCHING:
+        if state is not SimulatedState.LAUNCHING:
             for day, seconds in _split(since, until):
                 yield day, 0, seconds * job.order.offer.gpus
     for at, amount in job.corrections:
         yield _day(at), amount, 0
 
 
-def _priced(job: Job, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
+def _priced(job: SimulatedJob, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
     """Cut the time from ``begin`` to ``end`` where the price changes; yield prices with it."""
     for (since, price), (until, _) in pairwise([*job.prices, (end, 0)]):
         yield max(begin, since), min(end, until), price

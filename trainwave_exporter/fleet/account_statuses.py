@@ -25,7 +25,7 @@ class _Account:
     """When it last answered with jobs."""
 
 
-class Accounts:
+class AccountStatuses:
     """The accounts that are watched. All times are Unix seconds."""
 
     def __init__(self, names: Iterable[str], now: float) -> None:

@@ -10,14 +10,14 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class Dialect(StrEnum):
+class SimulatedDialect(StrEnum):
     """The two forms that the API is known to speak."""
 
     DOCUMENTED = "documented"
     DEPLOYED = "deployed"
 
 
-class Kind(StrEnum):
+class IdKind(StrEnum):
     """What an id stands for; the letter that begins a documented id."""
 
     JOB = "j"
@@ -37,23 +37,23 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _SHORT_LENGTH = 7  # 36 ** 7 > 2 ** 32
 
 
-def scatter(seed: int, kind: Kind, place: int) -> int:
+def scatter(seed: int, kind: IdKind, place: int) -> int:
     """Turn a place (0, 1, 2 …) among the things of a kind into a code that looks like nothing."""
     return (place + _origin(seed, kind)) * _STRIDE % _SPACE
 
 
-def gather(seed: int, kind: Kind, code: int) -> int:
+def gather(seed: int, kind: IdKind, code: int) -> int:
     """Turn a code back into the place it came from."""
     return (code * _BACK - _origin(seed, kind)) % _SPACE
 
 
-def _origin(seed: int, kind: Kind) -> int:
+def _origin(seed: int, kind: IdKind) -> int:
     return seed * 7_919 + ord(kind) * 104_729
 
 
-def write_id(dialect: Dialect, kind: Kind, code: int) -> str:
+def write_id(dialect: SimulatedDialect, kind: IdKind, code: int) -> str:
     """Write the id that ``dialect`` gives to a thing."""
-    if dialect is Dialect.DOCUMENTED:
+    if dialect is SimulatedDialect.DOCUMENTED:
         digits = ""
         for _ in range(_SHORT_LENGTH):
             code, digit = divmod(code, 36)
@@ -63,9 +63,9 @@ def write_id(dialect: Dialect, kind: Kind, code: int) -> str:
     return f"{code:08x}-{rest[:4]}-4{rest[4:7]}-a{rest[7:10]}-{rest[10:22]}"
 
 
-def read_id(dialect: Dialect, kind: Kind, text: str) -> int | None:
+def read_id(dialect: SimulatedDialect, kind: IdKind, text: str) -> int | None:
     """Read the code from an id of ``dialect``; None when it is none of that kind."""
-    digits, base = (text[2:], 36) if dialect is Dialect.DOCUMENTED else (text[:8], 16)
+    digits, base = (text[2:], 36) if dialect is SimulatedDialect.DOCUMENTED else (text[:8], 16)
     try:
         code = int(digits, base) % _SPACE
     except ValueError:

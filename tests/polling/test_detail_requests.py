@@ -7,21 +7,21 @@ from typing import Any
 from support.known_jobs import NOW, job
 
 from trainwave_exporter.model import Job
-from trainwave_exporter.polling.enquiries import Enquiries
+from trainwave_exporter.polling.detail_requests import DetailRequests
 from trainwave_exporter.polling.question import LONGEST_PAUSE_SECONDS, Question
 
 LISTED = NOW - 10
 
 
-def new_enquiries(*jobs: Job) -> Enquiries:
-    enquiries = Enquiries(pause=60.0, state_interval=30.0)
+def new_enquiries(*jobs: Job) -> DetailRequests:
+    enquiries = DetailRequests(pause=60.0, state_interval=30.0)
     for each in jobs:
         enquiries.seen(each)
     enquiries.listed(LISTED, frozenset(), NOW)
     return enquiries
 
 
-def wanted(enquiries: Enquiries, now: float = NOW, rate: float = 80.0) -> list[str]:
+def wanted(enquiries: DetailRequests, now: float = NOW, rate: float = 80.0) -> list[str]:
     return [question.job_id for question in enquiries.live(now, rate)]
 
 
@@ -160,7 +160,7 @@ def test_what_left_is_forgotten() -> None:
 
 
 def test_a_clock_that_was_set_back_makes_everything_due() -> None:
-    enquiries = Enquiries(pause=60.0, state_interval=30.0)
+    enquiries = DetailRequests(pause=60.0, state_interval=30.0)
     enquiries.seen(waiting(confirmed_at=NOW + 86_400))
     enquiries.seen(job("j-2", name=None))
     enquiries.failed(Question("j-2"), NOW + 86_400)

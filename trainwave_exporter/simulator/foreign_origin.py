@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 
-class Decoy:
+class ForeignOrigin:
     """Knows nothing, and remembers who came."""
 
     def __init__(self) -> None:

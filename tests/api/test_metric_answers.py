@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainwave_exporter.api.readings import DEFAULT_UNITS, Found, read_reading
+from trainwave_exporter.api.metric_answers import DEFAULT_UNITS, Found, read_reading
 from trainwave_exporter.model import Metric, Point, Quantity, Reading, Unit
 
 NOW = 1_711_011_700.0

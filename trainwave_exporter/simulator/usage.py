@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum, StrEnum
 
-from trainwave_exporter.simulator.jobs import Job
-from trainwave_exporter.simulator.lifecycle import State, Temper
+from trainwave_exporter.simulator.jobs import SimulatedJob
+from trainwave_exporter.simulator.lifecycle import Behavior, SimulatedState
 
 
-class Metric(StrEnum):
+class SimulatedMetric(StrEnum):
     """The metrics of the reference."""
 
     CPU = "cpu"
@@ -26,7 +26,7 @@ class Metric(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class SimulatedReading:
     """One metric of one job at one instant (Unix seconds).
 
     ``parts`` is keyed by device (``"0"``, ``"1"`` …) for the GPU metrics, by direction for the I/O
@@ -34,14 +34,14 @@ class Reading:
     """
 
     at: int
-    metric: Metric
+    metric: SimulatedMetric
     parts: Mapping[str, float]
 
     @property
     def whole(self) -> float:
         """All parts in one number: the mean of utilizations, the sum of anything else."""
         total = sum(self.parts.values())
-        if self.metric is Metric.GPU_UTILIZATION:
+        if self.metric is SimulatedMetric.GPU_UTILIZATION:
             total /= len(self.parts)
         return round(total, 2)
 
@@ -49,7 +49,9 @@ class Reading:
 SAMPLE_SECONDS = 10
 
 
-def read(job: Job, metric: Metric, now: int, back: int = 0) -> Reading | None:
+def read(
+    job: SimulatedJob, metric: SimulatedMetric, now: int, back: int = 0
+) -> SimulatedReading | None:
     """Return the newest reading at ``now``, or the one ``back`` samples before it.
 
     None when there is none: the job has not started, or not been running for so long.
@@ -61,7 +63,7 @@ def read(job: Job, metric: Metric, now: int, back: int = 0) -> Reading | None:
     if place < 0:
         return None
     at = job.started_at + place * SAMPLE_SECONDS
-    return Reading(at, metric, _parts(job, metric, at))
+    return SimulatedReading(at, metric, _parts(job, metric, at))
 
 
 class _Phase(Enum):
@@ -116,29 +118,29 @@ class _Trait(IntEnum):
     DEVICE = 100
 
 
-def _parts(job: Job, metric: Metric, at: int) -> dict[str, float]:
+def _parts(job: SimulatedJob, metric: SimulatedMetric, at: int) -> dict[str, float]:
     seed = job.draft.seed
     level = _LEVELS[_phase(job, at)]
     devices = range(job.order.offer.gpus)
     wobble = 0.94 + 0.12 * _noise(seed, at, _Trait.WOBBLE, len(metric))
     match metric:
-        case Metric.GPU_UTILIZATION:
+        case SimulatedMetric.GPU_UTILIZATION:
             return {str(device): _gpu_utilization(job, level, at, device) for device in devices}
-        case Metric.GPU_MEMORY:
+        case SimulatedMetric.GPU_MEMORY:
             return {str(device): _gpu_memory(job, level, device) for device in devices}
-        case Metric.CPU:
+        case SimulatedMetric.CPU:
             return {"": round(min(100.0, 100 * level.cpu * wobble), 1)}
-        case Metric.MEMORY:
+        case SimulatedMetric.MEMORY:
             capacity = job.order.memory_mb / 1000
             used = capacity * (0.5 + 0.4 * _noise(seed, _Trait.MEMORY))
             return {"": round(used * level.memory * wobble, 2)}
-        case Metric.NETWORK:
+        case SimulatedMetric.NETWORK:
             return {"rx": round(level.rx * wobble, 1), "tx": round(level.tx * wobble, 1)}
-        case Metric.DISK:
+        case SimulatedMetric.DISK:
             return {"read": round(level.read * wobble, 1), "write": round(level.write * wobble, 1)}
 
 
-def _gpu_utilization(job: Job, level: _Level, at: int, device: int) -> float:
+def _gpu_utilization(job: SimulatedJob, level: _Level, at: int, device: int) -> float:
     noise = _noise(job.draft.seed, at, _Trait.DEVICE + device)
     if level.gpu == 0 or _lame(job, device):
         return round(2 * noise * noise, 1)
@@ -146,27 +148,27 @@ def _gpu_utilization(job: Job, level: _Level, at: int, device: int) -> float:
     return round(min(100.0, peak * level.gpu * (0.95 + 0.1 * noise)), 1)
 
 
-def _gpu_memory(job: Job, level: _Level, device: int) -> float:
+def _gpu_memory(job: SimulatedJob, level: _Level, device: int) -> float:
     capacity = job.order.offer.gpu_memory_mb / 1000
     used = capacity * (0.55 + 0.4 * _noise(job.draft.seed, _Trait.GPU_MEMORY))
     return round(used * (0.02 if _lame(job, device) else level.gpu_memory), 2)
 
 
-def _lame(job: Job, device: int) -> bool:
-    return job.draft.temper is Temper.LAME and device == job.order.offer.gpus - 1
+def _lame(job: SimulatedJob, device: int) -> bool:
+    return job.draft.behavior is Behavior.LAME and device == job.order.offer.gpus - 1
 
 
-def _phase(job: Job, at: int) -> _Phase:
+def _phase(job: SimulatedJob, at: int) -> _Phase:
     """Tell what a started job does at ``at``."""
     state = next(state for since, state in reversed(job.timeline) if since <= at)
-    if state is State.UPLOADING:
+    if state is SimulatedState.UPLOADING:
         return _Phase.UPLOADING
     elapsed = at - (job.started_at or at)
 
     def trait(trait: _Trait, least: int, most: int, *salt: int) -> int:
         return int(least + (most - least) * _noise(job.draft.seed, trait, *salt))
 
-    idles = job.draft.temper is Temper.IDLES
+    idles = job.draft.behavior is Behavior.IDLES
     if idles and elapsed >= trait(_Trait.WORK_BEFORE_IDLING, 600, 2400):
         return _Phase.IDLE
     if elapsed < trait(_Trait.WARM_UP, 60, 300):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from trainwave_exporter.fleet import lifecycle
 from trainwave_exporter.fleet.entry import Entry
-from trainwave_exporter.fleet.memory import Memory
+from trainwave_exporter.fleet.noted_jobs import Memory
 from trainwave_exporter.fleet.tally import Tallies
 from trainwave_exporter.model import ClampedDuration, FactListener, IllegalTransition, Job
 
@@ -17,7 +17,7 @@ TIMES_PATIENCE_SECONDS = 90.0
 """How long a finished job's own times are waited for before the witnessed ones are taken."""
 
 
-class Witness:
+class TransitionCounter:
     """Has tallies count what happened since ``began`` (Unix seconds)."""
 
     def __init__(self, tallies: Tallies, observe: FactListener, began: float) -> None:

@@ -7,15 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulator.wire import START, Clock, small_world
 
-from trainwave_exporter.simulator.books import Total
-from trainwave_exporter.simulator.identity import Dialect, Kind, write_id
-from trainwave_exporter.simulator.lifecycle import State
+from trainwave_exporter.simulator.expected_totals import ExpectedTotal
+from trainwave_exporter.simulator.ids import IdKind, SimulatedDialect, write_id
+from trainwave_exporter.simulator.lifecycle import SimulatedState
 
 DAY = 24 * 3600
 
 
-def added(totals: Mapping[str, Total]) -> Total:
-    return Total(
+def added(totals: Mapping[str, ExpectedTotal]) -> ExpectedTotal:
+    return ExpectedTotal(
         sum(total.microdollars for total in totals.values()),
         sum(total.gpu_seconds for total in totals.values()),
     )
@@ -57,8 +57,8 @@ def test_a_job_costs_its_price_for_each_second_since_its_launch() -> None:
         entry = books.jobs[job.rid]
         since = {state: at for at, state in entry.timeline}
         end = books.at if job.finished_at is None else job.finished_at
-        billed = end - since.get(State.LAUNCHING, end)
-        run = end - since.get(State.RUNNING, end)
+        billed = end - since.get(SimulatedState.LAUNCHING, end)
+        run = end - since.get(SimulatedState.RUNNING, end)
         corrected = sum(amount for _, amount in entry.corrections)
         assert entry.total.microdollars == billed * job.order.offer.price + corrected
         assert entry.total.gpu_seconds == run * job.order.offer.gpus
@@ -68,7 +68,9 @@ def test_an_entry_names_the_job_in_both_dialects() -> None:
     world = small_world()
     job = world.jobs[3]
     entry = world.books().jobs[job.rid]
-    assert entry.ids == {dialect: write_id(dialect, Kind.JOB, job.code) for dialect in Dialect}
+    assert entry.ids == {
+        dialect: write_id(dialect, IdKind.JOB, job.code) for dialect in SimulatedDialect
+    }
     assert entry.project == job.order.project.rid
     assert entry.owner == job.order.owner.username
     assert (entry.gpu_type, entry.gpus) == (job.order.offer.gpu_type, job.order.offer.gpus)
@@ -101,7 +103,7 @@ def test_a_balance_falls_by_what_is_spent_and_is_topped_up_before_it_is_gone() -
 
 
 def test_totals_are_told_in_dollars_and_hours_too() -> None:
-    total = Total(2_500_000, 5400)
+    total = ExpectedTotal(2_500_000, 5400)
     assert (total.dollars, total.gpu_hours) == (2.5, 1.5)
 
 

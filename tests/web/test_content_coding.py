@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trainwave_exporter.web.encoding import Coding, preferred
+from trainwave_exporter.web.content_coding import Coding, preferred
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Lottery(Generic[T]):
+class WeightedChoice(Generic[T]):
     """Things, each with a weight: how often it is drawn, against the others."""
 
     def __init__(self, lots: Iterable[tuple[T, float]]) -> None:

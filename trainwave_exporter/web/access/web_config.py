@@ -200,7 +200,7 @@ class HttpServer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return {name: str(value) for name, value in self.headers.items() if value != ""}
 
 
-class RateLimit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RequestRateLimit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``rate_limit``: a token bucket that every request takes one token from."""
 
     interval: _Seconds = _Seconds(0)
@@ -218,7 +218,7 @@ class WebConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tls_server_config: TlsServer | None = None
     http_server_config: HttpServer = HttpServer()
     basic_auth_users: dict[str, str] = {}
-    rate_limit: RateLimit = RateLimit()
+    rate_limit: RequestRateLimit = RequestRateLimit()
 
     def check(self) -> None:
         """Raise `AccessError` at the first setting that cannot be used."""

@@ -48,7 +48,7 @@ class _Asked:
 _NEVER = _Asked()
 
 
-class Enquiries:
+class DetailRequests:
     """The questions about the jobs of one account themselves."""
 
     def __init__(self, *, pause: float, state_interval: float) -> None:
