@@ -39,7 +39,7 @@ from support.watch import (
 
 from trainwave_exporter.simulator import BillingMix, SimulatedDialect
 
-STEPS = int(os.environ.get("MONTH_STEPS", "120"))
+STEPS = int(os.environ.get("MONTH_STEPS", "90"))
 SEED = int(os.environ.get("MONTH_SEED", "11"))
 DAY = 86_400
 MONTH = 30 * DAY
@@ -58,7 +58,7 @@ RESTARTED = replace(UNUSUAL, restarted=0.5)
 @pytest.mark.timeout(120 + 3 * STEPS)
 @pytest.mark.parametrize(
     ("dialect", "steps", "kills"),
-    [(SimulatedDialect.DOCUMENTED, STEPS, 52), (SimulatedDialect.DEPLOYED, STEPS // 2, 20)],
+    [(SimulatedDialect.DOCUMENTED, STEPS, 40), (SimulatedDialect.DEPLOYED, STEPS // 2, 16)],
     ids=["documented", "deployed"],
 )
 def test_a_month_of_trouble_is_booked_to_the_cent(

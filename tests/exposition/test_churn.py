@@ -162,5 +162,5 @@ def test_after_any_churn_the_bytes_are_those_of_a_fresh_exposition(
 ) -> None:
     monkeypatch.setattr(table_module, "SIZE", size)  # with few objects, blocks part and unite
     run_state_machine_as_test(
-        Churn, settings=settings(max_examples=40, stateful_step_count=25, deadline=None)
+        Churn, settings=settings(max_examples=30, stateful_step_count=25, deadline=None)
     )
