@@ -83,7 +83,7 @@ def cost_before(story: Story, at: int, queue: int) -> Bounds:
     ``queue``: the longest plausible queue, milliseconds.
     """
     bounds = _before_first(story, story.cost, story.entry.cost, at, queue)
-    bounds = bounds or _between_looks(story, story.cost, story.entry.cost, at)
+    bounds = bounds or _ended_unseen(story, at) or _between_looks(story, at)
     return bounds or _exactly(meters.cost_before(story, at))
 
 
@@ -110,10 +110,33 @@ def _before_first(
     return _unseen(first, story.entry.life, rate, at, queue, _longest_run(story))
 
 
-def _between_looks(
-    story: Story, kept: Sequence[Sighting], meter: Curve | None, at: int
-) -> Bounds | None:
+def _ended_unseen(story: Story, at: int) -> Bounds | None:
+    """Return the bounds of a bill for a run of which neither end was seen; None: it is none.
+
+    It ran when it was first seen, and was over for a while when its end was seen: nobody knows for
+    how long before the first look it had run.
+    """
+    entry, kept = story.entry, story.cost
+    life, meter, since = entry.life, entry.cost, entry.running_since
+    if meter is None or entry.run or since is None or not kept or kept[0].told:
+        return None
+    first, after = kept[0], kept[1] if len(kept) > 1 else meter.last
+    known = life.started is not None or life.finished is not None or since > entry.first_seen
+    rates = rates_of(first, after)
+    if known or not after.over or rates is None or not rates[0] or at > after.at:
+        return None
+    ran = after.told * HOUR // rates[0]
+    if first.at + ran + _WATCHED >= after.at:
+        return None
+    begin = first.at - ran if life.created is None else min(first.at, life.created)
+    begin = max(begin, first.at - ran)
+    late = _share(after.told, first.at, first.at + ran, at)
+    return Bounds(late, _share(after.told, begin, begin + ran, at))
+
+
+def _between_looks(story: Story, at: int) -> Bounds | None:
     """Return the bounds within a rise that nobody saw and no price explains; None: it is none."""
+    kept, meter = story.cost, story.entry.cost
     place = bisect_left(kept, at, key=attrgetter("at"))
     if meter is None or story.entry.run or place == 0 or at > meter.last.at:
         return None

@@ -113,6 +113,8 @@ def extend(curve: Curve, new: Sighting, origin: Origin = NOWHERE, clock_set: int
         new = replace(new, at=last.at + 1)
     if last.over and new.over:
         return _after_end(curve, new, origin)
+    if origin.seen_to_start and not (last.told or new.told or new.over):
+        return Step(Curve(new, new), kept=(new,))  # what it waited is no time that it ran
     based = based_anew(curve, new, origin)
     if based is None:
         return _grown(curve, new, origin)
@@ -353,9 +355,17 @@ def _settled(curve: Curve, new: Sighting, origin: Origin) -> Step | None:
         end = new.at if in_grace else min(last.at, origin.finished or last.at)
         # The bill before this one may have come late as well, so that the whole run counts.
         whole = begun is not None and not exceeds(new.told, rates[1], end - begun)
-        if not whole and exceeds(new.told - anchor.told, rates[1], end - anchor.at):
+        # What it was behind is at the prices of its time, of which some may have been higher.
+        late = new.told - last.told - curve.behind
+        due = curve.behind > 0 and not exceeds(late, rates[1], STALE)
+        more = exceeds(new.told - anchor.told, rates[1], end - anchor.at)
+        if more and not (whole or due):
             return None
-        return Step(Curve(anchor, replace(new, at=last.at)))
+        settled = replace(new, at=last.at)
+        if more and not due and anchor.at == origin.first_seen and origin.started is None:
+            first = replace(anchor, told=new.told - rates[1] * (end - anchor.at) // HOUR)
+            return Step(Curve(first, settled), kept=(first,), dropped=anchor.at)
+        return Step(Curve(anchor, settled))
     end = min(anchor.at, origin.finished or anchor.at)
     if begun is not None and not exceeds(new.told, rates[1], end - begun):
         first = replace(new, at=anchor.at)

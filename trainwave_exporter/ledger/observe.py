@@ -21,7 +21,7 @@ from trainwave_exporter.ledger.entry import (
     Suspect,
     UtilizationBucket,
 )
-from trainwave_exporter.ledger.late_bills import Origin
+from trainwave_exporter.ledger.late_bills import STEP, Origin
 from trainwave_exporter.ledger.peaks import rose
 from trainwave_exporter.ledger.plausible import confirmed, plausible
 from trainwave_exporter.ledger.rules import Rules
@@ -72,7 +72,9 @@ def observe(
         known = closed.entry
     entry = _described(known, job, at)
     changed = known is not None and known.state not in {"", job.state}
-    origin = replace(_origin(entry), state_changed=changed)
+    origin = replace(
+        _origin(entry), state_changed=changed, seen_to_start=_seen_to_start(known, entry, at)
+    )
     # The start of another run may be reported after its first cost.
     begins = known is not None and known.run > 0 and known.life.started is None
     cost = _read(
@@ -236,6 +238,14 @@ def _ran_before(known: JobEntry, job: Job, told: Life) -> bool:
         return False
     rate = None if known.cost is None else known.cost.last.rate
     return known.judgement.earlier_price is None and rate in {None, _price(job)}
+
+
+def _seen_to_start(known: JobEntry | None, entry: JobEntry, at: int) -> bool:
+    """Return whether a job was seen to wait, and minutes later to run; no start is reported."""
+    if known is None or known.cost is None or entry.life.started is not None:
+        return False
+    began = known.running_since is None and entry.running_since == at
+    return began and at - known.cost.last.at <= STEP
 
 
 def _origin(entry: JobEntry) -> Origin:
