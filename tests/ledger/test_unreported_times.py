@@ -164,3 +164,76 @@ def test_a_bill_that_comes_at_the_end_may_be_for_the_launch_as_well(
         run.see(world, minute, 90.0 if minute >= 60 + late else 0.0)
     assert bounds(tmp_path, 0) == pytest.approx((54, 54), abs=0.61)
     assert world.corrections() == (0, 0)
+
+
+@pytest.mark.parametrize("late", [0, 100])
+@pytest.mark.parametrize("looks", [1, 10, 60])
+def test_a_run_that_nobody_saw_of_a_job_that_was_seen_to_wait_has_bounds(
+    tmp_path: Path, late: int, looks: int
+) -> None:
+    """Seen to wait until 22:00; over at 12:00, at $126, which are 3½ hours.
+
+    It began after 22:00, and ended before 12:00: at most two hours are October's.
+    """
+    run = Run(-180, -110, 100, documented=False)
+    world = world_at(tmp_path, MIDNIGHT)
+    for minute in (*range(-119 - looks, -119), *range(720, 720 + late + 5)):
+        run.see(world, minute, 126.0 if minute >= 720 + late else 0.0)
+    assert bounds(tmp_path, 0) == pytest.approx((0, 72), abs=0.01)
+    assert bounds(tmp_path, 90) == pytest.approx((0, 126), abs=0.01)
+    assert bounds(tmp_path, 660) == pytest.approx((90, 126), abs=0.01)
+    assert bounds(tmp_path, 721) == pytest.approx((126, 126), abs=0.01)
+
+
+@pytest.mark.parametrize("late", [0, 100])
+def test_a_run_between_two_looks_is_exact(tmp_path: Path, late: int) -> None:
+    """It waits until midnight and runs for two minutes at $36 an hour: $1.20."""
+    run = Run(-180, 0, 2, documented=False)
+    world = world_at(tmp_path, MIDNIGHT)
+    for minute in (*range(-180, 0), *range(3, 10 + late)):
+        run.see(world, minute, 1.2 if minute >= 3 + late else 0.0)
+    assert bounds(tmp_path, 0) == pytest.approx((0, 0), abs=0.01)
+    assert bounds(tmp_path, 4) == pytest.approx((1.2, 1.2))
+    assert world.corrections() == (0, 0)
+
+
+def test_a_start_that_nobody_saw_leaves_bounds_of_what_is_accrued(tmp_path: Path) -> None:
+    """Seen to wait at 1:00 and to run from 2:00 on, without a bill: at 3:00 $36 to $72."""
+    run = Run(0, 90, 600, documented=False)
+    world = LedgerWorld(tmp_path, now=MIDNIGHT, budgets=(DAY,))
+    for minute in (*range(61), *range(120, 181)):
+        run.see(world, minute, 0.0)
+    world.tick(15)
+    shown = world.one(BudgetStatus)
+    assert shown.spent_dollars is None
+    found = shown.spent_lower_dollars, shown.spent_upper_dollars
+    assert found == pytest.approx((36.15, 72.15), abs=0.01)
+
+
+def test_a_job_first_seen_after_its_end_accrues_until_its_bill_comes(tmp_path: Path) -> None:
+    """It ran from 23:00 to 1:00 and is first seen at 1:30: $36 of its $72 are of this day."""
+    run = Run(-70, -60, 60, documented=True)
+    world = LedgerWorld(tmp_path, now=MIDNIGHT, budgets=(DAY,))
+    for minute, billed, spent in ((90, 0, 36), (170, 0, 36), (175, 72, 36)):
+        run.see(world, minute, billed)
+        world.tick(15)
+        assert world.one(BudgetStatus).spent_dollars == pytest.approx(spent, abs=0.01)
+    without = LedgerWorld(tmp_path / "other", now=MIDNIGHT, budgets=(DAY,))
+    run.see(without, 181, 0)
+    without.tick(15)
+    assert without.one(BudgetStatus).spent_dollars == 0
+
+
+@DIALECTS
+@pytest.mark.parametrize("late", [5, 90])
+def test_a_last_bill_after_midnight_is_of_the_day_before_in_a_budget_as_well(
+    tmp_path: Path, late: int, *, documented: bool
+) -> None:
+    """It runs from 23:00 to 23:50; the last half minute, $0.30, is billed after midnight."""
+    run = Run(-65, -60, -10, documented=documented)
+    world = LedgerWorld(tmp_path, now=MIDNIGHT, budgets=(DAY,))
+    for minute in range(-65, late + 5):
+        run.see(world, minute, 30.0 if minute >= late else 0.6 * min(49.5, max(0, minute + 60)))
+        world.tick(15)
+    assert world.one(BudgetStatus).spent_dollars == pytest.approx(0, abs=0.01)
+    assert bounds(tmp_path, 0) == pytest.approx((30, 30), abs=0.01)

@@ -113,8 +113,13 @@ def extend(curve: Curve, new: Sighting, origin: Origin = NOWHERE, clock_set: int
         new = replace(new, at=last.at + 1)
     if last.over and new.over:
         return _after_end(curve, new, origin)
-    if origin.seen_to_start and not (last.told or new.told or new.over):
-        return Step(Curve(new, new), kept=(new,))  # what it waited is no time that it ran
+    if not last.told and last.rate is not None and last.rate == new.rate:
+        # What it waited is no time that it ran.
+        if origin.seen_to_start and not (new.told or new.over):
+            return Step(Curve(new, new), kept=(new,))
+        if origin.seen_to_wait and not exceeds(new.told, last.rate, new.at - last.at):
+            behind = max(0, last.rate * (new.at - last.at) // HOUR - new.told)
+            return Step(Curve(last, new, behind), kept=(last,))
     based = based_anew(curve, new, origin)
     if based is None:
         return _grown(curve, new, origin)

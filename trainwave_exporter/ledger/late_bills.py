@@ -32,6 +32,8 @@ class Origin(Struct, frozen=True):
     """It is in another state than before: where it was over, it may be another run."""
     seen_to_start: bool = False
     """It runs, and a few minutes before it was seen to wait; no start is reported."""
+    seen_to_wait: bool = False
+    """Before, it was seen to wait only; no start is reported."""
 
 
 NOWHERE: Final = Origin()

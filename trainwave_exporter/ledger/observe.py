@@ -72,9 +72,9 @@ def observe(
         known = closed.entry
     entry = _described(known, job, at)
     changed = known is not None and known.state not in {"", job.state}
-    origin = replace(
-        _origin(entry), state_changed=changed, seen_to_start=_seen_to_start(known, entry, at)
-    )
+    waited = _waited(known, entry, job)
+    near = waited and known is not None and at - _last_seen(known) <= STEP
+    origin = replace(_origin(entry), state_changed=changed, seen_to_start=near, seen_to_wait=waited)
     # The start of another run may be reported after its first cost.
     begins = known is not None and known.run > 0 and known.life.started is None
     cost = _read(
@@ -240,12 +240,15 @@ def _ran_before(known: JobEntry, job: Job, told: Life) -> bool:
     return known.judgement.earlier_price is None and rate in {None, _price(job)}
 
 
-def _seen_to_start(known: JobEntry | None, entry: JobEntry, at: int) -> bool:
-    """Return whether a job was seen to wait, and minutes later to run; no start is reported."""
-    if known is None or known.cost is None or entry.life.started is not None:
+def _waited(known: JobEntry | None, entry: JobEntry, job: Job) -> bool:
+    """Return whether a job runs, or is over, that was only seen to wait; no start is reported."""
+    if known is None or known.over or known.running_since is not None:
         return False
-    began = known.running_since is None and entry.running_since == at
-    return began and at - known.cost.last.at <= STEP
+    return entry.life.started is None and (job.running or job.finished)
+
+
+def _last_seen(known: JobEntry) -> int:
+    return known.first_seen if known.cost is None else known.cost.last.at
 
 
 def _origin(entry: JobEntry) -> Origin:
