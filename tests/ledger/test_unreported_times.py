@@ -237,3 +237,23 @@ def test_a_last_bill_after_midnight_is_of_the_day_before_in_a_budget_as_well(
         world.tick(15)
     assert world.one(BudgetStatus).spent_dollars == pytest.approx(0, abs=0.01)
     assert bounds(tmp_path, 0) == pytest.approx((30, 30), abs=0.01)
+
+
+@DIALECTS
+def test_a_refund_between_two_bills_leaves_what_is_not_billed_yet(
+    tmp_path: Path, *, documented: bool
+) -> None:
+    """Billed hourly from 22:00 on; at 0:30, $20 of $72 are refunded, and $18 are not billed yet.
+
+    So this day, $18 less $20 by then, and $36 less $20 with the bill of 1:00.
+    """
+    run = Run(-125, -120, 500, documented=documented)
+    world = LedgerWorld(tmp_path, now=MIDNIGHT, budgets=(DAY,))
+    shown = {}
+    for minute in range(-125, 100):
+        refunded = 20.0 if minute >= 30 else 0.0
+        run.see(world, minute, max(0, minute + 120) // 60 * 36.0 - refunded)
+        world.tick(15)
+        shown[minute] = world.one(BudgetStatus).spent_dollars
+    assert (shown[32], shown[58], shown[62]) == pytest.approx((-0.65, 14.95, 17.35), abs=0.61)
+    assert world.corrections() == pytest.approx((0, 20))

@@ -219,7 +219,7 @@ def _grown(curve: Curve, new: Sighting, origin: Origin) -> Step:
         from_anchor = (curve.behind or curve.pending) and not fell
         step = Step(Curve(anchor, new)) if from_anchor else _corner(curve, new)
         pending = curve.pending + unexplained
-        if fell and _may_be_older(curve, new):  # it is behind by as much, then
+        if fell:  # as long as it may be an older answer, it is behind by as much
             due = min(rates_of(last, new) or (0,)) * (new.at - last.at) // HOUR
             behind = curve.behind + due + last.told - new.told
         return replace(step, curve=replace(step.curve, behind=behind, pending=pending))
@@ -448,6 +448,8 @@ def _unexplained(curve: Curve, new: Sighting) -> tuple[int, int]:
         return 0, max(0, curve.behind + low * time // HOUR - rise)
     if not falls_short(rise, low, time):
         return 0, 0
+    if rise < 0 and curve.behind and not new.over:  # a refund does not pay what is not billed yet
+        return rise, curve.behind + low * time // HOUR
     if new.over or not was_billed(curve.anchor, last):
         return min(rise, 0), 0
     return rise - low * time // HOUR, 0
