@@ -243,18 +243,39 @@ async def test_an_owner_without_jobs_is_said_and_may_still_come(tmp_path: Path) 
     )
 
 
-async def test_a_gpu_type_is_checked_where_lists_report_them(tmp_path: Path) -> None:
-    scope = "gpu_types: [H10]"
-    report = await check_budget(simulator(dialect="deployed", jobs=60), tmp_path, scope)
+@pytest.mark.parametrize("dialect", ["documented", "deployed"])
+async def test_a_gpu_type_is_checked_though_lists_may_not_report_any(
+    dialect: str, tmp_path: Path
+) -> None:
+    """In the documented dialect the details of jobs are asked for it, as many as there are."""
+    service = simulator(dialect=dialect, jobs=9, history=9)
+    known = min(job.order.offer.gpu_type for job in service.world.jobs)
+    report = await check_budget(service, tmp_path, f"gpu_types: [{known}]")
+    assert (report.succeeded, report.unseen, report.unjudged) == (True, (), ())
+    report = await check_budget(service, tmp_path, f"gpu_types: [{known}X]")
+    assert report.succeeded
+    told = f"budgets[research].gpu_types: {known}X matches no job so far; did you mean {known}?"
+    assert render(report).endswith(f"\nnot seen       {told}\n")
+
+
+async def test_of_many_jobs_the_details_of_some_are_read_for_their_gpu_types(
+    tmp_path: Path,
+) -> None:
+    service = simulator(dialect="documented", jobs=30, history=30)
+    report = await check_budget(service, tmp_path, "gpu_types: [no-such-type]")
     assert report.succeeded
     assert render(report).endswith(
-        "\nnot seen       budgets[research].gpu_types: H10 matches no job so far; did you mean"
-        " H100?\n"
+        "\nnot seen       budgets[research].gpu_types: no-such-type matches none of the 20 jobs of"
+        " which details were read\n"
     )
-    report = await check_budget(simulator(dialect="documented"), tmp_path, scope)
+
+
+async def test_without_any_job_no_gpu_type_is_judged(tmp_path: Path) -> None:
+    service = simulator(dialect="documented", jobs=0, history=0)
+    report = await check_budget(service, tmp_path, "gpu_types: [H10]")
     assert report.succeeded
     assert render(report).endswith(
-        "\nnot checked    budgets[research].gpu_types: H10: lists report no GPU types here; the"
+        "\nnot checked    budgets[research].gpu_types: H10: no job reports a GPU type here; the"
         " exporter logs scope_matches_nothing once it knows all\n"
     )
 

@@ -2,6 +2,7 @@
 
 ``python -m ledger.interrupted TASK FOLDER...`` does a task to the ledger in each folder, in a
 process of its own that is killed one call later than the one before, and tells how each ended.
+The task ``migrate`` opens it, and is killed so many steps of SQLite's virtual machine later.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ CALLS: Final = frozenset(
     )
 )
 """Calls of a name that may change a file, or look at one."""
+
+STRIDE: Final = 97
+"""Steps of SQLite's virtual machine from one kill within a migration to the next."""
 
 
 @contextmanager
@@ -80,6 +84,30 @@ def _open(folder: Path, number: int) -> None:
     store.close()
 
 
+def _migrate(folder: Path, number: int) -> None:
+    """Die within the script of the migration, which is one call."""
+    left = number * STRIDE
+
+    def step() -> int:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            _die()
+        return 0
+
+    def watch(frame: FrameType, event: str, called: object) -> None:
+        if event == "c_call" and getattr(called, "__name__", None) == "executescript":
+            sys.setprofile(None)
+            connection = frame.f_locals["connection"]
+            connection.execute("PRAGMA cache_size = 1")  # so that much is on disk before the end
+            connection.set_progress_handler(step, 1)
+
+    sys.setprofile(watch)
+    store = Store.open(folder)
+    sys.setprofile(None)
+    store.close()
+
+
 def _write(folder: Path, number: int) -> None:
     store = Store.open(folder)
     with at_call(number, _die):
@@ -93,7 +121,7 @@ def _die() -> NoReturn:
 
 
 if __name__ == "__main__":
-    task = {"open": _open, "write": _write}[sys.argv[1]]
+    task = {"open": _open, "migrate": _migrate, "write": _write}[sys.argv[1]]
     for number, folder in enumerate(sys.argv[2:], 1):
         child = os.fork()
         if child == 0:

@@ -179,3 +179,32 @@ def test_killed_at_any_step_a_migration_leaves_the_old_ledger_or_the_new(
         check_whole(folder, number)
         assert names(folder) == {file.NAME, f"{file.NAME}.v{number}", "crashed"}
     assert seen == {(number, 0), (number, 1), (NEWEST, 1)}
+
+
+@pytest.mark.usefixtures("untraced")
+@pytest.mark.parametrize("dump", EARLIER, ids=lambda dump: dump.stem)
+def test_killed_within_its_script_a_migration_leaves_the_old_ledger(
+    dump: Path, tmp_path: Path
+) -> None:
+    """The script is one transaction, of some 7,000 steps of SQLite's virtual machine."""
+    number, logged, found = int(dump.stem), 0, []
+    folders = [tmp_path / str(step) for step in range(1, 120)]
+    for folder in folders:
+        folder.mkdir()
+        restore(dump, folder)
+    done = killed("migrate", folders)
+    assert done > 50
+    for folder in folders[: done + 1]:
+        log = folder / f"{file.NAME}-wal"
+        logged += log.exists() and log.stat().st_size > 0
+        with closing(sqlite3.connect(folder / file.NAME)) as crashed:
+            found += crashed.execute("PRAGMA user_version").fetchone()
+            assert crashed.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        with closing(Store.open(folder)) as store:
+            assert store.load() == STATE
+            assert store.jobs(["j-running", "j-over"]) == {"j-running": RUNNING, "j-over": OVER}
+        assert names(folder) == {file.NAME, f"{file.NAME}.v{number}"}
+    old = found.count(number)
+    assert old > 50
+    assert found == [number] * old + [NEWEST] * (len(found) - old)
+    assert logged > 10  # parts of the transaction were written, and count for nothing

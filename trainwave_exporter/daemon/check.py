@@ -1,6 +1,7 @@
 """Tries every account's key against the API, and says what it can see.
 
-`check` asks, `render` writes. Only lists are read, and of very long ones only the beginning.
+`check` asks, `render` writes. Only lists are read, and of very long ones only the beginning; and
+the details of some jobs, where budgets name GPU types and lists report none.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from random import Random
 
 from msgspec import Struct
@@ -21,6 +23,7 @@ from trainwave_exporter.api import (
     InvalidKey,
     NetworkSettings,
     NoAnswer,
+    NotFound,
     Page,
     RateBudget,
     RateLimited,
@@ -56,6 +59,8 @@ from trainwave_exporter.polling import (
 
 MOST_PAGES = 20
 """So many pages of a list are read; what comes after is only counted."""
+MOST_DETAILS = 20
+"""Of so many jobs the details are read, at most."""
 
 
 class Sight(Struct, frozen=True, kw_only=True):
@@ -66,6 +71,8 @@ class Sight(Struct, frozen=True, kw_only=True):
     jobs: tuple[Job, ...] = ()
     whole: bool = False
     """The lists of organizations and projects were read to their ends."""
+    sampled: bool = False
+    """The GPU types of some jobs are known only, as lists report none."""
 
 
 class AccountReport(Struct, frozen=True, kw_only=True):
@@ -105,7 +112,9 @@ class Report(Struct, frozen=True):
     unseen: tuple[Unmatched, ...] = ()
     """Owners and GPU types of budgets that no job has now; one to come may."""
     unjudged: tuple[Unmatched, ...] = ()
-    """GPU types of budgets, where lists report none."""
+    """GPU types of budgets, where no job reports any."""
+    sampled: bool = False
+    """Lists report no GPU types, and not of all jobs the details were read."""
 
     @property
     def succeeded(self) -> bool:
@@ -144,7 +153,8 @@ async def check(
     judged = names.matching["gpu_types"]
     unjudged = [each for each in found if each.kind == "gpu_types" and not judged]
     unseen = [each for each in found if each not in unmatched and each not in unjudged]
-    return Report(accounts, tuple(unmatched), tuple(unseen), tuple(unjudged))
+    sampled = any(account.sight.sampled for account in accounts)
+    return Report(accounts, tuple(unmatched), tuple(unseen), tuple(unjudged), sampled)
 
 
 def _names(*sights: Sight) -> Names:
@@ -221,6 +231,9 @@ async def _ask(
     running = await collect(jobs("running"), most=MOST_PAGES)
     known = {job.id: job for job in (*everything.items, *running.items)}
     readings = readings_in_a_round(known.values())
+    jobs_seen, sampled = tuple(known.values()), False
+    if any(budget.gpu_types for budget in terms(settings).budgets):
+        jobs_seen, sampled = await _with_gpu_types(jobs_seen, client)
     allowance = budget.snapshot(time.time()).allowance
     polling, directory = settings.polling, organizations.requests + projects.requests
     lists = requests_per_minute(running.requests, polling.running_interval)
@@ -242,10 +255,26 @@ async def _ask(
         sight=Sight(
             organizations=tuple(organizations.items),
             projects=tuple(projects.items),
-            jobs=tuple(known.values()),
+            jobs=jobs_seen,
             whole=organizations.whole and projects.whole,
+            sampled=sampled,
         ),
     )
+
+
+async def _with_gpu_types(jobs: Sequence[Job], client: Client) -> tuple[tuple[Job, ...], bool]:
+    """Return jobs with their GPU types, from the details of some where lists report none.
+
+    And whether not those of all were read: the running ones come first, then the latest.
+    """
+    if any(job.gpu_type for job in jobs):
+        return tuple(jobs), False
+    latest = sorted(jobs, key=lambda job: (job.finished, -(job.created_at or 0.0)))
+    found = []
+    for job in latest[:MOST_DETAILS]:
+        with suppress(NotFound):  # it was deleted since
+            found.append(replace(job, gpu_type=(await client.get_job(job.id)).gpu_type))
+    return (*found, *latest[MOST_DETAILS:]), len(latest) > MOST_DETAILS
 
 
 def _doubt(fact: Fact) -> str | None:
@@ -281,12 +310,12 @@ def render(report: Report) -> str:
     """Return the report as a short text."""
     accounts = "\n".join(_render(account) for account in report.accounts)
     rows = [("FAILED", str(each)) for each in report.unmatched]
-    rows += [
-        ("not seen", f"{each.figure_name} matches no job so far{each.hint}")
-        for each in report.unseen
-    ]
+    few = f"none of the {MOST_DETAILS} jobs of which details were read"
+    for each in report.unseen:
+        jobs = few if report.sampled and each.kind == "gpu_types" else "no job so far"
+        rows.append(("not seen", f"{each.figure_name} matches {jobs}{each.hint}"))
     later = (
-        "lists report no GPU types here; the exporter logs scope_matches_nothing once it knows all"
+        "no job reports a GPU type here; the exporter logs scope_matches_nothing once it knows all"
     )
     rows += [("not checked", f"{each.figure_name}: {later}") for each in report.unjudged]
     scopes = "".join(f"{name:<14} {value}\n" for name, value in rows)

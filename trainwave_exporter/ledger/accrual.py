@@ -25,7 +25,7 @@ def may_accrue(entry: JobEntry) -> bool:
     """Whether a job may owe more than its bill, now or within a short time."""
     if entry.cost is None or not entry.cost.last.rate or entry.running_since is None:
         return False
-    return entry.over_seen is None or entry.cost.behind > 0
+    return entry.over_seen is None or _behind(entry, entry.cost) > 0
 
 
 def accrued(entry: JobEntry, begin: int, now: int) -> Bounds:
@@ -39,13 +39,13 @@ def accrued(entry: JobEntry, begin: int, now: int) -> Bounds:
     meter = entry.cost
     if meter is None or not meter.last.rate or entry.running_since is None:
         return NOTHING
-    last, rate, behind = meter.last, meter.last.rate, meter.behind
+    last, rate, behind = meter.last, meter.last.rate, _behind(entry, meter)
     if entry.over_seen is None:
         until = max(last.at, min(now, last.at + AWAY))
         behind += rate * (until - last.at) // HOUR
-    elif now - entry.over_seen <= BILL_BOUND:
+    elif now - (entry.life.finished or entry.over_seen) <= BILL_BOUND:
         until = min(last.at, entry.life.finished or last.at)
-        behind -= rate * (last.at - until) // HOUR
+        behind -= rate * (last.at - until) // HOUR if meter.behind else 0
         if behind <= rate * SEEN_LATE // HOUR:
             return NOTHING  # it ended that long before it was seen finished
     else:
@@ -57,12 +57,35 @@ def accrued(entry: JobEntry, begin: int, now: int) -> Bounds:
         behind = min(behind, rate * (until - started) // HOUR - last.told)
     since_begin = rate * (until - begin) // HOUR
     least = max(0, min(behind, since_begin))
+    if _started_unseen(entry, meter):
+        # It has run since it was seen to, and no longer than since it was last seen to wait.
+        ran = rate * (until - max(begin, entry.running_since)) // HOUR - last.told
+        return Bounds(max(0, min(least, ran)), least)
     if not _since_creation(entry, meter, until):
         return Bounds(least, least)
     # It cannot have run before its creation, and has since then, for all that is known.
     whole = rate * (until - max(begin, entry.life.created or begin)) // HOUR
     billed = min(last.told, max(0, rate * (meter.anchor.at - begin) // HOUR))
     return Bounds(least, max(least, whole - billed))
+
+
+def _behind(entry: JobEntry, meter: Curve) -> int:
+    """Return by how much a bill was behind when a job was last seen.
+
+    Of one that was over when it was first seen, its times say what it was worth.
+    """
+    started, finished, last = entry.life.started, entry.life.finished, meter.last
+    unseen = entry.over_seen == entry.first_seen and not last.told
+    if meter.behind or not unseen or started is None or finished is None or not last.rate:
+        return meter.behind
+    return last.rate * max(0, finished - started) // HOUR
+
+
+def _started_unseen(entry: JobEntry, meter: Curve) -> bool:
+    """Whether a job began to run while nobody looked, and no bill has said when."""
+    since, anchor = entry.running_since, meter.anchor
+    waited = since is not None and since > (entry.run_seen or entry.first_seen)
+    return waited and entry.life.started is None and not anchor.told and anchor.at < (since or 0)
 
 
 def _since_creation(entry: JobEntry, meter: Curve, until: int) -> bool:

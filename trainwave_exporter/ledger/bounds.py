@@ -83,7 +83,7 @@ def cost_before(story: Story, at: int, queue: int) -> Bounds:
     ``queue``: the longest plausible queue, milliseconds.
     """
     bounds = _before_first(story, story.cost, story.entry.cost, at, queue)
-    bounds = bounds or _between_looks(story, story.cost, story.entry.cost, at)
+    bounds = bounds or _ended_unseen(story, at, queue) or _between_looks(story, at)
     return bounds or _exactly(meters.cost_before(story, at))
 
 
@@ -110,10 +110,43 @@ def _before_first(
     return _unseen(first, story.entry.life, rate, at, queue, _longest_run(story))
 
 
-def _between_looks(
-    story: Story, kept: Sequence[Sighting], meter: Curve | None, at: int
-) -> Bounds | None:
+def _ended_unseen(story: Story, at: int, queue: int) -> Bounds | None:
+    """Return the bounds of a bill for a run whose begin or end was not seen; None: it is none.
+
+    It ran when it was first seen, or waited when it was last seen, and was over when it was seen
+    again: nobody knows when in between.
+    """
+    entry, kept = story.entry, story.cost
+    life, meter, since = entry.life, entry.cost, entry.running_since
+    if meter is None or entry.run or life.started is not None or life.finished is not None:
+        return None
+    last_waited = since is None
+    if not kept or kept[0].told or (since is not None and since > entry.first_seen):
+        return None
+    place = -1 if last_waited and kept[-1].at < meter.last.at else 0
+    first = kept[place]
+    after = meter.last if last_waited or len(kept) == 1 else kept[1]
+    rates = rates_of(first, after)
+    if first.told or not after.over or rates is None or not rates[0] or at > after.at:
+        return None
+    ran = after.told * HOUR // rates[0]
+    if first.at + ran + _WATCHED >= after.at:
+        return None
+    if last_waited:
+        begin = first.at
+        last_begin = min(after.at - ran, max(begin, (life.created or begin) + queue))
+    else:
+        begin = max(first.at - ran, min(first.at, life.created or 0))
+        last_begin = first.at
+    return Bounds(
+        _share(after.told, last_begin, last_begin + ran, at),
+        _share(after.told, begin, begin + ran, at),
+    )
+
+
+def _between_looks(story: Story, at: int) -> Bounds | None:
     """Return the bounds within a rise that nobody saw and no price explains; None: it is none."""
+    kept, meter = story.cost, story.entry.cost
     place = bisect_left(kept, at, key=attrgetter("at"))
     if meter is None or story.entry.run or place == 0 or at > meter.last.at:
         return None

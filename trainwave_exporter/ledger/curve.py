@@ -113,6 +113,13 @@ def extend(curve: Curve, new: Sighting, origin: Origin = NOWHERE, clock_set: int
         new = replace(new, at=last.at + 1)
     if last.over and new.over:
         return _after_end(curve, new, origin)
+    if not last.told and last.rate is not None and last.rate == new.rate:
+        # What it waited is no time that it ran.
+        if origin.seen_to_start and not (new.told or new.over):
+            return Step(Curve(new, new), kept=(new,))
+        if origin.seen_to_wait and not exceeds(new.told, last.rate, new.at - last.at):
+            behind = max(0, last.rate * (new.at - last.at) // HOUR - new.told)
+            return Step(Curve(last, new, behind), kept=(last,))
     based = based_anew(curve, new, origin)
     if based is None:
         return _grown(curve, new, origin)
@@ -212,7 +219,7 @@ def _grown(curve: Curve, new: Sighting, origin: Origin) -> Step:
         from_anchor = (curve.behind or curve.pending) and not fell
         step = Step(Curve(anchor, new)) if from_anchor else _corner(curve, new)
         pending = curve.pending + unexplained
-        if fell and _may_be_older(curve, new):  # it is behind by as much, then
+        if fell:  # as long as it may be an older answer, it is behind by as much
             due = min(rates_of(last, new) or (0,)) * (new.at - last.at) // HOUR
             behind = curve.behind + due + last.told - new.told
         return replace(step, curve=replace(step.curve, behind=behind, pending=pending))
@@ -353,9 +360,17 @@ def _settled(curve: Curve, new: Sighting, origin: Origin) -> Step | None:
         end = new.at if in_grace else min(last.at, origin.finished or last.at)
         # The bill before this one may have come late as well, so that the whole run counts.
         whole = begun is not None and not exceeds(new.told, rates[1], end - begun)
-        if not whole and exceeds(new.told - anchor.told, rates[1], end - anchor.at):
+        # What it was behind is at the prices of its time, of which some may have been higher.
+        late = new.told - last.told - curve.behind
+        due = curve.behind > 0 and not exceeds(late, rates[1], STALE)
+        more = exceeds(new.told - anchor.told, rates[1], end - anchor.at)
+        if more and not (whole or due):
             return None
-        return Step(Curve(anchor, replace(new, at=last.at)))
+        settled = replace(new, at=last.at)
+        if more and not due and anchor.at == origin.first_seen and origin.started is None:
+            first = replace(anchor, told=new.told - rates[1] * (end - anchor.at) // HOUR)
+            return Step(Curve(first, settled), kept=(first,), dropped=anchor.at)
+        return Step(Curve(anchor, settled))
     end = min(anchor.at, origin.finished or anchor.at)
     if begun is not None and not exceeds(new.told, rates[1], end - begun):
         first = replace(new, at=anchor.at)
@@ -433,6 +448,8 @@ def _unexplained(curve: Curve, new: Sighting) -> tuple[int, int]:
         return 0, max(0, curve.behind + low * time // HOUR - rise)
     if not falls_short(rise, low, time):
         return 0, 0
+    if rise < 0 and curve.behind and not new.over:  # a refund does not pay what is not billed yet
+        return rise, curve.behind + low * time // HOUR
     if new.over or not was_billed(curve.anchor, last):
         return min(rise, 0), 0
     return rise - low * time // HOUR, 0

@@ -75,11 +75,12 @@ class PeriodSpend:
         assert entry.cost is not None  # noqa: S101 - it was looked at
         meter, gpus = entry.cost, None if entry.gpu is None else entry.gpu.last.rate
         # What is billed late, or waits for an explanation, may move the past.
-        late = meter.last.told if meter.behind or meter.pending else None
+        may_move = meter.behind or meter.pending or meter.last.over
+        late = meter.last.told if may_move else None
         # Between two prices, each report moves the moment at which the price changed.
         moving = meter.last.at if meter.anchor.rate != meter.last.rate else None
         reported = (entry.life, entry.run, meter.last.rate, gpus, moving)
-        knowledge = (reported, meter.anchor.at, seen_at < begin, late)
+        knowledge = (reported, meter.anchor, seen_at < begin, late)
         cached = self._before.get(entry.id)
         if cached is not None and cached[0] == knowledge:
             return cached[1]

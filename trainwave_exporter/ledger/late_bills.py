@@ -30,6 +30,10 @@ class Origin(Struct, frozen=True):
     finished: int | None = None
     state_changed: bool = False
     """It is in another state than before: where it was over, it may be another run."""
+    seen_to_start: bool = False
+    """It runs, and a few minutes before it was seen to wait; no start is reported."""
+    seen_to_wait: bool = False
+    """Before, it was seen to wait only; no start is reported."""
 
 
 NOWHERE: Final = Origin()
@@ -42,6 +46,8 @@ def based_anew(curve: Curve, new: Sighting, origin: Origin) -> Curve | None:
     has not been billed since then.
     """
     anchor, last = curve.anchor, curve.last
+    if curve.pending > 0 and new.told == last.told:
+        return _billed_at_once(curve, new, origin)
     if _starts(anchor, origin):
         # It was taken to be in arrears. If it is billed by the minute, billing began late instead.
         # What it costs in the end says nothing of that.
@@ -50,7 +56,7 @@ def based_anew(curve: Curve, new: Sighting, origin: Origin) -> Curve | None:
             or exceeds(new.told - last.told, max(rates_of(last, new) or (0,)), new.at - last.at)
         )
         return Curve(last, last) if prompt and last.at == origin.first_seen else None
-    if last.told != anchor.told or anchor.over:
+    if last.told != anchor.told or anchor.over or anchor.at == origin.started:
         return None
     if anchor.told and anchor.at != origin.first_seen:
         return None
@@ -72,6 +78,22 @@ def based_anew(curve: Curve, new: Sighting, origin: Origin) -> Curve | None:
     first = replace(anchor, told=owed, rate=rates[1])
     not_billed = rates[1] * (last.at - anchor.at) // HOUR
     return Curve(first, replace(last, told=owed, rate=rates[1]), behind=not_billed)
+
+
+def _billed_at_once(curve: Curve, new: Sighting, origin: Origin) -> Curve | None:
+    """Return the curve of a job whose first bill came right after the first look; None: it did not.
+
+    It was for more than the time between the two, and the meter stands still since.
+    """
+    first, rates = curve.anchor, rates_of(curve.anchor, new)
+    if first.at != origin.first_seen or not first.told or new.over or rates is None:
+        return None
+    if origin.created is None or origin.started is not None:
+        return None
+    owed = first.told + curve.pending
+    if exceeds(owed, rates[1], first.at - origin.created):
+        return None
+    return Curve(replace(first, told=owed), curve.last)
 
 
 def begin_in_arrears(first: Sighting, rate: int | None, origin: Origin) -> Sighting | None:

@@ -21,7 +21,7 @@ from trainwave_exporter.ledger.entry import (
     Suspect,
     UtilizationBucket,
 )
-from trainwave_exporter.ledger.late_bills import Origin
+from trainwave_exporter.ledger.late_bills import STEP, Origin
 from trainwave_exporter.ledger.peaks import rose
 from trainwave_exporter.ledger.plausible import confirmed, plausible
 from trainwave_exporter.ledger.rules import Rules
@@ -72,7 +72,9 @@ def observe(
         known = closed.entry
     entry = _described(known, job, at)
     changed = known is not None and known.state not in {"", job.state}
-    origin = replace(_origin(entry), state_changed=changed)
+    waited = _waited(known, entry, job)
+    near = waited and known is not None and at - _last_seen(known) <= STEP
+    origin = replace(_origin(entry), state_changed=changed, seen_to_start=near, seen_to_wait=waited)
     # The start of another run may be reported after its first cost.
     begins = known is not None and known.run > 0 and known.life.started is None
     cost = _read(
@@ -236,6 +238,17 @@ def _ran_before(known: JobEntry, job: Job, told: Life) -> bool:
         return False
     rate = None if known.cost is None else known.cost.last.rate
     return known.judgement.earlier_price is None and rate in {None, _price(job)}
+
+
+def _waited(known: JobEntry | None, entry: JobEntry, job: Job) -> bool:
+    """Return whether a job runs, or is over, that was only seen to wait; no start is reported."""
+    if known is None or known.over or known.running_since is not None:
+        return False
+    return entry.life.started is None and (job.running or job.finished)
+
+
+def _last_seen(known: JobEntry) -> int:
+    return known.first_seen if known.cost is None else known.cost.last.at
 
 
 def _origin(entry: JobEntry) -> Origin:

@@ -1,0 +1,259 @@
+"""Bills of jobs whose start or end nobody reports, though it may have been seen.
+
+All cost $36 an hour, $0.60 a minute, where nothing else is said; values were worked out by hand.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from ledger.test_bills import MIDNIGHT, MINUTE, cost, world_at
+from support.ledger_world import LedgerWorld
+
+from trainwave_exporter.ledger import Budget, Period, Store
+from trainwave_exporter.ledger.bounds import cost_before, queue_bound
+from trainwave_exporter.ledger.units import dollars, milliseconds
+from trainwave_exporter.model import BudgetStatus
+
+DIALECTS = pytest.mark.parametrize("documented", [True, False], ids=["documented", "deployed"])
+DAY = Budget(name="all", limit_dollars=9e3, period=Period.DAY, zone=ZoneInfo("UTC"))
+
+
+class Run:
+    """A job that is created, starts and ends, minutes after midnight."""
+
+    def __init__(self, created: float, started: float, ended: float, *, documented: bool) -> None:
+        self.created, self.started, self.ended = created, started, ended
+        self.documented = documented
+
+    def see(self, world: LedgerWorld, minute: float, billed: float, price: float = 36.0) -> None:
+        """See it at a minute."""
+        world.now = MIDNIGHT + minute * MINUTE
+        times: dict[str, Any] = {"created_at": MIDNIGHT + self.created * MINUTE}
+        state = "LAUNCHING" if minute < self.started else "RUNNING"
+        if minute >= self.ended:
+            state = "SUCCESS"
+        if self.documented and minute >= self.started:
+            times["started_at"] = MIDNIGHT + self.started * MINUTE
+        if self.documented and minute >= self.ended:
+            times["finished_at"] = MIDNIGHT + self.ended * MINUTE
+        described = {"cost_dollars": billed, "hourly_cost_dollars": price, **times}
+        world.see(world.job(state=state, **described), counted=True)
+
+
+def bounds(folder: Path, minute: float) -> tuple[float, float]:
+    """Return between which amounts it had cost by a minute."""
+    with closing(Store.open_for_reading(folder)) as store:
+        story = store.story("j-1")
+    assert story is not None
+    found = cost_before(story, milliseconds(MIDNIGHT + minute * MINUTE), queue_bound(None))
+    return dollars(found.lower), dollars(found.upper)
+
+
+@DIALECTS
+@pytest.mark.parametrize("step", [10, 60, 1000])
+def test_what_a_job_waits_is_not_accrued(tmp_path: Path, step: int, *, documented: bool) -> None:
+    """It is launched for an hour, and runs from 2:00 on: at 3:25, 85 minutes cost $51."""
+    run = Run(60, 120, 500, documented=documented)
+    world = LedgerWorld(tmp_path, now=MIDNIGHT, budgets=(DAY,))
+    for minute in range(60, 206):
+        run.see(world, minute, max(0, minute - 120) // step * step * 0.6)
+        world.tick(15)
+        if minute >= 122:
+            shown = world.one(BudgetStatus)
+            assert shown.spent_dollars == pytest.approx(0.6 * (minute - 119.75), abs=0.61)
+    assert world.one(BudgetStatus).spent_dollars == pytest.approx(51.15, abs=0.61)
+    assert world.corrections() == (0, 0)
+
+
+@DIALECTS
+@pytest.mark.parametrize("late", [0, 10, 100])
+def test_a_bill_after_the_end_is_also_for_the_time_before_the_first_look(
+    tmp_path: Path, late: int, *, documented: bool
+) -> None:
+    """It runs from 22:30 to 1:30 and is first seen at 0:30: of $108, $54 are October's."""
+    run = Run(-120, -90, 90, documented=documented)
+    world = world_at(tmp_path, MIDNIGHT)
+    for minute in range(30, 91 + late + 5):
+        run.see(world, minute, 108.0 if minute >= 90 + late else 0.0)
+    assert bounds(tmp_path, 0) == pytest.approx((54, 54), abs=0.01)
+    assert cost(tmp_path, world.now + 1) == pytest.approx(108)
+    assert world.corrections() == (0, 0)
+
+
+@DIALECTS
+@pytest.mark.parametrize("first", [28, 29])
+def test_a_bill_right_after_the_first_look_is_for_the_hour_before_it(
+    tmp_path: Path, first: int, *, documented: bool
+) -> None:
+    """It starts at 21:30 and is billed hourly, also at 0:30: $90 are October's."""
+    run = Run(-160, -150, 500, documented=documented)
+    world = world_at(tmp_path, MIDNIGHT)
+    for minute in range(first, 160):
+        run.see(world, minute, (minute + 150) // 60 * 36.0)
+    assert bounds(tmp_path, 0) == pytest.approx((90, 90), abs=0.01)
+    assert world.corrections() == (0, 0)
+
+
+@DIALECTS
+@pytest.mark.parametrize("late", [0, 10])
+@pytest.mark.parametrize("waited", [0, 60])
+def test_a_price_that_falls_before_the_first_bill_takes_nothing_from_what_was_run(
+    tmp_path: Path, waited: int, late: int, *, documented: bool
+) -> None:
+    """$72 an hour from 22:00, $36 from 23:00 to 1:00: $72 + $36 are October's, of $144."""
+    run = Run(-120 - waited, -120, 60, documented=documented)
+    world = LedgerWorld(tmp_path, now=MIDNIGHT, budgets=(DAY,))
+    for minute in range(-120 - waited, 61 + late + 5):
+        price = 72.0 if minute < -60 else 36.0
+        run.see(world, minute, 144.0 if minute >= 60 + late else 0.0, price)
+        if minute == -30:
+            world.tick(15)
+            shown = world.one(BudgetStatus)
+            assert shown.spent_dollars == pytest.approx(90.15, abs=1.21)
+    assert bounds(tmp_path, 0) == pytest.approx((108, 108), abs=1.21)
+    assert cost(tmp_path, world.now + 1) == pytest.approx(144)
+    assert world.corrections() == (0, 0)
+
+
+@DIALECTS
+@pytest.mark.parametrize("late", [0, 700])
+def test_a_job_that_was_seen_to_start_is_billed_from_then_on(
+    tmp_path: Path, late: int, *, documented: bool
+) -> None:
+    """It starts at 22:00 and costs $54 by 23:30; away from 22:10 to 12:00."""
+    run = Run(-180, -120, -30, documented=documented)
+    world = world_at(tmp_path, MIDNIGHT)
+    for minute in (*range(-180, -110), *range(720, 720 + late + 5)):
+        run.see(world, minute, 54.0 if minute >= 720 + late else 0.0)
+    assert bounds(tmp_path, -60) == pytest.approx((36, 36), abs=0.01)
+    assert bounds(tmp_path, 0) == pytest.approx((54, 54), abs=0.01)
+    assert world.corrections() == (0, 0)
+
+
+@pytest.mark.parametrize("looks", [1, 10])
+@pytest.mark.parametrize("late", [0, 100])
+def test_a_run_of_which_neither_end_was_seen_has_bounds(
+    tmp_path: Path, late: int, looks: int
+) -> None:
+    """Created at 21:00, seen to run from 22:00 on; over at 12:00 at $126, which are 3½ hours.
+
+    So it ended between 0:30 and 1:30: 2 to 3 hours are October's.
+    """
+    run = Run(-180, -150, 60, documented=False)
+    world = world_at(tmp_path, MIDNIGHT)
+    for minute in (*range(-120, -120 + looks), *range(720, 720 + late + 5)):
+        run.see(world, minute, 126.0 if minute >= 720 + late else 0.0)
+    assert bounds(tmp_path, 0) == pytest.approx((72, 108), abs=0.01)
+    assert bounds(tmp_path, -130) == pytest.approx((0, 30), abs=0.01)
+    assert bounds(tmp_path, 100) == pytest.approx((126, 126), abs=0.01)
+
+
+@pytest.mark.parametrize("late", [0, 10])
+def test_a_bill_that_comes_at_the_end_may_be_for_the_launch_as_well(
+    tmp_path: Path, late: int
+) -> None:
+    """Launched at 22:30, running from 23:30 to 1:00: $90 at $36 an hour are for 2½ hours."""
+    run = Run(-90, -30, 60, documented=False)
+    world = world_at(tmp_path, MIDNIGHT)
+    for minute in range(-90, 61 + late + 5):
+        run.see(world, minute, 90.0 if minute >= 60 + late else 0.0)
+    assert bounds(tmp_path, 0) == pytest.approx((54, 54), abs=0.61)
+    assert world.corrections() == (0, 0)
+
+
+@pytest.mark.parametrize("late", [0, 100])
+@pytest.mark.parametrize("looks", [1, 10, 60])
+def test_a_run_that_nobody_saw_of_a_job_that_was_seen_to_wait_has_bounds(
+    tmp_path: Path, late: int, looks: int
+) -> None:
+    """Seen to wait until 22:00; over at 12:00, at $126, which are 3½ hours.
+
+    It began after 22:00, and ended before 12:00: at most two hours are October's.
+    """
+    run = Run(-180, -110, 100, documented=False)
+    world = world_at(tmp_path, MIDNIGHT)
+    for minute in (*range(-119 - looks, -119), *range(720, 720 + late + 5)):
+        run.see(world, minute, 126.0 if minute >= 720 + late else 0.0)
+    assert bounds(tmp_path, 0) == pytest.approx((0, 72), abs=0.01)
+    assert bounds(tmp_path, 90) == pytest.approx((0, 126), abs=0.01)
+    assert bounds(tmp_path, 660) == pytest.approx((90, 126), abs=0.01)
+    assert bounds(tmp_path, 721) == pytest.approx((126, 126), abs=0.01)
+
+
+@pytest.mark.parametrize("late", [0, 100])
+def test_a_run_between_two_looks_is_exact(tmp_path: Path, late: int) -> None:
+    """It waits until midnight and runs for two minutes at $36 an hour: $1.20."""
+    run = Run(-180, 0, 2, documented=False)
+    world = world_at(tmp_path, MIDNIGHT)
+    for minute in (*range(-180, 0), *range(3, 10 + late)):
+        run.see(world, minute, 1.2 if minute >= 3 + late else 0.0)
+    assert bounds(tmp_path, 0) == pytest.approx((0, 0), abs=0.01)
+    assert bounds(tmp_path, 4) == pytest.approx((1.2, 1.2))
+    assert world.corrections() == (0, 0)
+
+
+def test_a_start_that_nobody_saw_leaves_bounds_of_what_is_accrued(tmp_path: Path) -> None:
+    """Seen to wait at 1:00 and to run from 2:00 on, without a bill: at 3:00 $36 to $72."""
+    run = Run(0, 90, 600, documented=False)
+    world = LedgerWorld(tmp_path, now=MIDNIGHT, budgets=(DAY,))
+    for minute in (*range(61), *range(120, 181)):
+        run.see(world, minute, 0.0)
+    world.tick(15)
+    shown = world.one(BudgetStatus)
+    assert shown.spent_dollars is None
+    found = shown.spent_lower_dollars, shown.spent_upper_dollars
+    assert found == pytest.approx((36.15, 72.15), abs=0.01)
+
+
+def test_a_job_first_seen_after_its_end_accrues_until_its_bill_comes(tmp_path: Path) -> None:
+    """It ran from 23:00 to 1:00 and is first seen at 1:30: $36 of its $72 are of this day."""
+    run = Run(-70, -60, 60, documented=True)
+    world = LedgerWorld(tmp_path, now=MIDNIGHT, budgets=(DAY,))
+    for minute, billed, spent in ((90, 0, 36), (170, 0, 36), (175, 72, 36)):
+        run.see(world, minute, billed)
+        world.tick(15)
+        assert world.one(BudgetStatus).spent_dollars == pytest.approx(spent, abs=0.01)
+    without = LedgerWorld(tmp_path / "other", now=MIDNIGHT, budgets=(DAY,))
+    run.see(without, 181, 0)
+    without.tick(15)
+    assert without.one(BudgetStatus).spent_dollars == 0
+
+
+@DIALECTS
+@pytest.mark.parametrize("late", [5, 90])
+def test_a_last_bill_after_midnight_is_of_the_day_before_in_a_budget_as_well(
+    tmp_path: Path, late: int, *, documented: bool
+) -> None:
+    """It runs from 23:00 to 23:50; the last half minute, $0.30, is billed after midnight."""
+    run = Run(-65, -60, -10, documented=documented)
+    world = LedgerWorld(tmp_path, now=MIDNIGHT, budgets=(DAY,))
+    for minute in range(-65, late + 5):
+        run.see(world, minute, 30.0 if minute >= late else 0.6 * min(49.5, max(0, minute + 60)))
+        world.tick(15)
+    assert world.one(BudgetStatus).spent_dollars == pytest.approx(0, abs=0.01)
+    assert bounds(tmp_path, 0) == pytest.approx((30, 30), abs=0.01)
+
+
+@DIALECTS
+def test_a_refund_between_two_bills_leaves_what_is_not_billed_yet(
+    tmp_path: Path, *, documented: bool
+) -> None:
+    """Billed hourly from 22:00 on; at 0:30, $20 of $72 are refunded, and $18 are not billed yet.
+
+    So this day, $18 less $20 by then, and $36 less $20 with the bill of 1:00.
+    """
+    run = Run(-125, -120, 500, documented=documented)
+    world = LedgerWorld(tmp_path, now=MIDNIGHT, budgets=(DAY,))
+    shown = {}
+    for minute in range(-125, 100):
+        refunded = 20.0 if minute >= 30 else 0.0
+        run.see(world, minute, max(0, minute + 120) // 60 * 36.0 - refunded)
+        world.tick(15)
+        shown[minute] = world.one(BudgetStatus).spent_dollars
+    assert (shown[32], shown[58], shown[62]) == pytest.approx((-0.65, 14.95, 17.35), abs=0.61)
+    assert world.corrections() == pytest.approx((0, 20))
