@@ -58,7 +58,7 @@ RESTARTED = replace(UNUSUAL, restarted=0.5)
 @pytest.mark.timeout(120 + 3 * STEPS)
 @pytest.mark.parametrize(
     ("dialect", "steps", "kills"),
-    [(SimulatedDialect.DOCUMENTED, STEPS, 40), (SimulatedDialect.DEPLOYED, STEPS // 2, 16)],
+    [(SimulatedDialect.DOCUMENTED, STEPS, 40), (SimulatedDialect.DEPLOYED, STEPS * 2 // 3, 20)],
     ids=["documented", "deployed"],
 )
 def test_a_month_of_trouble_is_booked_to_the_cent(

@@ -27,7 +27,13 @@ from msgspec import Struct
 
 from trainwave_exporter.ledger import meters
 from trainwave_exporter.ledger.entry import Curve, Life, Sighting
-from trainwave_exporter.ledger.price_line import TOLERANCE, exceeds, rates_of
+from trainwave_exporter.ledger.price_line import (
+    TOLERANCE,
+    exceeds,
+    falls_short,
+    rates_of,
+    was_billed,
+)
 from trainwave_exporter.ledger.stored import Story
 from trainwave_exporter.ledger.units import DAY, HOUR
 
@@ -145,7 +151,7 @@ def _ended_unseen(story: Story, at: int, queue: int) -> Bounds | None:
 
 
 def _between_looks(story: Story, at: int) -> Bounds | None:
-    """Return the bounds within a rise that nobody saw and no price explains; None: it is none."""
+    """Return the bounds within a change that nobody saw and no price explains; None: it is none."""
     kept, meter = story.cost, story.entry.cost
     place = bisect_left(kept, at, key=attrgetter("at"))
     if meter is None or story.entry.run or place == 0 or at > meter.last.at:
@@ -156,12 +162,23 @@ def _between_looks(story: Story, at: int) -> Bounds | None:
     if after.over and finished is not None:
         end = max(before.at, min(end, finished))
     rise, time = after.told - before.told, end - before.at
-    if rates is None or not before.told or time <= _WATCHED or not exceeds(rise, rates[1], time):
+    if rates is None or not before.told or time <= _WATCHED:
         return None
-    spent = _at_any_price(rise, rates[1], before.at, end, at)
-    # What the price does not explain may be a correction, too, also one after the end.
     line = rates[0] * max(0, min(at, end) - before.at) // HOUR
-    return Bounds(before.told + min(spent.lower, line), before.told + spent.upper)
+    if exceeds(rise, rates[1], time):
+        spent = _at_any_price(rise, rates[1], before.at, end, at)
+        # What the price does not explain may be a correction, too, also one after the end.
+        return Bounds(before.told + min(spent.lower, line), before.told + spent.upper)
+    ended = after.over and end < after.at
+    if ended and falls_short(rise, rates[0], time) and _was_billed(kept, place - 1):
+        # What is missing was taken back before the end, or after it.
+        short = rates[0] * time // HOUR - rise
+        return Bounds(max(0, before.told + line - short), before.told + line)
+    return None
+
+
+def _was_billed(kept: Sequence[Sighting], place: int) -> bool:
+    return was_billed(kept[max(0, place - 1)], kept[place])
 
 
 def _longest_run(story: Story) -> int:
