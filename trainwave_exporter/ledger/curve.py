@@ -219,7 +219,7 @@ def _grown(curve: Curve, new: Sighting, origin: Origin) -> Step:
         from_anchor = (curve.behind or curve.pending) and not fell
         step = Step(Curve(anchor, new)) if from_anchor else _corner(curve, new)
         pending = curve.pending + unexplained
-        if fell:  # as long as it may be an older answer, it is behind by as much
+        if fell and (curve.behind or _may_be_older(curve, new)):  # it is behind by as much, then
             due = min(rates_of(last, new) or (0,)) * (new.at - last.at) // HOUR
             behind = curve.behind + due + last.told - new.told
         return replace(step, curve=replace(step.curve, behind=behind, pending=pending))
