@@ -352,7 +352,7 @@ async def test_the_kernel_keeps_little_for_a_stranger_who_takes_nothing(
             stack.enter_context(closing(await site.connect(SCRAPE, "127.0.0.2")))
         port = site.server.addresses[0][1]
         async with asyncio.timeout(PLENTY):
-            while in_kernel(port) < 5 * 64 * 1024:
+            while in_kernel(port) < 5 * 64 * 1024:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0)
         assert await site.scrape() == 200  # for which the others have the time to be sent more
         assert in_kernel(port) < 5 * 200_000
