@@ -1,8 +1,8 @@
 """The connections to the web server: how many there may be, and how long each may take.
 
 A connection takes a file descriptor, and memory for what is not sent yet. There are at most so
-many of them; where there is no room, the newest takes the place of the one that has waited longest
-without a request under way. Some places are kept for the addresses of known scrapers: those that
+many of them; where there is no room, the newest takes the place of one without a request under way: of
+the address that has most, the one that has waited longest. Some places are kept for the addresses of known scrapers: those that
 fetched the metrics before. A request must be complete, and an answer taken to its last byte, within
 a bound of time.
 """
@@ -16,7 +16,7 @@ import socket
 import ssl
 import struct
 import termios
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from enum import StrEnum
@@ -218,7 +218,9 @@ class Connections:
         victims = [each for each in idle if each in self._strangers] or (idle if known else [])
         if not victims:
             return False
-        victims[0].drop(Drop.DISPLACED)
+        places = Counter(each.client for each in self._open.values())
+        victim = max(victims, key=lambda each: places[each.client])  # of equals the first
+        victim.drop(Drop.DISPLACED)
         return True
 
     def _add(self, connection: Connection, context: ssl.SSLContext | None) -> None:

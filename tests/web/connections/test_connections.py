@@ -209,6 +209,23 @@ async def test_a_newcomer_takes_the_place_of_who_has_waited_longest(
     ]
 
 
+async def test_a_crowd_makes_room_for_itself_and_not_for_it_who_has_but_one_place(
+    exposition: Exposition, make_server: Callable[..., WebServer]
+) -> None:
+    async with (
+        served(make_server, exposition, most_connections=8, request_timeout=PLENTY) as site,
+        AsyncExitStack() as stack,
+    ):
+        alone = stack.enter_context(closing(await site.connect(HALF, "127.0.0.3")))
+        for _ in range(20):
+            stack.enter_context(closing(await site.connect(HALF, "127.0.0.2")))
+        # Two of eight places are kept for known scrapers: 15 of the 21 made room for others.
+        await site.until(displaced=15)
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(alone, b": x\r\n\r\n")
+        assert await loop.sock_recv(alone, 12) == b"HTTP/1.1 200"
+
+
 @contextmanager
 def no_more_files() -> Iterator[None]:
     """Have the process open no more files than it has open."""
