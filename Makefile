@@ -30,9 +30,10 @@ test: $(VENV)/.dev ## run the whole test suite; fails below 95 % of branches, to
 		p = 100 * t["covered_branches"] / t["num_branches"]; print(f"branches: {p:.1f} %"); \
 		raise SystemExit(p < 95)'
 
-endurance: $(VENV)/.dev ## ten minutes of every fault at once, then each at each endpoint
+endurance: $(VENV)/.dev ## ten minutes of every fault at once, and of all harm; then each fault at each endpoint
 	@ENDURANCE_SECONDS=600 MATRIX_FULL=1 $(BIN)/python -m pytest -n 2 \
-		tests/end_to_end/test_endurance.py tests/end_to_end/test_fault_matrix.py
+		tests/end_to_end/test_endurance.py tests/end_to_end/test_endurance_hostile.py \
+		tests/end_to_end/test_fault_matrix.py
 
 soak: $(VENV)/.dev ## three weeks in which 100,000 jobs come and go, in ten minutes
 	@SOAK_JOBS=500 SOAK_DAYS=22 $(BIN)/python -m pytest --timeout=3600 -s tests/end_to_end/test_soak.py

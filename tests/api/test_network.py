@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -180,10 +181,14 @@ def test_a_file_of_certificates_has_to_be_one(tmp_path: Path) -> None:
     good, empty = tmp_path / "good.pem", tmp_path / "empty.pem"
     trustme.CA().cert_pem.write_to_path(good)
     empty.touch()
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
     assert len(NetworkSettings({"SSL_CERT_FILE": str(good)}).ssl_context.get_ca_certs()) == 1
     for path, problem in (
         (tmp_path / "none.pem", "cannot be read: no such file or directory"),
         (tmp_path, "cannot be read: is a directory"),
+        (fifo, "cannot be read: not a regular file"),
+        (Path("/dev/zero"), "cannot be read: not a regular file"),
         (empty, "holds no certificates in PEM form"),
     ):
         assert refusal({"SSL_CERT_FILE": str(path)}) == (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +11,7 @@ from threading import Event
 
 import pytest
 from support.exporter import Metrics, wait_for
+from support.open_files import open_files
 from support.probed import ProbedExporter
 from support.simulated import serving
 
@@ -29,17 +29,6 @@ those that ask a thousand times at once their requests."""
 SECONDS = 5
 TICKS = 100
 """Looks at the event loop, for there to be something to say of it."""
-
-
-@contextmanager
-def open_files(most: int | None) -> Iterator[None]:
-    """Limit the open files of processes that are started meanwhile, not those of the test."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most or soft, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @contextmanager

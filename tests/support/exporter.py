@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
@@ -111,6 +112,7 @@ class Exporter:
         )
         self.log: list[dict[str, Any]] = []
         self.raw_log: list[str] = []
+        self._unread = False
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.url = ""
@@ -131,6 +133,12 @@ class Exporter:
                 stream.close()
         if error is not None:
             print("".join(self.raw_log))  # noqa: T201 - pytest shows it with the failure
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        host, _, port = self.url.removeprefix("http://").rpartition(":")
+        return host, int(port)
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the log lines of one event so far."""
@@ -172,9 +180,24 @@ class Exporter:
         code = self.process.wait(timeout=10)
         return code, time.monotonic() - began
 
+    def leave_log_unread(self) -> None:
+        """Read no more of the log, and fill the pipe that it goes to."""
+        self._unread = True
+        pipe = os.open(f"/proc/{self.process.pid}/fd/2", os.O_WRONLY | os.O_NONBLOCK)
+        try:
+            os.write(pipe, b"\n")  # for who waits for a line
+            self._reader.join()
+            with suppress(BlockingIOError):
+                while True:
+                    os.write(pipe, bytes(4096))
+        finally:
+            os.close(pipe)
+
     def _read(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
+            if self._unread:
+                return
             self.raw_log.append(line)
             try:
                 self.log.append(json.loads(line))

@@ -105,6 +105,11 @@ class ProbedExporter(Exporter):
             threads=int(status["Threads"]),
         )
 
+    @property
+    def schedule(self) -> Path:
+        """The file in which the kernel tells how the event loop's thread ran (``proc(5)``)."""
+        return Path(f"/proc/{self.process.pid}/task/{self.process.pid}/schedstat")
+
 
 def _targets(folder: Path) -> Iterator[str]:
     """Yield where the links of a folder lead that are still there."""

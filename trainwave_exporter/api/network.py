@@ -19,6 +19,8 @@ import aiohttp
 import httpx
 from msgspec import Struct
 
+from trainwave_exporter.runtime.regular_files import open_regular
+
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _ADDRESS: Final = "http[s]://[user:password@]host[:port]"
 _HOST_NAME: Final = re.compile(r"(?:[\w-]+\.)*[\w-]*[^\W\d][\w-]*")
@@ -235,7 +237,7 @@ def _ssl_context(environ: Mapping[str, str]) -> ssl.SSLContext:
 
 def _problem_of_file(file: str) -> str | None:
     try:
-        with Path(file).open("rb"):
+        with open_regular(Path(file)):
             return None
     except OSError as error:
         return (

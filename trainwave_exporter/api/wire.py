@@ -55,7 +55,8 @@ _CONNECT_SHARE, _SILENCE_SHARE = 0.4, 0.8
 """Of the patience with a whole exchange: for a connection, and for the wait between two pieces."""
 
 _A_TURN = 4
-"""Answers that are taken in within one turn of the event loop: a few milliseconds."""
+"""Steps of reading answers that are done within one turn of the event loop: a few milliseconds,
+however many answers there are."""
 
 _KEEPALIVE_SECONDS = 5.0
 """How long a connection that is not used stays open."""
@@ -142,6 +143,10 @@ class Wire:
         # Raised out here, it carries no context: that would hold the request, and so the key.
         raise failure
 
+    async def turn(self) -> None:
+        """Return when it is the turn of another step of reading an answer."""
+        await self._throttle.wait()
+
     async def aclose(self) -> None:
         """Close all connections."""
         await self._client.aclose()
@@ -166,7 +171,7 @@ class Wire:
         response = await self._client.send(request, stream=True)
         try:
             received_at = self._clock()
-            await self._throttle.wait()
+            await self.turn()
             heard(response.headers, received_at)
             body = await self._body(response, most_bytes)
         finally:
@@ -180,15 +185,29 @@ class Wire:
 
     async def _body(self, response: httpx.Response, most_bytes: int) -> bytes:
         if response.status_code < 400:
-            body, whole = await _read(response, most_bytes)
+            body, whole = await self._read(response, most_bytes)
             if not whole:
                 raise BodyTooLarge(f"the answer is longer than {most_bytes} bytes")
             return body
         try:
             async with asyncio.timeout(_REFUSAL_PATIENCE):
-                return (await _read(response, _LONGEST_REFUSAL))[0]
+                return (await self._read(response, _LONGEST_REFUSAL))[0]
         except (*_FAILURES, zlib.error, UnsupportedEncoding):  # TimeoutError is an OSError
             return b""
+
+    async def _read(self, response: httpx.Response, most: int) -> tuple[bytes, bool]:
+        """Return the first ``most`` bytes of the body, decompressed, and whether that is all."""
+        unpack = unpacking(response.headers)
+        body = bytearray()
+        async for packed in response.aiter_raw():
+            for piece in unpack(packed):
+                room = most - len(body)
+                body += piece[:room]
+                if len(piece) > room:
+                    return bytes(body), False
+                if len(piece) >= PIECE:
+                    await self.turn()
+        return bytes(body), True
 
     def _failure(self, error: Exception) -> TrainwaveError:
         cause = error.__cause__ or error
@@ -261,18 +280,3 @@ def _transport(network: NetworkSettings, proxy: httpx.Proxy | None) -> httpx.Asy
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
     return AiohttpTransport(verify=context, proxy=proxy, client=new_session)
-
-
-async def _read(response: httpx.Response, most: int) -> tuple[bytes, bool]:
-    """Return the first ``most`` bytes of the body, decompressed, and whether that is all of it."""
-    unpack = unpacking(response.headers)
-    body = bytearray()
-    async for packed in response.aiter_raw():
-        for piece in unpack(packed):
-            room = most - len(body)
-            body += piece[:room]
-            if len(piece) > room:
-                return bytes(body), False
-            if len(piece) >= PIECE:
-                await asyncio.sleep(0)
-    return bytes(body), True

@@ -61,6 +61,7 @@ from trainwave_exporter.polling import Loop, Schedule, Work
 from trainwave_exporter.runtime import logs
 from trainwave_exporter.runtime.clock import ClockWatch
 from trainwave_exporter.runtime.daemon_threads import DaemonThreadExecutor
+from trainwave_exporter.runtime.freed_memory import return_small_blocks
 from trainwave_exporter.runtime.gc_schedule import GcSchedule
 from trainwave_exporter.runtime.sd_notify import Notifier
 from trainwave_exporter.web import (
@@ -442,6 +443,7 @@ class Daemon:
         for runtime in self._runtimes:
             self.telemetry.observe(runtime.rate_limit(self._clock()))
         self._gc_schedule.look()
+        return_small_blocks()
 
     async def _publish(self, _step: Callable[[], None]) -> None:
         self.telemetry.log_lines_dropped(logs.dropped())

@@ -84,7 +84,7 @@ class ScrapeAnswer:
         """Return how many bytes the plain answer has."""
         return self.fleet.cell(form).size + self.own.cell(form).size + _ENDS[form].size
 
-    def plain(self, form: Format) -> Iterator[bytes]:
+    def plain(self, form: Format) -> Iterator[memoryview]:
         """Yield the answer as it is, in parts that are inflated one by one."""
         for section in (*self.fleet.sections, *self.own.sections):
             for cell in section.written(form):

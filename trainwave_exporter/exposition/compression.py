@@ -6,8 +6,10 @@ Checksums of cells are combined, so that a member is made without looking at wha
 from __future__ import annotations
 
 import zlib
+from array import array
 from collections.abc import Iterable
 from struct import pack
+from weakref import WeakValueDictionary
 
 from isal import isal_zlib
 from msgspec import Struct
@@ -29,10 +31,20 @@ class Cell(Struct, frozen=True, gc=False):
     second: int = 1
     """Adler-32. Both and the size tell whether something changed."""
 
-    def plain(self) -> bytes:
-        """Return the lines."""
-        return zlib.decompressobj(wbits=-zlib.MAX_WBITS).decompress(self.deflated)
+    def plain(self) -> memoryview:
+        """Return the lines: the same copy to all who ask while anybody still holds it.
 
+        So any number of scrapers that do not fetch them cost no more than one.
+        """
+        lines = _INFLATED.get(self)
+        if lines is None:
+            inflated = zlib.decompressobj(wbits=-zlib.MAX_WBITS).decompress(self.deflated)
+            lines = _INFLATED[self] = array("B", inflated)
+        return memoryview(lines)
+
+
+_INFLATED: WeakValueDictionary[Cell, array[int]] = WeakValueDictionary()
+"""The lines of cells that somebody holds; arrays, since nothing can tell whether bytes are held."""
 
 NOTHING = Cell()
 

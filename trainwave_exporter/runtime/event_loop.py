@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Final, TypeVar
 
+from trainwave_exporter.runtime.freed_memory import return_large_blocks
+
 T = TypeVar("T")
 
 SWITCH_SECONDS: Final = 0.001
@@ -28,6 +30,7 @@ def _new_event_loop() -> Callable[[], asyncio.AbstractEventLoop]:
 
 def run(main: Coroutine[None, None, T]) -> T:
     """Run a coroutine to its end on a new loop and return what it returns."""
+    return_large_blocks()
     sys.setswitchinterval(SWITCH_SECONDS)
     with asyncio.Runner(loop_factory=_new_event_loop()) as runner:
         return runner.run(main)

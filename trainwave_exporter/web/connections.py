@@ -1,8 +1,8 @@
 """The connections to the web server: how many there may be, and how long each may take.
 
 A connection takes a file descriptor, and memory for what is not sent yet. There are at most so
-many of them; where there is no room, the newest takes the place of the one that has waited longest
-without a request under way. Some places are kept for the addresses of known scrapers: those that
+many of them; where there is no room, the newest takes the place of one without a request under way: of
+the address that has most, the one that has waited longest. Some places are kept for the addresses of known scrapers: those that
 fetched the metrics before. A request must be complete, and an answer taken to its last byte, within
 a bound of time.
 """
@@ -16,14 +16,15 @@ import socket
 import ssl
 import struct
 import termios
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from enum import StrEnum
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from aiohttp import web
 
+from trainwave_exporter.runtime.loop_throttle import LoopThrottle
 from trainwave_exporter.web.clients import client_of
 
 MOST_CONNECTIONS: Final = 256
@@ -37,6 +38,13 @@ _KEPT_SHARE: Final = 4
 
 _MOST_KNOWN: Final = 256
 _KNOWN_SECONDS: Final = 3600.0
+
+_MOST_UNSENT: Final = 64 * 1024
+"""Bytes of an answer that the kernel takes for a connection beyond what the peer has room for."""
+
+_A_TURN: Final = 64
+"""Connections that are accepted within one turn of the event loop, so that nobody waits long behind
+those who come in a crowd."""
 
 _RETRY_SECONDS: Final = 0.1
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: drop what was not taken, and tell the peer
@@ -167,6 +175,11 @@ class Connections:
             self._known.add(connection.client)
             self._strangers.discard(connection)
 
+    def is_known(self, request: web.Request) -> bool:
+        """Whether a request comes from the address of a known scraper."""
+        connection = self._open.get(request.protocol)
+        return connection is not None and connection.client in self._known
+
     def was_dropped(self, request: web.Request) -> bool:
         """Whether a request that is under way lost its connection by our doing."""
         connection = self._under_way.get(request.protocol)
@@ -178,22 +191,23 @@ class Connections:
         new_handler: Callable[[], web.RequestHandler],
         context: ssl.SSLContext | None,
     ) -> None:
-        loop = asyncio.get_running_loop()
+        throttle = LoopThrottle(_A_TURN)
         while True:
             try:
-                accepted, address = await loop.sock_accept(listening)
+                accepted, address = await _next_of(listening)
             except OSError as error:
                 if error.errno in _NO_DESCRIPTOR:
                     self._dropped(Drop.ACCEPT_FAILED, "")
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             client = client_of(address[0] if isinstance(address, tuple) else "")
+            _bound_unsent(accepted)
             if self._has_room(client):
                 self._add(Connection(self, client, new_handler(), accepted), context)
             else:
                 accepted.close()
                 self._dropped(Drop.LIMIT, client)
-            await asyncio.sleep(0)  # what came before has its turn, however many there are
+            await throttle.wait()  # what came before has its turn, however many there are
 
     def _has_room(self, client: str) -> bool:
         """Whether there is a place for a client's connection; make one where that can be."""
@@ -204,7 +218,9 @@ class Connections:
         victims = [each for each in idle if each in self._strangers] or (idle if known else [])
         if not victims:
             return False
-        victims[0].drop(Drop.DISPLACED)
+        places = Counter(each.client for each in self._open.values())
+        victim = max(victims, key=lambda each: places[each.client])  # of equals the first
+        victim.drop(Drop.DISPLACED)
         return True
 
     def _add(self, connection: Connection, context: ssl.SSLContext | None) -> None:
@@ -225,6 +241,23 @@ class Connections:
         connection.dropped = True
         self.forget(connection)
         self._dropped(reason, connection.client)
+
+
+async def _next_of(listening: socket.socket) -> tuple[socket.socket, Any]:
+    """Return the next connection, and its address, as soon as there is one."""
+    try:
+        accepted, address = listening.accept()
+    except BlockingIOError:
+        # This would do alone, but for one connection in each turn of the event loop.
+        return await asyncio.get_running_loop().sock_accept(listening)
+    accepted.setblocking(False)
+    return accepted, address
+
+
+def _bound_unsent(accepted: socket.socket) -> None:
+    """Have the kernel take no megabytes for a peer that fetches none of them."""
+    with suppress(OSError):  # a Unix socket, which takes little
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MOST_UNSENT)
 
 
 class Connection(asyncio.Protocol):
@@ -267,6 +300,7 @@ class Connection(asyncio.Protocol):
         """Begin to talk, by TLS where there is a context."""
         self._request_timeout, self._answer_timeout = request_timeout, answer_timeout
         self._opening = asyncio.create_task(self._open(context), name="web-connection")
+        self._opening.add_done_callback(self._close_unless_open)
 
     async def _open(self, context: ssl.SSLContext | None) -> None:
         loop = asyncio.get_running_loop()
@@ -277,10 +311,12 @@ class Connection(asyncio.Protocol):
             self._connections.tell(Drop.REQUEST_TIMEOUT, self)
         except OSError:  # it went away, or speaks no TLS
             self._connections.forget(self)
-        finally:
-            if self._transport is None:
-                self._connections.forget(self)
-                self._accepted.close()
+
+    def _close_unless_open(self, _: asyncio.Task[None]) -> None:
+        """Close what was given up, maybe before it began."""
+        if self._transport is None:
+            self._connections.forget(self)
+            self._accepted.close()
 
     async def abandon(self) -> None:
         """Give up opening it."""

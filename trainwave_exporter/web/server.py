@@ -34,10 +34,11 @@ from trainwave_exporter.web.sockets import UnixSocket, name_of, tcp_sockets
 
 log = structlog.get_logger()
 
-_A_TURN = 4  # scrapes that are begun within one turn of the event loop
+_A_TURN = 4  # scrapes that are begun, or parts sent, within one turn of the event loop
+_A_TURN_OF_KNOWN = 32  # the same of known scrapers: still some milliseconds
 _MOST_PACKING = 8  # answers that are packed at a time; each takes a megabyte until it is taken
 _GRACE = 0.5  # seconds that requests under way get when the server stops
-_BACKLOG = 128  # connections that the kernel keeps for us
+_BACKLOG = 1024  # connections that the kernel keeps for us; who finds no place waits for seconds
 _EPISODE_SECONDS = 60.0  # without a dropped connection, after which the next is told in the log
 
 REQUEST_SECONDS = 5.0
@@ -122,7 +123,8 @@ class WebServer:
             dropped=self._connection_dropped,
             clock=clock,
         )
-        self._throttle = LoopThrottle(_A_TURN)
+        self._known_scrapers = LoopThrottle(_A_TURN_OF_KNOWN)
+        self._strangers = LoopThrottle(_A_TURN)
         self._access = access
         self._reload = reload
         self._watching: asyncio.Task[None] | None = None
@@ -228,7 +230,9 @@ class WebServer:
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         began = self._clock()
-        await self._throttle.wait()
+        known = self._connections.is_known(request)
+        throttle = self._known_scrapers if known else self._strangers
+        await throttle.wait()
         wanted = negotiate(_header(request, "Accept"))
         zstd = self._packing < _MOST_PACKING
         coding = preferred(_header(request, "Accept-Encoding"), zstd=zstd)
@@ -237,10 +241,10 @@ class WebServer:
             answer = answer.only(names)
         tag = f"{answer.tag}-{wanted.name.lower()}-{coding}"
         headers = {"ETag": f'"{tag}"', "Vary": "Accept, Accept-Encoding"}
-        if any(known.value == tag for known in request.if_none_match or ()):
+        if any(theirs.value == tag for theirs in request.if_none_match or ()):
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
         response = web.StreamResponse(headers={"Content-Type": wanted.value, **headers})
-        parts: Iterable[bytes]
+        parts: Iterable[bytes | memoryview]
         match coding:
             case Coding.GZIP:
                 parts = zipped = answer.gzip(wanted)
@@ -254,11 +258,12 @@ class WebServer:
             response.headers["Content-Encoding"] = coding
         self._packing += coding is Coding.ZSTD
         try:
-            await _send(request, response, parts, ready=coding is Coding.GZIP)
+            await _send(request, response, parts, throttle)
             if not self._connections.was_dropped(request):
                 self._connections.scraped(request)
                 self._scraped(wanted, self._clock() - began)
         except ConnectionError as error:
+            error.__traceback__ = None  # its frames hold the answer, and a future that holds it
             if not self._connections.was_dropped(request):  # which is told already
                 log.info("scrape_cut_short", client=request.remote, reason=type(error).__name__)
         finally:
@@ -299,18 +304,20 @@ class WebServer:
 
 
 async def _send(
-    request: web.Request, response: web.StreamResponse, parts: Iterable[bytes], *, ready: bool
+    request: web.Request,
+    response: web.StreamResponse,
+    parts: Iterable[bytes | memoryview],
+    throttle: LoopThrottle,
 ) -> None:
-    """Send the parts one by one: joining them would copy the whole body for every scrape.
+    """Send the parts one by one, as they are made, each in its turn.
 
-    Those that are not ``ready`` are made meanwhile.
+    Joining them would copy the whole body for every scrape.
     """
     await response.prepare(request)
     if request.method != "HEAD":
         for part in parts:
             await response.write(part)
-            if not ready:
-                await asyncio.sleep(0)  # what is inflated for one must not keep others waiting
+            await throttle.wait()
     await response.write_eof()
 
 

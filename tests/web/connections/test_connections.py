@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import re
 import resource
 import socket
+import tracemalloc
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
@@ -15,7 +17,8 @@ from random import Random
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession
+import uvloop
+from aiohttp import ClientSession, web
 from structlog.testing import capture_logs
 from support.certificates import Authority
 from support.metrics import appeared, make_exposition, make_job
@@ -27,6 +30,7 @@ from trainwave_exporter.web.clients import client_of
 from trainwave_exporter.web.connections import KnownScrapers, connection_limit
 
 SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: identity\r\n\r\n"
+LAST_SCRAPE = SCRAPE.replace(b"Host: x", b"Host: x\r\nConnection: close")
 HALF = b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-"
 PLENTY = 30.0
 """Seconds that nothing here takes."""
@@ -205,6 +209,23 @@ async def test_a_newcomer_takes_the_place_of_who_has_waited_longest(
     ]
 
 
+async def test_a_crowd_makes_room_for_itself_and_not_for_it_who_has_but_one_place(
+    exposition: Exposition, make_server: Callable[..., WebServer]
+) -> None:
+    async with (
+        served(make_server, exposition, most_connections=8, request_timeout=PLENTY) as site,
+        AsyncExitStack() as stack,
+    ):
+        alone = stack.enter_context(closing(await site.connect(HALF, "127.0.0.3")))
+        for _ in range(20):
+            stack.enter_context(closing(await site.connect(HALF, "127.0.0.2")))
+        # Two of eight places are kept for known scrapers: 15 of the 21 made room for others.
+        await site.until(displaced=15)
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(alone, b": x\r\n\r\n")
+        assert await loop.sock_recv(alone, 12) == b"HTTP/1.1 200"
+
+
 @contextmanager
 def no_more_files() -> Iterator[None]:
     """Have the process open no more files than it has open."""
@@ -314,6 +335,104 @@ async def test_who_takes_every_answer_may_go_on_for_longer_than_one_may_take(
             assert len(await reader.readexactly(int(length[1]))) > 300_000
         writer.close()
         assert site.drops == Counter()
+
+
+async def test_any_number_that_take_no_plain_answer_hold_one_copy_of_it(
+    make_server: Callable[..., WebServer],
+) -> None:
+    """But on asyncio's own event loop, whose transports copy what they have not sent."""
+    size, clients = 5_000_000, 10
+    copies = 1 if type(asyncio.get_running_loop()) is uvloop.Loop else clients
+    async with served(make_server, large(size)) as site, AsyncExitStack() as stack:
+        loop = asyncio.get_running_loop()
+        tracemalloc.start()
+        stack.callback(tracemalloc.stop)
+        for _ in range(clients):
+            client = stack.enter_context(closing(await site.connect(SCRAPE)))
+            assert await loop.sock_recv(client, 12) == b"HTTP/1.1 200"
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        assert size < tracemalloc.get_traced_memory()[0] < (copies + 1) * size
+
+
+def in_kernel(port: int) -> int:
+    """Return how many bytes the kernel keeps that were sent from a port and not taken."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(int(line[4][:8], 16) for line in lines if line[1].endswith(f":{port:04X}"))
+
+
+async def test_the_kernel_keeps_little_for_a_stranger_who_takes_nothing(
+    make_server: Callable[..., WebServer],
+) -> None:
+    async with served(make_server, large(20_000_000)) as site, AsyncExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(closing(await site.connect(SCRAPE, "127.0.0.2")))
+        port = site.server.addresses[0][1]
+        async with asyncio.timeout(PLENTY):
+            while in_kernel(port) < 5 * 64 * 1024:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0)
+        assert await site.scrape() == 200  # for which the others have the time to be sent more
+        assert in_kernel(port) < 5 * 200_000
+
+
+async def test_who_goes_away_leaves_nothing_that_only_a_full_collection_finds(
+    make_server: Callable[..., WebServer],
+) -> None:
+    def handlers() -> int:
+        return sum(type(each) is web.RequestHandler for each in gc.get_objects())
+
+    async with served(make_server, large(5_000_000)) as site:
+        loop = asyncio.get_running_loop()
+        gc.collect()
+        gc.disable()
+        try:
+            with capture_logs() as logs:
+                for _ in range(10):
+                    with closing(await site.connect(SCRAPE)) as client:
+                        assert await loop.sock_recv(client, 12) == b"HTTP/1.1 200"
+                async with asyncio.timeout(PLENTY):
+                    while len(logs) < 10 or handlers():  # noqa: ASYNC110 - nobody tells
+                        await asyncio.sleep(0.01)
+        finally:
+            gc.enable()
+    assert {entry["event"] for entry in logs} == {"scrape_cut_short"}
+
+
+async def test_a_crowd_is_accepted_in_a_few_turns_of_the_event_loop(
+    exposition: Exposition, make_server: Callable[..., WebServer]
+) -> None:
+    async with (
+        served(make_server, exposition, most_connections=4) as site,
+        AsyncExitStack() as stack,
+    ):
+        for _ in range(100):  # meanwhile the event loop has no turn
+            client = socket.create_connection(site.server.addresses[0])
+            stack.enter_context(closing(client))
+        turns = 0
+        while site.drops["displaced"] < 97:  # one of four places is kept
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns < 20
+
+
+async def test_known_scrapers_do_not_wait_for_a_crowd_of_strangers(
+    make_server: Callable[..., WebServer],
+) -> None:
+    exposition = make_exposition()
+    exposition.apply(appeared(*(make_job(id=f"j-{number:04}") for number in range(2000))))
+    exposition.publish()
+    async with served(make_server, exposition) as site, AsyncExitStack() as stack:
+        assert await site.scrape() == 200
+
+        async def scrape(client: str) -> None:
+            connection = stack.enter_context(closing(await site.connect(LAST_SCRAPE, client)))
+            assert b"trainwave_exporter_build_info{" in await ends(connection)
+
+        strangers = [asyncio.create_task(scrape("127.0.0.2")) for _ in range(40)]
+        await asyncio.sleep(0)
+        await scrape("127.0.0.1")
+        assert sum(stranger.done() for stranger in strangers) < 5
+        await asyncio.gather(*strangers)
 
 
 @pytest.mark.parametrize(
