@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from test_architecture import MAY_IMPORT, PACKAGE
 
+from support.rules import ALERTS
 from trainwave_exporter.cli.table import as_markdown
 from trainwave_exporter.config import CONFIG_FILE, SETTINGS, Setting
 from trainwave_exporter.exposition import catalog
@@ -86,8 +87,32 @@ def package_table() -> str:
     )
 
 
+_MEANING = re.compile(r"^### (\w+)\n\n\*\*Means:\*\* (.*?[.:])(?=\s)", re.MULTILINE | re.DOTALL)
+
+
+def alert_table() -> str:
+    """Return the table of all alerts, each with the first sentence of its runbook."""
+    runbooks = DOCS / "runbooks.md"
+    meanings = dict(_MEANING.findall(runbooks.read_text(encoding="utf-8")))
+    for alert in ALERTS:
+        if alert.alert not in meanings:
+            raise ValueError(f"{runbooks}: expected a heading {alert.alert}, and what it means")
+    return _table(
+        ("Alert", "Severity", "Meaning"),
+        (
+            (
+                f"[{alert.alert}](runbooks.md#{alert.alert.lower()})",
+                alert.severity,
+                f"{' '.join(meanings[alert.alert].split())[:-1]}.",
+            )
+            for alert in ALERTS
+        ),
+    )
+
+
 PARTS: dict[Path, tuple[str, Callable[[], str]]] = {
     ROOT / "ARCHITECTURE.md": ("packages", package_table),
+    DOCS / "alerts.md": ("alerts", alert_table),
     DOCS / "configuration.md": ("settings", settings_table),
     DOCS / "metrics.md": ("metrics", metric_table),
 }
