@@ -17,8 +17,8 @@ from support.rules import ALERTS, RECORDS
 from trainwave_exporter.config import Settings, load
 from trainwave_exporter.config.settings import Web
 from trainwave_exporter.config.values import FilePath
-from trainwave_exporter.exposition import catalog
-from trainwave_exporter.wiring import load_access
+from trainwave_exporter.daemon.wiring import load_access
+from trainwave_exporter.metrics import catalog
 
 TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
 EVERYTHING = "\n".join(TEXTS.values())
@@ -124,6 +124,26 @@ def test_every_link_between_them_leads_somewhere(page: Path) -> None:
 def test_every_path_in_them_exists(page: Path) -> None:
     named = re.findall(rf"(?<![\w/.@])((?:{'|'.join(FOLDERS)})/[\w./-]*\w)", TEXTS[page])
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_what_the_map_of_the_code_names_is_where_it_says() -> None:
+    """Files by their paths, and names in the cell of a table with the files that they are in."""
+    cells = re.findall(r"[^|\n]*`[\w/]+\.py`[^|\n]*", TEXTS[ROOT / "ARCHITECTURE.md"])
+    assert len(cells) > 30
+    for cell in cells:
+        named = re.findall(r"`([\w/.]+)`", cell)
+        files = [name for name in named if name.endswith(".py")]
+        found = [
+            path
+            for file in files
+            for place in (ROOT, ROOT / "trainwave_exporter", ROOT / "deploy" / "prometheus")
+            if (path := place / file).is_file()
+        ]
+        assert len(found) == len(files), cell
+        source = "".join(path.read_text(encoding="utf-8") for path in found)
+        for name in named:
+            elsewhere = "/" in name or name.endswith(".py") or name.startswith("trainwave_")
+            assert elsewhere or name in source, (name, cell)
 
 
 @pages

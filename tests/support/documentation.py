@@ -18,7 +18,7 @@ from test_architecture import MAY_IMPORT, PACKAGE
 from support.rules import ALERTS
 from trainwave_exporter.cli.table import as_markdown
 from trainwave_exporter.config import CONFIG_FILE, SETTINGS, Setting
-from trainwave_exporter.exposition import catalog
+from trainwave_exporter.metrics import catalog
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
