@@ -123,7 +123,8 @@ def test_every_link_between_them_leads_somewhere(page: Path) -> None:
 @pages
 def test_every_path_in_them_exists(page: Path) -> None:
     named = re.findall(rf"(?<![\w/.@])((?:{'|'.join(FOLDERS)})/[\w./-]*\w)", TEXTS[page])
-    assert [path for path in named if not (ROOT / path).exists()] == []
+    placeholders = {"deploy/prometheus/tests/NAME.yml"}
+    assert {path for path in named if not (ROOT / path).exists()} <= placeholders
 
 
 def test_what_the_map_of_the_code_names_is_where_it_says() -> None:
@@ -152,10 +153,8 @@ def test_every_metric_in_them_exists(page: Path) -> None:
     named = set(
         re.findall(r"(?<![\w:/*.-])((?:\w+:)?trainwave_\w+(?::\w+)?)(?![\w*/.-])", TEXTS[page])
     )
-    assert {n for n in named if n not in known and SEVERAL.sub("", n) not in known} <= {
-        "trainwave_exporter",
-        "trainwave_job_size_bytes",  # what CONTRIBUTING.md adds
-    }
+    unknown = {n for n in named if n not in known and SEVERAL.sub("", n) not in known}
+    assert unknown <= {"trainwave_exporter", "trainwave_exporter_"}  # package and prefix
 
 
 def test_every_alert_in_them_exists() -> None:
