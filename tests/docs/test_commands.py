@@ -36,7 +36,7 @@ from support.tools import needed
 
 from trainwave_exporter.ledger import Store
 from trainwave_exporter.model import Project
-from trainwave_exporter.simulator import Simulator, World
+from trainwave_exporter.simulator import SimulatedWorld, Simulator
 
 BLOCKS = [block for page in PAGES for block in commands(page)]
 REPORT = (DOCS / "money" / "report.md").read_text(encoding="utf-8")
@@ -99,7 +99,7 @@ def variables(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def api() -> Iterator[str]:
     """The URL of a simulated Trainwave that knows the key ``demo-key``."""
-    with serving(Simulator(World(seed=1, jobs=3, history=3), keys=["demo-key"])) as url:
+    with serving(Simulator(SimulatedWorld(seed=1, jobs=3, history=3), keys=["demo-key"])) as url:
         yield url
 
 

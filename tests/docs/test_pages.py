@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,8 +12,9 @@ from support.documentation import DOCS, PAGES, PARTS, README, ROOT, rewritten
 from support.rule_files import RULES, loaded
 from support.rules import ALERTS, RECORDS
 
+from trainwave_exporter.cli import main
 from trainwave_exporter.config import Settings, load
-from trainwave_exporter.config.settings import Web
+from trainwave_exporter.config.settings import WebSettings
 from trainwave_exporter.config.values import FilePath
 from trainwave_exporter.daemon.wiring import load_access
 from trainwave_exporter.metrics import catalog
@@ -55,16 +54,16 @@ def test_every_make_target_in_them_exists() -> None:
     assert {"demo", "test"} <= named <= targets
 
 
-def test_every_flag_and_command_in_them_exists() -> None:
-    helps = "".join(
-        subprocess.run(
-            [sys.executable, "-m", "trainwave_exporter", *command, "--help"],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for command in ((), ("simulator",), ("demo",), ("check",), ("metrics",), ("report",))
-    )
+def help_of(capsys: pytest.CaptureFixture[str], *command: str) -> str:
+    with pytest.raises(SystemExit) as ending:
+        main([*command, "--help"])
+    assert ending.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_every_flag_and_command_in_them_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    commands = ((), ("simulator",), ("demo",), ("check",), ("metrics",), ("report",))
+    helps = "".join(help_of(capsys, *command) for command in commands)
     others = r"^ *(?:\$ )?(?:\w+=\w+ )?(?:docker|kubectl|helm|git|\.venv/bin/\S+) (?:.*\\\n)*.*$"
     ours = re.sub(others, "", EVERYTHING, flags=re.MULTILINE)
     ours = re.sub(r"`\.venv/bin/[^`]+`|<!--.*?-->", "", ours)
@@ -97,7 +96,7 @@ def test_the_example_of_a_web_configuration_in_them_is_valid(tmp_path: Path) -> 
     authority.issue("server", "localhost")
     file = tmp_path / "web.yml"
     file.write_text(example.replace("$2y$10$…", PASSWORD_HASH), encoding="utf-8")
-    assert load_access(Settings(web=Web(config_file=FilePath(file)))) is not None
+    assert load_access(Settings(web=WebSettings(config_file=FilePath(file)))) is not None
 
 
 def anchors(page: Path) -> set[str]:
@@ -145,6 +144,13 @@ def test_what_the_map_of_the_code_names_is_where_it_says() -> None:
         for name in named:
             elsewhere = "/" in name or name.endswith(".py") or name.startswith("trainwave_")
             assert elsewhere or name in source, (name, cell)
+
+
+def test_every_file_that_is_named_without_its_folder_exists() -> None:
+    named = set(re.findall(r"`(\w+\.py)`", TEXTS[ROOT / "CONTRIBUTING.md"]))
+    folders = (ROOT / "trainwave_exporter" / "polling", ROOT / "deploy" / "prometheus")
+    assert len(named) > 5
+    assert {name for name in named if not any((each / name).is_file() for each in folders)} == set()
 
 
 @pages

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from test_architecture import MAY_IMPORT, PACKAGE
 
 from support.rules import ALERTS
-from trainwave_exporter.cli.table import as_markdown
+from trainwave_exporter.cli.metric_table import as_markdown
 from trainwave_exporter.config import CONFIG_FILE, SETTINGS, Setting
 from trainwave_exporter.metrics import catalog
 
