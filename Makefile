@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test endurance soak fuzz bench lint audit format types docs site generated previews lock locked clean
+.PHONY: help demo test endurance soak fuzz bench lint audit format types docs site generated new-alert previews lock locked clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -75,6 +75,10 @@ site: $(VENV)/.dev ## build docs/ as a site into .cache/site, strictly, without 
 generated: $(VENV)/.dev ## build dashboards and rules from their source
 	@$(BIN)/python -m grafana.build
 	@$(BIN)/python -m deploy.prometheus.build
+
+AREA ?= exporter
+new-alert: $(VENV)/.dev ## begin an alert: make new-alert NAME=TrainwaveSomething AREA=jobs|money|exporter
+	@PYTHONPATH=tests $(BIN)/python -m support.new_alert '$(NAME)' '$(AREA)'
 
 previews: $(VENV)/.dev ## draw the pictures of the dashboards, with npm and Chromium
 	@for program in node npm chromium; do command -v $$program >/dev/null || \

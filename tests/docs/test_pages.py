@@ -166,7 +166,7 @@ def test_every_metric_in_them_exists(page: Path) -> None:
 def test_every_alert_in_them_exists() -> None:
     known = {alert.alert for alert in ALERTS}
     named = set(re.findall(r"\bTrainwave[A-Z]\w+", EVERYTHING))
-    assert named - known <= {"TrainwaveError"}
+    assert named - known <= {"TrainwaveError", "TrainwaveSomething"}  # CONTRIBUTING.md's own
 
 
 def test_every_event_of_the_log_that_is_explained_is_logged() -> None:
