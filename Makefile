@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test endurance soak fuzz bench lint audit format types docs generated previews lock locked clean
+.PHONY: help demo test endurance soak fuzz bench lint audit format types docs site generated new-alert previews lock locked clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -67,12 +67,19 @@ format: $(VENV)/.dev ## reformat the code and fix what can be fixed automaticall
 types: $(VENV)/.dev ## check the types, strictly
 	@$(BIN)/mypy
 
-docs: $(VENV)/.dev ## update the generated parts of the README
-	@PYTHONPATH=tests $(BIN)/python -m support.readme
+docs: $(VENV)/.dev ## update the generated tables of docs/ and ARCHITECTURE.md
+	@PYTHONPATH=tests $(BIN)/python -m support.documentation
+
+site: $(VENV)/.dev ## build docs/ as a site into .cache/site, strictly, without the network
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 generated: $(VENV)/.dev ## build dashboards and rules from their source
 	@$(BIN)/python -m grafana.build
 	@$(BIN)/python -m deploy.prometheus.build
+
+AREA ?= exporter
+new-alert: $(VENV)/.dev ## begin an alert: make new-alert NAME=TrainwaveSomething AREA=jobs|money|exporter
+	@PYTHONPATH=tests $(BIN)/python -m support.new_alert '$(NAME)' '$(AREA)'
 
 previews: $(VENV)/.dev ## draw the pictures of the dashboards, with npm and Chromium
 	@for program in node npm chromium; do command -v $$program >/dev/null || \

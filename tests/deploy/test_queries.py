@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
+from support.documentation import DOCS
 from support.promql import (
     TARGET,
     Checker,
@@ -17,7 +18,6 @@ from support.promql import (
     recorded,
     without_label,
 )
-from support.rule_files import FOLDER
 from support.rules import ALERTS, RECORDS, known_series
 
 from deploy.prometheus.exporter import CLASHING
@@ -221,5 +221,5 @@ def test_every_recorded_series_is_looked_at_by_someone() -> None:
 
 def test_every_reason_for_which_a_figure_is_unknown_is_put_into_words() -> None:
     assert REASONS.keys() == unknown.REASONS.keys() - {"partial_view"}
-    runbooks = (FOLDER / "runbooks.md").read_text()
+    runbooks = (DOCS / "runbooks.md").read_text()
     assert [reason for reason in unknown.REASONS if f"`{reason}`" not in runbooks] == []

@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.rule_files import CASES, FOLDER, RULES, loaded, run_cases, seconds
+from support.documentation import DOCS
+from support.rule_files import CASES, RULES, loaded, run_cases, seconds
 from support.rules import ALERTS
 from support.tools import SUITES, tool
 
@@ -59,5 +60,5 @@ def test_every_alert_is_seen_to_fire_to_resolve_and_to_stay_silent(alert: Alert)
 
 
 def test_every_alert_has_its_runbook() -> None:
-    headings = re.findall(r"^## (.+)$", (FOLDER / "runbooks.md").read_text(), re.MULTILINE)
+    headings = re.findall(r"^### (.+)$", (DOCS / "runbooks.md").read_text(), re.MULTILINE)
     assert sorted(headings) == sorted({alert.alert for alert in ALERTS})

@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from support.ledger_world import LedgerWorld
 
+from trainwave_exporter.config import load
+from trainwave_exporter.daemon.wiring import terms
 from trainwave_exporter.landing import unknown_figures as unknown
 from trainwave_exporter.ledger import Budget, Period, Store, milliseconds
 from trainwave_exporter.ledger import report as reports
@@ -169,3 +171,60 @@ def test_all_figures_and_reasons_are_explained() -> None:
     reasons = {re.sub("`", "", row[0]) for row in table("reason")}
     assert figures == unknown.FIGURES.keys()
     assert reasons == unknown.REASONS.keys()
+
+
+def test_a_budget_as_it_is_declared(tmp_path: Path) -> None:
+    """The budget of the page's own settings, at the moment that the page describes."""
+    (settings,) = re.findall(
+        r"^```yaml\n(budgets:\n.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL
+    )
+    file = tmp_path / "exporter.yml"
+    file.write_text(settings)
+    budgets = terms(load({}, {}, file)).budgets
+    zone = ZoneInfo("Europe/Berlin")
+    now = datetime(2026, 11, 21, tzinfo=zone)
+    world = LedgerWorld(budgets=budgets, now=now.timestamp())
+    started: dict[str, Any] = {
+        "project_id": "p-vision",
+        "created_at": world.now,
+        "started_at": world.now,
+    }
+    run = 300 * 3600
+    over = started | {
+        "created_at": world.now - run,
+        "started_at": world.now - run,
+        "finished_at": world.now,
+        "hourly_cost_dollars": 10.0,
+    }
+    cheap = started | {"hourly_cost_dollars": 2.5, "cost_dollars": 0.0}
+    ending = started | {"hourly_cost_dollars": 20.0, "cost_dollars": 0.0}
+    world.directory(Project(account="a", id="p-vision", name="Vision"))
+    world.open(
+        world.job("j-0", "SUCCESS", cost_dollars=3000.0, **over),
+        *(world.job(f"j-{number}", **cheap) for number in range(1, 5)),
+        world.job("j-5", expires_at=world.now + 86_400, **ending),
+    )
+    world.tick(10)  # which cost 8 cents, of what is foreseen
+    shown = next(
+        record
+        for record in world.shown.values()
+        if isinstance(record, BudgetStatus) and record.name == "vision-h100"
+    )
+
+    def in_berlin(at: float | None) -> str:
+        assert at is not None
+        day = datetime.fromtimestamp(at, zone)
+        return f"{day.day} {day:%B}, {day.hour}:{day:%M}"
+
+    found = {
+        "limit_dollars": f"{shown.limit_dollars:g}",
+        "spent_dollars": f"{shown.spent_dollars:.0f}",
+        "forecast_dollars": f"{shown.forecast_dollars:.0f}",
+        "exhaustion_timestamp_seconds": in_berlin(shown.exhausted_at),
+        "period_start_timestamp_seconds": in_berlin(shown.begins_at),
+        "period_end_timestamp_seconds": in_berlin(shown.ends_at),
+    }
+    rows = table('Metric, with `budget="vision-h100"`')
+    assert {
+        name.strip("`").removeprefix("trainwave_budget_"): value for name, value, _ in rows
+    } == found

@@ -1,4 +1,4 @@
-"""Every dashboard has its picture in the README, and none passes for a screenshot of Grafana."""
+"""Every dashboard has its picture in the docs, and none passes for a screenshot of Grafana."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import struct
 from pathlib import Path
 
 import pytest
-from support.previews import ROOT, SOURCES, THEMES, WIDTH
+from support.documentation import DOCS, README
+from support.previews import PICTURES, ROOT, SOURCES, THEMES, TOPS, WIDTH
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 LOCKED = SOURCES / "package-lock.json"
 DASHBOARDS = sorted((ROOT / "grafana" / "dashboards").glob("*.json"))
 LARGEST = 400_000
@@ -23,7 +23,7 @@ def test_that_there_are_dashboards() -> None:
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda path: path.stem)
 def test_there_is_a_picture_in_each_theme(dashboard: Path, theme: str) -> None:
-    picture = SOURCES / f"{dashboard.stem}-{theme}.png"
+    picture = PICTURES / f"{dashboard.stem}-{theme}.png"
     content = picture.read_bytes()
     assert content.startswith(b"\x89PNG\r\n\x1a\n")
     width, height = struct.unpack(">II", content[16:24])
@@ -34,17 +34,33 @@ def test_there_is_a_picture_in_each_theme(dashboard: Path, theme: str) -> None:
     assert len(content) < LARGEST
 
 
-@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda path: path.stem)
-def test_the_readme_shows_it_as_a_preview(dashboard: Path) -> None:
-    shown = re.search(
+def shown(page: Path, folder: str, name: str) -> str:
+    """Return the text in place of a picture that a page shows in both themes."""
+    found = re.search(
         rf'<picture>\s*<source media="\(prefers-color-scheme: dark\)"\s*'
-        rf'srcset="grafana/previews/{dashboard.stem}-dark\.png">\s*'
-        rf'<img alt="([^"]+)"\s*src="grafana/previews/{dashboard.stem}-light\.png">\s*</picture>',
-        README,
+        rf'srcset="{folder}/{name}-dark\.png">\s*'
+        rf'<img alt="([^"]+)"\s*src="{folder}/{name}-light\.png">\s*</picture>',
+        page.read_text(encoding="utf-8"),
     )
-    assert shown, "the README does not show it"
+    assert found, f"{page.name} does not show it"
+    return found[1]
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda path: path.stem)
+def test_the_docs_show_it_as_a_preview(dashboard: Path) -> None:
     title = json.loads(dashboard.read_text(encoding="utf-8"))["title"].removeprefix("Trainwave / ")
-    assert shown[1].startswith(f"Preview of the {title} dashboard, drawn from simulated data: ")
+    text = shown(DOCS / "dashboards.md", "pictures", dashboard.stem)
+    assert text.startswith(f"Preview of the {title} dashboard, drawn from simulated data: ")
+
+
+@pytest.mark.parametrize("uid", TOPS)
+def test_the_readme_shows_the_top_of_one_in_its_first_screen(uid: str) -> None:
+    assert "preview" in shown(README, "docs/pictures", f"{uid}-top").lower()
+    assert README.read_text(encoding="utf-8").index("<picture>") < 500
+    for theme in THEMES:
+        content = (PICTURES / f"{uid}-top-{theme}.png").read_bytes()
+        assert struct.unpack(">II", content[16:24]) == (WIDTH, TOPS[uid])
+        assert len(content) < LARGEST
 
 
 def test_pictures_say_themselves_that_they_are_previews() -> None:

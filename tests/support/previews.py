@@ -38,9 +38,12 @@ Choice: TypeAlias = tuple[str, str]
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "grafana" / "previews"
+PICTURES = ROOT / "docs" / "pictures"
 BUILT = ROOT / ".cache" / "previews"
 DASHBOARDS = ROOT / "grafana" / "dashboards"
 WIDTH = 1600
+TOPS = {uids.COST: 665}
+"""Of which dashboards the README shows the top, and how many pixels of it."""
 THEMES: tuple[Literal["dark", "light"], ...] = ("dark", "light")
 
 _DAY = 86_400
@@ -91,7 +94,7 @@ def main(arguments: Sequence[str]) -> None:
     bundle()
     if "--again" not in arguments:
         _COLLECTED.write_text(json.dumps(collected()), encoding="utf-8")
-    draw(json.loads(_COLLECTED.read_text(encoding="utf-8")), SOURCES)
+    draw(json.loads(_COLLECTED.read_text(encoding="utf-8")), PICTURES)
 
 
 def collected() -> dict[str, Page]:
@@ -216,13 +219,19 @@ def bundle() -> None:
 
 
 def draw(pages: Mapping[str, Page], folder: Path) -> None:
-    """Write ``UID-THEME.png`` of every page into a folder."""
+    """Write ``UID-THEME.png`` of every page into a folder, and ``UID-top-THEME.png`` of `TOPS`."""
     with _chromium() as tab:
         for uid, content in pages.items():
             for theme in THEMES:
                 _load(tab, {**content, "theme": theme})
                 tab.screenshot(path=folder / f"{uid}-{theme}.png", full_page=True)
-    made = [folder / f"{uid}-{theme}.png" for uid in pages for theme in THEMES]
+                if height := TOPS.get(uid):
+                    tab.screenshot(
+                        path=folder / f"{uid}-top-{theme}.png",
+                        clip={"x": 0, "y": 0, "width": WIDTH, "height": height},
+                    )
+    names = [*pages, *(f"{uid}-top" for uid in TOPS)]
+    made = [folder / f"{name}-{theme}.png" for name in names for theme in THEMES]
     subprocess.run(["node", SOURCES / "compress.cjs", *made], check=True, env=_ENVIRONMENT)
 
 

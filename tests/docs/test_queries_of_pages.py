@@ -1,4 +1,4 @@
-"""The queries that the README recommends, asked of a Prometheus that scrapes two exporters."""
+"""The queries that README and docs recommend, asked of a Prometheus that scrapes two exporters."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from pathlib import Path
 import promql_parser
 import pytest
 from support.answers import ask
+from support.documentation import PAGES
 from support.exporter import wait_for
 from support.exposed import GOLDEN, Scraped, scraped, serving, target
-from support.readme import README
 
 from deploy.prometheus import build
 from deploy.prometheus.settings import load
-
-PAGES = [README, *sorted((README.parent / "docs").glob("**/*.md"))]
 
 
 def queries() -> list[str]:
