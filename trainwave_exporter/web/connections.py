@@ -1,10 +1,10 @@
 """The connections to the web server: how many there may be, and how long each may take.
 
-A connection takes a file descriptor, and memory for what is not sent yet. There are at most so
-many of them; where there is no room, the newest takes the place of one without a request under way: of
-the address that has most, the one that has waited longest. Some places are kept for the addresses of known scrapers: those that
-fetched the metrics before. A request must be complete, and an answer taken to its last byte, within
-a bound of time.
+A connection takes a file descriptor, and memory for what is not sent yet. There are at most so many
+of them; where there is no room, the newest takes the place of one without a request under way: of
+the address that has most, the one that has waited longest. Some places are kept for the addresses
+of known scrapers: those that fetched the metrics before. A request must be complete, and an answer
+taken to its last byte, within a bound of time.
 """
 
 from __future__ import annotations
