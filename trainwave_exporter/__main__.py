@@ -1,7 +1,7 @@
 """The command ``trainwave-exporter``, also as ``python -m trainwave_exporter``.
 
 Loading everything takes a moment. A signal that comes within it has to wait until it is known who
-it is for: to whoever serves until it is told to stop, being told is no failure. SIGHUP waits until
+it is for: to whoever serves until it is stopped, being stopped is no failure. SIGHUP waits until
 somebody can reload. What is imported up here is there already when Python has begun.
 """
 

@@ -15,7 +15,7 @@ LABEL = Tails(("a",), after=True)
 
 def written(writer: Writer[R], records: Sequence[R]) -> list[str]:
     identities = [f'id="{number}"'.encode() for number in range(len(records))]
-    told = [*map(writer.told, records)]
+    told = [*map(writer.shown, records)]
     return writer.lines(told, identities).decode().splitlines()
 
 
@@ -81,7 +81,7 @@ def test_what_some_tell_is_written_the_same_whatever_others_tell(first: str, sec
 
 def test_what_differs_is_told_differently() -> None:
     several: Writer[str] = lines.of_several("x", lambda which: MIXED[which][0], LABEL)
-    told = [several.told(which) for which in MIXED]
+    told = [several.shown(which) for which in MIXED]
     assert [told.index(one) for one in told] == [*range(len(MIXED))]
 
 
@@ -129,5 +129,5 @@ def test_what_is_told_alike_is_written_alike(one: float, other: float) -> None:
     several: Writer[float] = lines.of_several("x", lambda record: {("b",): record}, LABEL)
     single: Writer[float] = lines.of_one("x", itself)
     for writer in (single, several):
-        assert writer.told(one) == writer.told(other)
+        assert writer.shown(one) == writer.shown(other)
         assert written(writer, [one]) == written(writer, [other])

@@ -1,10 +1,10 @@
 """Every endpoint of the reference, as typed coroutines for one API key.
 
 Each request waits for its turn in the budget, goes over the wire, teaches the budget what its
-answer's headers tell, and is told to the listener as one `Exchange`. Lists are tried again after
-a passing failure; single jobs and readings are not, as the planner will ask again by itself, and a
-429 never is: the budget blocks, and whoever asked learns of it. The ``Retry-After`` of a 5xx does
-the same.
+answer's headers report, and is reported to the listener as one `Exchange`. Lists are tried
+again after a passing failure; single jobs and readings are not, as the planner will ask again by
+itself, and a 429 never is: the budget blocks, and whoever asked learns of it. The ``Retry-After``
+of a 5xx does the same.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Client:
     """The API as one key sees it.
 
     ``key`` returns the present key and is asked before each request; ``budget`` must be this
-    key's own; ``observe`` is told every `Fact`. ``units`` say how the numbers of the metric
+    key's own; ``observe`` receives every `Fact`. ``units`` say how the numbers of the metric
     endpoints are to be read, ``inline_units`` those within jobs. ``timeout`` (seconds) is for a
     whole exchange, the wait for its turn not included; none waits for over a minute of a block.
     ``network`` is the way to the API; None: as the environment has it. ``transport`` stands in for
@@ -194,7 +194,7 @@ class Client:
         return await self._list("offers", {}, limit, offset, Priority.DIRECTORY, read_offer)
 
     async def get_job(self, job_id: str) -> Job:
-        """Return what the API tells of one job."""
+        """Return what the API reports of one job."""
         call = Call(method="GET", url=f"{self._base}/jobs/{_segment(job_id)}/")
         return await self._request("job", call, Priority.READINGS, in_one(self._read_one_job))
 
@@ -221,7 +221,7 @@ class Client:
     async def get_metric(self, job_id: str, metric: Metric) -> Reading | None:
         """Return the newest reading of one metric; ``None`` if the answer holds nothing readable.
 
-        What could not be read is told to the listener as `Unreadable`.
+        What could not be read is reported to the listener as `Unreadable`.
         """
         endpoint = f"metrics/{metric}"
         call = Call(method="GET", url=f"{self._base}/{endpoint}/", query={"job_id": job_id})
@@ -265,7 +265,7 @@ class Client:
             def read_one(raw: object) -> R | None:
                 notes: list[Fact] = []
                 item = read_item(raw, context, notes)
-                self._tell(notes)
+                self._report(notes)
                 return item
 
             page = yield from read_page(opened, offset, read_one)
@@ -286,7 +286,7 @@ class Client:
         opened = open_answer(answer, self._credential.tidy)
         notes: list[Fact] = []
         job = read_job(opened.data, self._context(opened, answer), notes)
-        self._tell(notes)
+        self._report(notes)
         if job is None:
             raise UnexpectedShape("the answer holds no job")
         self._recognize(opened.dialect)
@@ -333,18 +333,18 @@ class Client:
         finally:
             self._budget.release()
             if outcome is not None:  # not when cancelled: that says nothing about the API
-                self._tell_exchange(endpoint, outcome, self._monotonic() - started)
+                self._report_exchange(endpoint, outcome, self._monotonic() - started)
 
     def _hear(self, headers: httpx.Headers, now: float) -> None:
-        """Take in what any answer's headers tell."""
-        told = rate_headers(headers, now)
+        """Take in what any answer's headers report."""
+        rates = rate_headers(headers, now)
         with self._noting_block():
-            self._budget.learn(told)
-        if told.skew is not None:
+            self._budget.learn(rates)
+        if rates.skew is not None:
             # `Date` is in whole seconds: what is closer than that must not move timestamps about.
-            if abs(told.skew - self._skew) > _SKEW_NOISE:
-                self._skew = told.skew
-            self._observe(ClockSkew(self._account, told.skew))
+            if abs(rates.skew - self._skew) > _SKEW_NOISE:
+                self._skew = rates.skew
+            self._observe(ClockSkew(self._account, rates.skew))
 
     @contextmanager
     def _noting_block(self) -> Iterator[None]:
@@ -383,11 +383,11 @@ class Client:
             self._dialects_met.add(dialect)
             log.info("api_dialect_recognized", account=self._account, dialect=dialect.value)
 
-    def _tell(self, facts: list[Fact]) -> None:
+    def _report(self, facts: list[Fact]) -> None:
         for fact in facts:
             self._observe(fact)
 
-    def _tell_exchange(self, endpoint: str, outcome: str, seconds: float) -> None:
+    def _report_exchange(self, endpoint: str, outcome: str, seconds: float) -> None:
         self._observe(
             Exchange(account=self._account, endpoint=endpoint, outcome=outcome, seconds=seconds)
         )

@@ -213,7 +213,7 @@ def _cost(raw: Mapping[str, Any], fields: Fields, context: Context) -> float | N
 
 
 def _cost_unit(raw: Mapping[str, Any], context: Context) -> CostUnit:
-    """Decide in which unit a job's ``total_cost`` is; ``AUTO`` remains where that cannot be told.
+    """Decide in which unit a job's ``total_cost`` is; ``AUTO`` remains where that is not known.
 
     The envelope speaks for a dialect and so does the job's shape: an object for its project, a
     ``config`` or a ``cloud_offer`` are the deployed form, a string for its project and hardware at
@@ -231,17 +231,17 @@ def _cost_unit(raw: Mapping[str, Any], context: Context) -> CostUnit:
     return CostUnit.CENTS if Dialect.DEPLOYED in evidence else CostUnit.DOLLARS
 
 
-def _state(told: str, context: Context, notes: list[Fact]) -> str:
-    known = _KNOWN_STATES.get(told.upper())
+def _state(spelled: str, context: Context, notes: list[Fact]) -> str:
+    known = _KNOWN_STATES.get(spelled.upper())
     if known is None:
-        notes.append(UnknownState(context.account, told))
-    return known or told
+        notes.append(UnknownState(context.account, spelled))
+    return known or spelled
 
 
 def _username(value: object) -> str | None:
     """Return the owner's username, never an e-mail address."""
-    told = text(value.get("username") or "" if isinstance(value, dict) else value)
-    return None if told and "@" in told else told
+    spelled = text(value.get("username") or "" if isinstance(value, dict) else value)
+    return None if spelled and "@" in spelled else spelled
 
 
 _OWNER: Final = FieldNames(_username, 256, shared=True)

@@ -48,7 +48,7 @@ _HEAD_BYTES: Final = 16 * 1024
 
 
 class Dialect(StrEnum):
-    """The two forms in which the API is known to speak; told apart in every single answer."""
+    """The two forms in which the API is known to speak; distinguished in every single answer."""
 
     DOCUMENTED = "documented"
     """That of the reference: ``{"success": …, "data": …}``."""

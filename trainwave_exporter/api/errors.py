@@ -94,8 +94,8 @@ class Refused(TrainwaveError):  # noqa: N818 - says what happened, as all of the
     outcome = "refused"
 
     def __init__(self, status: int | None, code: str | None, message: str) -> None:
-        told = f"{status or 'not sent'}{f' {code}' if code else ''}"
-        super().__init__(f"{message} ({told})")
+        status_text = f"{status or 'not sent'}{f' {code}' if code else ''}"
+        super().__init__(f"{message} ({status_text})")
         self.status = status
         """The HTTP status; ``None`` where nothing was sent for want of a usable key."""
         self.code = code

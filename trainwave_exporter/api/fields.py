@@ -1,4 +1,4 @@
-"""Tolerant reading of single JSON values: what cannot be read is told, never guessed.
+"""Tolerant reading of single JSON values: what cannot be read is reported, never guessed.
 
 Every converter takes one JSON value (never ``None``), returns what it means in the model's terms
 and raises `Misread` for anything else. `Fields` applies them to the fields of one object, so that
@@ -68,24 +68,24 @@ def identifier(value: object) -> str | None:
     """
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < ABSURD:
         return str(value)
-    told = text(value)
-    if told is None:
+    found = text(value)
+    if found is None:
         return None
-    if len(told) > _LONGEST_ID:
+    if len(found) > _LONGEST_ID:
         raise Misread("too_long")
-    if told in _NOT_SEGMENTS or not (told.isprintable() or _visible(told)):
+    if found in _NOT_SEGMENTS or not (found.isprintable() or _visible(found)):
         raise Misread("not_an_id")
-    return told
+    return found
 
 
 def reference(value: object) -> str | None:
-    """Return the id of something else, told as such or as an object with an id."""
+    """Return the id of something else, reported as such or as an object with an id."""
     if isinstance(value, dict):
         value = value.get("id")
         if value is None:
             raise Misread("no_id")
-    told = identifier(value)
-    return told and sys.intern(told)
+    found = identifier(value)
+    return found and sys.intern(found)
 
 
 class FieldNames(Struct, frozen=True):
@@ -103,26 +103,26 @@ NAME: Final = FieldNames(text, 256)
 SHARED_NAME: Final = FieldNames(text, 256, shared=True)
 
 
-def escaped(told: str) -> str:
+def escaped(found: str) -> str:
     r"""Return a text with characters that are not seen as ``\x1b`` or ``\u202e``."""
-    if told.isprintable():
-        return told
-    return "".join(c if _visible(c) else c.encode("unicode_escape").decode() for c in told)
+    if found.isprintable():
+        return found
+    return "".join(c if _visible(c) else c.encode("unicode_escape").decode() for c in found)
 
 
-def _visible(told: str) -> bool:
+def _visible(found: str) -> bool:
     """Whether no character controls how others are shown, or is not shown itself."""
-    return told.isprintable() or all(
-        c.isprintable() or c in _JOINERS or category(c) not in _UNSEEN for c in told
+    return found.isprintable() or all(
+        c.isprintable() or c in _JOINERS or category(c) not in _UNSEEN for c in found
     )
 
 
-def _shortened(told: str, longest: int) -> str:
-    return told if len(told) <= longest else f"{told[: longest - 1]}…"
+def _shortened(found: str, longest: int) -> str:
+    return found if len(found) <= longest else f"{found[: longest - 1]}…"
 
 
-def _as_it_is(told: str) -> str:
-    return told
+def _as_it_is(found: str) -> str:
+    return found
 
 
 def number(value: object) -> float:
@@ -132,12 +132,12 @@ def number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Misread("not_a_number")
     try:
-        told = float(value)
+        found = float(value)
     except OverflowError:
-        told = math.inf
-    if not math.isfinite(told):
+        found = math.inf
+    if not math.isfinite(found):
         raise Misread("not_a_number")
-    return told
+    return found
 
 
 def reported(value: float) -> float:
@@ -149,26 +149,26 @@ def reported(value: float) -> float:
 
 def balance(value: object) -> float:
     """Return an amount that may be below zero."""
-    told = reported(number(value))
-    if abs(told) >= ABSURD:
+    found = reported(number(value))
+    if abs(found) >= ABSURD:
         raise Misread("out_of_range")
-    return told
+    return found
 
 
 def amount(value: object) -> float:
     """Return an amount, count or size."""
-    told = balance(value)
-    if told < 0:
+    found = balance(value)
+    if found < 0:
         raise Misread("out_of_range")
-    return told
+    return found
 
 
 def gpu_count(value: object) -> float:
     """Return how many GPUs a job has."""
-    told = amount(value)
-    if told > MOST_GPUS:
+    found = amount(value)
+    if found > MOST_GPUS:
         raise Misread("out_of_range")
-    return told
+    return found
 
 
 def size(value: object) -> float | None:
@@ -177,24 +177,24 @@ def size(value: object) -> float | None:
 
 
 def megabytes(value: object) -> float | None:
-    """Return such a size in bytes, told in units of 10^6 of them."""
+    """Return such a size in bytes, reported in units of 10^6 of them."""
     return _scaled(value, 1e6)
 
 
 def gigabytes(value: object) -> float | None:
-    """Return such a size in bytes, told in units of 10^9 of them."""
+    """Return such a size in bytes, reported in units of 10^9 of them."""
     return _scaled(value, 1e9)
 
 
 def moment(value: object) -> float:
-    """Return a time as Unix seconds, told as ISO 8601 (UTC if without zone), Unix s or Unix ms.
+    """Return a time as Unix seconds, reported as ISO 8601 (UTC if without zone), Unix s or Unix ms.
 
     Only the years 2001 to 2099 pass: what lies outside is a placeholder or no time at all.
     """
     if isinstance(value, str) and not _DECIMAL.fullmatch(value):
         try:
-            told = datetime.fromisoformat(value.strip())
-            seconds = (told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp()
+            found = datetime.fromisoformat(value.strip())
+            seconds = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError):
             raise Misread("not_a_time") from None
     else:
@@ -213,8 +213,8 @@ def _object(value: object) -> dict[str, Any]:
 
 
 def _scaled(value: object, factor: float) -> float | None:
-    told = size(value)
-    return told and told * factor
+    found = size(value)
+    return found and found * factor
 
 
 class Fields:
@@ -253,22 +253,22 @@ class Fields:
 
     def get_id(self, name: str, convert: Callable[[Any], str | None]) -> str | None:
         """Return an id; ``None`` also for one that holds the key: redacted it names nothing."""
-        told = self.get(name, convert)
-        if told is not None and self._redact(told) != told:
+        found = self.get(name, convert)
+        if found is not None and self._redact(found) != found:
             self.complain(f"key_in_{name}")
             return None
-        return told
+        return found
 
     def get_text(self, name: str, wording: FieldNames) -> str | None:
         """Return what a field describes, as it may be kept and shown.
 
         The key goes first: cut or escaped before, a piece of it might remain.
         """
-        told = self.get(name, wording.read)
-        if told is None:
+        found = self.get(name, wording.read)
+        if found is None:
             return None
-        redacted = self._redact(told)
-        if redacted != told:
+        redacted = self._redact(found)
+        if redacted != found:
             self.complain(f"key_in_{name}")
         if len(redacted) > wording.longest:
             self.complain(f"long_{name}")
@@ -300,7 +300,7 @@ class Fields:
 
 
 def first(convert: Callable[[Any], T | None], *places: tuple[Fields, str]) -> T | None:
-    """Return the first value that can be read of several places that may tell the same."""
+    """Return the first value that can be read of several places that may report the same."""
     for fields, name in places:
         if (found := fields.get(name, convert)) is not None:
             return found

@@ -7,9 +7,9 @@
   single probe, and a careful start after it.
 
 A gate answers two questions: how many requests it would let through at once (`room`), and when it
-will let the next one through (`opens`, meant for when there is no room). ``low`` tells requests
-that can wait from those that keep running jobs and the directory current. Gates do not count; the
-budget tells them of each request it lets go (`spend`) or takes back (`refund`).
+will let the next one through (`opens`, meant for when there is no room). ``low`` is for requests
+that can wait, and not for those that keep running jobs and the directory current. Gates do not
+count; the budget notifies them of each request it lets go (`spend`) or takes back (`refund`).
 
 All times are seconds of the monotonic clock: however the wall clock is set, a minute is a minute.
 """
@@ -77,27 +77,27 @@ class LimitTerms:
     def __init__(self, *, share: float, limit: int) -> None:
         self.limit = limit
         self._doubted: int | None = None
-        """A lower limit that one answer told, and the next must confirm."""
+        """A lower limit that one answer reported, and the next must confirm."""
         self._share = share
         self._reserved: dict[str, float] = {}
         self._reckon()
 
     def learn(self, limit: float | None) -> None:
-        """Take over the limit that the API tells, if it makes sense.
+        """Take over the limit that the API reports, if it makes sense.
 
         One that is lower than the present one needs two answers in a row, of which the higher
-        counts: with a limit of 1, told once, nothing would be asked for a minute.
+        counts: with a limit of 1, reported once, nothing would be asked for a minute.
         """
         if limit is None or limit < 1:
             return
-        told = int(min(limit, HIGHEST_LIMIT))
-        doubted, self._doubted = self._doubted, told if told < self.limit else None
-        if told < self.limit:
+        headers = int(min(limit, HIGHEST_LIMIT))
+        doubted, self._doubted = self._doubted, headers if headers < self.limit else None
+        if headers < self.limit:
             if doubted is None:
                 return
-            told = max(told, doubted)
-        if told != self.limit:
-            self.limit = told
+            headers = max(headers, doubted)
+        if headers != self.limit:
+            self.limit = headers
             self._reckon()
 
     def reserve(self, name: str, requests_per_minute: float) -> None:
@@ -209,20 +209,20 @@ class ServerWindow:
         self._left = 0.0
         self._told = 0
 
-    def learn(self, told: RateHeaders, outstanding: int, now: float) -> None:
-        """Take over what an answer tells, while ``outstanding`` other requests are on their way."""
-        if told.remaining is None:
+    def learn(self, headers: RateHeaders, outstanding: int, now: float) -> None:
+        """Take over what an answer reports while ``outstanding`` other requests are under way."""
+        if headers.remaining is None:
             return
-        left, reset = told.seconds_left, told.reset
+        left, reset = headers.seconds_left, headers.reset
         if left is not None and -WINDOW <= left <= 0:
-            return  # told about a window that is over by now
+            return  # of a window that is over by now
         if reset is None or left is None or not 0 < left <= LONGEST_WAIT:
-            left, reset = WINDOW, told.at + WINDOW
+            left, reset = WINDOW, headers.at + WINDOW
         ends = now + left
         known = self._known(now)
         if known and reset < self._reset - self._SAME:
             return  # overtaken by an answer from a later window
-        remaining = min(int(told.remaining), self._terms.limit)
+        remaining = min(int(headers.remaining), self._terms.limit)
         left = remaining - outstanding
         if not known or self._ends - now < self._SAME:
             self._first_reset, self._sliding = reset, False
@@ -238,7 +238,7 @@ class ServerWindow:
             self._reset, self._ends, self._left, self._told = reset, ends, left, remaining
 
     def remaining(self, now: float) -> int | None:
-        """Return the lowest figure told within the present window."""
+        """Return the lowest figure reported within the present window."""
         return self._told if self._known(now) else None
 
     def spend(self) -> None:
@@ -359,7 +359,7 @@ class BlockGate:
         if now >= self._until:
             self._failures += 1
         elif not ordered:
-            return  # several answers may tell of the same excess: one step for all
+            return  # several answers may report the same excess: one step for all
         if retry_after is not None and ordered:
             until = now + min(retry_after, LONGEST_ORDER)
             slot = until + self._random.uniform(0, self._spacing)

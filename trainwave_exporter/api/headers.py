@@ -40,28 +40,28 @@ class RateHeaders(Struct, frozen=True):
 
 def rate_headers(headers: Mapping[str, str], now: float) -> RateHeaders:
     """Read the rate limit out of the headers of an answer that arrived at ``now``."""
-    told = _lowered(headers)
-    date = _date(told.get("date"))
+    lowered = _lowered(headers)
+    date = _date(lowered.get("date"))
     return RateHeaders(
-        limit=_number(told.get("x-ratelimit-limit")),
-        remaining=_number(told.get("x-ratelimit-remaining")),
-        reset=_unix_seconds(_number(told.get("x-ratelimit-reset"))),
+        limit=_number(lowered.get("x-ratelimit-limit")),
+        remaining=_number(lowered.get("x-ratelimit-remaining")),
+        reset=_unix_seconds(_number(lowered.get("x-ratelimit-reset"))),
         skew=None if date is None else date - now,
         at=now,
     )
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Return ``Retry-After`` in seconds from now, whether told as seconds or as a date.
+    """Return ``Retry-After`` in seconds from now, whether reported as seconds or as a date.
 
     A date is the API's clock's, so it is measured against the ``Date`` of the same answer.
     """
-    told = _lowered(headers)
-    text = told.get("retry-after")
+    lowered = _lowered(headers)
+    text = lowered.get("retry-after")
     seconds = _number(text)
     if seconds is not None:
         return seconds
-    date, sent = _date(text), _date(told.get("date"))
+    date, sent = _date(text), _date(lowered.get("date"))
     return None if date is None else max(0.0, date - (now if sent is None else sent))
 
 
@@ -75,11 +75,11 @@ def _number(text: str | None) -> float | None:
 
 
 def _unix_seconds(number: float | None) -> float | None:
-    """Return a time that may be told in milliseconds, as JavaScript counts."""
+    """Return a time that may be reported in milliseconds, as JavaScript counts."""
     return number / 1000 if number is not None and number >= _MILLISECONDS_FROM else number
 
 
-@lru_cache(maxsize=64)  # all answers of a second tell the same
+@lru_cache(maxsize=64)  # all answers of a second report the same
 def _date(text: str | None) -> float | None:
     """Return an HTTP date as Unix seconds."""
     if not text:

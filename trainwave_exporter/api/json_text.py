@@ -50,7 +50,7 @@ class Parts(Struct, frozen=True):
             yield parse(b"[%b]" % self.body[start:end], len(self.body))
 
     def __repr__(self) -> str:
-        """Tell as much as a traceback may show: a careless server repeats the key."""
+        """Show as much as a traceback may show: a careless server repeats the key."""
         return f"<Parts {len(self.spans)}>"
 
 
@@ -65,7 +65,7 @@ class SplitText(Struct, frozen=True):
 def parse(text: bytes, answer_bytes: int | None = None) -> Any:  # noqa: ANN401 - JSON is Any
     """Decode JSON; also the ``NaN`` and lone surrogates that careless servers write.
 
-    Letting them in here costs one field later on, not the page. Raises `NotJson`, which tells the
+    Letting them in here costs one field later on, not the page. Raises `NotJson`, which names the
     length of the answer that ``text`` is a part of.
     """
     for decode in (msgspec.json.decode, json.loads):

@@ -17,7 +17,7 @@ depth of combination:
 
 ``null`` in a list or object is a value that is not there. A device whose value is no number, or
 out of range, is unknown and does not spoil the others; a shape that is not understood, or that
-tells the same place twice, spoils all.
+names the same place twice, spoils all.
 
 Out of range are sentinels, too: -1 in any unit, the largest whole numbers of 31, 32, 63 and 64
 bits, and shares below -0.5 % or above 100.5 %; what is nearer to 0 and 100 % is rounded to them.

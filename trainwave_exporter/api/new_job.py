@@ -36,12 +36,12 @@ class NewJob(Struct, frozen=True, kw_only=True):
 
 def request_body(job: NewJob, dialect: Dialect, now: float) -> dict[str, object]:
     """Return the JSON object that asks for ``job``; ``now`` is what expiry counts from."""
-    told = {name: value for name, value in asdict(job).items() if value is not None}
-    expires_after = told.pop("expires_after", None)
+    given = {name: value for name, value in asdict(job).items() if value is not None}
+    expires_after = given.pop("expires_after", None)
     if dialect is Dialect.DOCUMENTED:
-        return told if expires_after is None else {**told, "expires": _duration(expires_after)}
-    project, memory_gb = told.pop("project"), told.pop("memory_gb", None)
-    config = {_DEPLOYED_NAMES.get(name, name): value for name, value in told.items()}
+        return given if expires_after is None else {**given, "expires": _duration(expires_after)}
+    project, memory_gb = given.pop("project"), given.pop("memory_gb", None)
+    config = {_DEPLOYED_NAMES.get(name, name): value for name, value in given.items()}
     if memory_gb is not None:
         config["memory_mb"] = round(memory_gb * 1000)
     if expires_after is not None:

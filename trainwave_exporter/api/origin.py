@@ -29,7 +29,7 @@ def base_of(base_url: str) -> str:
 
 
 def redirect_target(url: str, location: str, tidy: Callable[[str], str]) -> str:
-    """Return where ``location``, told in answer to ``url``, leads within the same origin.
+    """Return where ``location``, in the answer to ``url``, leads within the same origin.
 
     Raises `RedirectRefused` if it leads out of it, or nowhere.
     """

@@ -49,7 +49,7 @@ class Collected(Struct, Generic[T], frozen=True, kw_only=True):
     total: int
     """How many there are: what the API says, or what came if that is more."""
     whole: bool
-    """The list was walked to an end that it told itself, and nothing of it is known to be missing:
+    """The list was walked to the end that it reported, and nothing of it is known to be missing:
     all could be read, and as many came as the API counts."""
 
 
@@ -59,7 +59,7 @@ def read_page(
     """Read the page of a list that was asked for with ``offset``.
 
     A page without ``count`` or ``next`` is a whole list, and so is a bare JSON list. An empty page
-    short of the ``count`` is not the last: what should be there was not told.
+    short of the ``count`` is not the last: what should be there was not reported.
     """
     data = opened.data
     results = data.get("results") if isinstance(data, dict) else data
@@ -115,17 +115,17 @@ async def collect(
 ) -> Collected[T]:
     """Walk as `pages` does, and return all there was in the pages."""
     items: dict[str, T] = {}
-    requests, told, ended, readable = 0, 0, False, True
+    requests, promised, ended, readable = 0, 0, False, True
     async for page in pages(fetch, most=most):
         items |= {item.id: item for item in page.items}
         requests += 1
-        told, ended = page.total or 0, page.last
+        promised, ended = page.total or 0, page.last
         readable &= len(page.items) == page.size
     return Collected(
         items=tuple(items.values()),
         requests=requests,
-        total=max(told, len(items)),
-        whole=ended and readable and len(items) >= told,
+        total=max(promised, len(items)),
+        whole=ended and readable and len(items) >= promised,
     )
 
 

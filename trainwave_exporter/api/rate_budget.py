@@ -59,7 +59,7 @@ class Priority(IntEnum):
 
 
 class BudgetSnapshot(Struct, frozen=True, kw_only=True):
-    """What `trainwave_exporter.model.RateLimit` tells, without the account."""
+    """What `trainwave_exporter.model.RateLimit` holds, without the account."""
 
     limit: int
     allowance: int
@@ -73,7 +73,7 @@ class RateBudget:
     """The requests of one key.
 
     ``share`` of the limit is ours to use, the rest is for people and their other programs.
-    ``initial_limit`` (requests a minute) holds until the API tells its own. ``max_in_flight``
+    ``initial_limit`` (requests a minute) holds until the API reports its own. ``max_in_flight``
     bounds the exchanges under way; None: 16, or more where the allowance is so large.
     ``monotonic`` gives the seconds that ``sleep`` waits in: no limit goes by the wall clock, which
     may be set.
@@ -153,12 +153,12 @@ class RateBudget:
         self._terms.reserve(name, requests_per_minute)
         self._serve()
 
-    def learn(self, told: RateHeaders) -> None:
-        """Learn from what an answer (any answer) to a request not yet released tells."""
-        self._terms.learn(told.limit)
-        self._server.learn(told, max(0, self._in_flight - 1), self._monotonic())
-        seconds = told.seconds_left
-        if told.remaining == 0 and seconds is not None and seconds > FAR_RESET:
+    def learn(self, headers: RateHeaders) -> None:
+        """Learn from what an answer (any answer) to a request not yet released reports."""
+        self._terms.learn(headers.limit)
+        self._server.learn(headers, max(0, self._in_flight - 1), self._monotonic())
+        seconds = headers.seconds_left
+        if headers.remaining == 0 and seconds is not None and seconds > FAR_RESET:
             self.back_off(seconds, BlockReason.USED_UP)
         self._serve()
 

@@ -18,12 +18,12 @@ class Redaction:
     def __init__(self, spellings: tuple[str, ...]) -> None:
         self._spellings = spellings
 
-    def text(self, told: str) -> str:
+    def text(self, original: str) -> str:
         """Return a text without the keys."""
         for spelling in self._spellings:
-            if spelling in told:
-                told = told.replace(spelling, REDACTED)
-        return told
+            if spelling in original:
+                original = original.replace(spelling, REDACTED)
+        return original
 
     def holds_key(self, reading: Reading) -> bool:
         """Whether a device of a reading is named like a key."""

@@ -90,7 +90,7 @@ class HttpAnswer(Struct, frozen=True, kw_only=True):
     """When its headers arrived, in Unix seconds."""
 
     def __repr__(self) -> str:
-        """Tell as much as a traceback may show: a careless server repeats the key."""
+        """Show as much as a traceback may show: a careless server repeats the key."""
         return f"<Answer {self.status}, {len(self.body)} bytes>"
 
 
@@ -98,7 +98,7 @@ class Wire:
     """Sends calls, one by one or many at once; their number is bounded by the budget, not here.
 
     ``timeout`` (seconds) is for a whole exchange, connecting and the last byte included. Parts of
-    it are for single phases, so that an error tells which one it was: looking the name up,
+    it are for single phases, so that an error names the one it was: looking the name up,
     connecting and agreeing on TLS; waiting for an answer to begin or to go on.
     """
 
@@ -120,7 +120,7 @@ class Wire:
         """Send one call and return its answer, whatever its status.
 
         ``heard`` is called with the headers and their time of arrival before the body is read, so
-        that nothing they tell is lost with it. Raises `NoAnswer`, `BodyTooLarge`,
+        that nothing of them is lost with it. Raises `NoAnswer`, `BodyTooLarge`,
         `UnsupportedEncoding` and, for a body that cannot be decompressed, `NotJson`;
         `RedirectRefused` for a redirect to what is no URL; `InvalidKey` if the key cannot be sent,
         and `BadRequest` if nothing else of the call can.

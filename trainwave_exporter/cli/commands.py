@@ -50,7 +50,7 @@ class CommandLineConfiguration:
         self._environ = environ
         self._log = Settings().log
         self._sources: dict[tuple[str | None, ...], KeySource] = {}
-        """All that were ever used: what they told is hidden in logs, even when they are no more."""
+        """All that were ever used: their keys are hidden in logs, even when they are no more."""
 
     def load(self) -> tuple[Settings, Mapping[str, KeySource]]:
         """Return the settings of now, and the source of each account's key, each tried once.
@@ -84,7 +84,7 @@ class CommandLineConfiguration:
 
 
 def serve(options: Options, environ: Mapping[str, str]) -> int:
-    """Run the exporter until it is told to stop."""
+    """Run the exporter until it is stopped."""
     configuration = CommandLineConfiguration(options, environ)
     settings, keys = configuration.load()
     configuration.adopt(settings)
@@ -155,7 +155,7 @@ def _span(period: str | None, zone: ZoneInfo) -> Span:
 
 
 def simulate(options: Options, _environ: Mapping[str, str]) -> int:
-    """Run a simulated Trainwave until it is told to stop."""
+    """Run a simulated Trainwave until it is stopped."""
 
     async def run() -> None:
         stopping = asyncio.Event()
@@ -170,7 +170,7 @@ def simulate(options: Options, _environ: Mapping[str, str]) -> int:
 
 
 def demo(options: Options, _environ: Mapping[str, str]) -> int:
-    """Run the exporter on an embedded simulator until it is told to stop.
+    """Run the exporter on an embedded simulator until it is stopped.
 
     Neither the environment nor a file counts: a real key or organization would spoil the demo.
     """
@@ -183,11 +183,11 @@ def demo(options: Options, _environ: Mapping[str, str]) -> int:
             settings = _checked(load({**flags, "trainwave.api_url": url}, {}, None))
             keys = _keys(settings, {"TRAINWAVE_API_KEY": options.key})
             daemon = Daemon(settings, keys, environ={})
-            telling = asyncio.create_task(_tell_where(daemon, settings, url))
+            announcing = asyncio.create_task(_announce(daemon, settings, url))
             try:
                 await daemon.run()
             finally:
-                telling.cancel()
+                announcing.cancel()
 
     return _serve(run())
 
@@ -210,7 +210,7 @@ def _serve(server: Coroutine[None, None, None]) -> int:
     return 0
 
 
-async def _tell_where(daemon: Daemon, settings: Settings, api_url: str) -> None:
+async def _announce(daemon: Daemon, settings: Settings, api_url: str) -> None:
     """Print the URLs of a demo as soon as there is something to see."""
     await daemon.listening.wait()
     page = f"{daemon.web.scheme}://{_host(settings, daemon)}"
@@ -271,7 +271,7 @@ def _warn_of_strays(environ: Mapping[str, str], settings: Settings) -> None:
 
 
 def _try(keys: Mapping[str, KeySource]) -> None:
-    """Have each source tell its key. Raises `ConfigError` if one has none, or another's."""
+    """Read the key of each source. Raises `ConfigError` if one has none, or another's."""
     holders: dict[str, str] = {}
     for name, key in keys.items():
         other = holders.setdefault(key(), name)

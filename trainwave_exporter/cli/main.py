@@ -39,7 +39,7 @@ def main(
 ) -> int:
     """Do what the arguments ask for and return the exit status.
 
-    ``begin`` is told beforehand whether that goes on until a signal ends it. Wrong usage,
+    ``begin`` is called beforehand with whether that goes on until a signal ends it. Wrong usage,
     ``--help`` and ``--version`` raise `SystemExit`, as argparse does.
     """
     try:

@@ -158,7 +158,7 @@ def _signature(file: Path) -> object:
 
 
 def _checked(text: str, source: str) -> str:
-    """Return the key; the error tells what is wrong with it but never shows any of it."""
+    """Return the key; the error says what is wrong with it but never shows any of it."""
     if not text:
         raise ConfigError(source, None, "holds no API key")
     if len(text) > LONGEST_KEY:

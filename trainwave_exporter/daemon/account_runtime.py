@@ -149,7 +149,7 @@ class AccountRuntimeFactory:
 
 
 def identity(account: AccountSettings) -> tuple[object, ...]:
-    """Return what tells where an account's jobs are: by another, other jobs would be its."""
+    """Return what identifies where an account's jobs are: by another, other jobs would be its."""
     return account.api_url, account.organization, account.project
 
 

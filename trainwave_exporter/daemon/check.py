@@ -208,7 +208,7 @@ async def _ask(
     budget: RateBudget,
     facts: Iterable[Fact],
 ) -> AccountReport:
-    """Read the lists, one after the other: the first refusal is the one to tell."""
+    """Read the lists, one after the other: the first refusal is the one to report."""
     size = account.page_size
 
     def jobs(status: str | None) -> Callable[[int], Awaitable[Page[Job]]]:
@@ -251,7 +251,7 @@ async def _ask(
         readings=readings,
         round_seconds=round_seconds(readings, left, ideal),
         longest_age_seconds=longest_age(readings, left, ideal),
-        unreadable=Counter(told for fact in facts if (told := _doubt(fact))),
+        unreadable=Counter(doubt for fact in facts if (doubt := _doubt(fact))),
         sight=Sight(
             organizations=tuple(organizations.items),
             projects=tuple(projects.items),

@@ -314,7 +314,7 @@ class Daemon:
             and identity(before[account.name].account) == identity(account)
         ]
         for accounts in (stays, names):
-            self._tell(
+            self._pass_on(
                 self._fleet.reconfigure(
                     accounts=accounts, policy=policy(settings), now=self._clock()
                 )
@@ -388,7 +388,7 @@ class Daemon:
         return not any(loop.stopped for loop in self._loops)
 
     def overview(self) -> Overview:
-        """Return what the landing page tells."""
+        """Return what the page shows."""
         return self._overview.overview(
             version=__version__,
             started_at=self._started_at,
@@ -413,8 +413,8 @@ class Daemon:
         self._overview.apply(changes)
 
     def _report(self, observation: Observation) -> None:
-        self._clock_watch.look()  # before anything is told by another clock
-        self._tell(self._fleet.apply(observation, self._clock()))
+        self._clock_watch.look()  # before anything is dated by another clock
+        self._pass_on(self._fleet.apply(observation, self._clock()))
         if isinstance(observation, SweepEnded) and not all(
             runtime.shown for runtime in self._runtimes
         ):
@@ -422,9 +422,9 @@ class Daemon:
 
     def _clock_set(self, seconds: float) -> None:
         self._ledger.clock_set(seconds)
-        self._tell(self._fleet.apply(ClockSet(seconds), self._clock()))
+        self._pass_on(self._fleet.apply(ClockSet(seconds), self._clock()))
 
-    def _tell(self, changes: Sequence[Change]) -> None:
+    def _pass_on(self, changes: Sequence[Change]) -> None:
         self._show(changes)
         self._ledger.apply(changes)
         for runtime in self._runtimes:

@@ -29,7 +29,7 @@ class Reloader:
 
     ``listening`` is set once the exporter has started, until when a reload waits. ``change`` puts
     settings and keys to use, or raises `ConfigError` before anything has changed. ``loaded`` is
-    told how it went each time, and so is the service manager.
+    notified of how it went each time, and so is the service manager.
     """
 
     def __init__(
@@ -87,5 +87,5 @@ class Reloader:
         return None
 
     def begin(self) -> None:
-        """Begin to reload; who asks by a signal is told in the log."""
+        """Begin to reload; the result is in the log."""
         self._begun = asyncio.get_running_loop().create_task(self.reloaded())

@@ -90,7 +90,7 @@ def load_access(
 ) -> Access | None:
     """Return who may come in by the web configuration file; None where there is none.
 
-    Raises `ConfigError` for a file of no use. What the others are told of: see `Access`.
+    Raises `ConfigError` for a file of no use. For the others see `Access`.
     """
     web = settings.web
     if web.config_file is None:

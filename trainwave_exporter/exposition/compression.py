@@ -29,7 +29,7 @@ class Cell(Struct, frozen=True, gc=False):
     checksum: int = 0
     """CRC-32, of which a member needs that of the whole."""
     second: int = 1
-    """Adler-32. Both and the size tell whether something changed."""
+    """Adler-32. Both and the size show whether something changed."""
 
     def plain(self) -> memoryview:
         """Return the lines: the same copy to all who ask while anybody still holds it.
@@ -44,7 +44,7 @@ class Cell(Struct, frozen=True, gc=False):
 
 
 _INFLATED: WeakValueDictionary[Cell, array[int]] = WeakValueDictionary()
-"""The lines of cells that somebody holds; arrays, since nothing can tell whether bytes are held."""
+"""The lines of cells that somebody holds; arrays, since nothing shows whether bytes are held."""
 
 NOTHING = Cell()
 
@@ -56,12 +56,12 @@ def pressed(plain: bytes, before: Cell = NOTHING) -> Cell:
     """
     if not plain:
         return NOTHING
-    told = len(plain), isal_zlib.crc32(plain), isal_zlib.adler32(plain)
-    if told == (before.size, before.checksum, before.second):
+    fingerprint = len(plain), isal_zlib.crc32(plain), isal_zlib.adler32(plain)
+    if fingerprint == (before.size, before.checksum, before.second):
         return before
     compressor = isal_zlib.compressobj(level=1, wbits=-zlib.MAX_WBITS)
     deflated = compressor.compress(plain) + compressor.flush(isal_zlib.Z_FULL_FLUSH)
-    return Cell(deflated, *told)
+    return Cell(deflated, *fingerprint)
 
 
 def joined(cells: Iterable[Cell]) -> Cell:

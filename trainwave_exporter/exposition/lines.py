@@ -1,8 +1,8 @@
 """Sample lines of many series at once.
 
 A line is put together from few parts that are shared by many lines: what begins all lines of a
-metric, what names an object in all its lines, what tells its lines apart. The loops over lines run
-inside the interpreter's own C, at a fraction of what formatting them one by one takes.
+metric, what names an object in all its lines, what distinguishes its lines. The loops over lines
+run inside the interpreter's own C, at a fraction of what formatting them one by one takes.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ _encode = json.Encoder().encode
 
 
 class Writer(NamedTuple, Generic[R]):
-    """How the lines of a metric are written: first what each record tells, then all of it."""
+    """How the lines of a metric are written: first what each record shows, then all of it."""
 
-    told: Callable[[R], Any]
-    """From a record to what its lines tell: equal, if they are the same but for the identity."""
+    shown: Callable[[R], Any]
+    """From a record to what its lines show: equal, if they are the same but for the identity."""
     lines: Callable[[Sequence[Any], Sequence[bytes]], bytes]
-    """From what records tell, and what names each in its lines, to their lines."""
+    """From what records show, and what names each in its lines, to their lines."""
 
 
 def of_one(name: str, function: Callable[[R], float | None]) -> Writer[R]:
     """Return what writes at most one line for each record; `None` is no line."""
     lead = f"{name}{{".encode()
 
-    def lines(told: Sequence[float | None], identities: Sequence[bytes]) -> bytes:
-        return _singles(lead, told, identities)
+    def lines(shown: Sequence[float | None], identities: Sequence[bytes]) -> bytes:
+        return _singles(lead, shown, identities)
 
     return Writer(function, lines)
 
@@ -49,10 +49,10 @@ def of_labels(name: str, function: Callable[[R], LabelValues], tails: Tails) -> 
     lead = f"{name}{{".encode()
     ending = _ending(1)
 
-    def lines(told: Sequence[LabelValues], identities: Sequence[bytes]) -> bytes:
-        parts = [lead, b"", b"", ending] * len(told)
+    def lines(shown: Sequence[LabelValues], identities: Sequence[bytes]) -> bytes:
+        parts = [lead, b"", b"", ending] * len(shown)
         parts[1::4] = identities
-        parts[2::4] = map(tails.__getitem__, told)
+        parts[2::4] = map(tails.__getitem__, shown)
         return b"".join(parts)
 
     return Writer(function, lines)
@@ -63,7 +63,7 @@ def of_several(
 ) -> Writer[R]:
     """Return what writes a line for each value of some labels, for each record.
 
-    What a record tells is kept as small as it can be: `None` if that is nothing, the number if it
+    What a record shows is kept as small as it can be: `None` if that is nothing, the number if it
     is a single one without labels; else how the labels are written, most often the very tuple of
     other records, and the numbers.
     """
@@ -71,7 +71,7 @@ def of_several(
     bare = tails.bare
     written: dict[tuple[LabelValues, ...], tuple[bytes, ...]] = {}
 
-    def told(record: R) -> float | tuple[Any, ...] | None:
+    def shown(record: R) -> float | tuple[Any, ...] | None:
         mapping = function(record)
         if not mapping:
             return None
@@ -85,25 +85,25 @@ def of_several(
             own = written[which] = tuple([tails[values] for values in which])
         return (own, *mapping.values())
 
-    def lines(told: Sequence[Any], identities: Sequence[bytes]) -> bytes:
-        kinds = {*map(type, told)}
+    def lines(shown: Sequence[Any], identities: Sequence[bytes]) -> bytes:
+        kinds = {*map(type, shown)}
         if tuple not in kinds:
-            return _singles(lead, told, identities)
+            return _singles(lead, shown, identities)
         if len(kinds) > 1:
-            told = [*map(_spelled, told)]
-        own = [*map(_first, told)]
-        values = [*chain.from_iterable(map(_rest, told))]
+            shown = [*map(_spelled, shown)]
+        own = [*map(_first, shown)]
+        values = [*chain.from_iterable(map(_rest, shown))]
         parts = [lead] * (4 * len(values))
         parts[1::4] = chain.from_iterable(map(repeat, identities, map(len, own)))
         parts[2::4] = chain.from_iterable(own)
         parts[3::4] = _endings(values) or map(_ending, values)
         return b"".join(parts)
 
-    return Writer(told, lines)
+    return Writer(shown, lines)
 
 
 def _spelled(one: float | tuple[Any, ...] | None) -> tuple[Any, ...]:
-    """Return in full what was told short."""
+    """Return in full what was kept short."""
     if one is None:
         return ((),)
     return one if isinstance(one, tuple) else ((b"",), one)
@@ -116,21 +116,21 @@ def of_samples(
 ) -> Writer[R]:
     """Return what writes a line for each sample, whose name may have something added to it."""
 
-    def told(record: R) -> tuple[tuple[str, LabelValues, float], ...]:
+    def shown(record: R) -> tuple[tuple[str, LabelValues, float], ...]:
         return tuple(samples(record))
 
     def lines(
-        told: Sequence[tuple[tuple[str, LabelValues, float], ...]], identities: Sequence[bytes]
+        shown: Sequence[tuple[tuple[str, LabelValues, float], ...]], identities: Sequence[bytes]
     ) -> bytes:
         return b"".join(
             [
                 f"{name}{suffix}{{".encode() + identity + tails[which] + _ending(value)
-                for identity, one in zip(identities, told, strict=True)
+                for identity, one in zip(identities, shown, strict=True)
                 for suffix, which, value in one
             ]
         )
 
-    return Writer(told, lines)
+    return Writer(shown, lines)
 
 
 def of_state(
@@ -183,12 +183,12 @@ class Tails(dict[LabelValues, bytes]):
         return tail
 
 
-def _singles(lead: bytes, told: Sequence[float | None], identities: Sequence[bytes]) -> bytes:
+def _singles(lead: bytes, shown: Sequence[float | None], identities: Sequence[bytes]) -> bytes:
     """Return a line for each number, without labels of its own."""
-    endings = _endings(told)
+    endings = _endings(shown)
     if endings is None:
-        identities = [who for who, one in zip(identities, told, strict=True) if one is not None]
-        endings = [_ending(one) for one in told if one is not None]
+        identities = [who for who, one in zip(identities, shown, strict=True) if one is not None]
+        endings = [_ending(one) for one in shown if one is not None]
     parts = [lead] * (3 * len(endings))
     parts[1::3] = identities
     parts[2::3] = endings

@@ -20,24 +20,24 @@ R = TypeVar("R")
 SIZE = 256
 """How many objects a block has when it is made by parting one of twice as many."""
 _NOT_ASKED: Final[Any] = object()
-"""Stands for what an object tells that was not asked yet; unlike all that one can tell."""
+"""Stands for what an object shows that was not asked yet; unlike all that one can show."""
 
 
 class Block(Generic[R]):
     """Objects that are next to each other in order of their keys, and a cell for each family.
 
-    What an object told each family is remembered: only objects that changed are asked again, and
-    only cells are written in which one tells something else than before.
+    What an object shows in each family is remembered: only objects that changed are asked again,
+    and only cells are written in which one shows something else than before.
     """
 
-    __slots__ = ("_columns", "cells", "changed", "identities", "keys", "moved", "records", "told")
+    __slots__ = ("_columns", "cells", "changed", "identities", "keys", "moved", "records", "shown")
 
     def __init__(self, families: int) -> None:
         self.keys: list[str] = []
         self.records: list[R] = []
         self.identities: list[bytes] = []
-        self.told: list[list[Any]] = [[] for _ in range(families)]
-        self._columns: list[list[Any]] = [self.keys, self.records, self.identities, *self.told]
+        self.shown: list[list[Any]] = [[] for _ in range(families)]
+        self._columns: list[list[Any]] = [self.keys, self.records, self.identities, *self.shown]
         self.cells: list[Cell] = [NOTHING] * families
         self.changed: set[str] = set()
         self.moved = False
@@ -68,7 +68,7 @@ class Block(Generic[R]):
 
     def part(self) -> Block[R]:
         """Give the upper half to a new block."""
-        upper = Block[R](len(self.told))
+        upper = Block[R](len(self.shown))
         for column, above in zip(self._columns, upper._columns, strict=True):
             above.extend(column[SIZE:])
             del column[SIZE:]
@@ -92,14 +92,14 @@ class Block(Generic[R]):
         places = self._changed_places()
         records = self.records if places is None else [self.records[place] for place in places]
         for number, family in enumerate(families):
-            column = self.told[number]
-            told = [*map(family.writer.told, records)]
+            column = self.shown[number]
+            shown = [*map(family.writer.shown, records)]
             before = column if places is None else [column[place] for place in places]
-            if self.moved or told != before:
+            if self.moved or shown != before:
                 if places is None:
-                    column[:] = told
+                    column[:] = shown
                 else:
-                    for place, one in zip(places, told, strict=True):
+                    for place, one in zip(places, shown, strict=True):
                         column[place] = one
                 lines = family.writer.lines(column, self.identities)
                 self.cells[number] = pressed(lines, self.cells[number])
@@ -117,7 +117,7 @@ class Block(Generic[R]):
 class Table(Generic[R]):
     """The samples of all objects of one kind, in order of their keys.
 
-    So the lines tell what there is, not how it came about. ``render`` brings the cells up to date
+    So the lines show what there is, not how it came about. ``render`` brings the cells up to date
     with what was put and removed.
     """
 
@@ -192,7 +192,7 @@ class Table(Generic[R]):
         return text.utf8(text.labels(self._labels, values))
 
     def _small(self, number: int) -> bool:
-        """Tell whether a block and the one before it could as well be one."""
+        """Return whether a block and the one before it could as well be one."""
         return len(self._blocks[number - 1]) + len(self._blocks[number]) <= SIZE
 
     def _part(self, number: int) -> None:

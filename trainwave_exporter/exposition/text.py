@@ -84,13 +84,13 @@ def labels(names: tuple[str, ...], values: LabelValues) -> str:
     """
     if len(names) != len(values):
         raise ValueError(f"{len(values)} values for the labels {names}")
-    told = tuple([value for value in values if value is not None])
-    if len(told) != len(values):
+    present = tuple([value for value in values if value is not None])
+    if len(present) != len(values):
         named = zip(names, values, strict=True)
         names = tuple([name for name, value in named if value is not None])
-    if _SPECIAL.search("".join(told)):
-        told = tuple(map(_escaped, told))
-    return _template(names) % told
+    if _SPECIAL.search("".join(present)):
+        present = tuple(map(_escaped, present))
+    return _template(names) % present
 
 
 @cache

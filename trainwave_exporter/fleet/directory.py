@@ -1,4 +1,4 @@
-"""Projects or organizations, which are always told all at once, account by account."""
+"""Projects or organizations, which are always reported all at once, account by account."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T", Project, Organization)
 
 
 class Directory(Generic[T]):
-    """What is known of one kind. Of a thing that two accounts see, the first goes on telling."""
+    """What is known of one kind. Of a thing that two accounts see, the first goes on reporting."""
 
     def __init__(self, accounts: Iterable[str], now: float) -> None:
         self._known: dict[str, T] = {}
@@ -35,10 +35,10 @@ class Directory(Generic[T]):
         return list(self._known.values())
 
     def of(self, account: str) -> list[T]:
-        """Return what one account tells of."""
+        """Return what one account reports."""
         return [record for record in self._known.values() if record.account == account]
 
-    def tell(
+    def take_in(
         self, account: str, records: Sequence[T], now: float, *, complete: bool
     ) -> Iterator[Change]:
         """Take in what this account sees; ``complete``: all of it.
@@ -46,16 +46,16 @@ class Directory(Generic[T]):
         What is missing from two complete answers in a row has vanished.
         """
         self._told_at[account] = now
-        told = {record.key: record for record in records}
-        self._missed -= told.keys()
-        absent = {record.key for record in self.of(account)} - told.keys()
+        reported = {record.key: record for record in records}
+        self._missed -= reported.keys()
+        absent = {record.key for record in self.of(account)} - reported.keys()
         for key in sorted(absent) if complete else ():
             if key in self._missed:
                 self._missed.remove(key)
                 yield Departed(self._known.pop(key), Departure.VANISHED)
             else:
                 self._missed.add(key)
-        for key, record in told.items():
+        for key, record in reported.items():
             before = self._known.get(key)
             if before is None:
                 self._known[key] = record
@@ -65,7 +65,7 @@ class Directory(Generic[T]):
                 yield Changed(before, record)
 
     def reconfigure(self, accounts: Collection[str], now: float) -> Iterator[Change]:
-        """Listen to these accounts from now on; drop what others told."""
+        """Listen to these accounts from now on; drop what others reported."""
         for account in self._told_at.keys() - set(accounts):
             del self._told_at[account]
             yield from self._drop(account, Departure.UNWATCHED)
@@ -73,13 +73,13 @@ class Directory(Generic[T]):
             self._told_at.setdefault(account, now)
 
     def expire(self, now: float, max_age: float) -> Iterator[Change]:
-        """Drop what was told longer than ``max_age`` seconds ago."""
+        """Drop what was reported longer than ``max_age`` seconds ago."""
         for account, told_at in self._told_at.items():
             if now - told_at >= max_age:
                 yield from self._drop(account, Departure.EXPIRED)
 
     def clock_set(self, seconds: float) -> None:
-        """Note that the clock was set by so much since anything was told."""
+        """Note that the clock was set by so much since anything was reported."""
         for account in self._told_at:
             self._told_at[account] += seconds
 

@@ -20,7 +20,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     directory_staleness: float
     """The same for projects and organizations, which are asked for less often."""
     listed_at_least_every: float
-    """How often a full sweep is made: what only lists tell is not older than that."""
+    """How often a full sweep is made: what only lists report is not older than that."""
     vanish_after_sweeps: int
     """A job leaves after it was missing from this many complete sweeps in a row; that the API
     knows no such job counts as much as a sweep."""
@@ -41,9 +41,9 @@ class Entry:
     shown: bool = False
     misses: int = 0
     """Complete sweeps in a row that it was missing from."""
-    cost_told_at: float | None = None
-    gpu_hours_told_at: float | None = None
-    """When an answer last told them, by our clock; None: never."""
+    cost_reported_at: float | None = None
+    gpu_hours_reported_at: float | None = None
+    """When an answer last reported them, by our clock; None: never."""
     started_seen: float | None = None
     finished_seen: float | None = None
     """When it was seen to start and to finish, for want of its own times."""

@@ -9,7 +9,7 @@ the time comes with every call. The rules it keeps:
   they are seen again they go on where they stopped, and nothing is counted twice.
 * A list that is never whole proves no absence. So a live job is hidden likewise, and forgotten in
   the end, when lists go on without it and no answer of its own confirms it for longer than a bound.
-* Where the API does not tell when a job finished, its retention begins when it was first seen to be
+* Where the API does not report when a job finished, its retention begins when it was first seen
   finished, unless its bill shows that it must have ended long before. Lists go on naming jobs whose
   retention ended, so those are remembered.
 * Lists are the authority on state and cost. A job's own page may lag behind them, so it cannot take
@@ -110,7 +110,7 @@ class Fleet:
         return self._accounts.status(account).counted
 
     def jobs(self, account: str) -> Iterator[Job]:
-        """Yield the jobs shown that this account tells of, finished ones included."""
+        """Yield the jobs shown that this account reports, finished ones included."""
         for entry in self._entries.values():
             if entry.shown and entry.job.account == account:
                 yield entry.job
@@ -121,15 +121,15 @@ class Fleet:
         return entry.job if entry is not None and entry.shown else None
 
     def project(self, project_id: str) -> Project | None:
-        """Return a project that some account tells of."""
+        """Return a project that some account reports."""
         return self._projects.get(project_id)
 
     def organization(self, organization_id: str) -> Organization | None:
-        """Return an organization that some account tells of."""
+        """Return an organization that some account reports."""
         return self._organizations.get(organization_id)
 
     def introduce(self) -> tuple[Change, ...]:
-        """Return the changes that tell a new listener of everything that is shown now."""
+        """Return the changes that show a new listener everything that is shown now."""
         shown = (entry.job for entry in self._entries.values() if entry.shown)
         return tuple(
             Appeared(record)
@@ -150,7 +150,7 @@ class Fleet:
     ) -> tuple[Change, ...]:
         """Watch these accounts and go by this policy from now on; return what that changed.
 
-        What is known of accounts that stay is kept; what others told leaves.
+        What is known of accounts that stay is kept; what others reported leaves.
         """
         self._policy = policy
         self._tallies.limit = policy.max_groups
@@ -259,28 +259,30 @@ class Fleet:
 
     # Jobs
 
-    def _job_seen(self, told: Job, seen: JobsSeen, now: float) -> Iterator[Change]:
-        entry = self._entries.get(told.id)
+    def _job_seen(self, reported: Job, seen: JobsSeen, now: float) -> Iterator[Change]:
+        entry = self._entries.get(reported.id)
         if entry is None:
-            if self._retention.is_over(told, now, self._policy.finished_retention):
-                yield Bygone(self._named(_with_gpu_hours(told, now)))
+            if self._retention.is_over(reported, now, self._policy.finished_retention):
+                yield Bygone(self._named(_with_gpu_hours(reported, now)))
             else:
-                yield from self._admit(told, now)
+                yield from self._admit(reported, now)
             return
         known = entry.job
-        if known.account != told.account and not self._orphaned(entry):
-            return  # two keys see the same job: the one that told of it first goes on telling
-        if lifecycle.is_backward(known.state, told.state):
+        if known.account != reported.account and not self._orphaned(entry):
+            return  # two keys see the same job: the one that reported it first goes on reporting
+        if lifecycle.is_backward(known.state, reported.state):
             if seen.asked_at < known.confirmed_at:
                 return  # an answer that was overtaken by a newer one
             if seen.details:
-                told = replace(told, state=known.state, confirmed_at=known.confirmed_at)
-        if seen.details and (told.cost_dollars or 0.0) < (known.cost_dollars or 0.0):
-            told = replace(told, cost_dollars=None)  # it neither lowers nor confirms what is known
+                reported = replace(reported, state=known.state, confirmed_at=known.confirmed_at)
+        if seen.details and (reported.cost_dollars or 0.0) < (known.cost_dollars or 0.0):
+            reported = replace(
+                reported, cost_dollars=None
+            )  # it neither lowers nor confirms what is known
         entry.misses = 0
-        merged = merge_jobs(known, told)
-        merged = replace(merged, readings=self._readings(entry, merged, told.readings, now))
-        merged = self._with_money(entry, merged, told, now)
+        merged = merge_jobs(known, reported)
+        merged = replace(merged, readings=self._readings(entry, merged, reported.readings, now))
+        merged = self._with_money(entry, merged, reported, now)
         if merged.state != known.state:
             self._transition_counter.transition(entry, known, merged, now)
         if known.finished and not merged.finished:  # another run begins
@@ -292,15 +294,15 @@ class Fleet:
         self._retention.schedule(entry, self._policy.finished_retention)
         self._transition_counter.durations(entry, now)
 
-    def _admit(self, told: Job, now: float) -> Iterator[Change]:
-        entry = Entry(replace(told, readings=NO_READINGS), admitted_at=now)
+    def _admit(self, reported: Job, now: float) -> Iterator[Change]:
+        entry = Entry(replace(reported, readings=NO_READINGS), admitted_at=now)
         self._transition_counter.admitted(entry)
-        known = self._known_run(told.id) if told.running else None
+        known = self._known_run(reported.id) if reported.running else None
         if known is not None:
             entry.price, entry.billed_since = known.price, known.since
-        self._entries[told.id] = entry
-        job = replace(told, readings=self._readings(entry, told, told.readings, now))
-        job = self._with_money(entry, job, told, now)
+        self._entries[reported.id] = entry
+        job = replace(reported, readings=self._readings(entry, reported, reported.readings, now))
+        job = self._with_money(entry, job, reported, now)
         yield from self._update(entry, self._complete(entry, job, now))
         self._follow_up(entry, now)
 
@@ -320,31 +322,31 @@ class Fleet:
                 self._tallies.shown(before, job)
             yield Changed(before, job)
 
-    def _with_money(self, entry: Entry, job: Job, told: Job, now: float) -> Job:
-        """Keep a cost, or GPU hours, that the answers stopped telling for a bounded time only."""
-        if told.cost_dollars is not None:
-            entry.cost_told_at = told.confirmed_at
+    def _with_money(self, entry: Entry, job: Job, reported: Job, now: float) -> Job:
+        """Keep a cost, or GPU hours, that the answers stopped reporting for a bounded time only."""
+        if reported.cost_dollars is not None:
+            entry.cost_reported_at = reported.confirmed_at
             job = replace(job, cost_reported_at=None)
         elif not outdated(
-            entry.cost_told_at,
+            entry.cost_reported_at,
             now,
             self._policy.listed_at_least_every if job.finished else self._policy.staleness,
         ):
-            job = replace(job, cost_reported_at=entry.cost_told_at)
+            job = replace(job, cost_reported_at=entry.cost_reported_at)
         else:
             job = replace(job, cost_dollars=None, cost_reported_at=None)
-        if told.gpu_hours is not None:
-            entry.gpu_hours_told_at = told.confirmed_at
+        if reported.gpu_hours is not None:
+            entry.gpu_hours_reported_at = reported.confirmed_at
             job = replace(job, gpu_hours_reported_at=None)
-        elif not outdated(entry.gpu_hours_told_at, now, self._policy.listed_at_least_every):
-            job = replace(job, gpu_hours_reported_at=entry.gpu_hours_told_at)
+        elif not outdated(entry.gpu_hours_reported_at, now, self._policy.listed_at_least_every):
+            job = replace(job, gpu_hours_reported_at=entry.gpu_hours_reported_at)
         else:
             job = replace(job, gpu_hours=None, gpu_hours_reported_at=None)
         return job
 
     def _complete(self, entry: Entry, job: Job, now: float) -> Job:
         """Add what can be derived: GPU hours, and the project's name."""
-        if entry.gpu_hours_told_at is None:
+        if entry.gpu_hours_reported_at is None:
             started = _start(entry, job, now)
             finished = job.finished_at or entry.finished_seen
             hours = lifecycle.gpu_hours(job, now, started, finished)
@@ -364,14 +366,14 @@ class Fleet:
         entry = self._entries.get(seen.job_id)
         if entry is None or not entry.shown or entry.job.account != seen.account:
             return
-        told = Readings(**{seen.metric: seen.reading})
-        readings = self._readings(entry, entry.job, told, now, Source.ENDPOINT)
+        reported = Readings(**{seen.metric: seen.reading})
+        readings = self._readings(entry, entry.job, reported, now, Source.ENDPOINT)
         yield from self._update(entry, replace(entry.job, readings=readings))
 
     def _readings(
-        self, entry: Entry, job: Job, told: Readings, now: float, source: Source = Source.JOB
+        self, entry: Entry, job: Job, reported: Readings, now: float, source: Source = Source.JOB
     ) -> Readings:
-        return self._reading_store.take_in(entry, job, told, now, self._policy, source)
+        return self._reading_store.take_in(entry, job, reported, now, self._policy, source)
 
     # Leaving
 
@@ -423,8 +425,8 @@ class Fleet:
                 yield from self._projects_seen(seen, now)
                 if seen.complete:
                     yield from self._accounts.note(seen.account, projects_listed=True)
-            case OrganizationsSeen(account=account, organizations=told, complete=complete):
-                yield from self._organizations.tell(account, told, now, complete=complete)
+            case OrganizationsSeen(account=account, organizations=reported, complete=complete):
+                yield from self._organizations.take_in(account, reported, now, complete=complete)
                 if complete:
                     yield from self._accounts.note(account, organizations_listed=True)
             case OffersSeen(account=account, dearest_dollars=dearest):
@@ -434,7 +436,7 @@ class Fleet:
 
     def _projects_seen(self, seen: ProjectsSeen, now: float) -> Iterator[Change]:
         changes = tuple(
-            self._projects.tell(seen.account, seen.projects, now, complete=seen.complete)
+            self._projects.take_in(seen.account, seen.projects, now, complete=seen.complete)
         )
         yield from changes
         if not any(isinstance(change, Appeared | Changed) for change in changes):

@@ -41,7 +41,7 @@ def is_legal(from_state: str, to_state: str) -> bool:
 
 
 def has_started(job: Job) -> bool:
-    """Whether it runs or has run: its state is RUNNING or a later one, or a start is told."""
+    """Whether it runs or has run: its state is RUNNING or a later one, or a start is reported."""
     station = _STATION_OF.get(job.state)
     return job.started_at is not None or (station is not None and station >= _STATION_OF["RUNNING"])
 
@@ -69,7 +69,7 @@ def billed_hours(job: Job) -> float | None:
 def gpu_hours(
     job: Job, now: float, started_at: float | None, finished_at: float | None
 ) -> float | None:
-    """GPU hours so far of a job whose API does not tell them: GPUs × running time.
+    """GPU hours so far of a job whose API does not report them: GPUs × running time.
 
     Arguments: the job, the time now, and the best knowledge of when it started and finished (Unix
     seconds). Without a start the billed time stands in. None when nothing is known; never negative.

@@ -6,9 +6,9 @@ MEMORY_SECONDS = 86_400.0
 """How long a job is remembered after it was last noted."""
 
 
-def outdated(told_at: float | None, now: float, bound: float) -> bool:
-    """Whether something was told, but too long ago; a time ahead (clock set back) is no better."""
-    return told_at is not None and not 0 <= now - told_at < bound
+def outdated(reported_at: float | None, now: float, bound: float) -> bool:
+    """Whether something was reported too long ago, or ahead of now, as the clock was set back."""
+    return reported_at is not None and not 0 <= now - reported_at < bound
 
 
 class Memory:

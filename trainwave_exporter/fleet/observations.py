@@ -1,4 +1,4 @@
-"""What the pollers tell the fleet: everything that can change what is known."""
+"""What the pollers report to the fleet: everything that can change what is known."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trainwave_exporter.model import Job, Metric, Organization, Project, Reading
 
 
 class JobsSeen(Struct, frozen=True):
-    """The API told of these jobs, in a page of a list or a detail. Says nothing of other jobs."""
+    """The API reported these jobs, in a page of a list or a detail. Says nothing of other jobs."""
 
     account: str
     jobs: tuple[Job, ...]

@@ -33,7 +33,7 @@ class ReadingStore:
         self._observe = observe
 
     def take_in(
-        self, entry: Entry, job: Job, told: Readings, now: float, policy: Policy, source: Source
+        self, entry: Entry, job: Job, reported: Readings, now: float, policy: Policy, source: Source
     ) -> Readings:
         """Return the readings of a job, known so far as ``entry``, after these came.
 
@@ -44,15 +44,15 @@ class ReadingStore:
             self.drop(entry)
             return NO_READINGS
         known = entry.job.readings
-        if not told:
+        if not reported:
             return known
-        told = self._current(job, told, now - policy.staleness)
-        outcome = self._weighed(entry, job, told, policy, source)
+        reported = self._current(job, reported, now - policy.staleness)
+        outcome = self._weighed(entry, job, reported, policy, source)
         if outcome is not Outcome.TAKEN:
-            told = replace(told, gpu_utilization=None)
+            reported = replace(reported, gpu_utilization=None)
         bound = now - policy.staleness
         overdue = {metric for metric, received in entry.received_at.items() if received <= bound}
-        readings = merge_readings(known, told, overdue)
+        readings = merge_readings(known, reported, overdue)
         if outcome in {Outcome.DOUBTED, Outcome.CONTRADICTED}:
             readings = replace(readings, gpu_utilization=_doubted(entry))
         for metric, reading in readings.items():
@@ -61,17 +61,17 @@ class ReadingStore:
         self._note_age(entry, job.account)
         return readings
 
-    def _current(self, job: Job, told: Readings, bound: float) -> Readings:
+    def _current(self, job: Job, reported: Readings, bound: float) -> Readings:
         """Return the readings, without the values of those taken before ``bound``."""
-        stale = {metric: reading for metric, reading in told.items() if reading.at < bound}
+        stale = {metric: reading for metric, reading in reported.items() if reading.at < bound}
         for metric in stale:
             self._count(job, metric, "stale")
-        return replace(told, **{m: Reading(r.quantity, (), r.at) for m, r in stale.items()})
+        return replace(reported, **{m: Reading(r.quantity, (), r.at) for m, r in stale.items()})
 
     def _weighed(
-        self, entry: Entry, job: Job, told: Readings, policy: Policy, source: Source
+        self, entry: Entry, job: Job, reported: Readings, policy: Policy, source: Source
     ) -> Outcome:
-        reading = told.gpu_utilization
+        reading = reported.gpu_utilization
         if reading is None:
             return Outcome.TAKEN
         if entry.agreement is None:
@@ -108,7 +108,7 @@ class ReadingStore:
                 entry = entries.get(job_id)
                 if entry is None or not entry.received_at:
                     continue
-                bound = now - max_age[entry.job.account]  # another account may tell of it by now
+                bound = now - max_age[entry.job.account]  # another account may report it by now
                 expired = [metric for metric, at in entry.received_at.items() if at < bound]
                 for metric in expired:
                     del entry.received_at[metric]

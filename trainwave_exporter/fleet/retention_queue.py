@@ -15,7 +15,7 @@ from trainwave_exporter.model import Job
 
 
 class RetentionQueue:
-    """Keeps finished jobs for so many seconds after their end, which are told with every call."""
+    """Keeps finished jobs for so many seconds after their end, which are given with every call."""
 
     def __init__(self) -> None:
         self._leaving: list[tuple[float, str]] = []

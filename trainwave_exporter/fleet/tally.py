@@ -25,13 +25,13 @@ RUN_BOUNDS = (
 
 
 MOST_LABELS = 200
-"""Distinct transitions, or final states, told apart in a project: states may be anything."""
+"""Distinct transitions, or final states, that have series in a project: states may be anything."""
 
 
 @dataclass(slots=True)
 class _Counts:
     jobs: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    """By state, for every account that ever told of a job in the project."""
+    """By state, for every account that ever reported a job in the project."""
     transitions: Counter[tuple[str, str]] = field(default_factory=Counter)
     queue: Distribution = field(default_factory=lambda: Distribution.empty(QUEUE_BOUNDS))
     runs: dict[str, Distribution] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class Tallies:
         runs[state] = (runs.get(state) or Distribution.empty(RUN_BOUNDS)).observe(seconds)
 
     def touch(self, account: str) -> None:
-        """Have every project of an account published again: whether it can be told changed."""
+        """Have every project of an account published again: whether it can be counted changed."""
         self._touched.update(
             project_id for project_id, counts in self._counts.items() if account in counts.jobs
         )

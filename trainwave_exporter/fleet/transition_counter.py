@@ -39,7 +39,7 @@ class TransitionCounter:
             self._vanished.note(entry.job.id, now)
 
     def transition(self, entry: Entry, before: Job, after: Job, now: float) -> None:
-        """Count a change of state, and note what it tells of the job's times."""
+        """Count a change of state, and note what it says of the job's times."""
         self._tallies.transition(before, after)
         if not lifecycle.is_legal(before.state, after.state):
             self._observe(IllegalTransition(after.account, before.state, after.state))

@@ -1,4 +1,4 @@
-"""How all stands: follows facts and changes, and gathers on demand what the page tells."""
+"""How all stands: follows facts and changes, and gathers on demand what the page shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the landing page tells: a summary of the exporter's work at one moment.
+"""What the page shows: a summary of the exporter's work at one moment.
 
 Times are Unix seconds, durations seconds; None means "not yet" or "not known".
 """
@@ -81,7 +81,7 @@ class TroubleOverview(Struct, frozen=True, kw_only=True):
     meaning: str
     remedy: str
     notable: bool = True
-    """Whether the page's first line tells it, should it recur."""
+    """Whether the page's first line names it, should it recur."""
     count: int
     first_at: float
     last_at: float

@@ -142,8 +142,8 @@ running for {span(now - overview.started_at)}</span>
 def _verdict(overview: Overview) -> str:
     found, still = problems(overview), awaited(overview)
     tone = "ill" if found else "soon" if still else "well"
-    told = [*found, *still] or [all_well(overview)]
-    lines = "\n".join(f"<p>{escape(line)}</p>" for line in told)
+    shown = [*found, *still] or [all_well(overview)]
+    lines = "\n".join(f"<p>{escape(line)}</p>" for line in shown)
     return f"""<div class="verdict {tone}" role="status">
 {lines}
 </div>"""
@@ -240,11 +240,11 @@ def _jobs(overview: Overview) -> str:
     if not overview.jobs:
         return '<p class="soft">No running jobs are known.</p>'
     running = sum(account.jobs_running for account in overview.accounts)
-    told = f"{overview.jobs_idle:,} of {running:,} idle now"
+    shown = f"{overview.jobs_idle:,} of {running:,} idle now"
     if running > len(overview.jobs):
-        told += f"; the first {len(overview.jobs)} are shown"
+        shown += f"; the first {len(overview.jobs)} are shown"
     rows = (_job(job, overview.now) for job in overview.jobs)
-    return f'<p class="soft">{told}</p>\n{_table("jobs", _JOB, rows)}'
+    return f'<p class="soft">{shown}</p>\n{_table("jobs", _JOB, rows)}'
 
 
 def _job(job: JobOverview, now: float) -> str:
@@ -329,8 +329,8 @@ def _setting(setting: SettingOverview, further: str = "") -> str:
 
 
 def _any_setting(setting: SettingOverview) -> str:
-    told = "set" if setting.changed else '<span class="soft">default</span>'
-    return _setting(setting, f"<td>{told}</td>")
+    shown = "set" if setting.changed else '<span class="soft">default</span>'
+    return _setting(setting, f"<td>{shown}</td>")
 
 
 def _error(error: str | None, columns: int) -> str:

@@ -52,8 +52,8 @@ class Troubles:
 
     def newest(self) -> tuple[TroubleOverview, ...]:
         """Return all kinds, that which was met last first."""
-        errors = _told(self._errors, ADVICE.__getitem__, notable=True)
-        unreadable = _told(self._unreadable, of_unreadable, notable=False)
+        errors = _overviews(self._errors, ADVICE.__getitem__, notable=True)
+        unreadable = _overviews(self._unreadable, of_unreadable, notable=False)
         return tuple(sorted((*errors, *unreadable), key=lambda trouble: -trouble.last_at))
 
 
@@ -67,7 +67,7 @@ def _note(all_kinds: _Kinds, account: str, place: str, outcome: str, now: float)
         kinds.popitem(last=False)
 
 
-def _told(
+def _overviews(
     all_kinds: _Kinds, advice: Callable[[str], Advice], *, notable: bool
 ) -> Iterator[TroubleOverview]:
     for account, kinds in all_kinds.items():

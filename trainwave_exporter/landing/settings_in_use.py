@@ -15,12 +15,12 @@ _PER_ACCOUNT = "trainwave"
 
 def configured(settings: Settings, keys: Mapping[str, KeySource]) -> tuple[SettingOverview, ...]:
     """Return every setting in use, those of each account by its name, and the budgets."""
-    told = [line for account in settings.accounts for line in _account(account, keys)]
+    lines = [line for account in settings.accounts for line in _account(account, keys)]
     for setting in SETTINGS:
         if setting.section != _PER_ACCOUNT:
             value = getattr(getattr(settings, setting.section), setting.key)
-            told.append(_told(setting.path, value, setting.default))
-    told += [
+            lines.append(_line(setting.path, value, setting.default))
+    lines += [
         SettingOverview(
             name=f"budgets[{budget.name}]",
             value=", ".join(
@@ -32,13 +32,13 @@ def configured(settings: Settings, keys: Mapping[str, KeySource]) -> tuple[Setti
         )
         for budget in settings.budgets
     ]
-    return tuple(told)
+    return tuple(lines)
 
 
 def _account(account: AccountSettings, keys: Mapping[str, KeySource]) -> Sequence[SettingOverview]:
     place = f"accounts[{account.name}]"
     shown = [
-        _told(f"{place}.{setting.key}", getattr(account, setting.key), setting.default)
+        _line(f"{place}.{setting.key}", getattr(account, setting.key), setting.default)
         for setting in SETTINGS
         if setting.section == _PER_ACCOUNT and not setting.unspoken
     ]
@@ -59,7 +59,7 @@ def _source(account: AccountSettings, key: KeySource | None) -> str:
     return f"from the {kind} {account.api_key_file or account.api_key_env}"
 
 
-def _told(name: str, value: object, default: object) -> SettingOverview:
+def _line(name: str, value: object, default: object) -> SettingOverview:
     return SettingOverview(name=name, value=_text(value), changed=value != default)
 
 

@@ -43,7 +43,7 @@ class Selection(Struct, frozen=True):
                 raise ValueError(f'no metric is called "{pattern}"')
 
     def keeps(self, name: str) -> bool:
-        """Tell whether the metric of that name is exposed."""
+        """Return whether the metric of that name is exposed."""
         if name in INDISPENSABLE:
             return True
         allowed = not self.allow or any(fnmatchcase(name, pattern) for pattern in self.allow)

@@ -1,4 +1,4 @@
-"""What the exporter tells of itself: its requests, its loops, its doubts, its own service."""
+"""What the exporter reports of itself: its requests, its loops, its doubts, its own service."""
 
 from __future__ import annotations
 
@@ -103,26 +103,26 @@ class ExporterMetrics:
         self._scrape_duration(form.name.lower()).observe(seconds)
 
     def folded(self, jobs: int, limit: int) -> None:
-        """Tell how many jobs have no series of their own, and how many may (0: all)."""
+        """Note how many jobs have no series of their own, and how many may (0: all)."""
         self._folded().set(jobs)
         self._series_limit().set(limit)
 
     def capped(self, kind: str, *, reached: bool) -> None:
-        """Tell whether any other object of that kind would have no series of its own."""
+        """Return whether any other object of that kind would have no series of its own."""
         self._cap_reached(kind).set(reached)
 
     def forget(self, account: str) -> None:
-        """Drop what is told of an account that is not watched any more."""
+        """Drop the series of an account that is not watched any more."""
         self._own.forget(account)
 
     def config_loaded(self, *, succeeded: bool, at: float) -> None:
-        """Tell of an attempt to load the configuration, that at the start included."""
+        """Note an attempt to load the configuration, that at the start included."""
         self._reload_successful().set(succeeded)
         if succeeded:
             self._reload_success().set(at)
 
     def web_config_loaded(self, *, succeeded: bool, at: float) -> None:
-        """Tell of an attempt to load the web configuration file, that at the start included."""
+        """Note an attempt to load the web configuration file, that at the start included."""
         self._web_reload_successful().set(succeeded)
         if succeeded:
             self._web_reload_success().set(at)
@@ -136,7 +136,7 @@ class ExporterMetrics:
         self._connections_dropped(reason).inc()
 
     def log_lines_dropped(self, total: int) -> None:
-        """Tell how many log lines were dropped so far."""
+        """Note how many log lines were dropped so far."""
         self._log_lines_dropped().inc(total - self._log_lines_known)
         self._log_lines_known = total
 

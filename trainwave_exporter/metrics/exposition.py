@@ -166,7 +166,7 @@ class Exposition:
             self._capped[families.record] = capped
 
     def _tell_caps(self) -> None:
-        """Tell of which kinds there are as many as may have series of their own."""
+        """Note of which kinds there are as many as may have series of their own."""
         self._telemetry.folded(self._jobs.folded, self._max_jobs)
         reached = dict.fromkeys(_GROUPS.values(), False)
         for record, kind in _GROUPS.items():

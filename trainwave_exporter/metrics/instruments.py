@@ -33,7 +33,7 @@ _PREFIX = "trainwave_exporter_"
 
 
 class Instruments:
-    """A registry of its own, which also tells of the process and the interpreter."""
+    """A registry of its own, with the metrics of the process and the interpreter."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -94,7 +94,7 @@ class Instruments:
         kind = Kind(metric.type)
         name = f"{metric.name}_total" if kind is Kind.COUNTER else metric.name
         labels = self._labels.get(name)
-        if labels is None:  # of the process or the interpreter: one sample, which tells
+        if labels is None:  # of the process or the interpreter: one sample, which shows them
             labels = tuple(metric.samples[0].labels)
         return Description(name, kind, labels, metric.documentation)
 

@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 
 class JobSplit(Generic[R]):
-    """Records of one kind, by the jobs they tell of, each shown by itself or folded.
+    """Records of one kind, by the jobs they are about, each shown by itself or folded.
 
     Those of finished jobs are apart from the others: they hardly ever change.
     """

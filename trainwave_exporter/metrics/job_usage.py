@@ -1,7 +1,7 @@
 """Metrics of a running job's six readings: use of what it was given, traffic, and their age.
 
 A reading says what its numbers are (`Quantity`); one that does not fit a family gives no sample.
-Series are told apart by ``gpu`` or ``direction`` where the API does. These functions run for every
+Series have ``gpu`` or ``direction`` where the API reports them. These functions run for every
 running job whose readings changed, so they take the short way where there is only one number.
 """
 
@@ -118,7 +118,7 @@ def _memory(j: Job, _: LabelValues) -> float | None:
 
 
 def _gpu_memory(j: Job, where: LabelValues) -> float | None:
-    """Of the device, or of all devices where the API does not tell them apart."""
+    """Of the device, or of all devices where the API does not distinguish them."""
     one = j.gpu_memory_limit_bytes
     if one is None or where != _WHOLE:
         return one
@@ -130,7 +130,7 @@ def _unknown(_: Job, __: LabelValues) -> None:
 
 
 def _ratios(j: Job, reading: Reading | None, size: Size = _unknown) -> Use:
-    """Return each device's use as a part of the whole, where that is told or known."""
+    """Return each device's use as a part of the whole, where that is reported or known."""
     if reading is None:
         return {}
     if reading.quantity is _RATIO:
@@ -145,7 +145,7 @@ def _ratios(j: Job, reading: Reading | None, size: Size = _unknown) -> Use:
 
 
 def _bytes(j: Job, reading: Reading | None, size: Size) -> Use:
-    """Return each device's use in bytes, where that is told or known."""
+    """Return each device's use in bytes, where that is reported or known."""
     if reading is None:
         return {}
     if reading.quantity is _BYTES:

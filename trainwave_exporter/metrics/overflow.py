@@ -28,7 +28,7 @@ Series: TypeAlias = tuple[str, LabelValues]
 
 
 class Overflow(Struct, frozen=True):
-    """What is told of several jobs of a project, as one."""
+    """What several jobs of a project come to, as one."""
 
     identity: LabelValues
     totals: tuple[Mapping[Series, float], ...]
@@ -100,7 +100,7 @@ class OverflowProject(Generic[R]):
 class Overflows(Generic[R]):
     """The folded objects of every project. One that changes costs no more for the others in it.
 
-    Takes records of one kind, by the id of the job that they tell of, or by what else is folded.
+    Takes records of one kind, by the id of the job that they are about, or by what else is folded.
     """
 
     def __init__(
@@ -112,9 +112,9 @@ class Overflows(Generic[R]):
         folded: Container[str],
         limit: int = 0,
     ) -> None:
-        """``folded``: the labels that tell apart what becomes one.
+        """``folded``: the labels that distinguish what becomes one.
 
-        By all others, at most ``limit`` are told apart (0: any number).
+        By all others, at most ``limit`` are distinguished (0: any number).
         """
         self._labels = labels
         self._identity = identity

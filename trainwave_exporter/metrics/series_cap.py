@@ -92,5 +92,5 @@ class Cap:
 
 
 def _finished_at(job: Job) -> float:
-    """Return when a job was over; one that does not tell is taken for the oldest."""
+    """Return when a job was over; one whose end is not reported is taken for the oldest."""
     return -inf if job.finished_at is None else job.finished_at

@@ -1,7 +1,7 @@
-"""The vocabulary of every room: what is known of a fleet, and what is told about it.
+"""The vocabulary of every room: what is known of a fleet, and what is reported of it.
 
 Records are frozen, in base units (dollars, bytes, bytes per second, ratios from 0 to 1, GPU hours)
-and carry times as Unix seconds. ``None`` means "the API did not tell"; it is never replaced by a
+and carry times as Unix seconds. ``None`` means "the API did not report"; it is never replaced by a
 zero. Nothing here does I/O, keeps a clock or knows a wire format.
 
 Three kinds of record:

@@ -70,9 +70,9 @@ class Departed(Struct, frozen=True):
 
 
 class Bygone(Struct, frozen=True):
-    """The API told of a job that is over for too long to be shown.
+    """The API reported a job that is over for too long to be shown.
 
-    Told with every answer that names the job: its cost may still be corrected.
+    Given with every answer that names the job: its cost may still be corrected.
     """
 
     record: Job

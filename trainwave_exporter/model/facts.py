@@ -1,4 +1,4 @@
-"""What the exporter tells of its own work, for telemetry."""
+"""What the exporter reports of its own work, for telemetry."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RateLimit(Struct, frozen=True, kw_only=True):
 
     account: str
     limit: int
-    """Requests a minute the API grants this key (assumed until it has told)."""
+    """Requests a minute the API grants this key (assumed until it has reported)."""
     allowance: int
     """The part of them that the exporter may use."""
     remaining: int | None

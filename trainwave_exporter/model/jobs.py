@@ -88,7 +88,7 @@ class Quantity(StrEnum):
 
 
 class Point(Struct, frozen=True, gc=False):
-    """One value of a reading; ``device`` and ``direction`` only where the API tells them apart."""
+    """One value of a reading; ``device`` and ``direction`` only where the API reports them."""
 
     value: float
     device: str | None = None
@@ -109,7 +109,7 @@ class Reading(Struct, frozen=True, gc=False):
 
     quantity: Quantity
     value: float | tuple[Point, ...]
-    """One number, or a point for each device and direction that the API tells apart."""
+    """One number, or a point for each device and direction that the API distinguishes."""
     at: float
     """The API's own timestamp where there is one, else the time of receipt."""
     rates: tuple[Point, ...] = ()
@@ -127,7 +127,7 @@ class Reading(Struct, frozen=True, gc=False):
 
     @property
     def points(self) -> tuple[Point, ...]:
-        """What was told, all of it as points."""
+        """What was reported, all of it as points."""
         return self.value if isinstance(self.value, tuple) else (Point(self.value),)
 
     @property
@@ -158,7 +158,7 @@ class Readings(Struct, frozen=True, gc=False):
         return [pair for pair in pairs if pair[1] is not None]
 
     def __bool__(self) -> bool:
-        """Tell whether there are any."""
+        """Return whether there are any."""
         return self != NO_READINGS
 
 
@@ -183,7 +183,7 @@ class Job(Struct, frozen=True, kw_only=True, gc=False):
     id: str
     state: str
     confirmed_at: float
-    """When the API last told of this job: what state and cost are as old as."""
+    """When the API last reported this job: what state and cost are as old as."""
     rid: str | None = None
     name: str | None = None
     project_id: str = ""

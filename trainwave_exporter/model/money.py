@@ -1,4 +1,4 @@
-"""What the ledger tells of money and GPU time: sums that outlive jobs, and what follows from them.
+"""What the ledger knows of money and GPU time: sums that outlive jobs, and what follows from them.
 
 Its own books are kept in whole micro-dollars and milliseconds; here they are dollars, GPU hours and
 Unix seconds, like everything that is shown.
@@ -37,7 +37,7 @@ class Spend(Struct, frozen=True, kw_only=True):
 
     project_id: str
     owner: str
-    """Empty where the API does not tell; likewise the type of GPU."""
+    """Empty where the API does not report; likewise the type of GPU."""
     gpu_type: str
     cost_dollars: float
     gpu_hours: float

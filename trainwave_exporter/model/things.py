@@ -1,4 +1,4 @@
-"""What is known besides jobs: where they belong, who tells of them, what is counted of them."""
+"""What is known besides jobs: where they belong, who reports them, what is counted of them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Organization(Struct, frozen=True, kw_only=True):
     name: str | None = None
     credit_balance_dollars: float | None = None
     confirmed_at: float | None = None
-    """When the API last told of it: what the balance is as old as."""
+    """When the API last reported it: what the balance is as old as."""
 
     @property
     def key(self) -> str:
@@ -112,7 +112,7 @@ class ProjectTally(Struct, frozen=True, kw_only=True):
 
     project_id: str
     jobs: Mapping[str, int] | None = None
-    """Jobs now known, by state; None while no account can tell (an error is not an empty fleet)."""
+    """Jobs now known, by state; None while no account knows (an error is not an empty fleet)."""
     transitions: Mapping[tuple[str, str], int] = {}
     """Seen state transitions, by (from, to)."""
     queue_duration: Distribution | None = None

@@ -1,4 +1,4 @@
-"""Which jobs' own pages are worth asking for: what lists do not tell, once, and who went missing.
+"""Which jobs' own pages are worth asking for: what lists do not report, once, and who went missing.
 
 * A job that ran when last heard of and is missing from the running list has probably ended: its
   last state and cost are wanted at once.
@@ -223,10 +223,10 @@ def _dearest_first(job: Job) -> float:
 
 
 def _lacks_details(job: Job, *, asked: bool) -> bool:
-    """Whether something is missing that a job's details would tell.
+    """Whether something is missing that a job's details would report.
 
-    Where the list tells name, hardware and price, it tells all that the details do; missing times
-    are worth a request only where the details had to be asked for the rest.
+    Where the list reports name, hardware and price, it reports all that the details do; missing
+    times are worth a request only where the details had to be asked for the rest.
     """
     if job.name is None or job.gpus is None or job.hourly_cost_dollars is None:
         return True

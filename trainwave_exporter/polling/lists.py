@@ -66,9 +66,9 @@ class Lists:
     ) -> None:
         """``report`` hands an observation to the fleet and its listeners.
 
-        ``listed`` is told of each walk of the running list that has come to its end, when it began
-        and whom it named; ``unnamed`` returns the jobs that run, as far as is known, but are not
-        among those. ``compare`` is handed every job as a list tells it, before the fleet is.
+        ``listed`` is notified of each walk of the running list that has come to its end: when it
+        began and whom it named; ``unnamed`` returns the jobs that run, as far as is known, but are
+        not among those. ``compare`` is handed every job as a list reports it, before the fleet is.
         """
         self._account = account
         self._client = client
@@ -187,8 +187,8 @@ class Lists:
             self.full = walked
             if walked.whole != self._whole:
                 self._whole = walked.whole
-                told = "list_complete_again" if walked.whole else "list_incomplete"
-                log.warning(told, account=self._account, jobs=len(walked.seen))
+                event = "list_complete_again" if walked.whole else "list_incomplete"
+                log.warning(event, account=self._account, jobs=len(walked.seen))
         return walked
 
     def _jobs_seen(self, jobs: tuple[Job, ...], asked_at: float) -> None:
@@ -242,7 +242,7 @@ class Lists:
     async def _read_offers(self, step: Callable[[], None]) -> int:
         """Read the prices on offer, where the API has them, and return how many requests that took.
 
-        They only tell amounts that no price explains from plausible ones: nothing waits for them.
+        They only distinguish plausible amounts from those that no price explains: nothing waits.
         """
         if self._client.dialect is not Dialect.DEPLOYED:
             return 0

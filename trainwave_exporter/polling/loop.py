@@ -39,7 +39,7 @@ class Loop:
         excused: Callable[[], float] = lambda: 0.0,
         steady: bool = False,
     ) -> None:
-        """``excused`` tells the seconds so far that do not count against it when it is silent.
+        """``excused`` returns the seconds so far that do not count against it when it is silent.
 
         ``steady``: after a run that took longer than its interval the next one begins at once, and
         not when the interval after that is over.

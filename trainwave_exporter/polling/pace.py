@@ -31,7 +31,7 @@ def readings_in_a_round(jobs: Iterable[Job]) -> int:
 def brought_by_list(job: Job, metric: Metric) -> bool:
     """Whether the list itself brought this reading: it is as old as the job's own facts.
 
-    One number over several GPUs cannot tell which of them idles: there the devices are wanted.
+    One number over several GPUs cannot show which of them idles: there the devices are wanted.
     """
     reading = job.readings.get(metric)
     several_devices = metric is Metric.GPU_UTILIZATION and (job.gpus or 1) > 1

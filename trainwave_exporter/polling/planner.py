@@ -126,7 +126,7 @@ class Planner:
                         self._detail_requests.seen(job)
                         self._reading_queue.tracked(job, now)
                     elif isinstance(change, Changed):
-                        self._forget(job.id)  # another account tells of it from now on
+                        self._forget(job.id)  # another account reports it from now on
                 case Departed(Job() as job):
                     self._forget(job.id)
                 case _:
@@ -140,9 +140,9 @@ class Planner:
         """Return the jobs that run, by all that is known, and are not among those."""
         return self._detail_requests.unnamed(named)
 
-    def compare(self, known: Job, told: Job, now: float) -> None:
+    def compare(self, known: Job, reported: Job, now: float) -> None:
         """Look whether a list contradicts the readings of GPUs that it cannot replace."""
-        before, after = known.readings.gpu_utilization, told.readings.gpu_utilization
+        before, after = known.readings.gpu_utilization, reported.readings.gpu_utilization
         if before is None or after is None or len(before.points) <= 1:
             return
         devices, whole = before.mean, after.mean

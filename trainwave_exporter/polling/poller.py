@@ -180,10 +180,10 @@ class AccountPoller:
         if not self._fleet.counted(self.account):
             self._spawn(self._sweep_loop.run())
 
-    def _compare(self, told: Job) -> None:
-        known = self._fleet.job(told.id)
+    def _compare(self, reported: Job) -> None:
+        known = self._fleet.job(reported.id)
         if known is not None:
-            self._planner.compare(known, told, self._clock())
+            self._planner.compare(known, reported, self._clock())
 
     # Details and readings
 
@@ -274,7 +274,7 @@ class AccountPoller:
         try:
             job = await self._client.get_job(job_id)
         except NotFound:
-            # Where details have been told before, this one is missing, not the whole endpoint.
+            # Where details have been reported before, this one is missing, not the whole endpoint.
             if unlisted and self._details_answered:
                 self._report(JobMissing(self.account, job_id))
             raise

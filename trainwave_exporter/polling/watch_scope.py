@@ -26,8 +26,10 @@ class WatchScope(Struct, frozen=True, kw_only=True):
         )
 
 
-def _is_within(wanted: str | None, told: str | None, known: Project | Organization | None) -> bool:
-    """Whether something belongs to what is watched, named by id or rid; what is not told may."""
-    if wanted is None or not told:
+def _is_within(
+    wanted: str | None, reported: str | None, known: Project | Organization | None
+) -> bool:
+    """Whether something belongs to what is watched, by id or rid; what is not reported may."""
+    if wanted is None or not reported:
         return True
-    return wanted in {told, known.rid if known is not None else None}
+    return wanted in {reported, known.rid if known is not None else None}

@@ -27,7 +27,7 @@ class ClockWatch:
         self._listeners.append(listener)
 
     def look(self) -> None:
-        """Tell the listeners if the clock was set since the last look."""
+        """Notify the listeners if the clock was set since the last look."""
         before = self._monotonic()
         offset = self._clock() - before
         if self._monotonic() - before > _LONGEST_READING:

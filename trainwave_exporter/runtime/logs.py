@@ -3,7 +3,7 @@
 A line is one event in logfmt, JSON, or for people at a console; every event passes the redaction
 that the caller gives. Nothing that is logged can break a line, no failure to write one can break
 the program, and nobody waits until one is written. A line that says what one within the last ten
-seconds said is counted, and one line tells the count.
+seconds said is counted, and one line has the count.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FLUSH_SECONDS: Final = 1.0
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
-# Below warning these tell of every request, some of them with its headers and so with the key; the
+# Below warning these log every request, some of them with its headers and so with the key; the
 # scheduler also warns of every run that is skipped, which our loops do on purpose.
 _TALKATIVE = {
     "aiohttp": logging.WARNING,
@@ -44,7 +44,7 @@ _BARE = re.compile(r"[^\s\"=\\]+")
 
 
 def _of_ours(record: logging.LogRecord) -> bool:
-    """Whether a line tells of trouble of ours: who sends no HTTP must not fill the log with it."""
+    """Whether a line is about trouble of ours: who sends no HTTP must not fill the log with it."""
     error = record.exc_info[1] if record.exc_info else None
     return type(error).__module__ != "aiohttp.http_exceptions"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 LARGEST_FILE: Final = 1 << 20
-"""Bytes that `read_regular` reads at most, unless told otherwise."""
+"""Bytes that `read_regular` reads at most, unless another number is given."""
 
 
 class NotRegularError(OSError):

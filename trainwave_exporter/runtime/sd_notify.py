@@ -1,4 +1,4 @@
-"""What a service manager is told: that the daemon is ready, that it lives, that it goes.
+"""What a service manager is notified of: that the daemon is ready, that it lives, that it goes.
 
 The protocol of systemd's ``Type=notify``: datagrams to the socket that ``NOTIFY_SOCKET`` names.
 Where there is no such variable nothing is sent. Nothing here raises: a service manager that does
@@ -27,23 +27,23 @@ class Notifier:
         self._timer: asyncio.TimerHandle | None = None
 
     def ready(self) -> None:
-        """Tell that it serves: after the start, and after a reload."""
+        """Note that it serves: after the start, and after a reload."""
         self._send("READY=1")
 
     def reloading(self) -> None:
-        """Tell that the configuration is being read anew; `ready` tells the end of that."""
+        """Note that the configuration is being read anew; `ready` reports the end of that."""
         microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         self._send("RELOADING=1", f"MONOTONIC_USEC={microseconds}")
 
     def stopping(self) -> None:
-        """Tell that it goes, and send no sign of life any more."""
+        """Note that it goes, and send no sign of life any more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._send("STOPPING=1")
 
     def keep_alive(self, troubles: Callable[[], list[str]], alive: Callable[[], bool]) -> None:
-        """From now on tell what is amiss and, while it is ``alive``, that it is.
+        """From now on report what is amiss and, while it is ``alive``, that it is.
 
         Twice in the time that the watchdog grants, and from the event loop: one that is blocked
         sends nothing. To be called within the event loop.

@@ -1,4 +1,4 @@
-"""The books: what is true about money and GPU time, told exactly, to compare others with."""
+"""The books: what is true about money and GPU time, to the cent, to compare others with."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Status(StrEnum):
 
 
 def status_of(state: SimulatedState) -> Status | None:
-    """Tell which value of the filter selects a job in ``state``.
+    """Return which value of the filter selects a job in ``state``.
 
     The filter names three states of which the reference shows one, so ``running`` selects RUNNING
     and nothing else; a job on its way to or from there is found in the unfiltered list only.

@@ -1,4 +1,4 @@
-"""The forms in which ``GET /metrics/{name}/`` may answer, as no source tells which it does."""
+"""The forms in which ``GET /metrics/{name}/`` may answer, as no source says which it does."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ def _lame(job: SimulatedJob, device: int) -> bool:
 
 
 def _phase(job: SimulatedJob, at: int) -> _Phase:
-    """Tell what a started job does at ``at``."""
+    """Return what a started job does at ``at``."""
     state = next(state for since, state in reversed(job.timeline) if since <= at)
     if state is SimulatedState.UPLOADING:
         return _Phase.UPLOADING

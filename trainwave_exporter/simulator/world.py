@@ -48,11 +48,11 @@ class SimulatedWorld:
     From four jobs up there is always one that hangs in LAUNCHING, one that has a GPU idle among
     several, and at the beginning one that has stopped using its GPUs at all.
 
-    ``jobs`` are running or pending, ``history`` (twice as many unless told) are over when the
-    world begins at ``start`` (Unix seconds; now, unless told). ``speed`` is simulated seconds for
-    each second of ``clock``. A job that is over for ``forget_after`` seconds is told of no more,
-    though it stays in the books; None: every job is told of for ever. ``billing`` says how many
-    jobs have unusual bills, run again or change their price: none unless told.
+    ``jobs`` are running or pending, ``history`` (twice as many unless given) are over when the
+    world begins at ``start`` (Unix seconds; now, unless given). ``speed`` is simulated seconds for
+    each second of ``clock``. A job that is over for ``forget_after`` seconds is not listed any
+    more, though it stays in the totals; None: every job is listed for ever. ``billing`` says how
+    many jobs have unusual bills, run again or change their price: none unless given.
     """
 
     def __init__(

@@ -47,7 +47,7 @@ _A_TURN: Final = 64
 those who come in a crowd."""
 
 _RETRY_SECONDS: Final = 0.1
-_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: drop what was not taken, and tell the peer
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: drop what was not taken, and reset the peer
 _NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -103,7 +103,7 @@ class Connections:
 
     ``most`` bounds their number. ``request_timeout`` is the time for a complete request head, a
     TLS handshake likewise; ``answer_timeout`` the time from a request until its answer is taken.
-    ``dropped`` is told of each connection that is dropped: why, and whose it was.
+    ``dropped`` is notified of each connection that is dropped: why, and whose it was.
     """
 
     def __init__(
@@ -236,8 +236,8 @@ class Connections:
         self._strangers.discard(connection)
         self._waiting.pop(connection, None)
 
-    def tell(self, reason: Drop, connection: Connection) -> None:
-        """Tell that a connection is dropped, and free its place."""
+    def report_drop(self, reason: Drop, connection: Connection) -> None:
+        """Note that a connection is dropped, and free its place."""
         connection.dropped = True
         self.forget(connection)
         self._dropped(reason, connection.client)
@@ -308,7 +308,7 @@ class Connection(asyncio.Protocol):
             async with asyncio.timeout(self._request_timeout):
                 await loop.connect_accepted_socket(lambda: self, self._accepted, ssl=context)
         except TimeoutError:
-            self._connections.tell(Drop.REQUEST_TIMEOUT, self)
+            self._connections.report_drop(Drop.REQUEST_TIMEOUT, self)
         except OSError:  # it went away, or speaks no TLS
             self._connections.forget(self)
 
@@ -340,7 +340,7 @@ class Connection(asyncio.Protocol):
 
     def drop(self, reason: Drop) -> None:
         """Close it at once, whatever is not sent."""
-        self._connections.tell(reason, self)
+        self._connections.report_drop(reason, self)
         if self._transport is None:
             if self._opening is not None:
                 self._opening.cancel()

@@ -39,7 +39,7 @@ _A_TURN_OF_KNOWN = 32  # the same of known scrapers: still some milliseconds
 _MOST_PACKING = 8  # answers that are packed at a time; each takes a megabyte until it is taken
 _GRACE = 0.5  # seconds that requests under way get when the server stops
 _BACKLOG = 1024  # connections that the kernel keeps for us; who finds no place waits for seconds
-_EPISODE_SECONDS = 60.0  # without a dropped connection, after which the next is told in the log
+_EPISODE_SECONDS = 60.0  # without a dropped connection, after which the next is logged
 
 REQUEST_SECONDS = 5.0
 """Time in which a request must be complete, its body excepted; a TLS handshake likewise."""
@@ -74,12 +74,12 @@ class WebServer:
 
     ``answer`` returns what a scrape is answered with now; ``unready_reasons`` why the exporter
     is not ready, one text per reason; ``remarks`` what else there is to say of readiness,
-    likewise; ``page`` the page for people; ``scraped`` is told of every scrape, with the
+    likewise; ``page`` the page for people; ``scraped`` is notified of every scrape, with the
     seconds it took. ``reload`` loads the configuration again, and returns what is wrong with
     it, if anything is. A client that takes more than ``send_timeout`` seconds to fetch an
     answer is dropped: it would pin an old one in memory; likewise one that takes more than
     ``request_timeout`` to send a request. ``most_connections`` bounds their number; None: by
-    the limit of open files. ``dropped`` is told of each connection that is refused or dropped:
+    the limit of open files. ``dropped`` is notified of each connection that is refused or dropped:
     why. ``access`` says who may come in, and whether by TLS; without it everybody may, by plain
     HTTP. ``host_names``, if any, are the hosts under which the page and `reload` may be asked
     for.
@@ -264,7 +264,7 @@ class WebServer:
                 self._scraped(wanted, self._clock() - began)
         except ConnectionError as error:
             error.__traceback__ = None  # its frames hold the answer, and a future that holds it
-            if not self._connections.was_dropped(request):  # which is told already
+            if not self._connections.was_dropped(request):  # which is counted already
                 log.info("scrape_cut_short", client=request.remote, reason=type(error).__name__)
         finally:
             self._packing -= coding is Coding.ZSTD

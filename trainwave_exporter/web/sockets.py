@@ -71,7 +71,7 @@ def tcp_sockets(hosts: Sequence[str], port: int) -> list[socket.socket]:
 def activated(environ: MutableMapping[str, str], pid: int) -> list[socket.socket]:
     """Return the sockets that systemd opened for this process; none: there are none.
 
-    The variables that tell of them are removed, as no child has a use for them. Raises `OSError`
+    The variables that name them are removed, as no child has a use for them. Raises `OSError`
     for what is no listening stream socket.
     """
     meant, count, _ = (environ.pop(name, "") for name in _VARIABLES)

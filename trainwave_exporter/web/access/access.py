@@ -66,9 +66,9 @@ class Access:
     """Who may come in, and how, by a file that may change at any time.
 
     ``parse`` turns the bytes of the file, called by a name, into what its YAML says, or raises
-    `AccessError`. ``open_paths`` ask nobody for a password. ``reloaded`` is told of every attempt
-    to take the files, that at the start included: whether they were taken; ``refused`` of every
-    request that is not let in: why. Raises `AccessError` for a file of no use.
+    `AccessError`. ``open_paths`` ask nobody for a password. ``reloaded`` is notified of every
+    attempt to take the files, that at the start included: whether they were taken; ``refused`` of
+    every request that is not let in: why. Raises `AccessError` for a file of no use.
 
     What is wrong with a changed file is logged, once, and the one before stays in use. TLS is
     neither begun nor ended by a change, as that would need new listeners.

@@ -1,4 +1,4 @@
-"""Basic authentication: passwords against their bcrypt hashes, cheaply and without a tell."""
+"""Basic authentication: passwords against their bcrypt hashes, cheaply; wrong ones look alike."""
 
 from __future__ import annotations
 

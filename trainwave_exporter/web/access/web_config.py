@@ -263,7 +263,7 @@ def read(document: object) -> WebConfig:
     except ValidationError as error:
         line = "".join(char if char.isprintable() else "�" for char in _worded(str(error)))
         raise AccessError(line) from None
-    except UnicodeEncodeError:  # as a name, before it is told where
+    except UnicodeEncodeError:  # as a name, before the place is known
         raise AccessError("expected names of settings, got half of a surrogate pair") from None
     config.check()
     return config
@@ -274,7 +274,7 @@ def _parse(_kind: type[Any], value: object) -> object:
 
 
 def _worded(message: str) -> str:
-    """Return the place and the problem, as all errors of configuration are told."""
+    """Return the place and the problem, as all errors of configuration are reported."""
     problem, _, place = message.partition(" - at `")
     place = place.removesuffix("`").removeprefix("$").removeprefix(".")
     problem = problem.replace("`", "")
