@@ -15,6 +15,7 @@ import ssl
 import tracemalloc
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from trainwave_exporter.api import (
     BodyTooLarge,
     Client,
     ConnectionFailed,
+    TrainwaveError,
     UnsupportedEncoding,
 )
 from trainwave_exporter.model import Exchange, Fact, Metric, Unreadable
@@ -329,6 +331,34 @@ async def test_some_answers_before_the_answer_are_passed_over(make_client: MakeC
     hint = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
     with raw_server([CONTINUE * 3 + hint * 12, http(SPELLED)]) as url:
         assert (await read_job(make_client(url))).id == JOB["id"]
+
+
+LEAVING: dict[str, list[bytes]] = {
+    "one as it should be": [http(b"50.0")],
+    "one that is too long": [packed(repeated(b"[", b"0,", 1_900_000, b"0]"))],
+    "one of an encoding that was not asked for": [http(SPELLED, "zstd, zstd")],
+    "a refusal": [b"HTTP/1.1 500 Oops\r\nContent-Length: 2\r\n\r\n{}"],
+    "one that is cut short": [b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{}"],
+}
+
+
+@pytest.mark.parametrize("name", LEAVING)
+async def test_answers_leave_nothing_that_only_a_full_collection_finds(
+    make_client: MakeClient, name: str
+) -> None:
+    """Those are an hour apart, and what takes long to read is old by the time that it is read."""
+    with raw_server(LEAVING[name]) as url:
+        client = make_client(url, timeout=60)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                with suppress(TrainwaveError):
+                    await read_reading(client)
+            kept = [each for each in gc.get_objects() if isinstance(each, httpx.Request)]
+            assert len(kept) < 5
+        finally:
+            gc.enable()
 
 
 async def test_tags_of_answers_are_not_kept(

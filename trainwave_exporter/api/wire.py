@@ -176,6 +176,7 @@ class Wire:
             body = await self._body(response, most_bytes)
         finally:
             await response.aclose()
+            del response.stream  # which holds the response, so that only a collection would find it
         return HttpAnswer(
             status=response.status_code,
             headers=response.headers,
@@ -211,6 +212,7 @@ class Wire:
 
     def _failure(self, error: Exception) -> TrainwaveError:
         cause = error.__cause__ or error
+        cause.__traceback__ = None  # its frames hold what holds it
         if isinstance(cause, aiohttp.ClientHttpProxyError):
             answer = self._credential.tidy(f"{cause.status} {cause.message}")
             return ConnectionFailed(f"the proxy refused to connect to the API: {answer}")
