@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable
 
@@ -50,6 +51,22 @@ async def test_a_full_sweep_follows_at_once_while_none_has_been_made(
     assert it.poller.swept
     await it.run("running")
     assert sum("status" not in query for query in api.queries) == 1
+
+
+async def test_a_walk_leaves_nothing_that_only_a_full_collection_finds(
+    api: Api, watch: Watches
+) -> None:
+    """Those are an hour apart, and a walk of a long list is old by its end."""
+    api.add("j-1")
+    it = watch()
+    gc.disable()
+    try:
+        await it.run("running", "sweep")
+        kept = [each for each in gc.get_objects() if type(each).__name__ == "_SweptJobs"]
+    finally:
+        gc.enable()
+    assert len(it.walks()) == 2
+    assert kept == []
 
 
 async def test_lists_are_walked_by_pages_and_reported_as_they_come(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, TypeAlias
 
 from msgspec import Struct
@@ -95,29 +96,31 @@ class Sweeper:
     async def _walk(
         self, found: _SweptJobs, status: str | None, priority: Priority, step: Callable[[], None]
     ) -> None:
-        async def fetch(offset: int) -> Page[Job]:
-            asked_at, size = self._clock(), self._page_size.ask
-            try:
-                page = await self._client.list_jobs(
-                    org=self._scope.organization,
-                    project=self._scope.project,
-                    status=status,
-                    limit=size,
-                    offset=offset,
-                    priority=priority,
-                )
-            except (BadRequest, BodyTooLarge, Timeout):
-                found.requests += 1
-                if self._page_size.refused(size):
-                    return await fetch(offset)
-                raise
-            self._page_size.came(size, page.size, last=page.last)
-            for first in range(0, len(page.items) or 1, _A_TURN):  # an empty page is news, too
-                await asyncio.sleep(0)
-                self._report(page.items[first : first + _A_TURN], asked_at)
-            return page
-
         found.unreadable = 0
-        async for page in pages(fetch):
+        async for page in pages(partial(self._fetch, found, status, priority)):
             found.add(page)
             step()
+
+    async def _fetch(
+        self, found: _SweptJobs, status: str | None, priority: Priority, offset: int
+    ) -> Page[Job]:
+        asked_at, size = self._clock(), self._page_size.ask
+        try:
+            page = await self._client.list_jobs(
+                org=self._scope.organization,
+                project=self._scope.project,
+                status=status,
+                limit=size,
+                offset=offset,
+                priority=priority,
+            )
+        except (BadRequest, BodyTooLarge, Timeout):
+            found.requests += 1
+            if self._page_size.refused(size):
+                return await self._fetch(found, status, priority, offset)
+            raise
+        self._page_size.came(size, page.size, last=page.last)
+        for first in range(0, len(page.items) or 1, _A_TURN):  # an empty page is news, too
+            await asyncio.sleep(0)
+            self._report(page.items[first : first + _A_TURN], asked_at)
+        return page
