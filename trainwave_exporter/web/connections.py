@@ -42,9 +42,9 @@ _KNOWN_SECONDS: Final = 3600.0
 _MOST_UNSENT: Final = 64 * 1024
 """Bytes of an answer that the kernel takes for a connection beyond what the peer has room for."""
 
-_A_TURN: Final = 64
-"""Connections that are accepted within one turn of the event loop, so that nobody waits long behind
-those who come in a crowd."""
+_A_TURN: Final = 8
+"""Connections that are accepted within one turn of the event loop: enough that nobody waits long
+behind those who come in a crowd, few enough that these send no megabytes before they are refused."""
 
 _RETRY_SECONDS: Final = 0.1
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: drop what was not taken, and reset the peer

@@ -36,6 +36,7 @@ log = structlog.get_logger()
 
 _A_TURN = 4  # scrapes that are begun, or parts sent, within one turn of the event loop
 _A_TURN_OF_KNOWN = 32  # the same of known scrapers: still some milliseconds
+_PIECE = 64 * 1024  # bytes that are handed over at once: what is not taken of them is held
 _MOST_PACKING = 8  # answers that are packed at a time; each takes a megabyte until it is taken
 _GRACE = 0.5  # seconds that requests under way get when the server stops
 _BACKLOG = 1024  # connections that the kernel keeps for us; who finds no place waits for seconds
@@ -316,7 +317,8 @@ async def _send(
     await response.prepare(request)
     if request.method != "HEAD":
         for part in parts:
-            await response.write(part)
+            for start in range(0, len(part), _PIECE):
+                await response.write(memoryview(part)[start : start + _PIECE])
             await throttle.wait()
     await response.write_eof()
 
