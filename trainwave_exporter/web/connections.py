@@ -44,7 +44,7 @@ _MOST_UNSENT: Final = 64 * 1024
 
 _A_TURN: Final = 8
 """Connections that are accepted within one turn of the event loop: enough that nobody waits long
-behind those who come in a crowd, few enough that these send no megabytes before they are refused."""
+behind a crowd, few enough that the crowd sends no megabytes before it is refused."""
 
 _RETRY_SECONDS: Final = 0.1
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: drop what was not taken, and reset the peer
