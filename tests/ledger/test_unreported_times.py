@@ -273,3 +273,45 @@ def test_what_was_taken_back_of_a_job_that_ended_unseen_has_bounds(tmp_path: Pat
         assert bounds(tmp_path, minute) == pytest.approx((most - 2, most), abs=0.02)
     assert bounds(tmp_path, 1621) == pytest.approx((70, 70))
     assert bounds(tmp_path, 120) == pytest.approx((36, 36), abs=0.02)
+
+
+@pytest.mark.parametrize("look", [-20, -5])
+def test_a_price_that_was_cheaper_before_the_first_look_leaves_bounds_before_it(
+    tmp_path: Path, look: int
+) -> None:
+    """$18 an hour from 21:30, $36 from 23:00, billed hourly until 1:00: $108.
+
+    The bill of 0:30, $90, is not what 3 hours cost at $36. So $60 or $69 are of the time before the
+    first look, at no more than $72 an hour, and $72 of the time before midnight.
+    """
+    run = Run(-160, -150, 60, documented=True)
+    world = LedgerWorld(tmp_path, now=MIDNIGHT, budgets=(DAY,))
+    for minute in range(look, 70):
+        hours = (min(minute, 60) + 150) // 60
+        run.see(world, minute, 108.0 if minute >= 60 else 36.0 * hours - 18)
+        world.tick(15)
+        if minute > 30:
+            assert bounds(tmp_path, 0) == pytest.approx((72, 72), abs=0.61)
+            spent = 0.6 * (min(minute, 60) + 0.25 * (minute < 60))
+            assert world.one(BudgetStatus).spent_dollars == pytest.approx(spent, abs=0.61)
+    told = 72 + 0.6 * look
+    assert bounds(tmp_path, -90) == pytest.approx((max(0, told - 1.2 * (look + 90)), told), abs=0.61)
+    assert world.corrections() == (0, 0)
+
+
+@pytest.mark.parametrize("late", [0, 5])
+def test_a_bill_at_the_end_that_falls_short_has_bounds_before_the_first_look(
+    tmp_path: Path, late: int
+) -> None:
+    """$18 an hour from 21:00, $36 from 23:00, billed when it ends at 1:00: $108 of 4 hours.
+
+    First seen at 23:30: $54 are of the time since, and $54 of the time before.
+    """
+    run = Run(-190, -180, 60, documented=True)
+    world = world_at(tmp_path, MIDNIGHT)
+    for minute in range(-30, 70 + late):
+        run.see(world, minute, 108.0 if minute >= 60 + late else 0.0)
+    assert bounds(tmp_path, 0) == pytest.approx((72, 72), abs=0.01)
+    assert bounds(tmp_path, -90) == pytest.approx((0, 54), abs=0.01)
+    assert bounds(tmp_path, -45) == pytest.approx((36, 54), abs=0.01)
+    assert world.corrections() == (0, 0)

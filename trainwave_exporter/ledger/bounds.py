@@ -89,7 +89,8 @@ def cost_before(story: Story, at: int, queue: int) -> Bounds:
     ``queue``: the longest plausible queue, milliseconds.
     """
     bounds = _before_first(story, story.cost, story.entry.cost, at, queue)
-    bounds = bounds or _ended_unseen(story, at, queue) or _between_looks(story, at)
+    bounds = bounds or _cheaper_before(story, at) or _ended_unseen(story, at, queue)
+    bounds = bounds or _between_looks(story, at)
     return bounds or _exactly(meters.cost_before(story, at))
 
 
@@ -114,6 +115,30 @@ def _before_first(
         return None
     rate = first.rate or meter.last.rate or 0
     return _unseen(first, story.entry.life, rate, at, queue, _longest_run(story))
+
+
+def _cheaper_before(story: Story, at: int) -> Bounds | None:
+    """Return the bounds of a run whose only bill since the first look falls short; None: it is none.
+
+    Its price was cheaper before that look, nobody knows when.
+    """
+    entry, kept, meter = story.entry, story.cost, story.entry.cost
+    started, finished, seen = entry.life.started, entry.life.finished, entry.first_seen
+    if meter is None or not kept or entry.run or started is None or finished is None:
+        return None
+    rate, told = kept[0].rate, meter.last.told
+    if kept[0].told or kept[0].at != started or not started <= kept[-1].at < seen:
+        return None
+    if not rate or rate != meter.last.rate or not meter.last.over or not started < seen < finished:
+        return None
+    if not told or not falls_short(told, rate, finished - started - _SLACK):
+        return None
+    before = told - rate * (finished - seen) // HOUR
+    if before < 0:
+        return _at_any_price(told, rate, started, finished, at)
+    if at <= seen:
+        return _at_any_price(before, rate, started, seen, at)
+    return _exactly(told - rate * max(0, finished - at) // HOUR)
 
 
 def _ended_unseen(story: Story, at: int, queue: int) -> Bounds | None:

@@ -124,7 +124,10 @@ def extend(curve: Curve, new: Sighting, origin: Origin = NOWHERE, clock_set: int
     if based is None:
         return _grown(curve, new, origin)
     step = _grown(based, new, origin)
-    return replace(step, kept=(based.anchor, *step.kept), dropped=min(anchor.at, based.anchor.at))
+    dropped = min(anchor.at, based.anchor.at)
+    if based.anchor.at == origin.first_seen and origin.started is not None:
+        dropped = min(dropped, origin.started)  # nor was it in arrears from its start on
+    return replace(step, kept=(based.anchor, *step.kept), dropped=dropped)
 
 
 def followed(step: Step, new: Sighting, origin: Origin) -> Step:

@@ -20,6 +20,9 @@ from trainwave_exporter.ledger.units import HOUR
 STEP: Final = HOUR // 12
 """Bills that come in steps at least so long apart are each kept."""
 
+BILL_DELAY: Final = HOUR // 4
+"""Milliseconds by which bills in steps may all be late."""
+
 
 class Origin(Struct, frozen=True):
     """When a run may have been billed, as far as that is known; milliseconds."""
@@ -46,6 +49,8 @@ def based_anew(curve: Curve, new: Sighting, origin: Origin) -> Curve | None:
     has not been billed since then.
     """
     anchor, last = curve.anchor, curve.last
+    if (cheaper := _cheaper_before(curve, new, origin)) is not None:
+        return cheaper
     if curve.pending > 0 and new.told == last.told:
         return _billed_at_once(curve, new, origin)
     if _starts(anchor, origin):
@@ -94,6 +99,28 @@ def _billed_at_once(curve: Curve, new: Sighting, origin: Origin) -> Curve | None
     if exceeds(owed, rates[1], first.at - origin.created):
         return None
     return Curve(replace(first, told=owed), curve.last)
+
+
+def _cheaper_before(curve: Curve, new: Sighting, origin: Origin) -> Curve | None:
+    """Return the curve from the first look on, if a bill shows that the run cost less before; else None.
+
+    It was taken to be in arrears at the present price when it was first seen. The first bill since
+    makes up for that within `BILL_DELAY`, or the price was another before.
+    """
+    anchor, last, seen, started = curve.anchor, curve.last, origin.first_seen, origin.started
+    rates = rates_of(last, new)
+    if seen is None or started is None or not started <= anchor.at < seen or new.over:
+        return None
+    if rates is None or rates[0] != rates[1] or anchor.over:
+        return None
+    if not anchor.told == last.told < new.told:
+        return None
+    rate = rates[1]
+    told = new.told - rate * (new.at - seen) // HOUR
+    if told < last.told or not falls_short(new.told, rate, new.at - started - BILL_DELAY):
+        return None
+    first, behind = Sighting(seen, told, rate, over=False), rate * (last.at - seen) // HOUR
+    return Curve(first, replace(last, at=max(seen, last.at), told=told), behind=behind)
 
 
 def begin_in_arrears(first: Sighting, rate: int | None, origin: Origin) -> Sighting | None:
