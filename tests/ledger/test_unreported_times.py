@@ -295,7 +295,9 @@ def test_a_price_that_was_cheaper_before_the_first_look_leaves_bounds_before_it(
             spent = 0.6 * (min(minute, 60) + 0.25 * (minute < 60))
             assert world.one(BudgetStatus).spent_dollars == pytest.approx(spent, abs=0.61)
     told = 72 + 0.6 * look
-    assert bounds(tmp_path, -90) == pytest.approx((max(0, told - 1.2 * (look + 90)), told), abs=0.61)
+    assert bounds(tmp_path, -90) == pytest.approx(
+        (max(0, told - 1.2 * (look + 90)), told), abs=0.61
+    )
     assert world.corrections() == (0, 0)
 
 
@@ -315,3 +317,73 @@ def test_a_bill_at_the_end_that_falls_short_has_bounds_before_the_first_look(
     assert bounds(tmp_path, -90) == pytest.approx((0, 54), abs=0.01)
     assert bounds(tmp_path, -45) == pytest.approx((36, 54), abs=0.01)
     assert world.corrections() == (0, 0)
+
+
+def test_a_price_that_was_dearer_before_the_first_look_is_no_correction(tmp_path: Path) -> None:
+    """$72 an hour from 21:30, $36 from 22:30, billed hourly until 1:00: $162; first seen at 23:40.
+
+    $108 are billed then, more than 130 minutes cost; the bill of 0:30 makes that $114.
+    """
+    run = Run(-160, -150, 60, documented=True)
+    world = world_at(tmp_path, MIDNIGHT)
+    for minute in range(-20, 70):
+        hours = (min(minute, 60) + 150) // 60
+        run.see(world, minute, 162.0 if minute >= 60 else 36.0 * hours + 36)
+    assert bounds(tmp_path, 0) == pytest.approx((126, 126), abs=0.61)
+    assert bounds(tmp_path, -20) == pytest.approx((114, 114), abs=0.61)
+    assert world.corrections() == (0, 0)
+
+
+def test_a_late_bill_of_a_job_that_was_dearer_before_anybody_saw_it_is_no_correction(
+    tmp_path: Path,
+) -> None:
+    """It ran from 21:00 to 1:00, $144 at $36 an hour, and is billed $198 an hour after it ended.
+
+    That is $49.50 an hour: no more than twice as much, $99, are of the hour after midnight.
+    """
+    run = Run(-190, -180, 60, documented=True)
+    world = world_at(tmp_path, MIDNIGHT)
+    for minute in range(70, 130):
+        run.see(world, minute, 198.0 if minute >= 120 else 0.0)
+    assert bounds(tmp_path, 0) == pytest.approx((99, 198))
+    assert bounds(tmp_path, 61) == pytest.approx((198, 198))
+    assert world.corrections() == (0, 0)
+
+
+@DIALECTS
+@pytest.mark.parametrize("billed", [144.0, 20.0])
+def test_what_nobody_saw_change_of_a_job_that_runs_on_has_bounds(
+    tmp_path: Path, billed: float, *, documented: bool
+) -> None:
+    """It runs from 1:00 on, is seen at 2:00 with $36 and at 6:00 with $36 or $160 less than $180.
+
+    It was cheaper for a while, or that much was taken back: right after 2:00, or right before 6:00.
+    """
+    run = Run(55, 60, 900, documented=documented)
+    world = world_at(tmp_path, MIDNIGHT)
+    for minute in (*range(55, 121), *range(360, 400)):
+        run.see(world, minute, 0.6 * max(0, minute - 60) - (180 - billed) * (minute > 120))
+    for minute, most in ((180, 72.0), (240, 108.0)):
+        least = max(0, most - (180 - billed))
+        assert bounds(tmp_path, minute) == pytest.approx((least, most), abs=0.61)
+    assert bounds(tmp_path, 120) == pytest.approx((36, 36), abs=0.61)
+    assert bounds(tmp_path, 380) == pytest.approx((billed + 12, billed + 12), abs=0.61)
+
+
+def test_an_end_that_nobody_saw_leaves_bounds_of_what_is_accrued(tmp_path: Path) -> None:
+    """Seen to start at 22:00 and to run until 1:00, and over at 3:00, without a bill so far.
+
+    So one to three hours of this day are to be billed.
+    """
+    run = Run(-130, -120, 90, documented=False)
+    world = LedgerWorld(tmp_path, now=MIDNIGHT, budgets=(DAY,))
+    for minute in (*range(-130, 61), *range(180, 185)):
+        run.see(world, minute, 0.0)
+    world.tick(15)
+    shown = world.one(BudgetStatus)
+    found = shown.spent_lower_dollars, shown.spent_upper_dollars
+    assert found == pytest.approx((36, 108), abs=0.61)
+    for minute in range(185, 190):
+        run.see(world, minute, 126.0)
+    world.tick(15)
+    assert world.one(BudgetStatus).spent_dollars == pytest.approx(54, abs=0.61)

@@ -10,7 +10,8 @@ from typing import Final
 
 from trainwave_exporter.ledger.bounds import NOTHING, Bounds
 from trainwave_exporter.ledger.entry import Curve, JobEntry
-from trainwave_exporter.ledger.late_bills import STEP
+from trainwave_exporter.ledger.late_bills import BILL_DELAY, STEP
+from trainwave_exporter.ledger.price_line import WATCHED
 from trainwave_exporter.ledger.units import HOUR
 
 BILL_BOUND: Final = 2 * HOUR
@@ -34,39 +35,63 @@ def accrued(entry: JobEntry, begin: int, now: int) -> Bounds:
     Nothing where its price is unknown, and never more than the price explains since it started.
     Bounds where it ran already when it was first seen, its start is not reported, and no bill has
     come since: it accrued since the first look at the least, and at the most all that its bill does
-    not cover of the time since its creation.
+    not cover of the time since its creation. Likewise where it ran already, and its bill does not
+    fit its price: that may have been another before. And where it ended while nobody looked.
     """
     meter = entry.cost
     if meter is None or not meter.last.rate or entry.running_since is None:
         return NOTHING
-    last, rate, behind = meter.last, meter.last.rate, _behind(entry, meter)
-    if entry.over_seen is None:
-        until = max(last.at, min(now, last.at + AWAY))
-        behind += rate * (until - last.at) // HOUR
-    elif now - (entry.life.finished or entry.over_seen) <= BILL_BOUND:
-        until = min(last.at, entry.life.finished or last.at)
-        behind -= rate * (last.at - until) // HOUR if meter.behind else 0
-        if behind <= rate * SEEN_LATE // HOUR:
-            return NOTHING  # it ended that long before it was seen finished
-    else:
+    rate, owed = meter.last.rate, _owed(entry, meter, now)
+    if owed is None:
         return NOTHING
+    last, (behind, unseen, until) = meter.last, owed
     started = entry.life.started
+    most = behind
     # After a change of price, the present one says nothing of what the whole run is worth.
     one_price = entry.judgement.earlier_price is None
     if one_price and started is not None and started > entry.run_since:
         behind = min(behind, rate * (until - started) // HOUR - last.told)
+        # Where it ran before it was seen, it may have been dearer then, and is billed for that.
+        most = most if started < (entry.run_seen or entry.first_seen) else behind
     since_begin = rate * (until - begin) // HOUR
-    least = max(0, min(behind, since_begin))
+    least = max(0, min(behind, since_begin - unseen))
+    most = max(least, min(most + unseen, since_begin))
+    if unseen:  # it may have ended at the last look that saw it run, or just before the next
+        return Bounds(least, most)
     if _started_unseen(entry, meter):
         # It has run since it was seen to, and no longer than since it was last seen to wait.
         ran = rate * (until - max(begin, entry.running_since)) // HOUR - last.told
         return Bounds(max(0, min(least, ran)), least)
+    if _maybe_cheaper(entry, meter):
+        # Its price may have been another before it was seen, until a bill shows that it was not.
+        billed_since = meter.last.told > meter.anchor.told
+        ran = 0 if billed_since else rate * (until - entry.first_seen) // HOUR
+        return Bounds(max(0, min(least, ran)), least)
     if not _since_creation(entry, meter, until):
-        return Bounds(least, least)
+        return Bounds(least, most)
     # It cannot have run before its creation, and has since then, for all that is known.
     whole = rate * (until - max(begin, entry.life.created or begin)) // HOUR
     billed = min(last.told, max(0, rate * (meter.anchor.at - begin) // HOUR))
     return Bounds(least, max(least, whole - billed))
+
+
+def _owed(entry: JobEntry, meter: Curve, now: int) -> tuple[int, int, int] | None:
+    """Return what a job owes, what more if it ended last thing unseen, and until when it ran."""
+    last, rate, behind = meter.last, meter.last.rate or 0, _behind(entry, meter)
+    if entry.over_seen is None:
+        until = max(last.at, min(now, last.at + AWAY))
+        return behind + rate * (until - last.at) // HOUR, 0, until
+    finished = entry.life.finished
+    if now - (finished or entry.over_seen) > BILL_BOUND:
+        return None
+    unseen = _unseen(entry, meter)
+    until = min(last.at, finished or last.at)
+    if finished is not None:
+        behind, unseen = behind + unseen, 0
+    behind -= rate * (last.at - until) // HOUR if meter.behind else 0
+    if behind + unseen <= rate * SEEN_LATE // HOUR:
+        return None  # it ended that long before it was seen finished
+    return behind, unseen, until
 
 
 def _behind(entry: JobEntry, meter: Curve) -> int:
@@ -81,11 +106,39 @@ def _behind(entry: JobEntry, meter: Curve) -> int:
     return last.rate * max(0, finished - started) // HOUR
 
 
+def _unseen(entry: JobEntry, meter: Curve) -> int:
+    """Return what a job may owe for time within which it ended while nobody looked."""
+    anchor, last, since = meter.anchor, meter.last, entry.running_since
+    if since is None or anchor.told != last.told or anchor.over or entry.over_seen is None:
+        return 0
+    rate = min(anchor.rate or 0, last.rate or 0)
+    worth = rate * (last.at - max(anchor.at, since)) // HOUR
+    return (
+        worth - meter.behind if worth - meter.behind > rate * (WATCHED - SEEN_LATE) // HOUR else 0
+    )
+
+
 def _started_unseen(entry: JobEntry, meter: Curve) -> bool:
     """Whether a job began to run while nobody looked, and no bill has said when."""
     since, anchor = entry.running_since, meter.anchor
     waited = since is not None and since > (entry.run_seen or entry.first_seen)
     return waited and entry.life.started is None and not anchor.told and anchor.at < (since or 0)
+
+
+def _maybe_cheaper(entry: JobEntry, meter: Curve) -> bool:
+    """Whether a job was behind its price when it was first seen, though something was billed.
+
+    Nothing that was billed since makes up for that.
+    """
+    anchor, last, started = meter.anchor, meter.last, entry.life.started
+    if entry.run or started is None or not started <= anchor.at < entry.first_seen:
+        return False
+    end, slack = entry.first_seen, BILL_DELAY
+    if last.told > anchor.told:  # by its last bill, if it is over
+        end = entry.life.finished or last.at
+        slack = BILL_DELAY if entry.over_seen is None else SEEN_LATE
+    explained = (last.rate or 0) * (end - started - slack) // HOUR
+    return 0 < last.told < explained
 
 
 def _since_creation(entry: JobEntry, meter: Curve, until: int) -> bool:

@@ -29,6 +29,7 @@ from trainwave_exporter.ledger import meters
 from trainwave_exporter.ledger.entry import Curve, Life, Sighting
 from trainwave_exporter.ledger.price_line import (
     TOLERANCE,
+    WATCHED,
     exceeds,
     falls_short,
     rates_of,
@@ -41,8 +42,6 @@ SHORTEST_QUEUE_BOUND: Final = DAY
 """The least that is taken for the longest plausible queue."""
 _SLACK: Final = HOUR // 4
 """Milliseconds by which billing may begin before or after a reported start."""
-_WATCHED: Final = HOUR // 4
-"""Milliseconds for which a job that is watched may go unseen."""
 _EVER: Final = 10**15
 """Milliseconds, longer than anything runs."""
 
@@ -118,20 +117,25 @@ def _before_first(
 
 
 def _cheaper_before(story: Story, at: int) -> Bounds | None:
-    """Return the bounds of a run whose only bill since the first look falls short; None: it is none.
+    """Return the bounds of a run that costs less than its price says; None: it does not.
 
-    Its price was cheaper before that look, nobody knows when.
+    Its price was cheaper before the first look, nobody knows when. While no bill came since that
+    look, it may be behind instead.
     """
     entry, kept, meter = story.entry, story.cost, story.entry.cost
     started, finished, seen = entry.life.started, entry.life.finished, entry.first_seen
-    if meter is None or not kept or entry.run or started is None or finished is None:
+    if meter is None or not kept or entry.run or started is None:
         return None
     rate, told = kept[0].rate, meter.last.told
     if kept[0].told or kept[0].at != started or not started <= kept[-1].at < seen:
         return None
-    if not rate or rate != meter.last.rate or not meter.last.over or not started < seen < finished:
+    if not told or not rate or rate != meter.last.rate or at <= started:
         return None
-    if not told or not falls_short(told, rate, finished - started - _SLACK):
+    if told == kept[-1].told:
+        return _maybe_behind(told, rate, started, seen, at)
+    if finished is None or not meter.last.over or not started < seen < finished:
+        return None
+    if not falls_short(told, rate, finished - started - _SLACK):
         return None
     before = told - rate * (finished - seen) // HOUR
     if before < 0:
@@ -139,6 +143,17 @@ def _cheaper_before(story: Story, at: int) -> Bounds | None:
     if at <= seen:
         return _at_any_price(before, rate, started, seen, at)
     return _exactly(told - rate * max(0, finished - at) // HOUR)
+
+
+def _maybe_behind(told: int, rate: int, started: int, seen: int, at: int) -> Bounds | None:
+    """Return the bounds of a run that was behind when first seen, and was not billed since."""
+    if not falls_short(told, rate, seen - started - _SLACK):
+        return None
+    line = rate * (at - started) // HOUR
+    if at > seen:
+        return Bounds(told + rate * (at - seen) // HOUR, line)
+    cheaper = _at_any_price(told, rate, started, seen, at)
+    return Bounds(cheaper.lower, max(cheaper.upper, line))
 
 
 def _ended_unseen(story: Story, at: int, queue: int) -> Bounds | None:
@@ -161,7 +176,7 @@ def _ended_unseen(story: Story, at: int, queue: int) -> Bounds | None:
     if first.told or not after.over or rates is None or not rates[0] or at > after.at:
         return None
     ran = after.told * HOUR // rates[0]
-    if first.at + ran + _WATCHED >= after.at:
+    if first.at + ran + WATCHED >= after.at:
         return None
     if last_waited:
         begin = first.at
@@ -187,7 +202,7 @@ def _between_looks(story: Story, at: int) -> Bounds | None:
     if after.over and finished is not None:
         end = max(before.at, min(end, finished))
     rise, time = after.told - before.told, end - before.at
-    if rates is None or not before.told or time <= _WATCHED:
+    if rates is None or not before.told or time <= WATCHED:
         return None
     line = rates[0] * max(0, min(at, end) - before.at) // HOUR
     if exceeds(rise, rates[1], time):
@@ -195,7 +210,8 @@ def _between_looks(story: Story, at: int) -> Bounds | None:
         # What the price does not explain may be a correction, too, also one after the end.
         return Bounds(before.told + min(spent.lower, line), before.told + spent.upper)
     ended = after.over and end < after.at
-    if ended and falls_short(rise, rates[0], time) and _was_billed(kept, place - 1):
+    runs_on = not after.over and rise != 0
+    if (ended or runs_on) and falls_short(rise, rates[0], time) and _was_billed(kept, place - 1):
         # What is missing was taken back before the end, or after it.
         short = rates[0] * time // HOUR - rise
         return Bounds(max(0, before.told + line - short), before.told + line)

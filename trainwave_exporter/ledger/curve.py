@@ -58,6 +58,7 @@ from trainwave_exporter.ledger.late_bills import (
 from trainwave_exporter.ledger.price_line import (
     LATENCY,
     TOLERANCE,
+    WATCHED,
     exceeds,
     falls_short,
     is_one_change,
@@ -124,10 +125,15 @@ def extend(curve: Curve, new: Sighting, origin: Origin = NOWHERE, clock_set: int
     if based is None:
         return _grown(curve, new, origin)
     step = _grown(based, new, origin)
-    dropped = min(anchor.at, based.anchor.at)
+    return replace(step, kept=(based.anchor, *step.kept), dropped=_dropped(curve, based, origin))
+
+
+def _dropped(curve: Curve, based: Curve, origin: Origin) -> int:
+    """Return from when on sightings are dropped as the curve begins anew."""
+    dropped = min(curve.anchor.at, based.anchor.at)
     if based.anchor.at == origin.first_seen and origin.started is not None:
-        dropped = min(dropped, origin.started)  # nor was it in arrears from its start on
-    return replace(step, kept=(based.anchor, *step.kept), dropped=dropped)
+        return min(dropped, origin.started)  # nor was it in arrears from its start on
+    return dropped
 
 
 def followed(step: Step, new: Sighting, origin: Origin) -> Step:
@@ -375,7 +381,9 @@ def _settled(curve: Curve, new: Sighting, origin: Origin) -> Step | None:
             return Step(Curve(first, settled), kept=(first,), dropped=anchor.at)
         return Step(Curve(anchor, settled))
     end = min(anchor.at, origin.finished or anchor.at)
-    if begun is not None and not exceeds(new.told, rates[1], end - begun):
+    # Nobody saw it run: its price may have been up to twice as high.
+    highest = rates[1] if anchor.told or anchor.at != origin.first_seen else 2 * rates[1]
+    if begun is not None and not exceeds(new.told, highest, end - begun):
         first = replace(new, at=anchor.at)
         return Step(Curve(first, first), kept=(first,), dropped=anchor.at)
     if not in_grace or exceeds(new.told - anchor.told, rates[1], new.at - anchor.at):
@@ -440,7 +448,9 @@ def _unexplained(curve: Curve, new: Sighting) -> tuple[int, int]:
         return min(rise, 0), 0
     low, high = rates
     if rise == 0:  # but two answers of one instant do not show that it stands still
-        return 0, curve.behind + (low * time // HOUR if time > LATENCY else 0)
+        unseen = new.over and time > WATCHED  # it may have ended at once
+        counted = LATENCY if unseen else time if time > LATENCY else 0
+        return 0, curve.behind + low * counted // HOUR
     if exceeds(rise, high, time):
         excess = rise - high * time // HOUR - curve.behind
         # A bill comes at any time between two sightings, and may be at the price before this one.

@@ -49,18 +49,17 @@ def based_anew(curve: Curve, new: Sighting, origin: Origin) -> Curve | None:
     has not been billed since then.
     """
     anchor, last = curve.anchor, curve.last
-    if (cheaper := _cheaper_before(curve, new, origin)) is not None:
-        return cheaper
     if curve.pending > 0 and new.told == last.told:
         return _billed_at_once(curve, new, origin)
-    if _starts(anchor, origin):
+    cheaper = _cheaper_before(curve, new, origin)
+    if cheaper is not None or _starts(anchor, origin):
         # It was taken to be in arrears. If it is billed by the minute, billing began late instead.
         # What it costs in the end says nothing of that.
         prompt = last.told < new.told and not (
             new.over
             or exceeds(new.told - last.told, max(rates_of(last, new) or (0,)), new.at - last.at)
         )
-        return Curve(last, last) if prompt and last.at == origin.first_seen else None
+        return Curve(last, last) if prompt and last.at == origin.first_seen else cheaper
     if last.told != anchor.told or anchor.over or anchor.at == origin.started:
         return None
     if anchor.told and anchor.at != origin.first_seen:
@@ -71,8 +70,7 @@ def based_anew(curve: Curve, new: Sighting, origin: Origin) -> Curve | None:
         return None
     lump = exceeds(new.told - last.told, rates[1], new.at - last.at)
     if origin.started is not None:
-        backdated = begin_in_arrears(last, rates[1], origin) if lump or rise == 0 else None
-        return None if backdated is None else from_begin(backdated, replace(last, rate=rates[1]))
+        return _from_reported_start(curve, new, rates[1], origin) if lump or rise == 0 else None
     if origin.created is None or not exceeds(rise, rates[1], time):
         return None
     if anchor.told > 0 and not stood_still(anchor, last):
@@ -83,6 +81,17 @@ def based_anew(curve: Curve, new: Sighting, origin: Origin) -> Curve | None:
     first = replace(anchor, told=owed, rate=rates[1])
     not_billed = rates[1] * (last.at - anchor.at) // HOUR
     return Curve(first, replace(last, told=owed, rate=rates[1]), behind=not_billed)
+
+
+def _from_reported_start(curve: Curve, new: Sighting, rate: int, origin: Origin) -> Curve | None:
+    """Return the curve of a run whose start is reported, where its first bill comes; else None."""
+    last, started = curve.last, origin.started
+    if new.told > last.told and started is not None:
+        dearer = _dearer_before(curve, new, rate, started)
+        if dearer is not None:
+            return dearer
+    backdated = begin_in_arrears(last, rate, origin)
+    return None if backdated is None else from_begin(backdated, replace(last, rate=rate))
 
 
 def _billed_at_once(curve: Curve, new: Sighting, origin: Origin) -> Curve | None:
@@ -102,7 +111,7 @@ def _billed_at_once(curve: Curve, new: Sighting, origin: Origin) -> Curve | None
 
 
 def _cheaper_before(curve: Curve, new: Sighting, origin: Origin) -> Curve | None:
-    """Return the curve from the first look on, if a bill shows that the run cost less before; else None.
+    """Return the curve from the first look on, if it cost less before; else None.
 
     It was taken to be in arrears at the present price when it was first seen. The first bill since
     makes up for that within `BILL_DELAY`, or the price was another before.
@@ -117,10 +126,30 @@ def _cheaper_before(curve: Curve, new: Sighting, origin: Origin) -> Curve | None
         return None
     rate = rates[1]
     told = new.told - rate * (new.at - seen) // HOUR
-    if told < last.told or not falls_short(new.told, rate, new.at - started - BILL_DELAY):
+    # A bill may have come between the first look and its details.
+    if told + rate * BILL_DELAY // HOUR < last.told or not falls_short(
+        new.told, rate, new.at - started - BILL_DELAY
+    ):
         return None
     first, behind = Sighting(seen, told, rate, over=False), rate * (last.at - seen) // HOUR
     return Curve(first, replace(last, at=max(seen, last.at), told=told), behind=behind)
+
+
+def _dearer_before(curve: Curve, new: Sighting, rate: int, started: int) -> Curve | None:
+    """Return the curve from a higher begin, if the first bill since the first look explains more.
+
+    Up to that look, it cost no less than its price says, so that its price was higher then: at most
+    twice.
+    """
+    anchor, last = curve.anchor, curve.last
+    owed = new.told - rate * (new.at - anchor.at) // HOUR
+    time, begun = anchor.at - started, anchor.told
+    if not begun or time <= 0 or falls_short(begun, rate, time) or not stood_still(anchor, last):
+        return None
+    if owed <= begun or exceeds(owed, 2 * max(rate, begun * HOUR // time), time):
+        return None
+    behind = rate * (last.at - anchor.at) // HOUR
+    return Curve(replace(anchor, told=owed), replace(last, told=owed), behind=behind)
 
 
 def begin_in_arrears(first: Sighting, rate: int | None, origin: Origin) -> Sighting | None:

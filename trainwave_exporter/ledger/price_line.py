@@ -15,6 +15,9 @@ TOLERANCE: Final = 10_000
 LATENCY: Final = 1000
 """Milliseconds by which an answer may be older than it seems."""
 
+WATCHED: Final = HOUR // 4
+"""Milliseconds for which a job that is watched may go unseen."""
+
 
 def is_one_change(before: Sighting, after: Sighting) -> bool:
     """Return whether one change between two known prices explains what lies between."""
