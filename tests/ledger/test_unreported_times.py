@@ -387,3 +387,14 @@ def test_an_end_that_nobody_saw_leaves_bounds_of_what_is_accrued(tmp_path: Path)
         run.see(world, minute, 126.0)
     world.tick(15)
     assert world.one(BudgetStatus).spent_dollars == pytest.approx(54, abs=0.61)
+
+
+def test_a_run_that_nobody_saw_may_have_had_two_prices(tmp_path: Path) -> None:
+    """Seen to wait until 23:30; it ran from 23:54 at $36, and from 0:13 to 0:22 at $72: $22.20."""
+    run = Run(-60, -6, 22, documented=True)
+    world = world_at(tmp_path, MIDNIGHT)
+    for minute in (*range(-60, -29), *range(720, 725)):
+        run.see(world, minute, 22.2 if minute > 0 else 0.0, 72.0 if minute > 0 else 36.0)
+    for minute, billed in ((-6, 0.0), (0, 3.6), (15, 13.8), (22, 22.2)):
+        assert bounds(tmp_path, minute) == pytest.approx((billed, billed), abs=0.01)
+    assert world.corrections() == (0, 0)

@@ -12,7 +12,13 @@ from operator import attrgetter
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger.entry import Life, Sighting
-from trainwave_exporter.ledger.price_line import exceeds, falls_short, rates_of, was_billed
+from trainwave_exporter.ledger.price_line import (
+    exceeds,
+    falls_short,
+    is_one_change,
+    rates_of,
+    was_billed,
+)
 from trainwave_exporter.ledger.units import HOUR
 
 
@@ -75,7 +81,7 @@ def _between(before: Sighting, after: Sighting, life: Life, at: int, *, billed: 
     line = before.told + low * passed // HOUR
     if rise * HOUR < low * time:
         if not billed:
-            return before.told + _begun_between(max(rise, 0), low, before.at, end, life, passed)
+            return _begun_between(before, after, life, end, at)
         if after.over and end == after.at:
             return min(line, max(before.told, after.told))
     if falls_short(rise, low, time):
@@ -110,14 +116,19 @@ def _launched_before(start: Sighting, after: Sighting, life: Life, end: int) -> 
     )
 
 
-def _begun_between(rise: int, rate: int, begin: int, end: int, life: Life, passed: int) -> int:
-    """Return how much of a rise was billed after so much time, where billing began in between.
+def _begun_between(before: Sighting, after: Sighting, life: Life, end: int, at: int) -> int:
+    """Return what a meter showed where billing began between two sightings.
 
     A job is billed from its start, however late its bills are. Where the start is not known, or
     does not explain the rise, billing ends with the end and began as long before as it explains.
+    One change of the price since the start may explain it as well.
     """
-    started = life.started
-    known = started is not None and begin <= started < end
-    if started is not None and known and rate * (end - started) // HOUR >= rise:
-        return min(rise, rate * max(0, begin + passed - started) // HOUR)
-    return max(0, rise - rate * (end - begin - passed) // HOUR)
+    started, at = life.started, min(at, end)
+    rise, low = max(0, after.told - before.told), min(rates_of(before, after) or (0,))
+    if started is not None and before.at <= started < end:
+        begun = replace(before, at=started)
+        if low * (end - started) // HOUR >= rise:
+            return before.told + min(rise, low * max(0, at - started) // HOUR)
+        if is_one_change(begun, replace(after, at=end)):
+            return _between(begun, after, life, max(at, started), billed=True)
+    return before.told + max(0, rise - low * (end - at) // HOUR)
