@@ -307,15 +307,17 @@ def test_a_bill_at_the_end_that_falls_short_has_bounds_before_the_first_look(
 ) -> None:
     """$18 an hour from 21:00, $36 from 23:00, billed when it ends at 1:00: $108 of 4 hours.
 
-    First seen at 23:30: $54 are of the time since, and $54 of the time before.
+    First seen at 23:30: $54 are of the time since, and $54 of the time before, if it was cheaper
+    then; or $36 were taken back at any time.
     """
     run = Run(-190, -180, 60, documented=True)
     world = world_at(tmp_path, MIDNIGHT)
     for minute in range(-30, 70 + late):
         run.see(world, minute, 108.0 if minute >= 60 + late else 0.0)
-    assert bounds(tmp_path, 0) == pytest.approx((72, 72), abs=0.01)
+    assert bounds(tmp_path, 0) == pytest.approx((72, 108), abs=0.01)
     assert bounds(tmp_path, -90) == pytest.approx((0, 54), abs=0.01)
-    assert bounds(tmp_path, -45) == pytest.approx((36, 54), abs=0.01)
+    assert bounds(tmp_path, -45) == pytest.approx((36, 81), abs=0.01)
+    assert bounds(tmp_path, 61) == pytest.approx((108, 108), abs=0.01)
     assert world.corrections() == (0, 0)
 
 

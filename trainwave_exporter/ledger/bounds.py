@@ -137,12 +137,14 @@ def _cheaper_before(story: Story, at: int) -> Bounds | None:
         return None
     if not falls_short(told, rate, finished - started - _SLACK):
         return None
-    before = told - rate * (finished - seen) // HOUR
+    # Or something was taken back since; so it was spent as the price says until then.
+    before, line = told - rate * (finished - seen) // HOUR, rate * (at - started) // HOUR
     if before < 0:
         return _at_any_price(told, rate, started, finished, at)
+    cheaper = _exactly(told - rate * max(0, finished - at) // HOUR)
     if at <= seen:
-        return _at_any_price(before, rate, started, seen, at)
-    return _exactly(told - rate * max(0, finished - at) // HOUR)
+        cheaper = _at_any_price(before, rate, started, seen, at)
+    return Bounds(cheaper.lower, max(cheaper.upper, min(told, line)))
 
 
 def _maybe_behind(told: int, rate: int, started: int, seen: int, at: int) -> Bounds | None:

@@ -217,7 +217,7 @@ def _grown(curve: Curve, new: Sighting, origin: Origin) -> Step:
         if repriced is None and (step := _after_fall(curve, new)) is not None:
             return step
         curve = repriced or _settled_fall(curve)
-    unexplained, behind = _unexplained(curve, new)
+    unexplained, behind = _unexplained(curve, new, origin)
     if curve.pending and new.told == last.told and not new.over and _patient(curve, new, behind):
         return Step(replace(curve, last=new, behind=behind - min(curve.pending, 0)))
     if unexplained and is_one_change(anchor, new):
@@ -435,7 +435,7 @@ def _one_line(anchor: Sighting, new: Sighting) -> bool:
     )
 
 
-def _unexplained(curve: Curve, new: Sighting) -> tuple[int, int]:
+def _unexplained(curve: Curve, new: Sighting, origin: Origin = NOWHERE) -> tuple[int, int]:
     """Return the change that nothing explains, and how far the meter is behind its rate then.
 
     What explains a change is the rate, a begin or an end of billing, or a lump that makes up for
@@ -448,7 +448,8 @@ def _unexplained(curve: Curve, new: Sighting) -> tuple[int, int]:
         return min(rise, 0), 0
     low, high = rates
     if rise == 0:  # but two answers of one instant do not show that it stands still
-        unseen = new.over and time > WATCHED  # it may have ended at once
+        # It may have ended at once; where a start is reported, so is the end.
+        unseen = new.over and time > WATCHED and origin.started is None
         counted = LATENCY if unseen else time if time > LATENCY else 0
         return 0, curve.behind + low * counted // HOUR
     if exceeds(rise, high, time):
