@@ -400,3 +400,21 @@ def test_a_run_that_nobody_saw_may_have_had_two_prices(tmp_path: Path) -> None:
     for minute, billed in ((-6, 0.0), (0, 3.6), (15, 13.8), (22, 22.2)):
         assert bounds(tmp_path, minute) == pytest.approx((billed, billed), abs=0.01)
     assert world.corrections() == (0, 0)
+
+
+def test_of_a_job_that_may_be_behind_the_bill_counts_and_the_rest_is_accrued(
+    tmp_path: Path,
+) -> None:
+    """It runs at $36 from 22:00 on, and shows $36 from 23:30 to 0:30.
+
+    The bill is for an hour, or for 90 minutes in which it was cheaper. In the half hour of this
+    day it owes $18 in any case.
+    """
+    run = Run(-130, -120, 600, documented=True)
+    world = LedgerWorld(tmp_path, now=MIDNIGHT, budgets=(DAY,))
+    for minute in range(-30, 31):
+        run.see(world, minute, 36.0)
+    assert bounds(tmp_path, -60) == pytest.approx((0, 36), abs=0.01)
+    assert bounds(tmp_path, 0) == pytest.approx((36, 36), abs=0.01)
+    world.tick(15)
+    assert world.one(BudgetStatus).spent_dollars == pytest.approx(18.15, abs=0.01)

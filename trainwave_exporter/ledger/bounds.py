@@ -129,7 +129,7 @@ def _cheaper_before(story: Story, at: int) -> Bounds | None:
     rate, told = kept[0].rate, meter.last.told
     if kept[0].told or kept[0].at != started or not started <= kept[-1].at < seen:
         return None
-    if not told or not rate or rate != meter.last.rate or at <= started:
+    if not told or not rate or rate != meter.last.rate or not started < at <= meter.last.at:
         return None
     if told == kept[-1].told:
         return _maybe_behind(told, rate, started, seen, at)
@@ -148,14 +148,14 @@ def _cheaper_before(story: Story, at: int) -> Bounds | None:
 
 
 def _maybe_behind(told: int, rate: int, started: int, seen: int, at: int) -> Bounds | None:
-    """Return the bounds of a run that was behind when first seen, and was not billed since."""
-    if not falls_short(told, rate, seen - started - _SLACK):
+    """Return the bounds of a run that was behind when first seen, and was not billed since.
+
+    What it may owe beyond its bill is accrued, and not counted here.
+    """
+    if at > seen or not falls_short(told, rate, seen - started - _SLACK):
         return None
-    line = rate * (at - started) // HOUR
-    if at > seen:
-        return Bounds(told + rate * (at - seen) // HOUR, line)
     cheaper = _at_any_price(told, rate, started, seen, at)
-    return Bounds(cheaper.lower, max(cheaper.upper, line))
+    return Bounds(cheaper.lower, max(cheaper.upper, min(told, rate * (at - started) // HOUR)))
 
 
 def _ended_unseen(story: Story, at: int, queue: int) -> Bounds | None:
