@@ -352,26 +352,6 @@ def test_a_late_bill_of_a_job_that_was_dearer_before_anybody_saw_it_is_no_correc
     assert world.corrections() == (0, 0)
 
 
-@DIALECTS
-@pytest.mark.parametrize("billed", [144.0, 100.0])
-def test_what_nobody_saw_change_of_a_job_that_runs_on_has_bounds(
-    tmp_path: Path, billed: float, *, documented: bool
-) -> None:
-    """It runs from 1:00 on, is seen at 2:00 with $36 and at 6:00 with $36 or $80 less than $180.
-
-    It was cheaper for a while, or that much was taken back: right after 2:00, or right before 6:00.
-    """
-    run = Run(55, 60, 900, documented=documented)
-    world = world_at(tmp_path, MIDNIGHT)
-    for minute in (*range(55, 121), *range(360, 400)):
-        run.see(world, minute, 0.6 * max(0, minute - 60) - (180 - billed) * (minute > 120))
-    for minute, most in ((180, 72.0), (240, 108.0)):
-        least = max(36, most - (180 - billed))
-        assert bounds(tmp_path, minute) == pytest.approx((least, most), abs=0.61)
-    assert bounds(tmp_path, 120) == pytest.approx((36, 36), abs=0.61)
-    assert bounds(tmp_path, 380) == pytest.approx((billed + 12, billed + 12), abs=0.61)
-
-
 def test_an_end_that_nobody_saw_leaves_bounds_of_what_is_accrued(tmp_path: Path) -> None:
     """Seen to start at 22:00 and to run until 1:00, and over at 3:00, without a bill so far.
 

@@ -212,12 +212,10 @@ def _between_looks(story: Story, at: int) -> Bounds | None:
         # What the price does not explain may be a correction, too, also one after the end.
         return Bounds(before.told + min(spent.lower, line), before.told + spent.upper)
     ended = after.over and end < after.at
-    runs_on = not after.over and rise > 0
-    if (ended or runs_on) and falls_short(rise, rates[0], time) and _was_billed(kept, place - 1):
+    if ended and falls_short(rise, rates[0], time) and _was_billed(kept, place - 1):
         # What is missing was taken back before the end, or after it.
         short = rates[0] * time // HOUR - rise
-        least = before.told if runs_on else 0
-        return Bounds(max(least, before.told + line - short), before.told + line)
+        return Bounds(max(0, before.told + line - short), before.told + line)
     return None
 
 
