@@ -19,7 +19,7 @@ from trainwave_exporter.simulator import (
     parse_faults,
 )
 
-SECONDS = float(os.environ.get("ENDURANCE_SECONDS", "60"))
+SECONDS = float(os.environ.get("ENDURANCE_SECONDS", "30"))
 KEY = "endurance-key-5f3c9a"
 STALENESS = 30
 """Seconds: several sweeps, of which one in twelve fails even after three tries of each page."""

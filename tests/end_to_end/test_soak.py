@@ -32,6 +32,8 @@ STEP = 12 * HOUR
 START = 1_792_000_000
 RETENTION = 6 * HOUR
 KEY = "soak-key-83ab17"
+_KEPT = 1.08
+"""By how much memory may differ: what allocators keep of pages of which some is in use."""
 WARM = 40_000
 """Jobs after which every cache is as full as it may get: that of the ledger's file has 16 MiB, and
 a job takes about half a kilobyte there."""
@@ -212,7 +214,7 @@ def test_weeks_of_jobs_that_come_and_go_leave_nothing_behind(tmp_path: Path) -> 
     settled = [look for look in looks if look.at - START > SETTLED]
     warm = [look for look in settled if look.jobs_ever > WARM]
     if warm:
-        assert max(look.kilobytes for look in warm) <= 1.05 * warm[0].kilobytes
+        assert max(look.kilobytes for look in warm) <= _KEPT * warm[0].kilobytes
     first, last = settled[0], settled[-1]
     filled = (min(last.jobs_ever, WARM) - min(first.jobs_ever, WARM)) * FILLING
-    assert last.kilobytes <= 1.05 * first.kilobytes + filled
+    assert last.kilobytes <= _KEPT * first.kilobytes + filled
