@@ -39,7 +39,7 @@ DESCRIPTORS: Final = 512
 """Of which half are for connections; the crowd wants 800."""
 STALENESS: Final = 30
 LATE: Final = STALENESS + 6
-"""Seconds until what was told last does not count any more: `STALENESS`, and a look around."""
+"""Seconds until what was reported last does not count any more: `STALENESS`, and a look around."""
 PROMPT: Final = 1.0
 """Seconds in which a scrape is answered."""
 LONGEST_BLOCK: Final = 0.2
@@ -155,17 +155,17 @@ def started(folder: Path, api: HostileApi) -> Iterator[ProbedExporter]:
 def suffer(api: HostileApi, exporter: ProbedExporter, scraper: Scraper, seconds: float) -> None:
     """Have all harm done for so long, look at every second of it, and wait until it is over."""
     pause = Event()
-    made_up = [(time.monotonic(), api.told()[MADE_UP])]
+    made_up = [(time.monotonic(), api.done()[MADE_UP])]
     api.attack()
     with hostile_scrapers(*exporter.address):
         began = time.monotonic()
-        while time.monotonic() - began < seconds or not set(api.told()) >= HARMS:
+        while time.monotonic() - began < seconds or not set(api.done()) >= HARMS:
             metrics = scraper.scrape()
             assert figures(metrics) == RIGHT
-            made_up.append((time.monotonic(), api.told()[MADE_UP]))
-            earlier = [told for at, told in made_up if at < time.monotonic() - LATE]
-            told_before = earlier[-1] if earlier else made_up[0][1]
-            assert running(metrics) <= 4 + made_up[-1][1] - told_before
+            made_up.append((time.monotonic(), api.done()[MADE_UP]))
+            earlier = [count for at, count in made_up if at < time.monotonic() - LATE]
+            before_that = earlier[-1] if earlier else made_up[0][1]
+            assert running(metrics) <= 4 + made_up[-1][1] - before_that
             assert len(metrics.all("trainwave_job_cost_dollars")) <= 1000 + 51
             assert len(metrics.all("trainwave_jobs", state="RUNNING")) <= 51
             pause.wait(1)
@@ -190,13 +190,13 @@ def test_all_harm_at_once_delays_no_scrape_changes_no_value_and_leaves_no_memory
         calm = exporter.holdings().kilobytes
         exporter.leave_log_unread()
         suffer(api, exporter, scraper, REHEARSAL_SECONDS)
-        before, made_up = exporter.holdings().kilobytes, api.told()[MADE_UP]
+        before, made_up = exporter.holdings().kilobytes, api.done()[MADE_UP]
         exporter.gauges.reset()
         scraper.slowest = 0
         suffer(api, exporter, scraper, SECONDS)
         assert scraper.slowest < PROMPT
         assert exporter.gauges.longest_block < LONGEST_BLOCK
-        made_up = api.told()[MADE_UP] - made_up
+        made_up = api.done()[MADE_UP] - made_up
         most = 1.1 * before + HELD * made_up
         wait_for(lambda: exporter.holdings().kilobytes < most, "memory to be free again")
         assert exporter.holdings().kilobytes < 1.3 * calm + HELD * made_up

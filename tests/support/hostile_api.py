@@ -3,7 +3,7 @@
 As a program (``python -m support.hostile_api``) it prints its port and serves until it is killed:
 what it takes to do harm is not to be the time of whoever suffers it. Under ``/documented`` and
 ``/deployed`` it speaks one dialect each, of the same jobs under other ids. ``/attack`` and
-``/calm`` begin and end the harm; ``/told`` tells how often each kind of it was done.
+``/calm`` begin and end the harm; ``/done`` returns how often each kind of it was done.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ class HostileApi:
         """Tell nothing but the truth from now on."""
         self._get("calm")
 
-    def told(self) -> Counter[str]:
+    def done(self) -> Counter[str]:
         """Return how often each kind of harm was done."""
-        return Counter(json.loads(self._get("told")))
+        return Counter(json.loads(self._get("done")))
 
     def _get(self, path: str) -> bytes:
         with urllib.request.urlopen(f"{self.origin}/{path}", timeout=10) as answer:
@@ -133,7 +133,7 @@ def job(name: str, text: str, dialect: str, project: str) -> dict[str, Any]:
 class _Server:
     def __init__(self) -> None:
         self._hostile = False
-        self._told: Counter[str] = Counter()
+        self._done: Counter[str] = Counter()
         self._numbers = count()
         self._random = Random(21)
 
@@ -184,20 +184,20 @@ class _Server:
             case "api", *_:
                 return {"count": 0, "next": None, "results": []}
         self._hostile = {"attack": True, "calm": False}.get(dialect, self._hostile)
-        return self._told
+        return self._done
 
     def _harm(self) -> str | None:
         if not self._hostile or self._random.random() > HARM_SHARE:
             return None
         harm = self._random.choice(sorted(HARMS))
-        self._told[harm] += 1
+        self._done[harm] += 1
         return harm
 
     def _jobs(self, dialect: str, *, overlong: bool) -> list[dict[str, Any]]:
         names = [*COSTS, *(f"e-{number}" for number in range(ENDED_EARLIER))]
         found = [job(name, "ada", dialect, f"{dialect}-{PROJECT}") for name in names]
         if self._hostile:
-            self._told[MADE_UP] += AT_ONCE
+            self._done[MADE_UP] += AT_ONCE
             found += [
                 job(f"new-{number}", f"new-{number}", dialect, f"p-{number}")
                 for number in islice(self._numbers, AT_ONCE)

@@ -1,4 +1,4 @@
-"""What accounts an account: its budget, its client and its poller, as the settings want them."""
+"""What watches an account: its budget, its client and its poller, as the settings want them."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class AccountRuntime:
 
 
 class AccountRuntimeFactory:
-    """Makes accounts, all of which feed the same fleet."""
+    """Makes the runtimes of accounts, all of which feed the same fleet."""
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ def identity(account: AccountSettings) -> tuple[object, ...]:
 
 
 def _recipe(account: AccountSettings, settings: Settings) -> tuple[object, ...]:
-    """Return what a runtime is made by."""
+    """Return the settings that a runtime is made from."""
     return account, settings.polling, settings.readings, settings.weights
 
 

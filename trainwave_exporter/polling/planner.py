@@ -124,7 +124,7 @@ class Planner:
                 case Appeared(Job() as job) | Changed(_, Job() as job):
                     if job.account == self._account:
                         self._detail_requests.seen(job)
-                        self._reading_queue.tracked(job, now)
+                        self._reading_queue.track(job, now)
                     elif isinstance(change, Changed):
                         self._forget(job.id)  # another account reports it from now on
                 case Departed(Job() as job):

@@ -128,7 +128,7 @@ class ReadingQueue:
 
     # What happens to jobs
 
-    def tracked(self, job: Job, now: float) -> None:
+    def track(self, job: Job, now: float) -> None:
         """Take in what is known of a job now: its readings are wanted while it runs."""
         tracked = self._tracked_jobs.get(job.id)
         if not job.running:

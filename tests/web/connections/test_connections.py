@@ -369,7 +369,7 @@ async def test_the_kernel_keeps_little_for_a_stranger_who_takes_nothing(
             stack.enter_context(closing(await site.connect(SCRAPE, "127.0.0.2")))
         port = site.server.addresses[0][1]
         async with asyncio.timeout(PLENTY):
-            while in_kernel(port) < 5 * 64 * 1024:  # noqa: ASYNC110 - nobody tells
+            while in_kernel(port) < 5 * 64 * 1024:  # noqa: ASYNC110 - nothing notifies
                 await asyncio.sleep(0)
         assert await site.scrape() == 200  # for which the others have the time to be sent more
         assert in_kernel(port) < 5 * 200_000
@@ -391,7 +391,7 @@ async def test_who_goes_away_leaves_nothing_that_only_a_full_collection_finds(
                     with closing(await site.connect(SCRAPE)) as client:
                         assert await loop.sock_recv(client, 12) == b"HTTP/1.1 200"
                 async with asyncio.timeout(PLENTY):
-                    while len(logs) < 10 or handlers():  # noqa: ASYNC110 - nobody tells
+                    while len(logs) < 10 or handlers():  # noqa: ASYNC110 - nothing notifies
                         await asyncio.sleep(0.01)
         finally:
             gc.enable()
