@@ -88,6 +88,16 @@ def test_no_room_imports_what_it_must_not_know() -> None:
     assert trespasses == []
 
 
+def test_what_is_pure_of_the_ledger_knows_nothing_of_its_file_or_of_what_drives_it() -> None:
+    trespasses = [
+        f"{path.name} imports {module}"
+        for path in sorted((PACKAGE / "ledger" / "billing").glob("*.py"))
+        for module in imported_modules(path)
+        if module.split(".")[:2] == [NAME, "ledger"] and module.split(".")[2:3] != ["billing"]
+    ]
+    assert trespasses == []
+
+
 def test_no_room_may_import_what_it_does_without() -> None:
     imported: dict[str, set[str]] = {room: set() for room in MAY_IMPORT}
     for room, path in rooms():

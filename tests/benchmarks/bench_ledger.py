@@ -20,10 +20,10 @@ from msgspec.structs import replace
 from results import Table, publish
 
 from trainwave_exporter.exposition import Format
-from trainwave_exporter.ledger import Store, Terms, Watched
-from trainwave_exporter.ledger.book import Seen
-from trainwave_exporter.ledger.keeper import Keeper, Sightings
-from trainwave_exporter.ledger.units import milliseconds
+from trainwave_exporter.ledger import LedgerOptions, Store, WatchedScope
+from trainwave_exporter.ledger.billing.ledger_state import SeenJob
+from trainwave_exporter.ledger.billing.units import milliseconds
+from trainwave_exporter.ledger.ledger_writer import LedgerWriter, PendingObservations
 from trainwave_exporter.metrics import ExporterMetrics, Exposition, Selection
 from trainwave_exporter.model import (
     AccountStatus,
@@ -100,14 +100,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         peer = bare_sqlite(folder)
-        keeper = Keeper(lambda: Store.open(folder), Terms(accounts={"main": Watched()}))
+        keeper = LedgerWriter(
+            lambda: Store.open(folder), LedgerOptions(accounts={"main": WatchedScope()})
+        )
         exposition = Exposition(
             selection=Selection(), max_jobs=0, telemetry=ExporterMetrics(version="bench")
         )
 
         def write(sweep: int) -> None:
-            seen = Sightings(
-                jobs={job.id: Seen(job, shown=True) for job in sweeps[sweep]},
+            seen = PendingObservations(
+                jobs={job.id: SeenJob(job, shown=True) for job in sweeps[sweep]},
                 accounts={"main": AccountStatus(name="main", counted=True)},
             )
             now = milliseconds(START + SWEEP_SECONDS * sweep)
@@ -170,7 +172,7 @@ def main() -> None:
 
 
 def scrapes(
-    exposition: Exposition, keeper: Keeper, jobs: list[Job]
+    exposition: Exposition, keeper: LedgerWriter, jobs: list[Job]
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return p50 and p99 of a scrape's time alone, and beside a ledger that writes all the time."""
     exposition.answer.gzip(Format.TEXT)
@@ -193,7 +195,7 @@ def scrapes(
             later += 30
             now = START + SWEEP_SECONDS * SWEEPS + later
             moved = [replace(job, confirmed_at=now, cost_dollars=now - START) for job in jobs]
-            seen = Sightings(jobs={job.id: Seen(job, shown=True) for job in moved})
+            seen = PendingObservations(jobs={job.id: SeenJob(job, shown=True) for job in moved})
             keeper.write(seen, milliseconds(now))
 
     thread = threading.Thread(target=write)

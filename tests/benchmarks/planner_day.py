@@ -20,7 +20,7 @@ from support.fake_time import FakeTime, settle
 from trainwave_exporter.api import Client, RateBudget
 from trainwave_exporter.config import Settings
 from trainwave_exporter.fleet import Fleet, Observation, Policy, TimePassed
-from trainwave_exporter.ledger.stored import Undescribed
+from trainwave_exporter.ledger.billing.stored_records import UndescribedJobs
 from trainwave_exporter.model import Metric as OurMetric
 from trainwave_exporter.polling import AccountPoller, Intervals, WatchScope
 from trainwave_exporter.simulator import SimulatedDialect, SimulatedWorld, Simulator
@@ -165,7 +165,7 @@ class Exporter:
                 readings=polling.readings_interval,
             ),
             weights=settings.weights.by_metric,
-            undescribed=Undescribed,
+            undescribed=UndescribedJobs,
             clock=self._time.clock,
             monotonic=self._time.monotonic,
             sleep=self._time.sleep,

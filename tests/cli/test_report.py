@@ -19,10 +19,10 @@ from support.ledger_world import LedgerWorld
 
 from trainwave_exporter.cli import main
 from trainwave_exporter.cli.chargeback import Sheet, as_csv, as_json, as_table
-from trainwave_exporter.ledger.bounds import NOTHING, Bounds
-from trainwave_exporter.ledger.periods import parse_span
-from trainwave_exporter.ledger.report import Row
-from trainwave_exporter.ledger.units import HOUR, MICRO
+from trainwave_exporter.ledger.billing.bounds import NOTHING, Bounds
+from trainwave_exporter.ledger.billing.periods import parse_span
+from trainwave_exporter.ledger.billing.report import Row
+from trainwave_exporter.ledger.billing.units import HOUR, MICRO
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOVEMBER = datetime(2026, 11, 23, 22, 0, tzinfo=UTC).timestamp()
@@ -79,29 +79,29 @@ MISSING = (
 
 
 def test_costs_that_are_not_exact_have_bounds_in_the_table_and_the_reason_in_notes() -> None:
-    told = sheet(INEXACT, row(("eve", "H100"), 1_000_000, 0))
-    assert as_table(told).splitlines()[1:] == [
+    value = sheet(INEXACT, row(("eve", "H100"), 1_000_000, 0))
+    assert as_table(value).splitlines()[1:] == [
         "owner  gpu_type  cost_dollars  gpu_hours  lower_bound_dollars  upper_bound_dollars",
         "ada    H100           unknown    unknown                 4.00                 8.01",
         "eve    H100              1.00       0.00                 1.00                 1.00",
         "total                 unknown    unknown                 5.00                 9.01",
     ]
-    assert told.notes == [
+    assert value.notes == [
         "Costs are not exact. The total is at least $5.00; at most $9.01.",
         SPREAD,
     ]
 
 
 def test_there_is_no_upper_bound_where_jobs_may_be_missing() -> None:
-    told = sheet(INEXACT, unread=("a", "b"))
-    assert as_table(told).splitlines()[2:] == [
+    value = sheet(INEXACT, unread=("a", "b"))
+    assert as_table(value).splitlines()[2:] == [
         "ada    H100           unknown    unknown                 4.00              unknown",
         "total                 unknown    unknown                 4.00              unknown",
     ]
     unknown = "Costs are not exact. The total is at least $4.00; an upper bound is unknown."
-    assert told.notes == [unknown, SPREAD, MISSING]
-    assert as_csv(told).splitlines()[-1] == "total,,,,4.004000,"
-    assert json.loads(as_json(told))["total"]["upper_bound_dollars"] is None
+    assert value.notes == [unknown, SPREAD, MISSING]
+    assert as_csv(value).splitlines()[-1] == "total,,,,4.004000,"
+    assert json.loads(as_json(value))["total"]["upper_bound_dollars"] is None
     assert sheet(SOME.rows[0], unread=("a", "b")).notes == [
         "Costs are not exact. The total is at least $1234.56; an upper bound is unknown.",
         MISSING,
@@ -109,14 +109,14 @@ def test_there_is_no_upper_bound_where_jobs_may_be_missing() -> None:
 
 
 def test_what_is_not_billed_yet_or_not_believed_yet_is_said_to_be_left_out() -> None:
-    told = replace(SOME, unbilled=Bounds(1_500_000, 1_500_000), implausible=1)
-    assert told.notes == [
+    value = replace(SOME, unbilled=Bounds(1_500_000, 1_500_000), implausible=1)
+    assert value.notes == [
         "Not included: $1.50 accrued by running jobs and not billed yet.",
         "Not included: an implausible cost of 1 job until it is reported again.",
     ]
-    assert json.loads(as_json(told))["unbilled_dollars"]["upper_bound_dollars"] == 1.5
-    told = replace(SOME, unbilled=Bounds(0, 2_001_000), implausible=2)
-    assert told.notes == [
+    assert json.loads(as_json(value))["unbilled_dollars"]["upper_bound_dollars"] == 1.5
+    value = replace(SOME, unbilled=Bounds(0, 2_001_000), implausible=2)
+    assert value.notes == [
         "Not included: $0.00 to $2.01 accrued by running jobs and not billed yet.",
         "Not included: an implausible cost of 2 jobs until it is reported again.",
     ]
@@ -141,8 +141,8 @@ amounts = st.integers(-(10**12), 10**12)
 def test_the_cents_of_a_table_are_off_by_less_than_one_and_add_up_to_the_rounded_total(
     spent: list[tuple[int, int]],
 ) -> None:
-    told = sheet(*(row((str(n), "-"), *both) for n, both in enumerate(spent)))
-    lines = [line.split() for line in as_table(told).splitlines()[2:]]
+    value = sheet(*(row((str(n), "-"), *both) for n, both in enumerate(spent)))
+    lines = [line.split() for line in as_table(value).splitlines()[2:]]
     for column, unit, place in ((-2, MICRO // 100, 0), (-1, HOUR // 100, 1)):
         *cells, total = (round(float(line[column]) * 100) for line in lines)
         assert sum(cells) == total
@@ -204,23 +204,23 @@ def test_programs_get_numbers_and_the_period_with_its_time_zone() -> None:
 
 
 def test_a_name_does_nothing_to_a_terminal() -> None:
-    told = sheet(row(("a\x1b[2J\nb", "Météo"), 0, HOUR))
-    assert "\na [2J b  Météo " in as_table(told)
-    assert "a [2J b,Météo," in as_csv(told)
-    assert '"owner": "a\\u001b[2J\\nb"' in as_json(told)
+    value = sheet(row(("a\x1b[2J\nb", "Météo"), 0, HOUR))
+    assert "\na [2J b  Météo " in as_table(value)
+    assert "a [2J b,Météo," in as_csv(value)
+    assert '"owner": "a\\u001b[2J\\nb"' in as_json(value)
 
 
 def test_json_keeps_letters_and_escapes_what_a_terminal_might_act_on() -> None:
-    told = as_json(sheet(row(("Jürgen 山", "\x9b2J\u202eH100\ud800"), 0, HOUR)))
-    assert '"owner": "Jürgen 山"' in told
-    assert '"gpu_type": "\\u009b2J\\u202eH100\\ud800"' in told
-    assert json.loads(told)["rows"][0]["gpu_type"] == "\x9b2J\u202eH100\ud800"
+    value = as_json(sheet(row(("Jürgen 山", "\x9b2J\u202eH100\ud800"), 0, HOUR)))
+    assert '"owner": "Jürgen 山"' in value
+    assert '"gpu_type": "\\u009b2J\\u202eH100\\ud800"' in value
+    assert json.loads(value)["rows"][0]["gpu_type"] == "\x9b2J\u202eH100\ud800"
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("a","b")'])
 def test_a_name_is_no_formula_in_a_spreadsheet(name: str) -> None:
-    told = sheet(row((name, "H100"), 0, HOUR))
-    assert list(csv.reader(as_csv(told).splitlines()))[1][0] == f"'{name}"
+    value = sheet(row((name, "H100"), 0, HOUR))
+    assert list(csv.reader(as_csv(value).splitlines()))[1][0] == f"'{name}"
 
 
 @pytest.fixture

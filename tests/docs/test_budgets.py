@@ -14,13 +14,12 @@ import pytest
 from support.ledger_world import LedgerWorld
 
 from trainwave_exporter.config import load
-from trainwave_exporter.daemon.wiring import terms
+from trainwave_exporter.daemon.wiring import ledger_options
 from trainwave_exporter.landing import unknown_figures as unknown
-from trainwave_exporter.ledger import Budget, Period, Store, milliseconds
-from trainwave_exporter.ledger import report as reports
-from trainwave_exporter.ledger.bounds import cost_before, queue_bound
-from trainwave_exporter.ledger.periods import parse_span
-from trainwave_exporter.ledger.report import Dimension
+from trainwave_exporter.ledger import Budget, Period, Store, milliseconds, stored_report
+from trainwave_exporter.ledger.billing.bounds import cost_before, queue_bound
+from trainwave_exporter.ledger.billing.periods import parse_span
+from trainwave_exporter.ledger.billing.report import Dimension
 from trainwave_exporter.model import BudgetStatus, Funds, Organization, Project
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "money" / "budgets.md"
@@ -72,10 +71,10 @@ def test_the_bounds_of_history_without_details(row: list[str], tmp_path: Path) -
     }
     world.see(world.job("j-1", "SUCCESS", cost_dollars=80.0, **told), shown=False, counted=True)
     with closing(Store.open_for_reading(tmp_path)) as store:
-        story = store.story("j-1")
-    assert story is not None
+        history = store.history("j-1")
+    assert history is not None
     begin = milliseconds(moment("November 1, 00:00"))
-    before = cost_before(story, begin, queue_bound(None))
+    before = cost_before(history, begin, queue_bound(None))
     in_november = (80 - before.upper / 1e6, 80 - before.lower / 1e6)
     assert in_november == pytest.approx((dollars(least), dollars(most)))
 
@@ -125,7 +124,7 @@ def test_late_bills_and_closed_months(tmp_path: Path) -> None:
             world.now += POLL
         reported = []
         for month in ("2026-10", "2026-11"):
-            report = reports.read(tmp_path, parse_span(month, ZONE), ZONE, [Dimension.JOB])
+            report = stored_report.read(tmp_path, parse_span(month, ZONE), ZONE, [Dimension.JOB])
             assert report.total.cost.width == report.unbilled.width == 0
             reported += [report.total.cost.lower / 1e6, report.unbilled.lower / 1e6]
         counted = world.cost()
@@ -180,7 +179,7 @@ def test_a_budget_as_it_is_declared(tmp_path: Path) -> None:
     )
     file = tmp_path / "exporter.yml"
     file.write_text(settings)
-    budgets = terms(load({}, {}, file)).budgets
+    budgets = ledger_options(load({}, {}, file)).budgets
     zone = ZoneInfo("Europe/Berlin")
     now = datetime(2026, 11, 21, tzinfo=zone)
     world = LedgerWorld(budgets=budgets, now=now.timestamp())

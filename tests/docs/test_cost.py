@@ -14,9 +14,9 @@ from support.examples import PAGES, Row, examples, tables
 from support.ledger_world import LedgerWorld
 
 from trainwave_exporter.ledger import Store
-from trainwave_exporter.ledger.book import OPENING
-from trainwave_exporter.ledger.meters import cost_before
-from trainwave_exporter.ledger.units import dollars, milliseconds
+from trainwave_exporter.ledger.billing.job_meters import cost_before
+from trainwave_exporter.ledger.billing.ledger_state import OPENING
+from trainwave_exporter.ledger.billing.units import dollars, milliseconds
 
 PAGE = PAGES / "cost.md"
 NOVEMBER: Final = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
@@ -96,10 +96,10 @@ class Replay:
     def result(self, name: str) -> object:
         if name.startswith("cost before "):
             with closing(Store.open_for_reading(self.folder)) as store:
-                story = store.story("j-1")
-            assert story is not None
+                history = store.history("j-1")
+            assert history is not None
             at = milliseconds(instant(name.removeprefix("cost before ")))
-            return pytest.approx(dollars(cost_before(story, at)), abs=0.01)
+            return pytest.approx(dollars(cost_before(history, at)), abs=0.01)
         if name == "counter":
             return pytest.approx(self.ledger.cost(), abs=0.005)
         assert name == "corrections"

@@ -11,7 +11,7 @@ from support.examples import PAGES, Row, examples, tables
 from support.fleet_world import World
 from support.ledger_world import START, LedgerWorld
 
-from trainwave_exporter.ledger.book import OPENING
+from trainwave_exporter.ledger.billing.ledger_state import OPENING
 from trainwave_exporter.model import (
     Activity,
     Metric,

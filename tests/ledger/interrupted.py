@@ -19,7 +19,7 @@ from typing import Final, NoReturn
 
 from ledger.store_rig import numbered
 
-from trainwave_exporter.ledger.store import Store
+from trainwave_exporter.ledger.storage.store import Store
 
 CALLS: Final = frozenset(
     (

@@ -17,26 +17,26 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from trainwave_exporter.ledger.entry import (
-    Curve,
+from trainwave_exporter.ledger.billing.job_entry import (
     JobEntry,
     Labels,
     Life,
     Meter,
+    MeterKind,
+    MeterSample,
     SeriesEntry,
-    Sighting,
     Totals,
 )
-from trainwave_exporter.ledger.file import NAME
-from trainwave_exporter.ledger.store import Store
-from trainwave_exporter.ledger.stored import (
+from trainwave_exporter.ledger.billing.stored_records import (
     Balance,
     Batch,
-    Dropped,
-    KeptSighting,
+    DroppedSamples,
+    KeptSample,
     ProjectEntry,
-    State,
+    StoredState,
 )
+from trainwave_exporter.ledger.storage.ledger_file import NAME
+from trainwave_exporter.ledger.storage.store import Store
 
 DAY = 86_400_000
 NOW = 20_000 * DAY
@@ -48,9 +48,9 @@ KEPT = 5
 NOBODY = 65534
 
 
-def sighting(at: int, told: int, *, over: bool = False) -> Sighting:
-    """Return a sighting of a meter that grows by a unit in a millisecond."""
-    return Sighting(at, told, 3_600_000, over)
+def sample(at: int, value: int, *, finished: bool = False) -> MeterSample:
+    """Return a sample of a meter that grows by a unit in a millisecond."""
+    return MeterSample(at, value, 3_600_000, finished)
 
 
 def job(job_id: str = "j-1", **fields: Any) -> JobEntry:
@@ -68,34 +68,34 @@ def job(job_id: str = "j-1", **fields: Any) -> JobEntry:
     return JobEntry(id=job_id, **{**described, **fields})
 
 
-def seen(job_id: str, *sightings: Sighting, **fields: Any) -> Batch:
-    """Return the batch of a job whose cost was seen so, each sighting kept."""
-    curve = Curve(sightings[-1], sightings[-1])
+def seen(job_id: str, *samples: MeterSample, **fields: Any) -> Batch:
+    """Return the batch of a job whose cost was seen so, each sample kept."""
+    meter = Meter(samples[-1], samples[-1])
     described = {
-        "first_seen": sightings[0].at,
-        "last_seen": sightings[-1].at,
-        "over_seen": next((s.at for s in sightings if s.over), None),
+        "first_seen": samples[0].at,
+        "last_seen": samples[-1].at,
+        "finished_seen": next((s.at for s in samples if s.finished), None),
     }
-    entry = job(job_id, cost=curve, **{**described, **fields})
-    return Batch(jobs=[entry], points=[KeptSighting(job_id, Meter.COST, s) for s in sightings])
+    entry = job(job_id, cost=meter, **{**described, **fields})
+    return Batch(jobs=[entry], points=[KeptSample(job_id, MeterKind.COST, s) for s in samples])
 
 
 def numbered(number: int) -> Batch:
     """Return the batch of this number, counted from one."""
     at = NOW + number * MINUTE
-    shown = sighting(at, number * MINUTE)
-    curve = Curve(shown, shown)
+    shown = sample(at, number * MINUTE)
+    meter = Meter(shown, shown)
     jobs = [
-        job(f"j-{i}", last_seen=at, cost=curve, gpu=curve, totals=Totals(cost=number))
+        job(f"j-{i}", last_seen=at, cost=meter, gpu=meter, totals=Totals(cost=number))
         for i in range(JOBS)
     ]
     return Batch(
         jobs=jobs,
-        points=[KeptSighting(entry.id, meter, shown) for entry in jobs for meter in Meter],
+        points=[KeptSample(entry.id, meter, shown) for entry in jobs for meter in MeterKind],
         dropped=[
-            Dropped(entry.id, meter, 0, NOW)
+            DroppedSamples(entry.id, meter, 0, NOW)
             for entry in jobs
-            for meter in Meter
+            for meter in MeterKind
             if number % KEPT == 0
         ],
         series=[SeriesEntry(labels=LABELS, totals=Totals(cost=number * JOBS), opened_at=0)],
@@ -106,12 +106,12 @@ def numbered(number: int) -> Batch:
     )
 
 
-def state_after(number: int) -> State:
+def state_after(number: int) -> StoredState:
     """Return what a store has to load after the batches up to this one."""
     batch = numbered(number)
     assert batch.corrections is not None
     earlier = frozenset(f"project {n}" for n in range(1, number))
-    return State(
+    return StoredState(
         series=tuple(batch.series),
         live=tuple(batch.jobs),
         corrections=batch.corrections,
@@ -122,10 +122,10 @@ def state_after(number: int) -> State:
     )
 
 
-def points_after(number: int) -> tuple[Sighting, ...]:
+def points_after(number: int) -> tuple[MeterSample, ...]:
     """Return what has to be kept of each job's meters after the batches up to this one."""
     return tuple(
-        sighting(NOW + n * MINUTE, n * MINUTE)
+        sample(NOW + n * MINUTE, n * MINUTE)
         for n in range(max(1, number // KEPT * KEPT), number + 1)
     )
 

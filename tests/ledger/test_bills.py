@@ -14,11 +14,11 @@ from msgspec.structs import replace
 from support.ledger_world import LedgerWorld
 
 from trainwave_exporter.ledger import Budget, Period, Store
-from trainwave_exporter.ledger.bounds import cost_before as bounds_before
-from trainwave_exporter.ledger.bounds import queue_bound
-from trainwave_exporter.ledger.keeper import Sightings
-from trainwave_exporter.ledger.meters import cost_before, gpu_before
-from trainwave_exporter.ledger.units import dollars, gpu_hours, milliseconds
+from trainwave_exporter.ledger.billing.bounds import cost_before as bounds_before
+from trainwave_exporter.ledger.billing.bounds import queue_bound
+from trainwave_exporter.ledger.billing.job_meters import cost_before, gpu_before
+from trainwave_exporter.ledger.billing.units import dollars, gpu_hours, milliseconds
+from trainwave_exporter.ledger.ledger_writer import PendingObservations
 from trainwave_exporter.model import AccountStatus, Activity, BudgetStatus, KnownRun
 
 MIDNIGHT = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
@@ -30,17 +30,17 @@ HOUR = 3600.0
 def cost(folder: Path, at: float, job_id: str = "j-1") -> float:
     """Return the dollars that a job had cost by then, as far as is known now."""
     with closing(Store.open_for_reading(folder)) as store:
-        story = store.story(job_id)
-    assert story is not None
-    return dollars(cost_before(story, milliseconds(at)))
+        history = store.history(job_id)
+    assert history is not None
+    return dollars(cost_before(history, milliseconds(at)))
 
 
 def gpu(folder: Path, at: float, job_id: str = "j-1") -> float:
     """Return the GPU hours that a job had used by then."""
     with closing(Store.open_for_reading(folder)) as store:
-        story = store.story(job_id)
-    assert story is not None
-    return gpu_hours(gpu_before(story, milliseconds(at)))
+        history = store.history(job_id)
+    assert history is not None
+    return gpu_hours(gpu_before(history, milliseconds(at)))
 
 
 def world_at(folder: Path, at: float) -> LedgerWorld:
@@ -70,9 +70,9 @@ def test_a_price_that_changed_before_the_first_look_leaves_bounds(tmp_path: Path
     assert bounds == pytest.approx((6265.2 + 0.6 - 882, 6265.2 + 0.6), abs=0.7)
 
 
-@pytest.mark.parametrize("over", [False, True], ids=["running", "over"])
+@pytest.mark.parametrize("finished", [False, True], ids=["running", "over"])
 def test_a_price_that_changed_twice_while_nobody_looked_leaves_bounds(
-    tmp_path: Path, *, over: bool
+    tmp_path: Path, *, finished: bool
 ) -> None:
     """$36 an hour until 22:00 and again from 2:00 on, $72 in between; seen at 20:00 and at 4:00.
 
@@ -89,15 +89,15 @@ def test_a_price_that_changed_twice_while_nobody_looked_leaves_bounds(
     }
     world.open(world.job(cost_dollars=36.0, **described))
     world.now = MIDNIGHT + 4 * HOUR
-    if over:
+    if finished:
         described |= {"state": "SUCCESS", "finished_at": world.now}
     world.see(world.job(cost_dollars=468.0, **described))
     for minute in range(1, 21):
         world.now += MINUTE
-        world.see(world.job(cost_dollars=468 if over else 468 + 0.6 * minute, **described))
+        world.see(world.job(cost_dollars=468 if finished else 468 + 0.6 * minute, **described))
     world.tick(60)
     shown = world.one(BudgetStatus)
-    end = 468 if over else 480.6
+    end = 468 if finished else 480.6
     assert shown.spent_dollars is None
     assert shown.spent_lower_dollars == pytest.approx(end - 468, abs=0.7)
     assert shown.spent_upper_dollars == pytest.approx(end - 36, abs=0.7)
@@ -119,10 +119,10 @@ def test_a_correction_while_nobody_looked_may_have_come_after_the_end(tmp_path: 
         world.see(world.job(state="SUCCESS", cost_dollars=8.2, **times))
         world.now += HOUR
     with closing(Store.open_for_reading(tmp_path)) as store:
-        story = store.story("j-1")
-    assert story is not None
+        history = store.history("j-1")
+    assert history is not None
     for at, least, most in ((MIDNIGHT, 7.2, 8.2), (begun + 1.5 * HOUR, 3.6, 8.2)):
-        found = bounds_before(story, milliseconds(at), queue_bound(None))
+        found = bounds_before(history, milliseconds(at), queue_bound(None))
         assert (dollars(found.lower), dollars(found.upper)) == pytest.approx((least, most))
 
 
@@ -224,11 +224,11 @@ def test_a_bill_hours_after_the_end_counts_for_the_time_that_was_run(tmp_path: P
     for _ in range(60):
         world.now += MINUTE
         world.see(world.job(cost_dollars=0.0, **described))
-    over: dict[str, Any] = {"state": "SUCCESS", "finished_at": started + HOUR, **described}
+    finished: dict[str, Any] = {"state": "SUCCESS", "finished_at": started + HOUR, **described}
     world.now += MINUTE
-    world.see(world.job(cost_dollars=0.0, **over))
+    world.see(world.job(cost_dollars=0.0, **finished))
     world.now = MIDNIGHT + 3 * HOUR
-    world.see(world.job(cost_dollars=12.0, **over))
+    world.see(world.job(cost_dollars=12.0, **finished))
     assert cost(tmp_path, MIDNIGHT) == pytest.approx(12, abs=0.01)
     assert cost(tmp_path, started + HOUR / 2) == pytest.approx(6, abs=0.11)
     assert world.corrections() == (0, 0)
@@ -282,16 +282,16 @@ def test_what_the_launch_cost_is_not_left_for_the_day_on_which_the_end_was_seen(
 def test_a_job_first_seen_finished_may_be_billed_later(tmp_path: Path) -> None:
     ended = MIDNIGHT - HOUR
     world = world_at(tmp_path, MIDNIGHT + HOUR)
-    over: dict[str, Any] = {
+    finished: dict[str, Any] = {
         "state": "SUCCESS",
         "hourly_cost_dollars": 12.0,
         "created_at": ended - 3 * HOUR,
         "started_at": ended - 2 * HOUR,
         "finished_at": ended,
     }
-    world.open(world.job(cost_dollars=0.0, **over))
+    world.open(world.job(cost_dollars=0.0, **finished))
     world.now += 2 * HOUR
-    world.see(world.job(cost_dollars=24.0, **over))
+    world.see(world.job(cost_dollars=24.0, **finished))
     assert cost(tmp_path, MIDNIGHT) == 24
     assert cost(tmp_path, ended - HOUR) == pytest.approx(12)
     assert world.corrections() == (0, 0)
@@ -612,8 +612,8 @@ def test_a_cost_that_did_not_fall_is_told_anew_by_what_the_price_comes_to(
     first: dict[str, Any] = {"hourly_cost_dollars": 36.0, "created_at": began, "started_at": began}
     world.open(world.job(cost_dollars=0.0, gpu_hours=0.0, **first))
     world.now += 12 * MINUTE
-    over: dict[str, Any] = {"state": "FAILED", "finished_at": world.now}
-    world.see(world.job(cost_dollars=7.2, gpu_hours=0.2, **first, **over))
+    finished: dict[str, Any] = {"state": "FAILED", "finished_at": world.now}
+    world.see(world.job(cost_dollars=7.2, gpu_hours=0.2, **first, **finished))
     world.now += 2 * HOUR
     if listed_first:
         world.see(world.job(cost_dollars=36.0, gpu_hours=1.0, **{**first, "started_at": None}))
@@ -734,7 +734,7 @@ def test_where_no_job_reports_a_price_the_dearest_offer_counts(tmp_path: Path) -
     world = LedgerWorld(tmp_path, now=MIDNIGHT)
     world.open(world.job(cost_dollars=10.0, hourly_cost_dollars=None))
     offers = AccountStatus(name="a", counted=True, dearest_offer_dollars=40.0)
-    world.take(Sightings(accounts={"a": offers}))
+    world.take(PendingObservations(accounts={"a": offers}))
     for rise, seen in ((2_147_483.0, 10.0), (80.0, 90.0)):
         world.now += HOUR / 2
         world.see(world.job(cost_dollars=10.0 + rise, hourly_cost_dollars=None))
@@ -887,13 +887,13 @@ def watched_from_its_launch(
     world = LedgerWorld(folder, now=MIDNIGHT, budgets=budgets)
     for minute in range(round(start) - 2, round(until) + 1):
         world.now = MIDNIGHT + minute * MINUTE
-        over = minute >= end
+        finished = minute >= end
         times: dict[str, Any] = {}
         if documented and minute >= start:
             times["started_at"] = MIDNIGHT + start * MINUTE
-        if documented and over:
+        if documented and finished:
             times["finished_at"] = MIDNIGHT + end * MINUTE
-        state = "LAUNCHING" if minute < start else "SUCCESS" if over else "RUNNING"
+        state = "LAUNCHING" if minute < start else "SUCCESS" if finished else "RUNNING"
         job = world.job(
             state=state,
             cost_dollars=cost(minute),

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from trainwave_exporter.ledger.bounds import Bounds, cost_before, gpu_before, queue_bound
-from trainwave_exporter.ledger.entry import Curve, JobEntry, Labels, Life, Sighting
-from trainwave_exporter.ledger.stored import Story
-from trainwave_exporter.ledger.units import DAY, HOUR
+from trainwave_exporter.ledger.billing.bounds import Bounds, cost_before, gpu_before, queue_bound
+from trainwave_exporter.ledger.billing.job_entry import JobEntry, Labels, Life, Meter, MeterSample
+from trainwave_exporter.ledger.billing.stored_records import JobHistory
+from trainwave_exporter.ledger.billing.units import DAY, HOUR
 
 NOON = 1_700_000_000_000
 COST = 8_000_000
@@ -25,7 +25,7 @@ def at(hour: float) -> int:
     return NOON + round(hour * HOUR)
 
 
-def story(
+def history(
     *,
     created: float | None = 10,
     started: float | None = None,
@@ -36,14 +36,14 @@ def story(
     seen: float = 100,
     over: bool = True,
     cost: float = 8,
-) -> Story:
+) -> JobHistory:
     """Return a job, first seen so; times are hours, cost and price are in dollars."""
 
-    def meter(told: int, rate: int | None) -> Curve:
-        sighting = Sighting(at(seen), told, rate, over)
-        return Curve(sighting, sighting)
+    def meter(value: int, rate: int | None) -> Meter:
+        sample = MeterSample(at(seen), value, rate, over)
+        return Meter(sample, sample)
 
-    told = meter(round(cost * 1_000_000), None if price is None else price * 1_000_000)
+    billed = meter(round(cost * 1_000_000), None if price is None else price * 1_000_000)
     gpu = None
     if gpu_hours is not None:
         gpu = meter(round(gpu_hours * HOUR), None if gpus is None else gpus * HOUR)
@@ -57,11 +57,11 @@ def story(
         life=Life(*times),
         first_seen=at(seen),
         last_seen=at(seen),
-        over_seen=at(seen) if over else None,
-        cost=told,
+        finished_seen=at(seen) if over else None,
+        cost=billed,
         gpu=gpu,
     )
-    return Story(entry, (told.last,), () if gpu is None else (gpu.last,))
+    return JobHistory(entry, (billed.last,), () if gpu is None else (gpu.last,))
 
 
 def dollars(bounds: Bounds) -> tuple[float, float]:
@@ -100,7 +100,7 @@ def dollars(bounds: Bounds) -> tuple[float, float]:
 def test_the_bounds_are_worked_out_by_hand(
     known: dict[str, Any], expected: tuple[float, float]
 ) -> None:
-    assert dollars(cost_before(story(**known), at(12), DAY)) == pytest.approx(expected)
+    assert dollars(cost_before(history(**known), at(12), DAY)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -126,19 +126,19 @@ def test_a_price_that_changed_before_the_job_was_seen_leaves_bounds(
     start. In the second, the four hours from midnight on cost $32 at most. For four hours at $2,
     $8.40 are no contradiction: they are spread evenly.
     """
-    assert dollars(cost_before(story(cost=cost, **known), at(12), DAY)) == pytest.approx(expected)
+    assert dollars(cost_before(history(cost=cost, **known), at(12), DAY)) == pytest.approx(expected)
 
 
 def test_gpu_time_has_bounds_likewise() -> None:
-    found = gpu_before(story(created=-16, gpu_hours=5), at(12), DAY)
+    found = gpu_before(history(created=-16, gpu_hours=5), at(12), DAY)
     assert (found.lower / HOUR, found.upper / HOUR) == (4, 5)
-    assert gpu_before(story(), at(12), DAY) == Bounds(0, 0)
+    assert gpu_before(history(), at(12), DAY) == Bounds(0, 0)
 
 
 def test_a_longer_queue_was_plausible_once_it_was_seen() -> None:
     assert queue_bound(None) == queue_bound(11 * HOUR) == DAY
     assert queue_bound(30 * HOUR) == 60 * HOUR
-    old = story(created=-17, gpu_hours=5)
+    old = history(created=-17, gpu_hours=5)
     assert dollars(cost_before(old, at(12), queue_bound(30 * HOUR))) == (0, 8)
 
 
@@ -154,7 +154,7 @@ def test_the_truth_lies_within_the_bounds_whatever_is_reported(
     assume(ran > 0)
     end = queued + ran
     price = 8 / ran
-    known = story(
+    known = history(
         created=0,
         started=queued if "s" in reported else None,
         finished=end if "f" in reported else None,
@@ -163,8 +163,8 @@ def test_the_truth_lies_within_the_bounds_whatever_is_reported(
     )
     assert known.entry.cost is not None
     if "p" in reported:
-        first = Sighting(at(end + later), COST, round(price * 1_000_000), over=True)
-        known = Story(known.entry, (first,), known.gpu)
+        first = MeterSample(at(end + later), COST, round(price * 1_000_000), finished=True)
+        known = JobHistory(known.entry, (first,), known.gpu)
     truth = COST * min(1, max(0, (instant - queued) / ran))
     bounds = cost_before(known, at(instant), DAY)
     assert bounds.lower - 100 <= truth <= bounds.upper + 100

@@ -11,11 +11,11 @@ import pytest
 from msgspec.structs import replace
 from support.ledger_world import START, LedgerWorld
 
-from trainwave_exporter.ledger import Budget, Period, Terms, Watched
-from trainwave_exporter.ledger.book import OPENING, Seen
-from trainwave_exporter.ledger.catch_up import PATIENCE
-from trainwave_exporter.ledger.file import NAME
-from trainwave_exporter.ledger.keeper import OUTLOOK, Sightings
+from trainwave_exporter.ledger import Budget, LedgerOptions, Period, WatchedScope
+from trainwave_exporter.ledger.billing.catch_up import PATIENCE
+from trainwave_exporter.ledger.billing.ledger_state import OPENING, SeenJob
+from trainwave_exporter.ledger.ledger_writer import BUDGET_INTERVAL, PendingObservations
+from trainwave_exporter.ledger.storage.ledger_file import NAME
 from trainwave_exporter.model import AccountStatus, BudgetStatus, Corrections, Job
 
 HELD = OPENING / 1000
@@ -23,11 +23,11 @@ PATIENT = PATIENCE / 1000
 DAY = 86_400.0
 
 
-def counted(*accounts: str, jobs: tuple[Job, ...] = (), shown: bool = True) -> Sightings:
+def counted(*accounts: str, jobs: tuple[Job, ...] = (), shown: bool = True) -> PendingObservations:
     """Return that all jobs of these accounts are listed."""
-    return Sightings(
+    return PendingObservations(
         accounts={name: AccountStatus(name=name, counted=True) for name in accounts},
-        jobs={job.id: Seen(job, shown) for job in jobs},
+        jobs={job.id: SeenJob(job, shown) for job in jobs},
     )
 
 
@@ -95,13 +95,13 @@ def test_jobs_of_the_lost_time_that_are_not_shown_wait_for_their_gpu_type(tmp_pa
     world.see(world.job("j-2", cost_dollars=300.0))
     assert world.cost() == 301
     after = restored(world, tmp_path)
-    over = after.job("j-2", "SUCCESS", gpu_type=None, cost_dollars=300.0)
-    after.take(counted("a", jobs=(over,), shown=False))
+    finished = after.job("j-2", "SUCCESS", gpu_type=None, cost_dollars=300.0)
+    after.take(counted("a", jobs=(finished,), shown=False))
     after.see(after.job(cost_dollars=1.0))
     assert (after.cost(), after.cost("")) == (None, None)
-    after.tick(OUTLOOK / 1000)
+    after.tick(BUDGET_INTERVAL / 1000)
     assert after.keeper.undescribed["a"].others == ("j-2",)
-    after.see(replace(over, gpu_type="H100", name="run"), shown=False)
+    after.see(replace(finished, gpu_type="H100", name="run"), shown=False)
     assert (after.cost(), after.cost("")) == (301, None)
 
 
@@ -111,8 +111,8 @@ def test_they_are_not_waited_for_longer_than_a_quarter_of_an_hour(tmp_path: Path
     back_up(tmp_path)
     world.see(world.job(cost_dollars=1.1))
     after = restored(world, tmp_path)
-    over = after.job("j-2", "SUCCESS", gpu_type=None, cost_dollars=300.0)
-    after.take(counted("a", jobs=(over,), shown=False))
+    finished = after.job("j-2", "SUCCESS", gpu_type=None, cost_dollars=300.0)
+    after.take(counted("a", jobs=(finished,), shown=False))
     after.tick(PATIENT - 1)
     assert (after.cost(), after.cost("")) == (None, None)
     after.tick(1)
@@ -292,7 +292,7 @@ def test_an_account_that_is_watched_no_more_is_not_waited_for(tmp_path: Path) ->
     two_accounts(tmp_path)
     after = LedgerWorld(tmp_path, accounts=("a", "b"), now=START + 60)
     after.take(counted("a"))
-    after.keeper.reconfigure(Terms(accounts={"a": Watched()}))
+    after.keeper.reconfigure(LedgerOptions(accounts={"a": WatchedScope()}))
     after.tick(5)
     assert [after.cost(owner=owner) for owner in ("ada", "bo", "cy")] == [1, 2, 7]
     assert after.unknown_figures() == set()
@@ -328,9 +328,9 @@ def test_a_budget_is_not_reckoned_from_what_is_a_day_old(tmp_path: Path) -> None
     world.see(world.job(created_at=START - 3600, cost_dollars=7.2))
     after = restored(world, tmp_path, budgets=(everything,))
     for _ in range(3):
-        after.tick(OUTLOOK / 1000)
+        after.tick(BUDGET_INTERVAL / 1000)
         assert after.one(BudgetStatus).spent_dollars is None
     after.open(after.job(created_at=START - 3600, cost_dollars=7.26))
-    after.tick(OUTLOOK / 1000)
+    after.tick(BUDGET_INTERVAL / 1000)
     # Ten seconds later, a cent of $3.60 an hour is accrued.
     assert after.one(BudgetStatus).spent_dollars == pytest.approx(7.27)

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from support.ledger_world import START, LedgerWorld
 
-from trainwave_exporter.ledger import Store, Watched, milliseconds
-from trainwave_exporter.ledger.entry import Correction
-from trainwave_exporter.ledger.keeper import OUTLOOK, Sightings
-from trainwave_exporter.ledger.stored import Batch
+from trainwave_exporter.ledger import Store, WatchedScope, milliseconds
+from trainwave_exporter.ledger.billing.job_entry import Correction
+from trainwave_exporter.ledger.billing.stored_records import Batch
+from trainwave_exporter.ledger.ledger_writer import BUDGET_INTERVAL, PendingObservations
 from trainwave_exporter.model import AccountStatus, Funds, Organization, Project
 
 PRICE = 36.0
@@ -65,14 +65,14 @@ def test_what_no_job_explains_is_the_difference() -> None:
     world = LedgerWorld()
     job(world, 0.0)
     balance(world, 1000)
-    world.tick(OUTLOOK / 1000)
+    world.tick(BUDGET_INTERVAL / 1000)
     assert difference(world) is None
     assert world.unknown("credit_reconciliation", "o-1") == {"balances_not_settled"}
     for hour, unexplained in ((0, 0), (1, 0), (2, 10)):
         world.now = START + hour * 3600
         job(world, PRICE * hour)
         balance(world, 1000 - PRICE * hour - unexplained)
-        world.tick(OUTLOOK / 1000)
+        world.tick(BUDGET_INTERVAL / 1000)
     world.tick(300)
     assert difference(world) == pytest.approx(10, abs=0.01)
     assert world.unknown("credit_reconciliation") == set()
@@ -97,7 +97,7 @@ def test_a_refund_seen_in_the_balance_before_it_is_seen_in_the_job_makes_no_diff
             store = world.keeper._store
             assert store is not None
             store.write(Batch(corrected=[correction]))
-        world.tick(OUTLOOK / 1000)
+        world.tick(BUDGET_INTERVAL / 1000)
     world.tick(300)
     assert difference(world) == pytest.approx(0, abs=0.02)
 
@@ -123,22 +123,22 @@ def test_what_a_deleted_job_cost_while_nobody_looked_is_compared_from_the_last_b
 
 
 def test_an_organization_seen_through_one_project_has_neither_runway_nor_comparison() -> None:
-    world = LedgerWorld(watched={"a": Watched(project="p-1")})
+    world = LedgerWorld(watched={"a": WatchedScope(project="p-1")})
     balance(world, 100)
     job(world, 1.0)
-    world.tick(OUTLOOK / 1000)
+    world.tick(BUDGET_INTERVAL / 1000)
     assert world.all(Funds) == []
     assert world.unknown("credit_runway", "o-1") == {"partial_view"}
     assert world.unknown("credit_reconciliation", "o-1") == {"partial_view"}
 
 
 def test_another_account_may_see_the_organization_as_a_whole() -> None:
-    watched = {"a": Watched(project="p-1"), "b": Watched(organization="o-1")}
+    watched = {"a": WatchedScope(project="p-1"), "b": WatchedScope(organization="o-1")}
     world = LedgerWorld(watched=watched)
     balance(world, 36)
     job(world, 1.0)
-    world.take(Sightings(accounts={"b": AccountStatus(name="b", counted=True)}))
-    world.tick(OUTLOOK / 1000)
+    world.take(PendingObservations(accounts={"b": AccountStatus(name="b", counted=True)}))
+    world.tick(BUDGET_INTERVAL / 1000)
     assert world.one(Funds).exhausted_at == world.now + 3600
     assert world.unknown("credit_runway") == set()
 
@@ -147,8 +147,8 @@ def test_without_its_account_credit_is_unknown() -> None:
     world = LedgerWorld()
     job(world, 1.0)
     balance(world, 100)
-    world.take(Sightings(accounts={"a": AccountStatus(name="a", expired=True)}))
-    world.tick(OUTLOOK / 1000)
+    world.take(PendingObservations(accounts={"a": AccountStatus(name="a", expired=True)}))
+    world.tick(BUDGET_INTERVAL / 1000)
     assert world.all(Funds) == []
     assert world.unknown("credit_runway", "o-1") == {"account_down"}
 
@@ -159,7 +159,7 @@ def test_a_running_job_without_a_price_leaves_no_runway() -> None:
         world.now = START + 60 * minutes
         job(world, 1.0, hourly_cost_dollars=None)
         balance(world, 100)
-        world.tick(OUTLOOK / 1000)
+        world.tick(BUDGET_INTERVAL / 1000)
     assert world.one(Funds).exhausted_at is None
     assert world.unknown("credit_runway", "o-1") == {"price_unknown"}
 
@@ -171,7 +171,7 @@ def test_a_balance_that_falls_without_a_bill_waits_for_a_second_one() -> None:
         job(world, PRICE * minute / 60)
         fallen = 500 if minute >= 10 else 0
         balance(world, 1000 - PRICE * minute / 60 - fallen)
-        world.tick(OUTLOOK / 1000)
+        world.tick(BUDGET_INTERVAL / 1000)
         expected = {"balance_unconfirmed"} if minute == 10 else set()
         assert world.unknown("credit_runway") == expected
         assert (world.one(Funds).exhausted_at is None) == (minute == 10)
@@ -194,7 +194,7 @@ def test_a_payer_who_becomes_known_later_makes_no_difference() -> None:
         balance(world, 1000 - PRICE * minute / 60)
         if minute == 15:
             world.directory(Project(account="a", id="p-2", organization_id="o-1"))
-        world.tick(OUTLOOK / 1000)
+        world.tick(BUDGET_INTERVAL / 1000)
     world.tick(300)
     assert difference(world) == pytest.approx(0, abs=0.02)
 
@@ -206,15 +206,15 @@ def test_credit_that_falls_before_the_bill_comes_makes_no_difference(reported: s
     began = START - 3600
     for minute in range(0, 91, 5):
         world.now = START + 60 * minute
-        over = minute >= 60
-        told: dict[str, Any] = {"created_at": began, "started_at": None, reported: began}
-        if over:
-            told |= {"state": "SUCCESS"}
-        job(world, 72.0 if over else 0.0, **told)
+        finished = minute >= 60
+        value: dict[str, Any] = {"created_at": began, "started_at": None, reported: began}
+        if finished:
+            value |= {"state": "SUCCESS"}
+        job(world, 72.0 if finished else 0.0, **value)
         balance(world, 1000 - PRICE * min(minute, 60) / 60)
         world.tick(30)
-        if not over:
+        if not finished:
             world.now += 30
-            job(world, 0.0, **told)
+            job(world, 0.0, **value)
     world.tick(300)
     assert difference(world) == pytest.approx(0, abs=0.6)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from trainwave_exporter.ledger.entry import Correction
-from trainwave_exporter.ledger.funds import (
+from trainwave_exporter.ledger.billing.job_entry import Correction
+from trainwave_exporter.ledger.billing.reconciliation import (
     WINDOW,
     compared,
     difference,
@@ -14,8 +14,8 @@ from trainwave_exporter.ledger.funds import (
     kept,
     without_outliers,
 )
-from trainwave_exporter.ledger.stored import Balance
-from trainwave_exporter.ledger.units import HOUR, MICRO
+from trainwave_exporter.ledger.billing.stored_records import Balance
+from trainwave_exporter.ledger.billing.units import HOUR, MICRO
 
 
 def balances(*pairs: tuple[int, int], error: int = 0) -> list[Balance]:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from ledger.store_rig import log_kept, numbered
 
-from trainwave_exporter.ledger import generation
-from trainwave_exporter.ledger.file import NAME
-from trainwave_exporter.ledger.store import Store
+from trainwave_exporter.ledger.storage import generation
+from trainwave_exporter.ledger.storage.ledger_file import NAME
+from trainwave_exporter.ledger.storage.store import Store
 
 PAGE = 4096
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainwave_exporter.ledger.gpu_use import (
+from trainwave_exporter.ledger.billing.gpu_use import (
     GpuUse,
     Shares,
     all_idle,
@@ -51,7 +51,7 @@ def test_a_reading_speaks_of_its_devices(reading: Reading | None, expected: GpuU
 
 
 @pytest.mark.parametrize(
-    ("told", "gpus", "expected"),
+    ("value", "gpus", "expected"),
     [
         (whole(0.049), 8, True),
         (whole(0.05), 8, False),
@@ -67,9 +67,9 @@ def test_a_reading_speaks_of_its_devices(reading: Reading | None, expected: GpuU
     ],
 )
 def test_all_are_idle_only_where_each_is_known_to_be(
-    told: GpuUse, gpus: float | None, expected: bool
+    value: GpuUse, gpus: float | None, expected: bool
 ) -> None:
-    assert all_idle(told, gpus, THRESHOLD) is expected
+    assert all_idle(value, gpus, THRESHOLD) is expected
 
 
 @pytest.mark.parametrize(

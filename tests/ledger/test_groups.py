@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from support.ledger_world import LedgerWorld
 
-from trainwave_exporter.ledger import Budget, Period, Rules
-from trainwave_exporter.ledger.entry import Labels
-from trainwave_exporter.ledger.groups import Groups
-from trainwave_exporter.ledger.keeper import Sightings
+from trainwave_exporter.ledger import Budget, Period, WasteRules
+from trainwave_exporter.ledger.billing.job_entry import Labels
+from trainwave_exporter.ledger.billing.label_groups import Groups
+from trainwave_exporter.ledger.ledger_writer import PendingObservations
 from trainwave_exporter.model import BudgetStatus, Burn, Job, Spend
 
-TWO = Rules(max_groups=2)
+TWO = WasteRules(max_groups=2)
 
 
 def owned(*owners: str, project: str = "p-1") -> list[Labels]:
@@ -95,7 +95,7 @@ def test_no_counter_falls_over_a_restart_and_another_limit(tmp_path: Path, limit
         ("p-1", "other", "other"),
     }
     world.keeper.close()
-    again = LedgerWorld(tmp_path, rules=Rules(max_groups=limit), now=world.now + 60)
+    again = LedgerWorld(tmp_path, rules=WasteRules(max_groups=limit), now=world.now + 60)
     again.open(*jobs(again, ("aaron", "bob", "cleo", "dan"), 1.05))
     after = spent(again)
     assert {labels: after[labels] >= amount for labels, amount in before.items()} == dict.fromkeys(
@@ -106,7 +106,7 @@ def test_no_counter_falls_over_a_restart_and_another_limit(tmp_path: Path, limit
 
 
 def test_ever_new_owners_leave_no_more_series_than_wanted(tmp_path: Path) -> None:
-    world = LedgerWorld(tmp_path, rules=Rules(max_groups=10))
+    world = LedgerWorld(tmp_path, rules=WasteRules(max_groups=10))
     for n in range(0, 300, 30):
         world.now += 60
         owners = [f"owner-{m}" for m in range(n, n + 30)]
@@ -146,7 +146,7 @@ def test_a_budget_of_an_owner_without_a_place_is_known(tmp_path: Path) -> None:
     )
     world = LedgerWorld(tmp_path, rules=TWO, budgets=(budget,))
     world.open(*[job_over(world, owner) for owner in ("ada", "bob", "cleo")])
-    world.take(Sightings(hidden={"j-cleo"}))
+    world.take(PendingObservations(hidden={"j-cleo"}))
     world.tick(60)
     assert world.unknown("scope") == set()
     assert world.one(BudgetStatus).spent_dollars == pytest.approx(0.01)

@@ -12,10 +12,15 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from support.ledger_world import START, LedgerWorld
 
-from trainwave_exporter.ledger import Rules, Store, milliseconds
-from trainwave_exporter.ledger.book import OPENING
-from trainwave_exporter.ledger.entry import IdleInterval, JobEntry, Peaks, UtilizationBucket
-from trainwave_exporter.ledger.idleness import assess
+from trainwave_exporter.ledger import Store, WasteRules, milliseconds
+from trainwave_exporter.ledger.billing.idleness import assess
+from trainwave_exporter.ledger.billing.job_entry import (
+    IdleInterval,
+    JobEntry,
+    Peaks,
+    UtilizationBucket,
+)
+from trainwave_exporter.ledger.billing.ledger_state import OPENING
 from trainwave_exporter.model import (
     Activity,
     Job,
@@ -104,19 +109,19 @@ def after(end: float) -> Billing:
     return lambda minute: 18.0 if minute >= end else 0.0
 
 
-def told(billing: Billing) -> Billing:
+def value(billing: Billing) -> Billing:
     """Round to cents, as the API does."""
     return lambda minute: round(billing(minute), 2)
 
 
 def test_gpu_time_of_a_job_that_uploads_is_unknown_at_once() -> None:
     """Busy for 9 minutes (1.2 GPU hours), and 11 minutes later it uploads: nothing is read then."""
-    story = Story()
-    story.run(10, at_once, used=0.9)
-    last = story.world.busy(0.9, at=story.world.now - MINUTE)
-    story.world.now = START + 20 * MINUTE
-    story.see("UPLOADING", cost_dollars=12.0, gpu_hours=8 / 3, readings=last)
-    activity = story.spend().activity_gpu_hours
+    history = Story()
+    history.run(10, at_once, used=0.9)
+    last = history.world.busy(0.9, at=history.world.now - MINUTE)
+    history.world.now = START + 20 * MINUTE
+    history.see("UPLOADING", cost_dollars=12.0, gpu_hours=8 / 3, readings=last)
+    activity = history.spend().activity_gpu_hours
     assert activity == pytest.approx(
         {Activity.IDLE: 0, Activity.BUSY: 1.2, Activity.UNKNOWN: 8 / 3 - 1.2}
     )
@@ -140,16 +145,16 @@ def test_gpu_time_of_a_job_that_uploads_is_unknown_at_once() -> None:
 def test_idle_time_is_booked_in_full_however_late_it_is_billed(
     billing: Billing, gpu_hours_late: bool, finished_at: float | None
 ) -> None:
-    story = Story()
+    history = Story()
     fields = {"gpu_hours": 0.0} if gpu_hours_late else {}
-    story.run(30, told(billing), **fields)
-    while story.minute < 120:
-        cost = told(billing)(story.minute)
-        story.see("SUCCESS", cost_dollars=cost, gpu_hours=4.0, finished_at=finished_at)
-        assert story.entry().totals.waste_idle <= story.entry().totals.cost
-        story.world.now += MINUTE
-    assert story.waste() == only(idle=11.4)
-    hours = story.spend().activity_gpu_hours
+    history.run(30, value(billing), **fields)
+    while history.minute < 120:
+        cost = value(billing)(history.minute)
+        history.see("SUCCESS", cost_dollars=cost, gpu_hours=4.0, finished_at=finished_at)
+        assert history.entry().totals.waste_idle <= history.entry().totals.cost
+        history.world.now += MINUTE
+    assert history.waste() == only(idle=11.4)
+    hours = history.spend().activity_gpu_hours
     assert hours[Activity.IDLE] == pytest.approx(8 * 19 / 60, abs=1e-6)
     assert hours[Activity.BUSY] == pytest.approx(8 * 10 / 60, abs=1e-6)
     assert hours[Activity.UNKNOWN] == pytest.approx(8 * 1 / 60, abs=1e-6)
@@ -157,37 +162,37 @@ def test_idle_time_is_booked_in_full_however_late_it_is_billed(
 
 def test_idle_time_waits_for_its_own_bill() -> None:
     """Twelve minutes of work are billed; what is idle after them is not, before it is."""
-    story = Story(started_at=START - 30 * MINUTE)
+    history = Story(started_at=START - 30 * MINUTE)
     fields: dict[str, Any] = {"gpu_hours": 4.0}
-    story.see(cost_dollars=18.0, readings=story.world.busy(0.9), **fields)
-    story.world.now += MINUTE
-    while story.minute < 10:
-        story.see(cost_dollars=18.0, readings=story.world.busy(0.0), **fields)
-        story.world.now += MINUTE
-    assert story.waste() == only()
-    assert story.entry().judgement.idle_value == pytest.approx(8 * 600_000, abs=1)
-    story.see(cost_dollars=24.0, readings=story.world.busy(0.0), gpu_hours=4 + 8 * 12.5 / 60)
-    assert story.waste() == only(idle=5.4)
+    history.see(cost_dollars=18.0, readings=history.world.busy(0.9), **fields)
+    history.world.now += MINUTE
+    while history.minute < 10:
+        history.see(cost_dollars=18.0, readings=history.world.busy(0.0), **fields)
+        history.world.now += MINUTE
+    assert history.waste() == only()
+    assert history.entry().idle_estimate.idle_value == pytest.approx(8 * 600_000, abs=1)
+    history.see(cost_dollars=24.0, readings=history.world.busy(0.0), gpu_hours=4 + 8 * 12.5 / 60)
+    assert history.waste() == only(idle=5.4)
 
 
 def test_what_no_bill_covers_is_no_waste() -> None:
     """The last ten minutes are never billed: ten idle ones at $36 an hour are."""
-    story = Story()
-    story.run(30, told(in_steps(10)))
+    history = Story()
+    history.run(30, value(in_steps(10)))
     for _ in range(60):
-        story.see("SUCCESS", cost_dollars=12.0, gpu_hours=4.0, finished_at=START + 30 * MINUTE)
-        story.world.now += MINUTE
-    assert story.waste() == only(idle=6.0)
+        history.see("SUCCESS", cost_dollars=12.0, gpu_hours=4.0, finished_at=START + 30 * MINUTE)
+        history.world.now += MINUTE
+    assert history.waste() == only(idle=6.0)
 
 
 def test_a_job_that_was_already_running_is_billed_for_what_it_ran_before() -> None:
     """It ran for an hour before the exporter started, idle or not, and is billed at its end."""
-    story = Story(started_at=START - 60 * MINUTE)
-    story.run(20, lambda _: 0.0, gpu_hours=0.0)
-    story.see("SUCCESS", cost_dollars=0.0, gpu_hours=8 * 80 / 60)
-    story.world.now += 10 * MINUTE
-    story.see("SUCCESS", cost_dollars=48.0, gpu_hours=8 * 80 / 60)
-    assert story.waste() == only(idle=19 * 0.6)
+    history = Story(started_at=START - 60 * MINUTE)
+    history.run(20, lambda _: 0.0, gpu_hours=0.0)
+    history.see("SUCCESS", cost_dollars=0.0, gpu_hours=8 * 80 / 60)
+    history.world.now += 10 * MINUTE
+    history.see("SUCCESS", cost_dollars=48.0, gpu_hours=8 * 80 / 60)
+    assert history.waste() == only(idle=19 * 0.6)
 
 
 # Prices
@@ -210,22 +215,22 @@ def test_waste_of_an_hour_is_valued_at_the_price_of_that_hour(
     def cost(minute: float) -> float:
         return 0.6 * minute + 0.6 * max(0, minute - changed)
 
-    story = Story()
-    story.run(reported, cost)
-    story.fields["hourly_cost_dollars"] = 72.0
-    story.run(30, cost)
-    over = {"gpu_hours": 4.0, "finished_at": START + 30 * MINUTE}
-    story.see("SUCCESS", cost_dollars=cost(30), **over)
-    assert story.waste() == only(idle=idle)
+    history = Story()
+    history.run(reported, cost)
+    history.fields["hourly_cost_dollars"] = 72.0
+    history.run(30, cost)
+    finished = {"gpu_hours": 4.0, "finished_at": START + 30 * MINUTE}
+    history.see("SUCCESS", cost_dollars=cost(30), **finished)
+    assert history.waste() == only(idle=idle)
 
 
 def test_a_price_that_doubles_halves_nothing_that_is_billed_at_the_end() -> None:
-    story = Story()
-    story.run(20, lambda _: 0.0)
-    story.fields["hourly_cost_dollars"] = 72.0
-    story.run(30, lambda _: 0.0)
-    story.see("SUCCESS", cost_dollars=24.0, gpu_hours=4.0, finished_at=START + 30 * MINUTE)
-    assert story.waste() == only(idle=16.8)
+    history = Story()
+    history.run(20, lambda _: 0.0)
+    history.fields["hourly_cost_dollars"] = 72.0
+    history.run(30, lambda _: 0.0)
+    history.see("SUCCESS", cost_dollars=24.0, gpu_hours=4.0, finished_at=START + 30 * MINUTE)
+    assert history.waste() == only(idle=16.8)
 
 
 def test_a_price_that_falls_is_known_from_the_bill_as_well() -> None:
@@ -234,55 +239,55 @@ def test_a_price_that_falls_is_known_from_the_bill_as_well() -> None:
     def cost(minute: float) -> float:
         return 0.6 * minute - 0.3 * max(0, minute - 20)
 
-    story = Story()
-    story.run(21, cost)
-    story.fields["hourly_cost_dollars"] = 18.0
-    story.run(30, cost)
-    over = {"gpu_hours": 4.0, "finished_at": START + 30 * MINUTE}
-    story.see("SUCCESS", cost_dollars=cost(30), **over)
-    assert story.waste() == only(idle=6.0 + 2.7)
+    history = Story()
+    history.run(21, cost)
+    history.fields["hourly_cost_dollars"] = 18.0
+    history.run(30, cost)
+    finished = {"gpu_hours": 4.0, "finished_at": START + 30 * MINUTE}
+    history.see("SUCCESS", cost_dollars=cost(30), **finished)
+    assert history.waste() == only(idle=6.0 + 2.7)
 
 
 def test_idle_time_that_is_billed_in_advance_is_covered_at_once() -> None:
     """Half an hour is billed at its begin; the price doubles after 20 minutes."""
-    story = Story(started_at=None)
-    story.see("LAUNCHING", cost_dollars=0.0, gpu_hours=0.0)
-    story.world.now += MINUTE
-    story.fields["started_at"] = START + MINUTE
-    story.run(21, lambda _: 18.0)
+    history = Story(started_at=None)
+    history.see("LAUNCHING", cost_dollars=0.0, gpu_hours=0.0)
+    history.world.now += MINUTE
+    history.fields["started_at"] = START + MINUTE
+    history.run(21, lambda _: 18.0)
     # From the end of the warm-up at minute 11 to the last reading at 20.
-    assert story.waste() == only(idle=5.4)
-    story.world.now = START + 21 * MINUTE
-    story.fields["hourly_cost_dollars"] = 72.0
-    story.run(31, lambda _: 24.0)
-    story.see("SUCCESS", cost_dollars=24.0, gpu_hours=4.0)
-    assert story.waste() == only(idle=6.0 + 10.8)
+    assert history.waste() == only(idle=5.4)
+    history.world.now = START + 21 * MINUTE
+    history.fields["hourly_cost_dollars"] = 72.0
+    history.run(31, lambda _: 24.0)
+    history.see("SUCCESS", cost_dollars=24.0, gpu_hours=4.0)
+    assert history.waste() == only(idle=6.0 + 10.8)
 
 
 def test_a_reading_that_comes_after_a_price_change_is_valued_at_both_prices() -> None:
     """Idle readings at minutes 15 and 19, the new price at 17: two minutes at each."""
-    story = Story()
-    story.run(15, lambda _: 0.0, readings=Readings())
+    history = Story()
+    history.run(15, lambda _: 0.0, readings=Readings())
     for minute in (15, 17, 19):
-        story.world.now = START + minute * MINUTE
+        history.world.now = START + minute * MINUTE
         if minute == 17:
-            story.fields["hourly_cost_dollars"] = 72.0
-        readings = story.world.busy(0.0) if minute != 17 else Readings()
-        story.see(cost_dollars=0.0, gpu_hours=0.0, readings=readings)
-    assert story.entry().judgement.idle_value == 1_200_000 + 2_400_000
+            history.fields["hourly_cost_dollars"] = 72.0
+        readings = history.world.busy(0.0) if minute != 17 else Readings()
+        history.see(cost_dollars=0.0, gpu_hours=0.0, readings=readings)
+    assert history.entry().idle_estimate.idle_value == 1_200_000 + 2_400_000
 
 
 def test_idle_time_without_a_price_is_valued_as_soon_as_there_is_one() -> None:
-    story = Story(hourly_cost_dollars=None)
-    story.run(25, lambda minute: 0.6 * minute)
-    assert story.waste() == only()
-    assert story.entry().judgement.unpriced_idle == 8 * 14 * MINUTES
-    story.world.now = START + 25 * MINUTE
-    story.fields["hourly_cost_dollars"] = 36.0
-    story.run(30, lambda minute: 0.6 * minute)
-    story.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0, finished_at=START + 30 * MINUTE)
-    assert story.waste() == only(idle=11.4)
-    assert story.entry().judgement.unpriced_idle == 0
+    history = Story(hourly_cost_dollars=None)
+    history.run(25, lambda minute: 0.6 * minute)
+    assert history.waste() == only()
+    assert history.entry().idle_estimate.unpriced_idle == 8 * 14 * MINUTES
+    history.world.now = START + 25 * MINUTE
+    history.fields["hourly_cost_dollars"] = 36.0
+    history.run(30, lambda minute: 0.6 * minute)
+    history.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0, finished_at=START + 30 * MINUTE)
+    assert history.waste() == only(idle=11.4)
+    assert history.entry().idle_estimate.unpriced_idle == 0
 
 
 @pytest.mark.parametrize(
@@ -298,12 +303,12 @@ def test_idle_time_that_never_had_a_price_is_valued_at_the_mean_price(
     bills: list[tuple[float, float, float]],
 ) -> None:
     """$18.00 for four GPU hours are $4.50 each: for 19 minutes on eight GPUs $11.40."""
-    story = Story(hourly_cost_dollars=None)
-    story.run(30, lambda _: 0.0, gpu_hours=0.0)
+    history = Story(hourly_cost_dollars=None)
+    history.run(30, lambda _: 0.0, gpu_hours=0.0)
     for minute, cost, hours in bills:
-        story.world.now = START + minute * MINUTE
-        story.see("SUCCESS", cost_dollars=cost, gpu_hours=hours)
-    assert story.waste() == only(idle=11.4)
+        history.world.now = START + minute * MINUTE
+        history.see("SUCCESS", cost_dollars=cost, gpu_hours=hours)
+    assert history.waste() == only(idle=11.4)
 
 
 # Partial answers
@@ -311,38 +316,38 @@ def test_idle_time_that_never_had_a_price_is_valued_at_the_mean_price(
 
 def test_one_idle_device_of_eight_is_an_eighth_of_the_waste() -> None:
     """The rest is unknown, and nobody can say that the job is idle."""
-    story = Story()
-    while story.minute < 30:
-        minute = story.minute
-        story.see(
+    history = Story()
+    while history.minute < 30:
+        minute = history.minute
+        history.see(
             cost_dollars=0.6 * minute,
             gpu_hours=8 * minute / 60,
-            readings=devices(story.world, gpu0=0.0),
+            readings=devices(history.world, gpu0=0.0),
         )
-        idleness = story.world.idleness()
+        idleness = history.world.idleness()
         assert idleness is None or idleness.idle_since is None
-        story.world.now += MINUTE
-    story.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0, finished_at=START + 30 * MINUTE)
-    assert story.waste() == only(idle=round(11.4 / 8, 6))
-    hours = story.spend().activity_gpu_hours
+        history.world.now += MINUTE
+    history.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0, finished_at=START + 30 * MINUTE)
+    assert history.waste() == only(idle=round(11.4 / 8, 6))
+    hours = history.spend().activity_gpu_hours
     assert hours[Activity.IDLE] == pytest.approx(19 / 60, abs=1e-6)
     assert hours[Activity.BUSY] == pytest.approx(10 / 60, abs=1e-6)
     assert hours[Activity.UNKNOWN] == pytest.approx(4 - 29 / 60, abs=1e-6)
 
 
 def test_what_the_sources_contradict_each_other_about_is_unknown() -> None:
-    story = Story()
-    while story.minute < 30:
-        nothing = Readings(gpu_utilization=Reading(Quantity.RATIO, (), story.world.now))
-        story.see(
-            cost_dollars=0.6 * story.minute,
-            gpu_hours=8 * story.minute / 60,
-            readings=story.world.busy(0.0) if story.minute < 2 else nothing,
+    history = Story()
+    while history.minute < 30:
+        nothing = Readings(gpu_utilization=Reading(Quantity.RATIO, (), history.world.now))
+        history.see(
+            cost_dollars=0.6 * history.minute,
+            gpu_hours=8 * history.minute / 60,
+            readings=history.world.busy(0.0) if history.minute < 2 else nothing,
         )
-        story.world.now += MINUTE
-    story.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
-    assert story.waste() == only()
-    hours = story.spend().activity_gpu_hours
+        history.world.now += MINUTE
+    history.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
+    assert history.waste() == only()
+    hours = history.spend().activity_gpu_hours
     assert hours[Activity.IDLE] == 0
     assert hours[Activity.BUSY] == pytest.approx(8 * 1 / 60)
     assert hours[Activity.UNKNOWN] == pytest.approx(8 * 29 / 60)
@@ -350,15 +355,15 @@ def test_what_the_sources_contradict_each_other_about_is_unknown() -> None:
 
 def test_a_point_that_is_served_for_hours_is_not_idle_time() -> None:
     """The last one of a job that is idle since minute 10 is taken at minute 15."""
-    story = Story()
-    story.run(15, lambda minute: 0.6 * minute)
-    old = story.world.busy(0.0)
-    story.run(120, lambda minute: 0.6 * minute, readings=old)
-    idleness = story.world.idleness()
+    history = Story()
+    history.run(15, lambda minute: 0.6 * minute)
+    old = history.world.busy(0.0)
+    history.run(120, lambda minute: 0.6 * minute, readings=old)
+    idleness = history.world.idleness()
     assert idleness is not None
     assert idleness.idle_since is None
-    story.see("SUCCESS", cost_dollars=72.0, gpu_hours=16.0)
-    assert story.waste() == only(idle=5 * 0.6)
+    history.see("SUCCESS", cost_dollars=72.0, gpu_hours=16.0)
+    assert history.waste() == only(idle=5 * 0.6)
 
 
 # The other reasons
@@ -371,204 +376,204 @@ def test_a_late_bill_parts_launching_from_running(end: float) -> None:
     $36.00 in all: $18.00 for running, of which $11.40 are idle; $18.00 for launching, of which a
     quarter of an hour is allowed.
     """
-    story = Story(started_at=None, created_at=START)
-    while story.minute < 30:
-        story.see("LAUNCHING", cost_dollars=0.0, gpu_hours=0.0)
-        story.world.now += MINUTE
-    story.fields["started_at"] = START + 30 * MINUTE
-    story.run(60, lambda _: 0.0, gpu_hours=0.0)
-    story.see("SUCCESS", cost_dollars=0.0 if end > 60 else 36.0, gpu_hours=4.0)
-    story.world.now = START + end * MINUTE
-    story.see("SUCCESS", cost_dollars=36.0, gpu_hours=4.0)
-    assert story.waste() == only(idle=11.4, stuck=9.0)
+    history = Story(started_at=None, created_at=START)
+    while history.minute < 30:
+        history.see("LAUNCHING", cost_dollars=0.0, gpu_hours=0.0)
+        history.world.now += MINUTE
+    history.fields["started_at"] = START + 30 * MINUTE
+    history.run(60, lambda _: 0.0, gpu_hours=0.0)
+    history.see("SUCCESS", cost_dollars=0.0 if end > 60 else 36.0, gpu_hours=4.0)
+    history.world.now = START + end * MINUTE
+    history.see("SUCCESS", cost_dollars=36.0, gpu_hours=4.0)
+    assert history.waste() == only(idle=11.4, stuck=9.0)
 
 
 def test_launching_that_is_not_billed_is_no_waste() -> None:
-    story = Story(started_at=None, created_at=START)
-    while story.minute < 30:
-        story.see("LAUNCHING", cost_dollars=0.0, gpu_hours=0.0)
-        story.world.now += MINUTE
-    story.fields["started_at"] = START + 30 * MINUTE
-    story.run(60, lambda _: 0.0, gpu_hours=0.0)
-    story.see("SUCCESS", cost_dollars=0.0, gpu_hours=4.0)
-    story.world.now = START + 75 * MINUTE
-    story.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
-    assert story.waste() == only(idle=11.4)
+    history = Story(started_at=None, created_at=START)
+    while history.minute < 30:
+        history.see("LAUNCHING", cost_dollars=0.0, gpu_hours=0.0)
+        history.world.now += MINUTE
+    history.fields["started_at"] = START + 30 * MINUTE
+    history.run(60, lambda _: 0.0, gpu_hours=0.0)
+    history.see("SUCCESS", cost_dollars=0.0, gpu_hours=4.0)
+    history.world.now = START + 75 * MINUTE
+    history.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
+    assert history.waste() == only(idle=11.4)
 
 
 def test_a_job_that_never_ran_is_billed_late_for_launching() -> None:
     """An hour at $36, a quarter of it allowed."""
-    story = Story(started_at=None, created_at=START)
-    while story.minute < 60:
-        story.see("LAUNCHING", cost_dollars=0.0, gpu_hours=0.0)
-        story.world.now += MINUTE
-    story.see("ERROR", cost_dollars=0.0, gpu_hours=0.0)
-    story.world.now += 10 * MINUTE
-    story.see("ERROR", cost_dollars=36.0, gpu_hours=0.0)
-    assert story.waste() == only(stuck=27.0)
+    history = Story(started_at=None, created_at=START)
+    while history.minute < 60:
+        history.see("LAUNCHING", cost_dollars=0.0, gpu_hours=0.0)
+        history.world.now += MINUTE
+    history.see("ERROR", cost_dollars=0.0, gpu_hours=0.0)
+    history.world.now += 10 * MINUTE
+    history.see("ERROR", cost_dollars=36.0, gpu_hours=0.0)
+    assert history.waste() == only(stuck=27.0)
 
 
 def test_launching_without_a_price_is_waste_from_the_bound_on() -> None:
     """$0.60 a minute from minute 0 to 30, a quarter of an hour allowed."""
-    story = Story(started_at=None, created_at=START, hourly_cost_dollars=None)
-    while story.minute <= 30:
-        story.see("LAUNCHING", cost_dollars=0.6 * story.minute, gpu_hours=0.0)
-        story.world.now += MINUTE
-    assert story.waste() == only(stuck=9.0)
+    history = Story(started_at=None, created_at=START, hourly_cost_dollars=None)
+    while history.minute <= 30:
+        history.see("LAUNCHING", cost_dollars=0.6 * history.minute, gpu_hours=0.0)
+        history.world.now += MINUTE
+    assert history.waste() == only(stuck=9.0)
 
 
 @pytest.mark.parametrize(("price", "late"), [(36.0, 5.0), (None, 5.0)])
 def test_what_comes_after_a_late_bill_is_billed_after_the_finish(
     price: float | None, late: float
 ) -> None:
-    story = Story(hourly_cost_dollars=price)
-    while story.minute < 30:
-        story.see(cost_dollars=0.0, gpu_hours=4.0, readings=story.world.busy(0.9))
-        story.world.now += MINUTE
-    over = {"gpu_hours": 4.0, "finished_at": START + 30 * MINUTE}
+    history = Story(hourly_cost_dollars=price)
+    while history.minute < 30:
+        history.see(cost_dollars=0.0, gpu_hours=4.0, readings=history.world.busy(0.9))
+        history.world.now += MINUTE
+    finished = {"gpu_hours": 4.0, "finished_at": START + 30 * MINUTE}
     for cost in (0.0, 18.0, 18.0, 18.0 + late):
-        story.see("SUCCESS", cost_dollars=cost, **over)
-        story.world.now += 10 * MINUTE
-    assert story.waste() == only(late=late)
+        history.see("SUCCESS", cost_dollars=cost, **finished)
+        history.world.now += 10 * MINUTE
+    assert history.waste() == only(late=late)
 
 
 def test_a_late_bill_that_is_too_high_is_billed_after_the_finish_in_part() -> None:
-    story = Story()
-    story.run(30, lambda _: 0.0)
-    over = {"gpu_hours": 4.0, "finished_at": START + 30 * MINUTE}
-    story.see("SUCCESS", cost_dollars=0.0, **over)
-    story.world.now += 10 * MINUTE
-    story.see("SUCCESS", cost_dollars=25.0, **over)
-    assert story.waste() == only(idle=11.4, late=7.0)
+    history = Story()
+    history.run(30, lambda _: 0.0)
+    finished = {"gpu_hours": 4.0, "finished_at": START + 30 * MINUTE}
+    history.see("SUCCESS", cost_dollars=0.0, **finished)
+    history.world.now += 10 * MINUTE
+    history.see("SUCCESS", cost_dollars=25.0, **finished)
+    assert history.waste() == only(idle=11.4, late=7.0)
 
 
 # Refunds
 
 
 def test_a_refund_takes_no_waste_back_and_adds_none() -> None:
-    story = Story()
-    story.run(30, lambda minute: 0.6 * minute)
-    story.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
-    assert story.waste() == only(idle=11.4)
-    story.world.now += MINUTE
-    story.see("SUCCESS", cost_dollars=2.0, gpu_hours=4.0)
-    assert story.waste() == only(idle=11.4)
-    story.world.now += 10 * MINUTE
-    story.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
-    assert story.waste() == only(idle=11.4)
+    history = Story()
+    history.run(30, lambda minute: 0.6 * minute)
+    history.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
+    assert history.waste() == only(idle=11.4)
+    history.world.now += MINUTE
+    history.see("SUCCESS", cost_dollars=2.0, gpu_hours=4.0)
+    assert history.waste() == only(idle=11.4)
+    history.world.now += 10 * MINUTE
+    history.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
+    assert history.waste() == only(idle=11.4)
 
 
 def test_a_job_that_goes_on_after_it_seemed_over_keeps_what_is_not_billed() -> None:
     """It runs for 30 minutes, seems failed for one, and runs until minute 40."""
-    story = Story()
-    story.run(30, lambda _: 0.0)
-    story.see("FAILED", cost_dollars=0.0, gpu_hours=4.0)
-    assert story.entry().judgement.idle_value == 11_400_000
-    story.world.now += MINUTE
-    story.run(40, lambda _: 0.0)
-    story.see("SUCCESS", cost_dollars=24.0, gpu_hours=8 * 40 / 60)
-    assert story.waste() == only(idle=11.4 + 8 * 0.6)
+    history = Story()
+    history.run(30, lambda _: 0.0)
+    history.see("FAILED", cost_dollars=0.0, gpu_hours=4.0)
+    assert history.entry().idle_estimate.idle_value == 11_400_000
+    history.world.now += MINUTE
+    history.run(40, lambda _: 0.0)
+    history.see("SUCCESS", cost_dollars=24.0, gpu_hours=8 * 40 / 60)
+    assert history.waste() == only(idle=11.4 + 8 * 0.6)
 
 
 def test_another_run_begins_with_nothing_to_be_billed() -> None:
-    story = Story()
-    story.run(30, lambda _: 0.0)
-    known = story.entry()
-    assert known.judgement.idle_value == 11_400_000
-    again = story.world.job(**story.fields, cost_dollars=0.0, readings=story.world.busy(0.0))
-    found = assess(known, replace(known, run=1), again, Rules())
-    assert (found.judgement.idle_value, found.judgement.unbilled) == (0, 0)
-    assert found.judgement.read_at == milliseconds(story.world.now)
+    history = Story()
+    history.run(30, lambda _: 0.0)
+    known = history.entry()
+    assert known.idle_estimate.idle_value == 11_400_000
+    again = history.world.job(**history.fields, cost_dollars=0.0, readings=history.world.busy(0.0))
+    found = assess(known, replace(known, run=1), again, WasteRules())
+    assert (found.idle_estimate.idle_value, found.idle_estimate.unbilled) == (0, 0)
+    assert found.idle_estimate.read_at == milliseconds(history.world.now)
     assert (found.used, found.idled) == ((), ())
 
 
 def test_the_launching_of_an_earlier_run_is_not_that_of_the_next() -> None:
     """The next run launches for a minute, and is billed too much: that is not for launching."""
-    story = Story(started_at=START, created_at=START - 60 * MINUTE)
-    story.run(30, at_once)
-    story.see("FAILED", cost_dollars=18.0, gpu_hours=4.0)
-    story.world.now += 10 * MINUTE
-    story.fields["started_at"] = None
-    story.see("LAUNCHING", cost_dollars=0.0, gpu_hours=0.0)
-    assert story.entry().run == 1
-    story.world.now += MINUTE
-    story.fields["started_at"] = story.world.now
-    story.see(cost_dollars=0.0, gpu_hours=0.0)
-    story.world.now += 30 * MINUTE
-    story.see("SUCCESS", cost_dollars=32.0, gpu_hours=4.0)
-    assert story.entry().totals.cost == 50_000_000
-    assert story.waste() == only(idle=11.4)
+    history = Story(started_at=START, created_at=START - 60 * MINUTE)
+    history.run(30, at_once)
+    history.see("FAILED", cost_dollars=18.0, gpu_hours=4.0)
+    history.world.now += 10 * MINUTE
+    history.fields["started_at"] = None
+    history.see("LAUNCHING", cost_dollars=0.0, gpu_hours=0.0)
+    assert history.entry().run == 1
+    history.world.now += MINUTE
+    history.fields["started_at"] = history.world.now
+    history.see(cost_dollars=0.0, gpu_hours=0.0)
+    history.world.now += 30 * MINUTE
+    history.see("SUCCESS", cost_dollars=32.0, gpu_hours=4.0)
+    assert history.entry().totals.cost == 50_000_000
+    assert history.waste() == only(idle=11.4)
 
 
 def test_numbers_that_no_job_can_have_are_not_believed() -> None:
     """Nor could a database hold them."""
-    story = Story(hourly_cost_dollars=1e14, memory_limit_bytes=1e24, gpu_memory_limit_bytes=1e24)
-    story.run(15, lambda _: 0.0)
+    history = Story(hourly_cost_dollars=1e14, memory_limit_bytes=1e24, gpu_memory_limit_bytes=1e24)
+    history.run(15, lambda _: 0.0)
     memory = Reading.of(Quantity.BYTES, [Point(1e18, str(n)) for n in range(1000)], 0.0)
-    story.run(20, lambda _: 0.0, readings=Readings(memory=memory))
-    assert story.entry().judgement.unbilled is None
-    assert story.entry().peaks == Peaks()
+    history.run(20, lambda _: 0.0, readings=Readings(memory=memory))
+    assert history.entry().idle_estimate.unbilled is None
+    assert history.entry().peaks == Peaks()
 
 
 # Per job
 
 
-def shown(story: Story) -> dict[Waste, float]:
-    idleness = story.world.idleness()
+def shown(history: Story) -> dict[Waste, float]:
+    idleness = history.world.idleness()
     assert idleness is not None
     return dict(idleness.waste_dollars)
 
 
 def test_a_job_shows_idle_time_that_is_not_billed_yet() -> None:
     """What is never billed is taken back when the bill is complete."""
-    story = Story()
-    story.run(30, told(in_steps(20)))
-    assert story.waste() == only(idle=6.0)
-    assert shown(story) == {Waste.GPU_IDLE: 11.4}
+    history = Story()
+    history.run(30, value(in_steps(20)))
+    assert history.waste() == only(idle=6.0)
+    assert shown(history) == {Waste.GPU_IDLE: 11.4}
     for _ in range(5):
-        story.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
-        story.world.now += MINUTE
-    assert shown(story) == {Waste.GPU_IDLE: 11.4}
+        history.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
+        history.world.now += MINUTE
+    assert shown(history) == {Waste.GPU_IDLE: 11.4}
 
 
 def test_what_was_never_billed_is_taken_back_a_day_after_the_end() -> None:
     """Readings until minute 31, of a job that ended at 30: the last minute is not billed."""
-    story = Story()
-    story.run(32, at_once)
-    over = {"cost_dollars": 18.0, "gpu_hours": 4.0, "finished_at": START + 30 * MINUTE}
-    story.see("SUCCESS", **over)
-    assert story.waste() == only(idle=12.0)
-    assert shown(story) == {Waste.GPU_IDLE: 12.6}
-    story.world.now += 86_400
-    story.see("SUCCESS", **over)
-    assert story.waste() == only(idle=12.0)
-    assert shown(story) == {Waste.GPU_IDLE: 12.0}
+    history = Story()
+    history.run(32, at_once)
+    finished = {"cost_dollars": 18.0, "gpu_hours": 4.0, "finished_at": START + 30 * MINUTE}
+    history.see("SUCCESS", **finished)
+    assert history.waste() == only(idle=12.0)
+    assert shown(history) == {Waste.GPU_IDLE: 12.6}
+    history.world.now += 86_400
+    history.see("SUCCESS", **finished)
+    assert history.waste() == only(idle=12.0)
+    assert shown(history) == {Waste.GPU_IDLE: 12.0}
 
 
 def test_idle_gpus_whose_price_is_unknown_show_no_dollars() -> None:
-    story = Story(hourly_cost_dollars=None)
-    story.run(30, lambda _: 0.0)
-    assert shown(story) == {}
-    story.see("SUCCESS", cost_dollars=0.0, gpu_hours=4.0)
-    assert shown(story) == {}
-    story.world.now += MINUTE
-    story.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
-    assert shown(story) == {Waste.GPU_IDLE: 11.4}
+    history = Story(hourly_cost_dollars=None)
+    history.run(30, lambda _: 0.0)
+    assert shown(history) == {}
+    history.see("SUCCESS", cost_dollars=0.0, gpu_hours=4.0)
+    assert shown(history) == {}
+    history.world.now += MINUTE
+    history.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
+    assert shown(history) == {Waste.GPU_IDLE: 11.4}
 
 
 def test_a_job_that_never_ran_shows_what_it_wasted() -> None:
-    story = Story(started_at=None, created_at=START - 60 * MINUTE)
-    story.see("LAUNCHING", cost_dollars=36.0)
-    assert shown(story) == {Waste.STUCK_LAUNCHING: 27.0}
-    idleness = story.world.idleness()
+    history = Story(started_at=None, created_at=START - 60 * MINUTE)
+    history.see("LAUNCHING", cost_dollars=36.0)
+    assert shown(history) == {Waste.STUCK_LAUNCHING: 27.0}
+    idleness = history.world.idleness()
     assert idleness is not None
     assert (idleness.gpu_hours, idleness.idle_since) == (None, None)
 
 
 def test_a_job_of_which_nothing_is_known_shows_nothing() -> None:
-    story = Story()
-    story.see(cost_dollars=1.0)
-    assert story.world.idleness() is None
+    history = Story()
+    history.see(cost_dollars=1.0)
+    assert history.world.idleness() is None
 
 
 # Intervals, buckets and peaks
@@ -576,16 +581,16 @@ def test_a_job_of_which_nothing_is_known_shows_nothing() -> None:
 
 def test_idle_intervals_and_utilization_are_kept(tmp_path: Path) -> None:
     """Idle from minute 10 to 14, busy at 15 and 16, idle from 17 on to 19."""
-    story = Story(tmp_path)
-    while story.minute < 20:
-        busy = 15 <= story.minute < 17
-        story.see(
-            cost_dollars=0.6 * story.minute,
-            gpu_hours=8 * story.minute / 60,
-            readings=story.world.busy(0.5 if busy else 0.01),
+    history = Story(tmp_path)
+    while history.minute < 20:
+        busy = 15 <= history.minute < 17
+        history.see(
+            cost_dollars=0.6 * history.minute,
+            gpu_hours=8 * history.minute / 60,
+            readings=history.world.busy(0.5 if busy else 0.01),
         )
-        story.world.now += MINUTE
-    story.world.keeper.close()
+        history.world.now += MINUTE
+    history.world.keeper.close()
     store = Store.open_for_reading(tmp_path)
     first = IdleInterval(AT + 10 * MINUTES, AT + 14 * MINUTES, 32 * MINUTES, 2_400_000)
     second = IdleInterval(AT + 17 * MINUTES, AT + 19 * MINUTES, 16 * MINUTES, 1_200_000)
@@ -606,11 +611,11 @@ def test_idle_intervals_and_utilization_are_kept(tmp_path: Path) -> None:
 
 
 def test_an_idle_interval_goes_on_after_a_restart(tmp_path: Path) -> None:
-    story = Story(tmp_path)
-    story.run(15, lambda minute: 0.6 * minute)
-    story.world.keeper.close()
+    history = Story(tmp_path)
+    history.run(15, lambda minute: 0.6 * minute)
+    history.world.keeper.close()
     again = Story.__new__(Story)
-    again.world, again.fields = LedgerWorld(tmp_path, now=story.world.now), story.fields
+    again.world, again.fields = LedgerWorld(tmp_path, now=history.world.now), history.fields
     again.run(20, lambda minute: 0.6 * minute)
     again.world.keeper.close()
     store = Store.open_for_reading(tmp_path)
@@ -621,16 +626,16 @@ def test_an_idle_interval_goes_on_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_peaks_of_memory_are_kept() -> None:
-    story = Story(memory_limit_bytes=64e9, gpu_memory_limit_bytes=80e9)
+    history = Story(memory_limit_bytes=64e9, gpu_memory_limit_bytes=80e9)
 
     def see(memory: Reading | None, gpu_memory: Reading | None) -> Peaks:
-        story.world.now += MINUTE
-        story.see(readings=Readings(memory=memory, gpu_memory=gpu_memory))
-        return story.entry().peaks
+        history.world.now += MINUTE
+        history.see(readings=Readings(memory=memory, gpu_memory=gpu_memory))
+        return history.entry().peaks
 
     def bytes_of(*used: float) -> Reading:
         points = [Point(value, str(place)) for place, value in enumerate(used)]
-        return Reading.of(Quantity.BYTES, points, story.world.now)
+        return Reading.of(Quantity.BYTES, points, history.world.now)
 
     limits = {"memory_limit": 64 * 10**9, "gpu_memory_limit": 80 * 10**9}
     assert see(None, None) == Peaks(**limits)
@@ -675,8 +680,8 @@ def test_parts_add_up_and_no_waste_exceeds_the_cost(
     gpus: float | None,
 ) -> None:
     """Whatever is read and billed in whichever order; bills and GPU hours may come at the end."""
-    story = Story(gpus=gpus, started_at=None, created_at=START)
-    world, cost, hours, before = story.world, 0.0, 0.0, None
+    history = Story(gpus=gpus, started_at=None, created_at=START)
+    world, cost, hours, before = history.world, 0.0, 0.0, None
     readings: dict[str | None, Callable[[], Readings]] = {
         None: Readings,
         "idle": lambda: world.busy(0.0),
@@ -689,25 +694,25 @@ def test_parts_add_up_and_no_waste_exceeds_the_cost(
         world.now += seconds
         cost = max(0.0, cost + rise)
         hours += pace * (gpus or 1) * seconds / 3600
-        described = story.fields | {"hourly_cost_dollars": price}
+        described = history.fields | {"hourly_cost_dollars": price}
         known = {"cost_dollars": cost, "gpu_hours": hours, "readings": readings[reading]()}
         jobs.append(world.job("j-1", state, **described, **known))
         world.see(jobs[-1])
-        before = _checked(story, before)
+        before = _checked(history, before)
     for seconds, rise in bills:
         world.now += seconds
         cost += rise
         hours += rise / 20
-        story.see("SUCCESS", cost_dollars=cost, gpu_hours=hours)
-        before = _checked(story, before)
-    totals = story.entry().totals
+        history.see("SUCCESS", cost_dollars=cost, gpu_hours=hours)
+        before = _checked(history, before)
+    totals = history.entry().totals
     assert totals.idle + totals.busy + totals.unknown == totals.gpu
 
 
-def _checked(story: Story, before: JobEntry | None) -> JobEntry:
+def _checked(history: Story, before: JobEntry | None) -> JobEntry:
     """Check what holds at every moment: what is counted never falls, and is within the whole."""
-    entry = story.entry()
-    now, judgement = entry.totals, entry.judgement
+    entry = history.entry()
+    now, idle_estimate = entry.totals, entry.idle_estimate
     if before is not None:
         grown = now - before.totals
         assert min(
@@ -716,8 +721,13 @@ def _checked(story: Story, before: JobEntry | None) -> JobEntry:
         ) >= 0  # fmt: skip
     assert now.waste_idle + now.waste_launching + now.waste_after_finish <= now.cost
     assert now.idle + now.busy + now.unknown <= now.gpu
-    owed = judgement.owed_idle, judgement.owed_busy, judgement.idle_value, judgement.unpriced_idle
+    owed = (
+        idle_estimate.owed_idle,
+        idle_estimate.owed_busy,
+        idle_estimate.idle_value,
+        idle_estimate.unpriced_idle,
+    )
     assert min(owed) >= 0
-    assert judgement.unbilled is None or judgement.unbilled >= -72_000_000
-    assert judgement.unbilled_launching >= 0
+    assert idle_estimate.unbilled is None or idle_estimate.unbilled >= -72_000_000
+    assert idle_estimate.unbilled_launching >= 0
     return entry

@@ -11,10 +11,10 @@ import pytest
 from support.ledger_world import START, LedgerWorld
 
 from trainwave_exporter.ledger import Store
-from trainwave_exporter.ledger.book import OPENING
-from trainwave_exporter.ledger.catch_up import PATIENCE
-from trainwave_exporter.ledger.curve_value import value_at
-from trainwave_exporter.ledger.units import dollars, milliseconds
+from trainwave_exporter.ledger.billing.catch_up import PATIENCE
+from trainwave_exporter.ledger.billing.ledger_state import OPENING
+from trainwave_exporter.ledger.billing.meter_value import value_at
+from trainwave_exporter.ledger.billing.units import dollars, milliseconds
 
 HOUR = 3600.0
 HELD = OPENING / 1000
@@ -24,11 +24,11 @@ PATIENT = PATIENCE / 1000
 def spent(folder: Path, at: float) -> float:
     """Return what the job had cost by then, as far as is known now."""
     with closing(Store.open_for_reading(folder)) as store:
-        story = store.story("j-1")
-    assert story is not None
-    assert story.entry.cost is not None
-    last, life = story.entry.cost.last, story.entry.life
-    return dollars(value_at(story.cost, last, life, milliseconds(at)))
+        history = store.history("j-1")
+    assert history is not None
+    assert history.entry.cost is not None
+    last, life = history.entry.cost.last, history.entry.life
+    return dollars(value_at(history.cost, last, life, milliseconds(at)))
 
 
 def test_a_price_told_late_says_since_when_a_finished_job_was_billed(tmp_path: Path) -> None:

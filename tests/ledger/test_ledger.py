@@ -22,14 +22,14 @@ from support.ledger_world import START, LedgerWorld
 from trainwave_exporter.ledger import (
     Budget,
     Ledger,
+    LedgerOptions,
     Period,
     Store,
     StoreError,
-    Terms,
     UnfitStoreError,
-    Watched,
+    WatchedScope,
 )
-from trainwave_exporter.ledger.book import Seen
+from trainwave_exporter.ledger.billing.ledger_state import SeenJob
 from trainwave_exporter.ledger.ledger import LAST_WORD_SECONDS, RETRY_SECONDS, SUMMARY_SECONDS
 from trainwave_exporter.model import (
     NO_READINGS,
@@ -71,7 +71,7 @@ class Desk:
         self.ledger = Ledger(
             open_store=self._open,
             read_store=None if folder is None else partial(Store.open_for_reading, folder),
-            terms=Terms(accounts={"a": Watched()}, budgets=budgets),
+            options=LedgerOptions(accounts={"a": WatchedScope()}, budgets=budgets),
             publish=self._publish,
             observe=self.facts.append,
             clock=lambda: self.now,
@@ -192,10 +192,10 @@ async def test_details_are_kept_where_a_list_names_the_job_before_they_are_writt
 ) -> None:
     desk = Desk(tmp_path)
     await desk.ledger.open()
-    over = job("j-1", state="SUCCESS", cost_dollars=4.0, started_at=1000.0, finished_at=2000.0)
+    finished = job("j-1", state="SUCCESS", cost_dollars=4.0, started_at=1000.0, finished_at=2000.0)
     lacking: dict[str, Any] = {"gpu_type": None, "gpus": None, "hourly_cost_dollars": None}
-    listed = replace(over, started_at=None, finished_at=None, cost_dollars=5.0, **lacking)
-    desk.ledger.apply([Bygone(replace(over, name="mnist"))])
+    listed = replace(finished, started_at=None, finished_at=None, cost_dollars=5.0, **lacking)
+    desk.ledger.apply([Bygone(replace(finished, name="mnist"))])
     desk.ledger.apply([Bygone(listed)])
     await desk.ledger.run()
     await desk.ledger.close()
@@ -207,8 +207,8 @@ async def test_details_are_kept_where_a_list_names_the_job_before_they_are_writt
 
 
 async def test_a_job_that_runs_again_takes_over_no_end_of_its_earlier_run() -> None:
-    ended = Seen(job("j-1", state="SUCCESS", finished_at=2000.0), shown=False)
-    again = Seen(job("j-1", state="RUNNING"), shown=False)
+    ended = SeenJob(job("j-1", state="SUCCESS", finished_at=2000.0), shown=False)
+    again = SeenJob(job("j-1", state="RUNNING"), shown=False)
     assert again.after(ended) == again
 
 

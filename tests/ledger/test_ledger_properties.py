@@ -14,10 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from support.ledger_world import LedgerWorld
 
 from trainwave_exporter.ledger import Store
-from trainwave_exporter.ledger.book import OPENING
-from trainwave_exporter.ledger.entry import JobEntry
-from trainwave_exporter.ledger.meters import cost_before
-from trainwave_exporter.ledger.units import MICRO
+from trainwave_exporter.ledger.billing.job_entry import JobEntry
+from trainwave_exporter.ledger.billing.job_meters import cost_before
+from trainwave_exporter.ledger.billing.ledger_state import OPENING
+from trainwave_exporter.ledger.billing.units import MICRO
 from trainwave_exporter.model import NO_READINGS, Spend
 
 JOBS = st.sampled_from([f"j-{number}" for number in range(4)])
@@ -109,10 +109,10 @@ class Machine(RuleBasedStateMachine):
     def kill(self) -> None:
         """Nothing is closed in good order, but for the lock that the process's end would free."""
         self.world.keeper.close()
-        told = self.world.shown
+        value = self.world.shown
         self.world = LedgerWorld(self.folder, now=self.world.now)
         self.world.open()
-        assert {key for key in told if key[0] is Spend} <= self.world.shown.keys()
+        assert {key for key in value if key[0] is Spend} <= self.world.shown.keys()
 
     @rule()
     def wait(self) -> None:
@@ -154,11 +154,11 @@ class Machine(RuleBasedStateMachine):
             expected[self.owner[job_id]] += bill.highest * MICRO // 100
         assert dict(of_owner) == dict(expected)
         for job_id, bill in self.bills.items():
-            story = store.story(job_id)
-            assert story is not None
-            assert story.entry.cost is not None
-            assert cost_before(story, 0) == 0
-            assert cost_before(story, EVER) == bill.total * MICRO // 100
+            history = store.history(job_id)
+            assert history is not None
+            assert history.entry.cost is not None
+            assert cost_before(history, 0) == 0
+            assert cost_before(history, EVER) == bill.total * MICRO // 100
         store.close()
 
     def teardown(self) -> None:

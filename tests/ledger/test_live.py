@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from trainwave_exporter.ledger.entry import Labels
-from trainwave_exporter.ledger.live import Live, Runner, lasts_until, spent_by
-from trainwave_exporter.ledger.units import HOUR, MICRO
+from trainwave_exporter.ledger.billing.job_entry import Labels
+from trainwave_exporter.ledger.billing.running_jobs import (
+    RunningJob,
+    RunningJobs,
+    lasts_until,
+    spent_by,
+)
+from trainwave_exporter.ledger.billing.units import HOUR, MICRO
 from trainwave_exporter.model import Job
 
 LABELS = Labels("p-1", "ada", "H100")
@@ -32,12 +37,12 @@ def job(
     )
 
 
-def runner(price: float, expires_at: int | None = None) -> Runner:
-    return Runner("main", None, LABELS, round(price * MICRO), expires_at)
+def runner(price: float, expires_at: int | None = None) -> RunningJob:
+    return RunningJob("main", None, LABELS, round(price * MICRO), expires_at)
 
 
 def test_only_running_jobs_burn() -> None:
-    live = Live()
+    live = RunningJobs()
     live.put(job("j-1"))
     live.put(job("j-2", price=1.0))
     live.put(job("j-3", state="LAUNCHING"))
@@ -50,14 +55,14 @@ def test_only_running_jobs_burn() -> None:
 
 
 def test_a_job_that_changes_its_labels_burns_under_the_new_ones_only() -> None:
-    live = Live()
+    live = RunningJobs()
     live.put(job(gpu_type=None))
     live.put(job())
     assert dict(live.burn((), 0)) == {Labels("p-1", "ada", ""): 0, LABELS: 2_500_000}
 
 
 def test_what_a_silent_account_has_a_part_in_is_left_out() -> None:
-    live = Live()
+    live = RunningJobs()
     live.put(job("j-1"))
     live.put(job("j-2", account="other"))
     assert dict(live.burn({"other"}, 0)) == {}
@@ -65,7 +70,7 @@ def test_what_a_silent_account_has_a_part_in_is_left_out() -> None:
 
 
 def test_another_account_that_takes_a_job_over_answers_for_its_burn() -> None:
-    live = Live()
+    live = RunningJobs()
     live.put(job())
     live.put(job(account="other"))
     assert dict(live.burn({"main"}, 0)) == {LABELS: 2_500_000}
@@ -76,7 +81,7 @@ def test_another_account_that_takes_a_job_over_answers_for_its_burn() -> None:
 
 def test_a_price_that_is_not_reported_for_five_minutes_leaves_its_labels_out() -> None:
     """$2.50 an hour of one job is not what both cost."""
-    live = Live()
+    live = RunningJobs()
     live.put(job("j-1"))
     live.put(job("j-2", price=None))
     live.put(job("j-3", gpu_type="A100"))

@@ -25,14 +25,15 @@ from ledger.interrupted import at_call, killed
 from ledger.store_rig import locked, log_kept, names, read_only
 from support.ledger_world import START, LedgerWorld
 
-from trainwave_exporter.ledger import Budget, Period, report
-from trainwave_exporter.ledger.errors import LostStoreError, StoreError, UnfitStoreError
-from trainwave_exporter.ledger.file import NAME
-from trainwave_exporter.ledger.keeper import Sightings
-from trainwave_exporter.ledger.periods import Span
-from trainwave_exporter.ledger.store import Store
-from trainwave_exporter.ledger.stored import Batch, ProjectEntry
-from trainwave_exporter.ledger.units import MICRO, milliseconds
+from trainwave_exporter.ledger import Budget, Period, stored_report
+from trainwave_exporter.ledger.billing.periods import Span
+from trainwave_exporter.ledger.billing.report import Dimension
+from trainwave_exporter.ledger.billing.stored_records import Batch, ProjectEntry
+from trainwave_exporter.ledger.billing.units import MICRO, milliseconds
+from trainwave_exporter.ledger.ledger_writer import PendingObservations
+from trainwave_exporter.ledger.storage.errors import LostStoreError, StoreError, UnfitStoreError
+from trainwave_exporter.ledger.storage.ledger_file import NAME
+from trainwave_exporter.ledger.storage.store import Store
 from trainwave_exporter.model import BudgetStatus, Job
 
 UTC = ZoneInfo("UTC")
@@ -225,7 +226,7 @@ def restarted(world: LedgerWorld, folder: Path) -> LedgerWorld:
 def reported(folder: Path, begin: float, end: float) -> float:
     """Return the dollars that a report of a time comes to."""
     span = Span(milliseconds(begin), milliseconds(end))
-    found = report.read(folder, span, UTC, [report.Dimension.OWNER])
+    found = stored_report.read(folder, span, UTC, [Dimension.OWNER])
     assert found.total.cost.width == 0
     return found.total.cost.lower / MICRO
 
@@ -465,7 +466,7 @@ def test_a_ledger_that_is_lost_when_a_budget_is_read_from_it_is_rescued(folder: 
     lived(folder).keeper.close()
     world = LedgerWorld(folder, now=START + 400, budgets=(EVERYTHING,))
     now = milliseconds(world.now)
-    world.keeper.write(Sightings(), now)
+    world.keeper.write(PendingObservations(), now)
     emptied(folder / NAME)
     with pytest.raises(LostStoreError, match="was overwritten while in use; the exporter goes on"):
         world.keeper.reckon(now)
@@ -477,7 +478,7 @@ def test_a_ledger_that_is_only_read_is_not_rescued(folder: Path) -> None:
     world = LedgerWorld(folder, now=START + 400, budgets=(EVERYTHING,))
     now = milliseconds(world.now)
     with locked(folder), pytest.raises(StoreError, match="it can be read only"):
-        world.keeper.write(Sightings(), now)
+        world.keeper.write(PendingObservations(), now)
     emptied(folder / NAME)
     world.keeper.close()  # so that it reads nothing any more
     with pytest.raises(StoreError, match="closed database") as caught:

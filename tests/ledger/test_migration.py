@@ -14,11 +14,12 @@ from ledger.test_store_schema import DUMPS, OVER, RUNNING, STATE, restore
 from ledger.test_store_trouble import room_up_to
 from structlog.testing import capture_logs
 
-from trainwave_exporter.ledger import copies, file
-from trainwave_exporter.ledger.errors import StoreError, UnfitStoreError
-from trainwave_exporter.ledger.schema import STEPS
-from trainwave_exporter.ledger.store import Store
-from trainwave_exporter.ledger.stored import Batch, ProjectEntry
+from trainwave_exporter.ledger.billing.stored_records import Batch, ProjectEntry
+from trainwave_exporter.ledger.storage import copies
+from trainwave_exporter.ledger.storage import ledger_file as file
+from trainwave_exporter.ledger.storage.errors import StoreError, UnfitStoreError
+from trainwave_exporter.ledger.storage.schema import STEPS
+from trainwave_exporter.ledger.storage.store import Store
 
 EARLIER = sorted(path for path in DUMPS.iterdir() if path.stem != str(len(STEPS)))
 NEWEST = len(STEPS)

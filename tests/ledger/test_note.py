@@ -15,11 +15,11 @@ from ledger.interrupted import at_call, killed
 from ledger.store_rig import numbered, process, state_after
 from ledger.test_store_trouble import room_up_to
 
-from trainwave_exporter.ledger import note
-from trainwave_exporter.ledger.errors import StoreError
-from trainwave_exporter.ledger.file import NAME
-from trainwave_exporter.ledger.note import Written
-from trainwave_exporter.ledger.store import Store
+from trainwave_exporter.ledger.storage import write_note as note
+from trainwave_exporter.ledger.storage.errors import StoreError
+from trainwave_exporter.ledger.storage.ledger_file import NAME
+from trainwave_exporter.ledger.storage.store import Store
+from trainwave_exporter.ledger.storage.write_note import Written
 
 FOREIGN = "is not what an exporter last wrote here"
 MOST = 120
@@ -177,15 +177,15 @@ def test_a_ledger_may_be_written_at_any_step_of_a_reader(tmp_path: Path) -> None
 def test_a_reader_finds_a_ledger_whenever_another_process_writes_it(tmp_path: Path) -> None:
     writer = process("write", tmp_path)
     assert writer.stdout is not None
-    told = int(writer.stdout.readline())
-    found = told
+    value = int(writer.stdout.readline())
+    found = value
     for _ in range(40):
         number = read(tmp_path)
         assert number >= found
         found = number
     writer.kill()
     writer.communicate()
-    assert found > told
+    assert found > value
     assert read(tmp_path) >= found
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainwave_exporter.ledger.periods import Period, Span, days, parse_span, span_of
+from trainwave_exporter.ledger.billing.periods import Period, Span, days, parse_span, span_of
 
 HOUR = 3_600_000
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -15,13 +15,15 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from support.ledger_world import START, LedgerWorld
 
-from trainwave_exporter.ledger import StoreError, curve
-from trainwave_exporter.ledger.bounds import NOTHING, Bounds, cost_before, gpu_before
-from trainwave_exporter.ledger.entry import Curve, JobEntry, Labels, Life, Sighting
-from trainwave_exporter.ledger.periods import Span, parse_span
-from trainwave_exporter.ledger.report import Dimension, Row, chargeback, columns, read
-from trainwave_exporter.ledger.stored import ProjectEntry, Story
-from trainwave_exporter.ledger.units import DAY, HOUR
+from trainwave_exporter.ledger import StoreError
+from trainwave_exporter.ledger.billing import meter as curve
+from trainwave_exporter.ledger.billing.bounds import NOTHING, Bounds, cost_before, gpu_before
+from trainwave_exporter.ledger.billing.job_entry import JobEntry, Labels, Life, Meter, MeterSample
+from trainwave_exporter.ledger.billing.periods import Span, parse_span
+from trainwave_exporter.ledger.billing.report import Dimension, Row, chargeback, columns
+from trainwave_exporter.ledger.billing.stored_records import JobHistory, ProjectEntry
+from trainwave_exporter.ledger.billing.units import DAY, HOUR
+from trainwave_exporter.ledger.stored_report import read
 from trainwave_exporter.model import Project
 
 UTC = ZoneInfo("UTC")
@@ -40,7 +42,7 @@ def at(text: str, zone: ZoneInfo = UTC) -> int:
 
 
 def entry_of(
-    job_id: str, life: Life, cost: Curve | None, gpu: Curve | None, first_seen: int
+    job_id: str, life: Life, cost: Meter | None, gpu: Meter | None, first_seen: int
 ) -> JobEntry:
     return JobEntry(
         id=job_id,
@@ -56,18 +58,21 @@ def entry_of(
     )
 
 
-def job(job_id: str, begin: int, end: int, labels: Labels | None = None) -> Story:
+def job(job_id: str, begin: int, end: int, labels: Labels | None = None) -> JobHistory:
     """Return a job that ran on one GPU, at a micro-dollar in a millisecond."""
-    kept = (Sighting(begin, 0, PRICE, over=False), Sighting(end, end - begin, PRICE, over=True))
-    meter = Curve(*kept)
+    kept = (
+        MeterSample(begin, 0, PRICE, finished=False),
+        MeterSample(end, end - begin, PRICE, finished=True),
+    )
+    meter = Meter(*kept)
     entry = entry_of(job_id, Life(begin, begin, end), meter, meter, begin)
-    return Story(replace(entry, labels=labels or entry.labels), kept, kept)
+    return JobHistory(replace(entry, labels=labels or entry.labels), kept, kept)
 
 
 def report(
-    stories: Sequence[Story], *by: Dimension, span: Span = OCTOBER, zone: ZoneInfo = BERLIN
+    histories: Sequence[JobHistory], *by: Dimension, span: Span = OCTOBER, zone: ZoneInfo = BERLIN
 ) -> list[Row]:
-    found = chargeback(stories, PROJECTS, span, zone, by)
+    found = chargeback(histories, PROJECTS, span, zone, by)
     lower, upper = (sum(getattr(row.cost, end) for row in found.rows) for end in ("lower", "upper"))
     assert lower <= found.total.cost.lower <= found.total.cost.upper <= upper
     return [*found.rows]
@@ -106,10 +111,10 @@ def test_what_was_not_spent_within_the_period_has_no_row() -> None:
 def test_spend_is_told_apart_by(
     dimension: Dimension, names: tuple[str, ...], keys: tuple[str, ...]
 ) -> None:
-    story = job("j-1", OCTOBER.begin, OCTOBER.begin + HOUR)
-    story = Story(replace(story.entry, name="bert"), story.cost, story.gpu)
+    history = job("j-1", OCTOBER.begin, OCTOBER.begin + HOUR)
+    history = JobHistory(replace(history.entry, name="bert"), history.cost, history.gpu)
     assert columns([dimension]) == names
-    assert report([story], dimension) == [exactly(keys, HOUR, HOUR)]
+    assert report([history], dimension) == [exactly(keys, HOUR, HOUR)]
 
 
 def test_the_columns_come_in_the_order_asked_for() -> None:
@@ -121,16 +126,16 @@ def test_the_columns_come_in_the_order_asked_for() -> None:
 
 @pytest.mark.parametrize("project_id", ["p-2", "p-3"])
 def test_what_is_not_known_stays_empty(project_id: str) -> None:
-    story = job("j-1", OCTOBER.begin, OCTOBER.begin + HOUR, Labels(project_id, "", ""))
+    history = job("j-1", OCTOBER.begin, OCTOBER.begin + HOUR, Labels(project_id, "", ""))
     by = Dimension.PROJECT, Dimension.OWNER, Dimension.GPU_TYPE, Dimension.ORGANIZATION
-    (row,) = report([story], *by)
+    (row,) = report([history], *by)
     assert row.keys == (project_id, "", "", "", "")
 
 
 def test_a_job_that_tells_its_organization_knows_better_than_its_project() -> None:
-    story = job("j-1", OCTOBER.begin, OCTOBER.begin + HOUR)
-    story = Story(replace(story.entry, organization_id="o-9"), story.cost, story.gpu)
-    (row,) = report([story], Dimension.ORGANIZATION)
+    history = job("j-1", OCTOBER.begin, OCTOBER.begin + HOUR)
+    history = JobHistory(replace(history.entry, organization_id="o-9"), history.cost, history.gpu)
+    (row,) = report([history], Dimension.ORGANIZATION)
     assert row.keys == ("o-9",)
 
 
@@ -177,43 +182,43 @@ def test_the_days_of_the_zone_come_one_after_the_other_and_the_dearest_first_in_
 def test_what_is_taken_back_counts_on_the_day_on_which_that_was_seen() -> None:
     begin = at("2026-10-05", BERLIN)
     kept = (
-        Sighting(begin, 0, PRICE, over=False),
-        Sighting(begin + 2 * HOUR, 2 * HOUR, PRICE, over=True),
-        Sighting(begin + 30 * HOUR, HOUR, PRICE, over=True),
+        MeterSample(begin, 0, PRICE, finished=False),
+        MeterSample(begin + 2 * HOUR, 2 * HOUR, PRICE, finished=True),
+        MeterSample(begin + 30 * HOUR, HOUR, PRICE, finished=True),
     )
     life = Life(begin, begin, begin + 2 * HOUR)
-    entry = entry_of("j-1", life, Curve(kept[1], kept[2]), None, begin)
-    assert report([Story(entry, kept, ())], Dimension.DAY) == [
+    entry = entry_of("j-1", life, Meter(kept[1], kept[2]), None, begin)
+    assert report([JobHistory(entry, kept, ())], Dimension.DAY) == [
         exactly(("2026-10-05",), 2 * HOUR, 0),
         exactly(("2026-10-06",), -HOUR, 0),
     ]
-    assert report([Story(entry, kept, ())], Dimension.OWNER) == [exactly(("ada",), HOUR, 0)]
+    assert report([JobHistory(entry, kept, ())], Dimension.OWNER) == [exactly(("ada",), HOUR, 0)]
 
 
 def test_a_refund_may_be_of_a_job_that_cost_nothing_within_the_period() -> None:
     """It cost 10, wholly before or wholly within the period; of which 5 are taken back in it."""
     begin = OCTOBER.begin
     kept = (
-        Sighting(begin + 10 * HOUR, 10 * HOUR, None, over=True),
-        Sighting(begin + 20 * HOUR, 5 * HOUR, None, over=True),
+        MeterSample(begin + 10 * HOUR, 10 * HOUR, None, finished=True),
+        MeterSample(begin + 20 * HOUR, 5 * HOUR, None, finished=True),
     )
-    entry = entry_of("j-1", Life(begin - 2 * HOUR), Curve(*kept), None, begin + 10 * HOUR)
-    (row,) = report([Story(entry, kept, ())], Dimension.OWNER)
+    entry = entry_of("j-1", Life(begin - 2 * HOUR), Meter(*kept), None, begin + 10 * HOUR)
+    (row,) = report([JobHistory(entry, kept, ())], Dimension.OWNER)
     assert row.cost == Bounds(-5 * HOUR, 5 * HOUR)
 
 
 def test_gpu_time_without_a_cost_has_a_row_and_a_job_without_either_has_none() -> None:
-    story = job("j-1", OCTOBER.begin, OCTOBER.begin + HOUR)
-    free = Story(replace(story.entry, cost=None), (), story.gpu)
-    silent = Story(entry_of("j-2", Life(), None, None, OCTOBER.begin), (), ())
+    history = job("j-1", OCTOBER.begin, OCTOBER.begin + HOUR)
+    free = JobHistory(replace(history.entry, cost=None), (), history.gpu)
+    silent = JobHistory(entry_of("j-2", Life(), None, None, OCTOBER.begin), (), ())
     assert report([free, silent], Dimension.JOB) == [exactly(("j-1", ""), 0, HOUR)]
 
 
-Known: TypeAlias = Callable[[Story, int, int], Bounds]
+Known: TypeAlias = Callable[[JobHistory, int, int], Bounds]
 WEEK = parse_span("2026-W43", BERLIN)
 moments = st.integers(WEEK.begin, WEEK.end)
-sightings = st.builds(
-    Sighting,
+samples = st.builds(
+    MeterSample,
     moments,
     st.integers(0, 1000 * HOUR),
     st.none() | st.sampled_from([PRICE, 3 * PRICE]),
@@ -222,30 +227,30 @@ sightings = st.builds(
 
 
 @st.composite
-def stories(draw: st.DrawFn) -> Story:
-    def meter() -> tuple[tuple[Sighting, ...], Curve | None]:
-        kept: list[Sighting] = []
+def histories(draw: st.DrawFn) -> JobHistory:
+    def meter() -> tuple[tuple[MeterSample, ...], Meter | None]:
+        kept: list[MeterSample] = []
         now = None
-        seen = draw(st.lists(sightings, max_size=5, unique_by=lambda s: s.at))
-        for sighting in sorted(seen, key=lambda s: s.at):
-            step = curve.begin(sighting) if now is None else curve.extend(now, sighting)
+        seen = draw(st.lists(samples, max_size=5, unique_by=lambda s: s.at))
+        for sample in sorted(seen, key=lambda s: s.at):
+            step = curve.begin(sample) if now is None else curve.extend(now, sample)
             kept = [s for s in kept if step.dropped is None or s.at < step.dropped]
             kept += step.kept
-            now = step.curve
+            now = step.meter
         return tuple(kept), now
 
     life = Life(*(draw(st.none() | moments) for _ in range(3)))
     (cost, cost_now), (gpu, gpu_now) = meter(), meter()
-    first_seen = min((sighting.at for sighting in (*cost, *gpu)), default=0)
+    first_seen = min((sample.at for sample in (*cost, *gpu)), default=0)
     entry = entry_of(draw(st.sampled_from("abcdef")), life, cost_now, gpu_now, first_seen)
     owner = draw(st.sampled_from(["ada", "zoe", ""]))
-    return Story(replace(entry, labels=Labels("p-1", owner, "H100")), cost, gpu)
+    return JobHistory(replace(entry, labels=Labels("p-1", owner, "H100")), cost, gpu)
 
 
-@given(st.lists(stories(), max_size=3), moments, moments)
+@given(st.lists(histories(), max_size=3), moments, moments)
 @settings(max_examples=300, deadline=None)
 def test_however_it_is_told_apart_the_rows_add_up_to_all_that_was_spent(
-    told: list[Story], one: int, other: int
+    value: list[JobHistory], one: int, other: int
 ) -> None:
     assume(one != other)
     span = Span(min(one, other), max(one, other))
@@ -253,18 +258,18 @@ def test_however_it_is_told_apart_the_rows_add_up_to_all_that_was_spent(
     def spent(known: Known) -> Bounds:
         return reduce(
             Bounds.plus,
-            (known(each, span.end, DAY).since(known(each, span.begin, DAY)) for each in told),
+            (known(each, span.end, DAY).since(known(each, span.begin, DAY)) for each in value),
             NOTHING,
         )
 
     cost, gpu = spent(cost_before), spent(gpu_before)
     for by in [(Dimension.OWNER,), (Dimension.JOB, Dimension.OWNER)]:
-        rows = report(told, *by, span=span)
+        rows = report(value, *by, span=span)
         assert reduce(Bounds.plus, (row.cost for row in rows), NOTHING) == cost
         assert reduce(Bounds.plus, (row.gpu for row in rows), NOTHING) == gpu
         assert len({row.keys for row in rows}) == len(rows)
     for by in [(Dimension.DAY,), tuple(Dimension)]:
-        rows = report(told, *by, span=span)
+        rows = report(value, *by, span=span)
         by_day = reduce(Bounds.plus, (row.cost for row in rows), NOTHING)
         assert by_day.lower <= cost.lower <= cost.upper <= by_day.upper
         assert by_day.width or by_day == cost
@@ -299,8 +304,8 @@ def test_a_period_of_which_detail_was_dropped_is_refused_and_what_follows_is_not
     kept = round(world.now * 1000) - 32 * 24 * HOUR
     with pytest.raises(StoreError) as caught:
         read(tmp_path, Span(kept - 1, kept + HOUR), BERLIN, [Dimension.DAY])
-    told = "2023-10-14 01:13+02:00"
-    assert str(caught.value) == f"{tmp_path}: of the time before {told} only totals are kept"
+    value = "2023-10-14 01:13+02:00"
+    assert str(caught.value) == f"{tmp_path}: only totals are kept of the time before {value}"
     assert read(tmp_path, Span(kept, kept + HOUR), BERLIN, [Dimension.DAY]).rows == []
 
 

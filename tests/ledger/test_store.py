@@ -22,52 +22,53 @@ from ledger.store_rig import (
     names,
     numbered,
     points_after,
+    sample,
     seen,
-    sighting,
     state_after,
 )
 from msgspec.structs import replace
 
-from trainwave_exporter.ledger import curve, file
-from trainwave_exporter.ledger.curve_value import value_at
-from trainwave_exporter.ledger.entry import (
+from trainwave_exporter.ledger.billing import meter as curve
+from trainwave_exporter.ledger.billing.job_entry import (
     UTILIZATION_BUCKET,
     Correction,
-    Curve,
+    IdleEstimate,
     IdleInterval,
     JobEntry,
-    Judgement,
     Labels,
     Life,
     Meter,
+    MeterKind,
+    MeterSample,
     Run,
     SeriesEntry,
-    Sighting,
     Totals,
     UtilizationBucket,
 )
-from trainwave_exporter.ledger.store import Store
-from trainwave_exporter.ledger.stored import (
+from trainwave_exporter.ledger.billing.meter_value import value_at
+from trainwave_exporter.ledger.billing.stored_records import (
     Balance,
     Batch,
     ClosedRun,
-    Dropped,
+    DroppedSamples,
     EarlierRun,
-    Idled,
-    KeptSighting,
+    IdleIntervalUpdate,
+    JobHistory,
+    KeptSample,
     ProjectEntry,
-    State,
-    Story,
-    Used,
+    StoredState,
+    UtilizationUpdate,
 )
-from trainwave_exporter.ledger.updates import BALANCES_KEPT, IDLE_INTERVALS_KEPT
+from trainwave_exporter.ledger.storage import ledger_file as file
+from trainwave_exporter.ledger.storage.store import Store
+from trainwave_exporter.ledger.storage.store_updates import BALANCES_KEPT, IDLE_INTERVALS_KEPT
 
 numbers = st.integers(-(2**63), 2**63 - 1)
 maybe = st.none() | numbers
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 labels = st.builds(Labels, texts, texts, texts)
-sightings = st.builds(Sighting, numbers, numbers, maybe, st.booleans())
-curves = st.none() | st.builds(Curve, sightings, sightings)
+samples = st.builds(MeterSample, numbers, numbers, maybe, st.booleans())
+curves = st.none() | st.builds(Meter, samples, samples)
 totals = st.builds(Totals, *[numbers] * 8)
 jobs = st.builds(
     JobEntry,
@@ -79,13 +80,13 @@ jobs = st.builds(
     life=st.builds(Life, maybe, maybe, maybe),
     first_seen=numbers,
     last_seen=numbers,
-    over_seen=maybe,
+    finished_seen=maybe,
     running_since=maybe,
     cost=curves,
     gpu=curves,
     totals=totals,
-    judgement=st.builds(
-        Judgement,
+    idle_estimate=st.builds(
+        IdleEstimate,
         maybe,
         numbers,
         maybe,
@@ -110,20 +111,20 @@ def store() -> Iterator[Store]:
 
 def kept(store: Store, job_id: str = "j-1") -> list[int]:
     """Return the times of what is kept of a job's cost."""
-    story = store.story(job_id)
-    assert story is not None
-    return [sighting.at - NOW for sighting in story.cost]
+    history = store.history(job_id)
+    assert history is not None
+    return [sample.at - NOW for sample in history.cost]
 
 
 # Writing and reading
 
 
 def test_a_new_ledger_holds_nothing(store: Store) -> None:
-    assert store.load() == State((), (), (0, 0), 0, {}, (), ())
+    assert store.load() == StoredState((), (), (0, 0), 0, {}, (), ())
     assert store.pruned_before is None
     assert store.jobs(["j-1"]) == {}
-    assert store.story("j-1") is None
-    assert list(store.stories(0, NOW)) == []
+    assert store.history("j-1") is None
+    assert list(store.histories(0, NOW)) == []
 
 
 @given(first=jobs, then=jobs)
@@ -133,7 +134,7 @@ def test_a_job_is_read_back_as_it_was_written_last(first: JobEntry, then: JobEnt
         for entry in (first, then):
             store.write(Batch(jobs=[entry]))
             assert store.jobs([entry.id, "other" + entry.id]) == {entry.id: entry}
-            assert store.story(entry.id) == Story(entry, (), ())
+            assert store.history(entry.id) == JobHistory(entry, (), ())
 
 
 @given(st.builds(SeriesEntry, labels=labels, totals=totals, opened_at=maybe), totals)
@@ -154,7 +155,7 @@ def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
     assert names(folder) == {file.NAME}
     with closing(Store.open(folder)) as store:
         assert store.load() == state_after(8)
-        assert store.story("j-7") == Story(
+        assert store.history("j-7") == JobHistory(
             numbered(8).jobs[7], cost=points_after(8), gpu=points_after(8)
         )
 
@@ -172,9 +173,9 @@ def test_a_batch_changes_only_what_it_names(store: Store) -> None:
 
 def test_loaded_are_the_jobs_that_are_not_over_or_not_counted(store: Store) -> None:
     running = job("running")
-    uncounted = job("uncounted", over_seen=NOW, series=None)
-    nameless = job("nameless", over_seen=NOW, series=Labels("", "", ""))
-    store.write(Batch(jobs=[running, uncounted, nameless, job("over", over_seen=NOW)]))
+    uncounted = job("uncounted", finished_seen=NOW, series=None)
+    nameless = job("nameless", finished_seen=NOW, series=Labels("", "", ""))
+    store.write(Batch(jobs=[running, uncounted, nameless, job("over", finished_seen=NOW)]))
     assert set(store.load().live) == {running, uncounted}
 
 
@@ -188,37 +189,40 @@ def test_any_number_of_jobs_can_be_asked_for_at_once(store: Store) -> None:
 
 def test_kept_sightings_come_in_order_of_time_each_with_its_meter(store: Store) -> None:
     store.write(Batch(jobs=[job(), job("j-2")]))
-    early, late = Sighting(NOW, 1, None, False), sighting(NOW + 1, 2, over=True)
+    early, late = MeterSample(NOW, 1, None, False), sample(NOW + 1, 2, finished=True)
     store.write(
         Batch(
             points=[
-                KeptSighting("j-1", Meter.COST, late),
-                KeptSighting("j-1", Meter.GPU, sighting(NOW, 9)),
-                KeptSighting("j-2", Meter.COST, sighting(NOW, 7)),
+                KeptSample("j-1", MeterKind.COST, late),
+                KeptSample("j-1", MeterKind.GPU, sample(NOW, 9)),
+                KeptSample("j-2", MeterKind.COST, sample(NOW, 7)),
             ]
         )
     )
-    store.write(Batch(points=[KeptSighting("j-1", Meter.COST, early)]))
-    assert store.story("j-1") == Story(job(), cost=(early, late), gpu=(sighting(NOW, 9),))
+    store.write(Batch(points=[KeptSample("j-1", MeterKind.COST, early)]))
+    assert store.history("j-1") == JobHistory(job(), cost=(early, late), gpu=(sample(NOW, 9),))
 
 
 def test_kept_sightings_can_be_dropped_from_a_time_on_and_another_take_their_place(
     store: Store,
 ) -> None:
-    store.write(seen("j-1", sighting(NOW, 1), sighting(NOW + 1, 2), sighting(NOW + 2, 3)))
-    other = sighting(NOW + 1, 5)
-    dropped = [Dropped("j-1", Meter.COST, 0, NOW + 1)]
-    store.write(Batch(points=[KeptSighting("j-1", Meter.COST, other)], dropped=dropped))
-    corrected = sighting(NOW, 4)
+    store.write(seen("j-1", sample(NOW, 1), sample(NOW + 1, 2), sample(NOW + 2, 3)))
+    other = sample(NOW + 1, 5)
+    dropped = [DroppedSamples("j-1", MeterKind.COST, 0, NOW + 1)]
+    store.write(Batch(points=[KeptSample("j-1", MeterKind.COST, other)], dropped=dropped))
+    corrected = sample(NOW, 4)
     store.write(
         Batch(
-            points=[KeptSighting("j-1", Meter.COST, corrected)],
-            dropped=[Dropped("j-1", Meter.GPU, 0, NOW), Dropped("j-2", Meter.COST, 0, NOW + 1)],
+            points=[KeptSample("j-1", MeterKind.COST, corrected)],
+            dropped=[
+                DroppedSamples("j-1", MeterKind.GPU, 0, NOW),
+                DroppedSamples("j-2", MeterKind.COST, 0, NOW + 1),
+            ],
         )
     )
-    story = store.story("j-1")
-    assert story is not None
-    assert story.cost == (corrected, other)
+    history = store.history("j-1")
+    assert history is not None
+    assert history.cost == (corrected, other)
 
 
 def test_balances_are_loaded_in_order_of_time_and_kept_for_days(store: Store) -> None:
@@ -281,32 +285,32 @@ def test_stories_are_told_of_the_jobs_that_moved_within_the_time(store: Store) -
     }
     still = {"over before": (NOW - DAY, NOW - 1), "new after": (NOW + DAY, NOW + 2 * DAY)}
     for job_id, (first, last) in (moved | still).items():
-        store.write(seen(job_id, sighting(first, 0), sighting(last, 5), life=Life(created=first)))
+        store.write(seen(job_id, sample(first, 0), sample(last, 5), life=Life(created=first)))
     store.write(Batch(jobs=[job("never told of", life=Life(created=NOW))]))
-    stories = {story.entry.id: story for story in store.stories(begin, end)}
-    assert stories.keys() == moved.keys()
-    assert stories["all along"] == store.story("all along")
+    histories = {history.entry.id: history for history in store.histories(begin, end)}
+    assert histories.keys() == moved.keys()
+    assert histories["all along"] == store.history("all along")
 
 
 def test_the_meter_of_gpu_time_alone_makes_a_story(store: Store) -> None:
-    shown = sighting(NOW, 3)
+    shown = sample(NOW, 3)
     store.write(
         Batch(
-            jobs=[job(gpu=Curve(shown, shown), life=Life(created=NOW))],
-            points=[KeptSighting("j-1", Meter.GPU, shown)],
+            jobs=[job(gpu=Meter(shown, shown), life=Life(created=NOW))],
+            points=[KeptSample("j-1", MeterKind.GPU, shown)],
         )
     )
-    (story,) = store.stories(NOW, NOW + 1)
-    assert (story.cost, story.gpu) == ((), (shown,))
+    (history,) = store.histories(NOW, NOW + 1)
+    assert (history.cost, history.gpu) == ((), (shown,))
 
 
 @st.composite
-def told(draw: st.DrawFn) -> Batch:
-    """Draw a job as it stands after some sightings of its cost, in small numbers."""
+def seen_jobs(draw: st.DrawFn) -> Batch:
+    """Draw a job as it stands after some samples of its cost, in small numbers."""
     at = sorted(draw(st.lists(st.integers(1, 200), min_size=1, max_size=8, unique=True)))
     rates = st.sampled_from([None, 0, 3_600_000, 7_200_000])
-    told = [
-        Sighting(
+    samples = [
+        MeterSample(
             at * MINUTE * 5,
             draw(st.integers(0, 40)) * MINUTE * 5,
             draw(rates),
@@ -314,62 +318,64 @@ def told(draw: st.DrawFn) -> Batch:
         )
         for at in at
     ]
-    step = curve.begin(told[0])
-    points = {sighting.at: sighting for sighting in step.kept}
-    for new in told[1:]:
-        step = curve.extend(step.curve, new)
+    step = curve.begin(samples[0])
+    points = {sample.at: sample for sample in step.kept}
+    for new in samples[1:]:
+        step = curve.extend(step.meter, new)
         if step.dropped is not None:
-            points = {at: sighting for at, sighting in points.items() if at < step.dropped}
-        points |= {sighting.at: sighting for sighting in step.kept}
+            points = {at: sample for at, sample in points.items() if at < step.dropped}
+        points |= {sample.at: sample for sample in step.kept}
     times = st.none() | st.integers(0, 200 * MINUTE * 5)
     life = Life(draw(times), draw(times), draw(times))
-    entry = job(first_seen=told[0].at, last_seen=told[-1].at, life=life, cost=step.curve)
-    if told[-1].over:
-        entry = replace(entry, over_seen=told[-1].at)
-    return Batch(jobs=[entry], points=[KeptSighting("j-1", Meter.COST, s) for s in points.values()])
+    entry = job(first_seen=samples[0].at, last_seen=samples[-1].at, life=life, cost=step.meter)
+    if samples[-1].finished:
+        entry = replace(entry, finished_seen=samples[-1].at)
+    return Batch(
+        jobs=[entry], points=[KeptSample("j-1", MeterKind.COST, s) for s in points.values()]
+    )
 
 
 instants = st.integers(0, 1100 * MINUTE)
 
 
-def value(story: Story, at: int) -> int:
-    assert story.entry.cost is not None
-    return value_at(story.cost, story.entry.cost.last, story.entry.life, at)
+def value(history: JobHistory, at: int) -> int:
+    assert history.entry.cost is not None
+    return value_at(history.cost, history.entry.cost.last, history.entry.life, at)
 
 
-@given(told(), instants, instants)
-def test_no_job_that_moved_is_without_a_story(batch: Batch, a: int, b: int) -> None:
+@given(seen_jobs(), instants, instants)
+def test_no_job_that_moved_is_without_a_history(batch: Batch, a: int, b: int) -> None:
     begin, end = min(a, b), max(a, b)
     with closing(Store.open(None)) as store:
         store.write(batch)
-        story = store.story("j-1")
-        assert story is not None
-        if value(story, begin) != value(story, end):
-            assert list(store.stories(begin, end)) == [story]
+        history = store.history("j-1")
+        assert history is not None
+        if value(history, begin) != value(history, end):
+            assert list(store.histories(begin, end)) == [history]
 
 
 # Retention
 
 
-@given(told(), instants, st.lists(instants, min_size=1, max_size=9))
+@given(seen_jobs(), instants, st.lists(instants, min_size=1, max_size=9))
 def test_pruning_changes_no_value_from_then_on(batch: Batch, before: int, later: list[int]) -> None:
     with closing(Store.open(None)) as store:
         store.write(batch)
-        story = store.story("j-1")
+        history = store.history("j-1")
         store.prune(before)
-        pruned = store.story("j-1")
-        assert story is not None
+        pruned = store.history("j-1")
+        assert history is not None
         if pruned is not None:
             for at in [before, *(before + more for more in later)]:
-                assert value(pruned, at) == value(story, at)
+                assert value(pruned, at) == value(history, at)
         else:
-            assert story.entry.last_seen < before
-            assert value(story, before) == value(story, 2 * before + 1)
+            assert history.entry.last_seen < before
+            assert value(history, before) == value(history, 2 * before + 1)
 
 
 def test_pruning_drops_what_tells_of_earlier_times_only(store: Store) -> None:
     times = [0, 10, 20, 30, 40, 50]
-    store.write(seen("j-1", *(sighting(NOW + at, at) for at in times)))
+    store.write(seen("j-1", *(sample(NOW + at, at) for at in times)))
     assert store.prune(NOW + 40) == 2
     assert kept(store) == [20, 30, 40, 50]
     assert store.prune(NOW + 40) == 0
@@ -379,8 +385,8 @@ def test_pruning_drops_what_tells_of_earlier_times_only(store: Store) -> None:
 
 def test_pruning_leaves_each_meter_of_each_job_its_own(store: Store) -> None:
     for job_id in ("j-1", "j-2"):
-        store.write(seen(job_id, sighting(NOW, 1), sighting(NOW + 1, 2)))
-    gpu = [KeptSighting("j-1", Meter.GPU, sighting(NOW + at, at)) for at in (2, 3)]
+        store.write(seen(job_id, sample(NOW, 1), sample(NOW + 1, 2)))
+    gpu = [KeptSample("j-1", MeterKind.GPU, sample(NOW + at, at)) for at in (2, 3)]
     store.write(Batch(points=gpu))
     assert store.prune(NOW + DAY - 1) == 0
     assert kept(store, "j-1") == kept(store, "j-2") == [0, 1]
@@ -389,7 +395,7 @@ def test_pruning_leaves_each_meter_of_each_job_its_own(store: Store) -> None:
 def test_a_job_that_nobody_named_for_long_stays_known_so_that_it_is_not_counted_again(
     store: Store,
 ) -> None:
-    store.write(seen("j-1", sighting(NOW - DAY, 1, over=True), last_seen=NOW - DAY))
+    store.write(seen("j-1", sample(NOW - DAY, 1, finished=True), last_seen=NOW - DAY))
     store.write(Batch(series=[SeriesEntry(labels=LABELS, totals=Totals(cost=2))]))
     store.prune(NOW + 999 * DAY)
     assert store.jobs(["j-1"])
@@ -408,7 +414,7 @@ def test_it_stays_known_before_when_detail_is_missing(tmp_path: Path) -> None:
 
 
 def test_pruning_gives_its_room_back(tmp_path: Path) -> None:
-    points = [KeptSighting("j-1", Meter.COST, sighting(NOW + at, at)) for at in range(30_000)]
+    points = [KeptSample("j-1", MeterKind.COST, sample(NOW + at, at)) for at in range(30_000)]
     with closing(Store.open(tmp_path)) as store:
         store.write(Batch(jobs=[job("j-1")], points=points))
     size = (tmp_path / file.NAME).stat().st_size
@@ -433,9 +439,12 @@ def test_pruning_drops_the_use_of_earlier_times_and_what_was_corrected_then(stor
             series=[SeriesEntry(labels=LABELS, totals=Totals(cost=2, waste_idle=1))],
             corrections=(7, 8),
             runs=[run],
-            idled=[Idled("j-1", IdleInterval(NOW + at, NOW + at + 9, 1, 1)) for at in (0, 10, 20)],
+            idled=[
+                IdleIntervalUpdate("j-1", IdleInterval(NOW + at, NOW + at + 9, 1, 1))
+                for at in (0, 10, 20)
+            ],
             used=[
-                Used(name, UtilizationBucket(NOW + at, 1, 1))
+                UtilizationUpdate(name, UtilizationBucket(NOW + at, 1, 1))
                 for at in (0, UTILIZATION_BUCKET)
                 for name in ("j-1", "j-2")
             ],
@@ -449,19 +458,19 @@ def test_pruning_drops_the_use_of_earlier_times_and_what_was_corrected_then(stor
     # The sums, and which run is the present one, outlive what they were made of.
     assert store.load().corrections == (7, 8)
     assert store.load().series[0].totals == Totals(cost=2, waste_idle=1)
-    story = store.story("j-1")
-    assert story is not None
-    earlier = [earlier.run for earlier in story.earlier]
-    assert (story.entry.run, story.entry.cost_base, earlier) == (1, 5, [run.run])
+    history = store.history("j-1")
+    assert history is not None
+    earlier = [earlier.run for earlier in history.earlier]
+    assert (history.entry.run, history.entry.cost_base, earlier) == (1, 5, [run.run])
 
 
 def test_no_job_keeps_utilization_of_more_than_two_weeks(store: Store) -> None:
     store.write(Batch(jobs=[job("j-1"), job("j-2")]))
     for begin in range(NOW, NOW + 15 * DAY, DAY):
-        store.write(Batch(used=[Used("j-1", UtilizationBucket(begin, 1, 1))]))
-    store.write(Batch(used=[Used("j-2", UtilizationBucket(NOW, 1, 1))]))
+        store.write(Batch(used=[UtilizationUpdate("j-1", UtilizationBucket(begin, 1, 1))]))
+    store.write(Batch(used=[UtilizationUpdate("j-2", UtilizationBucket(NOW, 1, 1))]))
     assert use(store)[1] == list(range(NOW, NOW + 15 * DAY, DAY))
-    store.write(Batch(used=[Used("j-1", UtilizationBucket(NOW + 15 * DAY, 1, 1))]))
+    store.write(Batch(used=[UtilizationUpdate("j-1", UtilizationBucket(NOW + 15 * DAY, 1, 1))]))
     assert use(store)[1] == list(range(NOW + DAY, NOW + 16 * DAY, DAY))
     assert use(store, "j-2")[1] == [NOW]
     store.bound(NOW + 14 * DAY)
@@ -473,7 +482,9 @@ def test_no_job_keeps_utilization_of_more_than_two_weeks(store: Store) -> None:
 def test_no_job_keeps_more_idle_intervals_than_the_newest_thousand(store: Store) -> None:
     for name, number in (("j-1", IDLE_INTERVALS_KEPT + 3), ("j-2", IDLE_INTERVALS_KEPT)):
         intervals = [IdleInterval(NOW + at, NOW + at + 1, 1, 1) for at in range(number)]
-        store.write(Batch(jobs=[job(name)], idled=[Idled(name, each) for each in intervals]))
+        store.write(
+            Batch(jobs=[job(name)], idled=[IdleIntervalUpdate(name, each) for each in intervals])
+        )
     store.bound(NOW)
     assert use(store)[0] == [NOW + at for at in range(3, IDLE_INTERVALS_KEPT + 3)]
     assert use(store, "j-2")[0] == [NOW + at for at in range(IDLE_INTERVALS_KEPT)]
@@ -490,9 +501,9 @@ def test_bounds_change_nothing_else(store: Store) -> None:
 
 
 def test_ten_thousand_changed_jobs_take_little_of_a_sweep(tmp_path: Path) -> None:
-    shown = sighting(NOW, 1)
+    shown = sample(NOW, 1)
     entries = [
-        job(f"j-{i:012x}", name=f"run {i}", cost=Curve(shown, shown), gpu=Curve(shown, shown))
+        job(f"j-{i:012x}", name=f"run {i}", cost=Meter(shown, shown), gpu=Meter(shown, shown))
         for i in range(10_000)
     ]
     with closing(Store.open(tmp_path)) as store:
@@ -519,25 +530,29 @@ def test_what_is_kept_of_a_job_besides_its_meters_is_read_as_it_was_written() ->
         Batch(
             jobs=[job("j-1", run=1, cost_base=7, gpu_base=8, state="RUNNING"), job("j-2")],
             points=[
-                KeptSighting("j-1", Meter.COST, sighting(NOW, 1), 0),
-                KeptSighting("j-1", Meter.COST, sighting(NOW, 2), 1),
+                KeptSample("j-1", MeterKind.COST, sample(NOW, 1), 0),
+                KeptSample("j-1", MeterKind.COST, sample(NOW, 2), 1),
             ],
             runs=[ClosedRun("j-1", run)],
-            idled=[Idled("j-1", first), Idled("j-1", second), Idled("j-2", second)],
+            idled=[
+                IdleIntervalUpdate("j-1", first),
+                IdleIntervalUpdate("j-1", second),
+                IdleIntervalUpdate("j-2", second),
+            ],
             used=[
-                Used("j-1", UtilizationBucket(0, 10, 4)),
-                Used("j-1", UtilizationBucket(0, 5, 5)),
+                UtilizationUpdate("j-1", UtilizationBucket(0, 10, 4)),
+                UtilizationUpdate("j-1", UtilizationBucket(0, 5, 5)),
             ],
             corrected=[Correction("j-2", NOW, NOW - 1, -5), Correction("j-1", NOW, NOW - 2, 3)],
         )
     )
     longer = IdleInterval(NOW, NOW + 90_000, 90_000, 1_500)
-    store.write(Batch(idled=[Idled("j-1", longer)]))
-    story = store.story("j-1")
-    assert story is not None
-    assert (story.entry.run, story.entry.cost_base, story.entry.gpu_base) == (1, 7, 8)
-    assert story.earlier == (EarlierRun(run, (sighting(NOW, 1),), ()),)
-    assert story.cost == (sighting(NOW, 2),)
+    store.write(Batch(idled=[IdleIntervalUpdate("j-1", longer)]))
+    history = store.history("j-1")
+    assert history is not None
+    assert (history.entry.run, history.entry.cost_base, history.entry.gpu_base) == (1, 7, 8)
+    assert history.earlier == (EarlierRun(run, (sample(NOW, 1),), ()),)
+    assert history.cost == (sample(NOW, 2),)
     assert store.idle_intervals("j-1") == [longer, second]
     assert store.utilization("j-1") == [UtilizationBucket(0, 15, 9)]
     assert store.utilization("j-2") == []

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from ledger.store_rig import JOBS, names, points_after, process, state_after
 
-from trainwave_exporter.ledger.file import NAME
-from trainwave_exporter.ledger.store import Store
+from trainwave_exporter.ledger.storage.ledger_file import NAME
+from trainwave_exporter.ledger.storage.store import Store
 
 KILLS = 32
 
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.usefixtures("untraced")
 def killed_after(process: subprocess.Popen[str], numbers: int, seconds: float) -> int:
     """Kill a process a moment after it told so many numbers; return the last one it told."""
     assert process.stdout is not None
-    told = [process.stdout.readline() for _ in range(numbers)]
-    assert all(told), "it ended by itself"
+    value = [process.stdout.readline() for _ in range(numbers)]
+    assert all(value), "it ended by itself"
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -31,7 +31,7 @@ def killed_after(process: subprocess.Popen[str], numbers: int, seconds: float) -
     rest = process.communicate()[0]
     assert process.returncode == -9
     # A number that was cut off was committed, too, but nobody was told.
-    return int((told[-1] + rest).rpartition("\n")[0].split()[-1])
+    return int((value[-1] + rest).rpartition("\n")[0].split()[-1])
 
 
 def test_every_batch_that_was_committed_is_there_and_none_is_there_in_part(tmp_path: Path) -> None:
@@ -39,16 +39,18 @@ def test_every_batch_that_was_committed_is_there_and_none_is_there_in_part(tmp_p
     written = 0
     for _ in range(KILLS):
         writer = process("write", tmp_path)
-        told = killed_after(writer, rng.randint(1, 4), rng.uniform(0, 0.02))
-        assert told > written
+        value = killed_after(writer, rng.randint(1, 4), rng.uniform(0, 0.02))
+        assert value > written
         with closing(Store.open(tmp_path)) as store:
             state = store.load()
             written = state.corrections[0]
-            assert told <= written <= told + 1
+            assert value <= written <= value + 1
             assert state == state_after(written)
-            stories = list(store.stories(0, 2**62))
-            assert len(stories) == JOBS
-            assert all(story.cost == story.gpu == points_after(written) for story in stories)
+            histories = list(store.histories(0, 2**62))
+            assert len(histories) == JOBS
+            assert all(
+                history.cost == history.gpu == points_after(written) for history in histories
+            )
         with closing(sqlite3.connect(tmp_path / NAME)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             assert connection.execute("PRAGMA foreign_key_check").fetchall() == []

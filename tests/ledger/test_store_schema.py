@@ -9,31 +9,37 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from trainwave_exporter.ledger import file
-from trainwave_exporter.ledger.entry import (
-    Curve,
+from trainwave_exporter.ledger.billing.job_entry import (
+    IdleEstimate,
     JobEntry,
-    Judgement,
     Labels,
     Life,
     Meter,
+    MeterKind,
+    MeterSample,
     SeriesEntry,
-    Sighting,
     Totals,
 )
-from trainwave_exporter.ledger.errors import StoreError, UnfitStoreError
-from trainwave_exporter.ledger.schema import APPLICATION_ID, STEPS
-from trainwave_exporter.ledger.store import Store
-from trainwave_exporter.ledger.stored import Balance, Batch, KeptSighting, ProjectEntry, State
+from trainwave_exporter.ledger.billing.stored_records import (
+    Balance,
+    Batch,
+    KeptSample,
+    ProjectEntry,
+    StoredState,
+)
+from trainwave_exporter.ledger.storage import ledger_file as file
+from trainwave_exporter.ledger.storage.errors import StoreError, UnfitStoreError
+from trainwave_exporter.ledger.storage.schema import APPLICATION_ID, STEPS
+from trainwave_exporter.ledger.storage.store import Store
 
 DUMPS = Path(__file__).with_name("schema")
 """A dump of a ledger of each version, named by it: what an exporter of that time wrote."""
 
 AT = 1_700_000_000_000
 H100 = Labels("p-1", "ada", "H100")
-FIRST = Sighting(AT, 0, 2_500_000, over=False)
-CORNER = Sighting(AT + 60_000, 40_000, None, over=False)
-LAST = Sighting(AT + 90_000, 62_500, 2_500_000, over=True)
+FIRST = MeterSample(AT, 0, 2_500_000, finished=False)
+CORNER = MeterSample(AT + 60_000, 40_000, None, finished=False)
+LAST = MeterSample(AT + 90_000, 62_500, 2_500_000, finished=True)
 RUNNING = JobEntry(
     id="j-running",
     account="research",
@@ -53,15 +59,15 @@ OVER = JobEntry(
     life=Life(AT - 3, AT - 2, AT + 89_000),
     first_seen=AT,
     last_seen=AT + 90_001,
-    over_seen=AT + 90_000,
+    finished_seen=AT + 90_000,
     running_since=AT - 2,
-    cost=Curve(CORNER, LAST),
-    gpu=Curve(FIRST, LAST),
+    cost=Meter(CORNER, LAST),
+    gpu=Meter(FIRST, LAST),
     totals=Totals(1, 2, 3, 4, 5, 6, 7, 8),
-    judgement=Judgement(AT + 9, 500_000, AT + 8, 10, 11),
+    idle_estimate=IdleEstimate(AT + 9, 500_000, AT + 8, 10, 11),
     series=H100,
 )
-STATE = State(
+STATE = StoredState(
     series=(
         SeriesEntry(labels=Labels("p-1", "", ""), totals=Totals(), opened_at=None),
         SeriesEntry(labels=H100, totals=Totals(11, 12, 13, 14, 15, 16, 17, 18), opened_at=0),
@@ -76,9 +82,9 @@ STATE = State(
 BATCH = Batch(
     jobs=(RUNNING, OVER),
     points=(
-        KeptSighting("j-over", Meter.COST, FIRST),
-        KeptSighting("j-over", Meter.COST, CORNER),
-        KeptSighting("j-over", Meter.GPU, FIRST),
+        KeptSample("j-over", MeterKind.COST, FIRST),
+        KeptSample("j-over", MeterKind.COST, CORNER),
+        KeptSample("j-over", MeterKind.GPU, FIRST),
     ),
     series=STATE.series,
     corrections=STATE.corrections,
@@ -119,8 +125,8 @@ def test_a_ledger_of_an_earlier_version_is_read_right_and_goes_on(
     with closing(Store.open(tmp_path)) as store:
         assert store.load() == STATE
         assert store.jobs(["j-running", "j-over"]) == {"j-running": RUNNING, "j-over": OVER}
-        (story,) = store.stories(AT, AT + 1)
-        assert (story.entry, story.cost, story.gpu) == (OVER, (FIRST, CORNER), (FIRST,))
+        (history,) = store.histories(AT, AT + 1)
+        assert (history.entry, history.cost, history.gpu) == (OVER, (FIRST, CORNER), (FIRST,))
         assert store.pruned_before == AT
         store.write(Batch(jobs=[replace(OVER, last_seen=AT + 99_999)], corrections=(23, 24)))
     with closing(Store.open(tmp_path)) as store:

@@ -27,17 +27,17 @@ from ledger.store_rig import (
     numbered,
     process,
     read_only,
-    sighting,
+    sample,
     state_after,
 )
 
-from trainwave_exporter.ledger import generation
-from trainwave_exporter.ledger.entry import Meter
-from trainwave_exporter.ledger.errors import LostStoreError, StoreError, UnfitStoreError
-from trainwave_exporter.ledger.file import NAME
-from trainwave_exporter.ledger.schema import STEPS
-from trainwave_exporter.ledger.store import Store
-from trainwave_exporter.ledger.stored import Batch, KeptSighting
+from trainwave_exporter.ledger.billing.job_entry import MeterKind
+from trainwave_exporter.ledger.billing.stored_records import Batch, KeptSample
+from trainwave_exporter.ledger.storage import generation
+from trainwave_exporter.ledger.storage.errors import LostStoreError, StoreError, UnfitStoreError
+from trainwave_exporter.ledger.storage.ledger_file import NAME
+from trainwave_exporter.ledger.storage.schema import STEPS
+from trainwave_exporter.ledger.storage.store import Store
 
 REMEDY = (
     "; move ledger.sqlite3 (and ledger.sqlite3-wal, ledger.sqlite3-shm, if they are there) away,"
@@ -49,7 +49,7 @@ def filled(folder: Path) -> Path:
     """Make a ledger of some hundred pages, and return its file."""
     with closing(Store.open(folder)) as store:
         store.write(numbered(1))
-        store.write(Batch(jobs=[job(f"more-{i}", over_seen=NOW) for i in range(2000)]))
+        store.write(Batch(jobs=[job(f"more-{i}", finished_seen=NOW) for i in range(2000)]))
     return folder / NAME
 
 
@@ -242,8 +242,8 @@ def test_damage_that_comes_later_is_an_error_then_and_unfit_at_the_next_start(
         failing(store.load, rf"^{path}: .*malformed$")
         with pytest.raises(LostStoreError, match=f"^{path} was overwritten while in use$"):
             store.write(Batch(jobs=[job("more-7")]))
-        failing(lambda: list(store.stories(0, NOW)), r"malformed$")
-        failing(lambda: store.story("more-7"), r"malformed$")
+        failing(lambda: list(store.histories(0, NOW)), r"malformed$")
+        failing(lambda: store.history("more-7"), r"malformed$")
         failing(lambda: store.jobs(["more-7"]), r"malformed$")
     assert "is damaged" in refused(tmp_path)
 
@@ -392,7 +392,7 @@ def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path) -> None:
 def test_what_only_the_log_has_room_for_is_written_all_the_same(tmp_path: Path) -> None:
     """It goes into the file when that has room again; until then, both together are the ledger."""
     path = filled(tmp_path)
-    more = Batch(jobs=[job(f"yet-more-{i}", over_seen=NOW) for i in range(200)])
+    more = Batch(jobs=[job(f"yet-more-{i}", finished_seen=NOW) for i in range(200)])
     with closing(Store.open(tmp_path)) as store:
         with room_up_to(path.stat().st_size):
             store.write(more)
@@ -485,13 +485,16 @@ def test_another_connection_that_holds_the_database_is_waited_out(tmp_path: Path
 
 
 def test_a_batch_is_written_whole_or_not_at_all() -> None:
-    stray = KeptSighting("never heard of", Meter.COST, sighting(NOW, 1))
-    huge = sighting(NOW, 2**63)
+    stray = KeptSample("never heard of", MeterKind.COST, sample(NOW, 1))
+    huge = sample(NOW, 2**63)
     with closing(Store.open(None)) as store:
         store.write(numbered(1))
         for batch, reason in (
             (Batch(jobs=[job("new")], points=[stray], corrections=(7, 7)), "NOT NULL"),
-            (Batch(jobs=[job("new")], points=[KeptSighting("new", Meter.COST, huge)]), "too large"),
+            (
+                Batch(jobs=[job("new")], points=[KeptSample("new", MeterKind.COST, huge)]),
+                "too large",
+            ),
             (Batch(jobs=[job("new"), job("newer", name="\ud800")]), "surrogates not allowed"),
         ):
             failing(partial(store.write, batch), reason)
@@ -511,7 +514,7 @@ def test_a_reader_sees_the_ledger_as_it_was_and_does_not_stop_the_writer(tmp_pat
             assert store.load() == state_after(2)
             with closing(Store.open_for_reading(tmp_path)) as later:
                 assert later.load() == state_after(2)
-                assert list(later.stories(0, 2 * NOW)) == list(store.stories(0, 2 * NOW)) != []
+                assert list(later.histories(0, 2 * NOW)) == list(store.histories(0, 2 * NOW)) != []
             failing(lambda: reader.write(numbered(3)), "transaction")
             assert reader.size_bytes == store.size_bytes
             assert reader.pruned_before is None

@@ -11,9 +11,9 @@ import pytest
 from ledger.store_rig import locked
 from support.ledger_world import LedgerWorld
 
-from trainwave_exporter.ledger import Budget, Period, StoreError, Terms, Watched
-from trainwave_exporter.ledger.keeper import OUTLOOK, Sightings
-from trainwave_exporter.ledger.stored import Undescribed
+from trainwave_exporter.ledger import Budget, LedgerOptions, Period, StoreError, WatchedScope
+from trainwave_exporter.ledger.billing.stored_records import UndescribedJobs
+from trainwave_exporter.ledger.ledger_writer import BUDGET_INTERVAL, PendingObservations
 from trainwave_exporter.model import AccountStatus, BudgetStatus, Burn, Project, Spend
 
 NOON = 1_700_049_600.0
@@ -39,7 +39,7 @@ def new_world(*budgets: Budget, **options: Any) -> LedgerWorld:
 
 
 def look(world: LedgerWorld) -> None:
-    world.tick(OUTLOOK / 1000)
+    world.tick(BUDGET_INTERVAL / 1000)
 
 
 def bounds(world: LedgerWorld) -> tuple[float | None, float | None]:
@@ -63,7 +63,7 @@ def test_a_job_that_may_have_run_before_the_period_leaves_bounds_until_its_times
     assert bounds(world) == (0, 50)
     assert world.unknown("budget", "all") == {"history_incomplete"}
     assert world.unknown("budget_forecast", "all") == {"history_incomplete"}
-    assert world.keeper.undescribed == {"a": Undescribed(urgent=("j-1",))}
+    assert world.keeper.undescribed == {"a": UndescribedJobs(urgent=("j-1",))}
     times = {"started_at": MIDNIGHT - HOUR, "finished_at": MIDNIGHT + 3 * HOUR}
     details = {"gpu_type": "H100", "gpus": 2.0, "hourly_cost_dollars": 12.5}
     world.see(world.job("j-1", "SUCCESS", **old, **times, **details), shown=False)
@@ -71,7 +71,7 @@ def test_a_job_that_may_have_run_before_the_period_leaves_bounds_until_its_times
     shown = world.one(BudgetStatus)
     assert (shown.spent_dollars, shown.spent_lower_dollars) == (37.5, None)
     assert world.unknown("budget") == world.unknown("budget_forecast") == set()
-    assert world.keeper.undescribed == {"a": Undescribed()}
+    assert world.keeper.undescribed == {"a": UndescribedJobs()}
 
 
 def test_jobs_are_asked_for_in_the_order_of_what_periods_need() -> None:
@@ -93,7 +93,7 @@ def test_jobs_are_asked_for_in_the_order_of_what_periods_need() -> None:
         fields["gpu_hours"] = hours.get(job_id, 2.0)
         jobs.append(world.job(job_id, "SUCCESS", **{**fields, **LISTED}))
     world.see(*jobs, shown=False, counted=True)
-    assert world.keeper.undescribed["a"] == Undescribed(
+    assert world.keeper.undescribed["a"] == UndescribedJobs(
         urgent=("near", "month", "far", "long"), others=("within", "before")
     )
 
@@ -160,7 +160,9 @@ def test_an_account_that_cannot_be_read_leaves_the_lower_bound() -> None:
     world = new_world()
     world.open(world.job(created_at=NOON - HOUR, cost_dollars=3.6))
     assert world.one(BudgetStatus).spent_dollars == pytest.approx(3.6)
-    world.take(Sightings(hidden={"j-1"}, accounts={"a": AccountStatus(name="a", expired=True)}))
+    world.take(
+        PendingObservations(hidden={"j-1"}, accounts={"a": AccountStatus(name="a", expired=True)})
+    )
     look(world)
     assert bounds(world) == (3.6, None)
     assert world.one(BudgetStatus).exhausted_at is None
@@ -218,7 +220,9 @@ def test_what_is_seen_while_the_ledger_can_only_be_read_is_not_known(tmp_path: P
 def test_other_budgets_take_the_place_of_those_that_are_dropped() -> None:
     world = new_world(budget(name="old"))
     world.open(world.job(created_at=NOON - HOUR, cost_dollars=3.6))
-    terms = Terms(budgets=(budget(name="new", limit_dollars=2.0),), accounts={"a": Watched()})
+    terms = LedgerOptions(
+        budgets=(budget(name="new", limit_dollars=2.0),), accounts={"a": WatchedScope()}
+    )
     world.keeper.reconfigure(terms)
     world.tick(1)
     shown = world.one(BudgetStatus)
@@ -237,17 +241,17 @@ def seen_by(world: LedgerWorld, **accounts: str) -> None:
 @pytest.mark.parametrize(
     ("scope", "watched", "reasons"),
     [
-        ({"projects": frozenset({"p-1"})}, Watched(), set()),
-        ({"projects": frozenset({"p-1"})}, Watched(project="p-9"), {"history_incomplete"}),
-        ({"projects": frozenset({"p-1", "p-2"})}, Watched(), {"history_incomplete"}),
-        ({}, Watched(), {"history_incomplete"}),
+        ({"projects": frozenset({"p-1"})}, WatchedScope(), set()),
+        ({"projects": frozenset({"p-1"})}, WatchedScope(project="p-9"), {"history_incomplete"}),
+        ({"projects": frozenset({"p-1", "p-2"})}, WatchedScope(), {"history_incomplete"}),
+        ({}, WatchedScope(), {"history_incomplete"}),
     ],
     ids=["all seen by another", "another sees a part", "seen by both", "everything"],
 )
 def test_an_account_that_is_down_hides_no_budget_that_another_sees_as_a_whole(
-    scope: dict[str, Any], watched: Watched, reasons: set[str]
+    scope: dict[str, Any], watched: WatchedScope, reasons: set[str]
 ) -> None:
-    world = new_world(budget(**scope), watched={"a": watched, "b": Watched()})
+    world = new_world(budget(**scope), watched={"a": watched, "b": WatchedScope()})
     seen_by(world, a="p-1", b="p-2")
     world.open(world.job(created_at=NOON - HOUR, cost_dollars=3.6))
     look(world)
@@ -364,13 +368,13 @@ def test_a_name_is_not_judged_and_its_budget_unknown_before_the_list_it_may_be_i
     scope: dict[str, Any], place: str, listed: dict[str, Any]
 ) -> None:
     world = new_world(budget(**scope))
-    world.take(Sightings(accounts={"a": AccountStatus(name="a", counted=True)}))
+    world.take(PendingObservations(accounts={"a": AccountStatus(name="a", counted=True)}))
     look(world)
     assert bounds(world) == (0, None)
     assert world.unknown("budget") == {"ledger_catching_up"}
     assert world.unknown("scope") == set()
     assert named(world) == []
-    world.take(Sightings(accounts={"a": AccountStatus(name="a", counted=True, **listed)}))
+    world.take(PendingObservations(accounts={"a": AccountStatus(name="a", counted=True, **listed)}))
     look(world)
     assert world.all(BudgetStatus) == []
     assert world.unknown("budget") == {"scope_matches_nothing"}
@@ -378,9 +382,9 @@ def test_a_name_is_not_judged_and_its_budget_unknown_before_the_list_it_may_be_i
 
 
 def test_a_budget_is_unknown_while_nothing_tells_whether_its_accounts_project_is_there() -> None:
-    world = new_world(watched={"a": Watched(project="p-nope")})
+    world = new_world(watched={"a": WatchedScope(project="p-nope")})
     world.directory(Project(account="a", id="p-1"))
-    world.take(Sightings(accounts={"a": AccountStatus(name="a", counted=True)}))
+    world.take(PendingObservations(accounts={"a": AccountStatus(name="a", counted=True)}))
     look(world)
     assert bounds(world) == (0, None)
     assert world.unknown("budget") == {"ledger_catching_up"}
@@ -391,7 +395,7 @@ def test_a_wrong_gpu_type_is_found_where_nothing_ever_reports_when_jobs_ended() 
     # It may have run past midnight, so that its details stay wanted, which are all reported.
     world.open(world.job(state="SUCCESS", created_at=MIDNIGHT - HOUR, cost_dollars=3.6))
     look(world)
-    assert world.keeper.undescribed["a"] == Undescribed(urgent=("j-1",))
+    assert world.keeper.undescribed["a"] == UndescribedJobs(urgent=("j-1",))
     assert world.all(BudgetStatus) == []
     assert world.unknown("budget") == {"scope_matches_nothing"}
     assert world.unknown("scope", "budgets[all].gpu_types: H10") == {"scope_matches_nothing"}
@@ -473,12 +477,12 @@ def test_a_job_that_comes_later_does_not_put_in_doubt_that_a_gpu_type_matches_no
 @pytest.mark.parametrize(
     ("watched", "place"),
     [
-        (Watched(project="p-nope"), "accounts[a].project: p-nope"),
-        (Watched(organization="o-nope"), "accounts[a].organization: o-nope"),
+        (WatchedScope(project="p-nope"), "accounts[a].project: p-nope"),
+        (WatchedScope(organization="o-nope"), "accounts[a].organization: o-nope"),
     ],
 )
 def test_an_account_limited_to_what_is_not_there_has_no_budgets_of_zero(
-    watched: Watched, place: str
+    watched: WatchedScope, place: str
 ) -> None:
     world = new_world(watched={"a": watched})
     world.directory(Project(account="a", id="p-1", rid="vision", organization_id="o-1"))
@@ -490,7 +494,7 @@ def test_an_account_limited_to_what_is_not_there_has_no_budgets_of_zero(
 
 
 def test_an_account_may_name_its_project_by_its_readable_id() -> None:
-    world = new_world(watched={"a": Watched(project="vision")})
+    world = new_world(watched={"a": WatchedScope(project="vision")})
     world.directory(Project(account="a", id="p-1", rid="vision"))
     world.open()
     look(world)

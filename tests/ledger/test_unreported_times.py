@@ -15,8 +15,8 @@ from ledger.test_bills import MIDNIGHT, MINUTE, cost, world_at
 from support.ledger_world import LedgerWorld
 
 from trainwave_exporter.ledger import Budget, Period, Store
-from trainwave_exporter.ledger.bounds import cost_before, queue_bound
-from trainwave_exporter.ledger.units import dollars, milliseconds
+from trainwave_exporter.ledger.billing.bounds import cost_before, queue_bound
+from trainwave_exporter.ledger.billing.units import dollars, milliseconds
 from trainwave_exporter.model import BudgetStatus
 
 DIALECTS = pytest.mark.parametrize("documented", [True, False], ids=["documented", "deployed"])
@@ -48,9 +48,9 @@ class Run:
 def bounds(folder: Path, minute: float) -> tuple[float, float]:
     """Return between which amounts it had cost by a minute."""
     with closing(Store.open_for_reading(folder)) as store:
-        story = store.story("j-1")
-    assert story is not None
-    found = cost_before(story, milliseconds(MIDNIGHT + minute * MINUTE), queue_bound(None))
+        history = store.history("j-1")
+    assert history is not None
+    found = cost_before(history, milliseconds(MIDNIGHT + minute * MINUTE), queue_bound(None))
     return dollars(found.lower), dollars(found.upper)
 
 
@@ -294,9 +294,9 @@ def test_a_price_that_was_cheaper_before_the_first_look_leaves_bounds_before_it(
             assert bounds(tmp_path, 0) == pytest.approx((72, 72), abs=0.61)
             spent = 0.6 * (min(minute, 60) + 0.25 * (minute < 60))
             assert world.one(BudgetStatus).spent_dollars == pytest.approx(spent, abs=0.61)
-    told = 72 + 0.6 * look
+    value = 72 + 0.6 * look
     assert bounds(tmp_path, -90) == pytest.approx(
-        (max(0, told - 1.2 * (look + 90)), told), abs=0.61
+        (max(0, value - 1.2 * (look + 90)), value), abs=0.61
     )
     assert world.corrections() == (0, 0)
 

@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from trainwave_exporter.ledger.entry import Judgement, Totals
-from trainwave_exporter.ledger.gpu_use import GpuUse, encoded
-from trainwave_exporter.ledger.rules import Rules
-from trainwave_exporter.ledger.waste import (
+from trainwave_exporter.ledger.billing.gpu_use import GpuUse, encoded
+from trainwave_exporter.ledger.billing.job_entry import IdleEstimate, Totals
+from trainwave_exporter.ledger.billing.waste import (
     Stretch,
     given_up,
     judged,
@@ -21,9 +20,10 @@ from trainwave_exporter.ledger.waste import (
     unread,
     wasted,
 )
+from trainwave_exporter.ledger.billing.waste_rules import WasteRules
 
 MINUTE = 60_000
-RULES = Rules()
+RULES = WasteRules()
 
 IDLE: GpuUse = {"": 0}
 BUSY: GpuUse = {"": 900_000}
@@ -31,13 +31,13 @@ HALF: GpuUse = {"0": 0, "1": 900_000}
 UNKNOWN: GpuUse = {}
 
 
-def read(use: GpuUse, at: int = 0, **known: Any) -> Judgement:
-    return Judgement(read_at=at, use=encoded(use), **known)
+def read(use: GpuUse, at: int = 0, **known: Any) -> IdleEstimate:
+    return IdleEstimate(read_at=at, use=encoded(use), **known)
 
 
 def test_the_first_reading_judges_nothing() -> None:
-    assert judged(Judgement(), 5 * MINUTE, IDLE, 8, 0, RULES) == (
-        Judgement(
+    assert judged(IdleEstimate(), 5 * MINUTE, IDLE, 8, 0, RULES) == (
+        IdleEstimate(
             read_at=5 * MINUTE,
             idle_millionths=1_000_000,
             idle_since=5 * MINUTE,
@@ -120,11 +120,11 @@ def test_what_a_meter_that_is_behind_may_still_reach_is_owed_until_then() -> Non
 
 def test_a_reading_that_is_too_old_leaves_what_is_owed_and_not_paid() -> None:
     known = replace(read(IDLE, owed_idle=3, idle_value=7, unpriced_idle=9), idle_since=0)
-    assert unread(known) == Judgement(owed_idle=3, idle_value=7, unpriced_idle=9)
+    assert unread(known) == IdleEstimate(owed_idle=3, idle_value=7, unpriced_idle=9)
 
 
 def test_what_is_owed_is_taken_from_the_gpu_time_there_is() -> None:
-    totals, left = settled(Totals(gpu=60), Judgement(owed_idle=30, owed_busy=60))
+    totals, left = settled(Totals(gpu=60), IdleEstimate(owed_idle=30, owed_busy=60))
     assert (totals.idle, totals.busy) == (20, 40)
     assert (left.owed_idle, left.owed_busy) == (10, 20)
     assert settled(totals, left) == (totals, left)
@@ -156,7 +156,7 @@ uses = st.sampled_from([IDLE, BUSY, HALF, UNKNOWN, {"0": 0}, {"1": 900_000}])
 def test_idle_busy_and_unknown_are_parts_of_the_gpu_time(
     steps: list[tuple[int, GpuUse, int]], gpus: float | None
 ) -> None:
-    totals, known, at = Totals(), Judgement(), 0
+    totals, known, at = Totals(), IdleEstimate(), 0
     for pause, use, grown in steps:
         at += pause
         before = totals
@@ -170,5 +170,5 @@ def test_idle_busy_and_unknown_are_parts_of_the_gpu_time(
         assert totals.busy >= before.busy
         assert totals.unknown >= before.unknown
         assert min(known.owed_idle, known.owed_busy) >= 0
-    over = given_up(totals)
-    assert over.idle + over.busy + over.unknown == over.gpu
+    finished = given_up(totals)
+    assert finished.idle + finished.busy + finished.unknown == finished.gpu

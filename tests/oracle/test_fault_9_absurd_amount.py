@@ -5,7 +5,7 @@ they have cost $10.50. The first answer after 12:10 that names them says $2,147,
 them:
 
 - p-priced: the price is known. A rise over twice 30 × time since the last sight, plus $1, waits
-  for a second sighting, which never comes. The counter ends at $25.50, as do budget and report;
+  for a second sample, which never comes. The counter ends at $25.50, as do budget and report;
   it never shows more; nothing is corrected.
 - p-unpriced: no price is known of it; the dearest price of any job seen stands in. $25.50
   likewise.

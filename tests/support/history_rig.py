@@ -24,7 +24,7 @@ from trainwave_exporter.api import Client, RateBudget
 from trainwave_exporter.config import Settings
 from trainwave_exporter.daemon.wiring import policy
 from trainwave_exporter.fleet import Fleet, Observation, TimePassed
-from trainwave_exporter.ledger import Budget, Ledger, Store, Terms, Watched
+from trainwave_exporter.ledger import Budget, Ledger, LedgerOptions, Store, WatchedScope
 from trainwave_exporter.model import (
     Appeared,
     BudgetStatus,
@@ -185,7 +185,7 @@ class FirstStart:
         )
         self._ledger = Ledger(
             open_store=partial(Store.open, None),
-            terms=Terms(budgets=tuple(budgets), accounts={"a": Watched()}),
+            options=LedgerOptions(budgets=tuple(budgets), accounts={"a": WatchedScope()}),
             publish=self._show,
             observe=lambda _: None,
             clock=time.clock,

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from trainwave_exporter.ledger import Budget, Rules, Store, Terms, Watched
-from trainwave_exporter.ledger.book import Seen
-from trainwave_exporter.ledger.keeper import Keeper, Sightings
-from trainwave_exporter.ledger.units import milliseconds
+from trainwave_exporter.ledger import Budget, LedgerOptions, Store, WasteRules, WatchedScope
+from trainwave_exporter.ledger.billing.ledger_state import SeenJob
+from trainwave_exporter.ledger.billing.units import milliseconds
+from trainwave_exporter.ledger.ledger_writer import LedgerWriter, PendingObservations
 from trainwave_exporter.model import (
     AccountStatus,
     Appeared,
@@ -43,9 +43,9 @@ class LedgerWorld:
         folder: Path | None = None,
         *,
         accounts: Iterable[str] = ("a",),
-        watched: Mapping[str, Watched] | None = None,
+        watched: Mapping[str, WatchedScope] | None = None,
         budgets: tuple[Budget, ...] = (),
-        rules: Rules = Rules(),  # noqa: B008 - it is frozen
+        rules: WasteRules = WasteRules(),  # noqa: B008 - it is frozen
         retention: int = 0,
         now: float = START,
         open_store: Callable[[], Store] | None = None,
@@ -53,19 +53,19 @@ class LedgerWorld:
         self.now = now
         self._clock_set = 0
         self.folder = folder
-        terms = Terms(
+        terms = LedgerOptions(
             rules=rules,
             budgets=budgets,
             retention=retention,
-            accounts=watched or dict.fromkeys(accounts, Watched()),
+            accounts=watched or dict.fromkeys(accounts, WatchedScope()),
         )
-        self.keeper = Keeper(
+        self.keeper = LedgerWriter(
             open_store or partial(Store.open, folder),
             terms,
             read_store=None if folder is None else partial(Store.open_for_reading, folder),
         )
         self.shown: dict[tuple[type, str], Record] = {}
-        self.told = 0
+        self.value = 0
 
     def job(self, job_id: str = "j-1", state: str = "RUNNING", **fields: Any) -> Job:
         """Return a job that is seen now, on one H100 at 3.60 dollars an hour."""
@@ -87,12 +87,14 @@ class LedgerWorld:
 
     def see(self, *jobs: Job, shown: bool = True, counted: bool | None = None) -> None:
         """Tell of jobs, and whether all of the account's are known by now."""
-        sightings = Sightings(jobs={job.id: Seen(job, shown, self._clock_set) for job in jobs})
+        samples = PendingObservations(
+            jobs={job.id: SeenJob(job, shown, self._clock_set) for job in jobs}
+        )
         if counted is not None:
-            sightings.accounts["a"] = AccountStatus(
+            samples.accounts["a"] = AccountStatus(
                 name="a", counted=counted, organizations_listed=counted, projects_listed=counted
             )
-        self.take(sightings)
+        self.take(samples)
 
     def set_clock(self, seconds: float) -> None:
         """Set the clock ahead, or back, and have that noticed."""
@@ -105,20 +107,20 @@ class LedgerWorld:
 
     def directory(self, *records: Project | Organization) -> None:
         """Tell of projects and organizations."""
-        sightings = Sightings()
+        samples = PendingObservations()
         for record in records:
             if isinstance(record, Project):
-                sightings.projects[record.id] = record
+                samples.projects[record.id] = record
             else:
-                sightings.organizations[record.id] = record
-        self.take(sightings)
+                samples.organizations[record.id] = record
+        self.take(samples)
 
-    def take(self, sightings: Sightings) -> None:
+    def take(self, samples: PendingObservations) -> None:
         """Have the keeper take a turn."""
         now = milliseconds(self.now)
-        self.keeper.note(sightings, now)
+        self.keeper.note(samples, now)
         try:
-            self.keeper.write(sightings, now)
+            self.keeper.write(samples, now)
         finally:
             self.keeper.reckon(now)
             self._show()
@@ -126,12 +128,12 @@ class LedgerWorld:
     def tick(self, seconds: float) -> None:
         """Let time pass with nothing to be seen."""
         self.now += seconds
-        self.take(Sightings())
+        self.take(PendingObservations())
 
     def _show(self) -> None:
         """Mirror what is shown, and insist that the changes fit together."""
         for change in self.keeper.changes():
-            self.told += 1
+            self.value += 1
             match change:
                 case Appeared(record):
                     assert (type(record), record.key) not in self.shown

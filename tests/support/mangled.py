@@ -30,7 +30,7 @@ from trainwave_exporter.fleet import (
     SweepEnded,
     TimePassed,
 )
-from trainwave_exporter.ledger import Ledger, Store, Terms, Watched
+from trainwave_exporter.ledger import Ledger, LedgerOptions, Store, WatchedScope
 from trainwave_exporter.metrics import ExporterMetrics, Exposition, Selection
 from trainwave_exporter.model import Exchange, Fact, Metric
 
@@ -82,7 +82,7 @@ class Pipeline:
         )
         self.ledger = Ledger(
             open_store=partial(Store.open, None),
-            terms=Terms(accounts={ACCOUNT: Watched()}),
+            options=LedgerOptions(accounts={ACCOUNT: WatchedScope()}),
             publish=self.exposition.apply,
             observe=self._observe,
             clock=self.clock,

@@ -25,7 +25,7 @@ from support.fake_time import FakeTime, settle
 from trainwave_exporter.api import Client, RateBudget
 from trainwave_exporter.config import Settings
 from trainwave_exporter.fleet import Fleet, Observation, Policy, TimePassed
-from trainwave_exporter.ledger.stored import Undescribed
+from trainwave_exporter.ledger.billing.stored_records import UndescribedJobs
 from trainwave_exporter.model import Fact, Metric, ReadingReplaced
 from trainwave_exporter.polling import AccountPoller, Intervals, WatchScope
 
@@ -240,7 +240,7 @@ class StillWatch:
                 readings=polling.readings_interval,
             ),
             weights=settings.weights.by_metric,
-            undescribed=lambda: Undescribed(others=history),
+            undescribed=lambda: UndescribedJobs(others=history),
             clock=time.clock,
             monotonic=time.monotonic,
             sleep=time.sleep,

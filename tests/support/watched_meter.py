@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from trainwave_exporter.ledger import curve
-from trainwave_exporter.ledger.curve import Step
-from trainwave_exporter.ledger.curve_value import value_at
-from trainwave_exporter.ledger.entry import Curve, Life, Sighting
-from trainwave_exporter.ledger.late_bills import Origin
+from trainwave_exporter.ledger.billing import meter as curve
+from trainwave_exporter.ledger.billing.job_entry import Life, Meter, MeterSample
+from trainwave_exporter.ledger.billing.late_bills import Origin
+from trainwave_exporter.ledger.billing.meter import Step
+from trainwave_exporter.ledger.billing.meter_value import value_at
 
 NOON = 1_711_022_400_000
 """2024-03-21T12:00:00Z, in milliseconds."""
@@ -17,38 +17,38 @@ class WatchedMeter:
 
     def __init__(self, life: Life | None = None) -> None:
         self.life = life or Life()
-        self.curve: Curve | None = None
-        self.kept: list[Sighting] = []
+        self.meter: Meter | None = None
+        self.kept: list[MeterSample] = []
         self.corrections: list[int] = []
         self.first_seen: int | None = None
 
-    def see(self, at: int, told: int, rate: int | None, *, over: bool = False) -> None:
-        new = Sighting(at, told, rate, over)
+    def see(self, at: int, value: int, rate: int | None, *, finished: bool = False) -> None:
+        new = MeterSample(at, value, rate, finished)
         origin = Origin(
             self.first_seen or at, self.life.created, self.life.started, self.life.finished
         )
         self.first_seen = self.first_seen or at
         step: Step = (
             curve.begin(new, origin)
-            if self.curve is None
-            else curve.extend(self.curve, new, origin)
+            if self.meter is None
+            else curve.extend(self.meter, new, origin)
         )
-        self.curve = step.curve
+        self.meter = step.meter
         if step.dropped is not None:
-            self.kept = [sighting for sighting in self.kept if sighting.at < step.dropped]
+            self.kept = [sample for sample in self.kept if sample.at < step.dropped]
         self.kept.extend(step.kept)
         self.corrections.extend(step.corrections)
 
     @property
     def unexplained(self) -> list[int]:
         """The corrections, and what may turn out to be one."""
-        assert self.curve is not None
-        return self.corrections + ([self.curve.pending] if self.curve.pending else [])
+        assert self.meter is not None
+        return self.corrections + ([self.meter.pending] if self.meter.pending else [])
 
     @property
-    def last(self) -> Sighting:
-        assert self.curve is not None
-        return self.curve.last
+    def last(self) -> MeterSample:
+        assert self.meter is not None
+        return self.meter.last
 
     def at(self, at: int) -> int:
         """Return what it showed just before an instant."""

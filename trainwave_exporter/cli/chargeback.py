@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trainwave_exporter.ledger.bounds import NOTHING, Bounds
-from trainwave_exporter.ledger.periods import Span
-from trainwave_exporter.ledger.report import Row
-from trainwave_exporter.ledger.units import HOUR, MICRO, dollars, gpu_hours, seconds
+from trainwave_exporter.ledger.billing.bounds import NOTHING, Bounds
+from trainwave_exporter.ledger.billing.periods import Span
+from trainwave_exporter.ledger.billing.report import Row
+from trainwave_exporter.ledger.billing.units import HOUR, MICRO, dollars, gpu_hours, seconds
 
 _AMOUNTS: Final = ("cost_dollars", "gpu_hours")
 _BOUNDS: Final = ("lower_bound_dollars", "upper_bound_dollars")

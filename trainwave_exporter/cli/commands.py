@@ -32,9 +32,9 @@ from trainwave_exporter.config import (
 from trainwave_exporter.config.wording import spell
 from trainwave_exporter.daemon import Daemon, StartError
 from trainwave_exporter.daemon import check as trial
-from trainwave_exporter.ledger import Period, milliseconds
-from trainwave_exporter.ledger import report as ledger_report
-from trainwave_exporter.ledger.periods import Span, parse_span, span_of
+from trainwave_exporter.ledger import Period, milliseconds, stored_report
+from trainwave_exporter.ledger.billing.periods import Span, parse_span, span_of
+from trainwave_exporter.ledger.billing.report import columns
 from trainwave_exporter.metrics import Selection, catalog
 from trainwave_exporter.runtime import event_loop, logs
 from trainwave_exporter.simulator import SimulatedWorld, Simulator
@@ -123,11 +123,11 @@ def report(options: Options, environ: Mapping[str, str]) -> int:
     if not Path(folder).is_dir():
         problem = "there is no such folder; set --storage.path to that of the exporter's ledger"
         raise ConfigError(folder, None, problem)
-    found = ledger_report.read(Path(folder), span, zone, options.by)
+    found = stored_report.read(Path(folder), span, zone, options.by)
     sheet = Sheet(
         span=span,
         zone=zone,
-        columns=ledger_report.columns(options.by),
+        columns=columns(options.by),
         rows=found.rows,
         sum=found.total,
         unread=found.unread,

@@ -15,7 +15,7 @@ from trainwave_exporter.cli.chargeback import FORMATS
 from trainwave_exporter.cli.parser import PROGRAM, Options, Parser
 from trainwave_exporter.config import CONFIG_FILE, SECTIONS, SETTINGS, Setting, TimeZone
 from trainwave_exporter.config.wording import spell
-from trainwave_exporter.ledger.report import Dimension
+from trainwave_exporter.ledger.billing.report import Dimension
 from trainwave_exporter.simulator import (
     FAULT_NAMES,
     Faults,

@@ -34,8 +34,8 @@ from trainwave_exporter.api import (
 from trainwave_exporter.config import AccountSettings, KeySource, Settings
 from trainwave_exporter.config.values import Duration
 from trainwave_exporter.daemon.account_runtime import build_client, network_settings
-from trainwave_exporter.daemon.wiring import load_access, terms
-from trainwave_exporter.ledger.scopes import (
+from trainwave_exporter.daemon.wiring import ledger_options, load_access
+from trainwave_exporter.ledger.billing.scopes import (
     Names,
     Scope,
     Unmatched,
@@ -147,7 +147,9 @@ async def check(
     ]
     names = _names(*(account.sight for account in accounts))
     found = [
-        each for budget in terms(settings).budgets for each in unmatched_of_budget(budget, names)
+        each
+        for budget in ledger_options(settings).budgets
+        for each in unmatched_of_budget(budget, names)
     ]
     unmatched += [each for each in found if each.kind in {"projects", "organizations"}]
     judged = names.matching["gpu_types"]
@@ -232,7 +234,7 @@ async def _ask(
     known = {job.id: job for job in (*everything.items, *running.items)}
     readings = readings_in_a_round(known.values())
     jobs_seen, sampled = tuple(known.values()), False
-    if any(budget.gpu_types for budget in terms(settings).budgets):
+    if any(budget.gpu_types for budget in ledger_options(settings).budgets):
         jobs_seen, sampled = await _with_gpu_types(jobs_seen, client)
     allowance = budget.snapshot(time.time()).allowance
     polling, directory = settings.polling, organizations.requests + projects.requests

@@ -37,11 +37,11 @@ from trainwave_exporter.daemon.account_runtime import (
 from trainwave_exporter.daemon.reload import Configuration, Reloader
 from trainwave_exporter.daemon.wiring import (
     ledger_folder,
+    ledger_options,
     load_access,
     policy,
     refuse_what_needs_a_restart,
     selection,
-    terms,
 )
 from trainwave_exporter.fleet import ClockSet, Fleet, Observation, SweepEnded, TimePassed
 from trainwave_exporter.landing import (
@@ -136,7 +136,7 @@ class Daemon:
         self._ledger = Ledger(
             open_store=partial(Store.open, folder),
             read_store=None if folder is None else partial(Store.open_for_reading, folder),
-            terms=terms(settings),
+            options=ledger_options(settings),
             publish=self._show,
             observe=self._observe,
             clock=clock,
@@ -324,7 +324,7 @@ class Daemon:
             if runtime not in before.values():
                 jobs = self._fleet.jobs(runtime.account.name)
                 runtime.poller.apply(Appeared(job) for job in jobs)
-        self._ledger.reconfigure(terms(settings))
+        self._ledger.reconfigure(ledger_options(settings))
         self.exposition.reconfigure(
             selection=selection(settings),
             max_jobs=settings.metrics.max_jobs,

@@ -8,7 +8,14 @@ from zoneinfo import ZoneInfo
 
 from trainwave_exporter.config import IN_MEMORY, SETTINGS, ConfigError, Settings, parse_document
 from trainwave_exporter.fleet import Policy
-from trainwave_exporter.ledger import Budget, Period, Rules, Terms, Watched, milliseconds
+from trainwave_exporter.ledger import (
+    Budget,
+    LedgerOptions,
+    Period,
+    WasteRules,
+    WatchedScope,
+    milliseconds,
+)
 from trainwave_exporter.metrics import Selection
 from trainwave_exporter.web import HEALTH_PATHS, Access, AccessError
 
@@ -39,11 +46,11 @@ def ledger_folder(settings: Settings) -> Path | None:
     return None if path == IN_MEMORY else Path(path)
 
 
-def terms(settings: Settings) -> Terms:
+def ledger_options(settings: Settings) -> LedgerOptions:
     """Return what is wanted of the ledger."""
     waste = settings.waste
-    return Terms(
-        rules=Rules(
+    return LedgerOptions(
+        rules=WasteRules(
             idle_threshold=waste.idle_threshold,
             warm_up=milliseconds(waste.warm_up),
             launch_bound=milliseconds(waste.launch_bound),
@@ -65,7 +72,7 @@ def terms(settings: Settings) -> Terms:
         ),
         retention=milliseconds(settings.storage.retention),
         accounts={
-            account.name: Watched(organization=account.organization, project=account.project)
+            account.name: WatchedScope(organization=account.organization, project=account.project)
             for account in settings.accounts
         },
     )

@@ -9,16 +9,15 @@ from itertools import chain
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trainwave_exporter.ledger import funds
-from trainwave_exporter.ledger.accrual import AWAY, accrued
-from trainwave_exporter.ledger.budget import unknown
-from trainwave_exporter.ledger.entry import Correction, JobEntry
-from trainwave_exporter.ledger.live import Runner, lasts_until
-from trainwave_exporter.ledger.meters import cost_so_far
-from trainwave_exporter.ledger.organization import organization_of
-from trainwave_exporter.ledger.store import Store
-from trainwave_exporter.ledger.stored import Balance, ProjectEntry
-from trainwave_exporter.ledger.units import HOUR, dollars, seconds
+from trainwave_exporter.ledger.billing import reconciliation as funds
+from trainwave_exporter.ledger.billing.accrual import AWAY, accrued
+from trainwave_exporter.ledger.billing.budget import unknown
+from trainwave_exporter.ledger.billing.job_entry import Correction, JobEntry
+from trainwave_exporter.ledger.billing.job_meters import cost_so_far
+from trainwave_exporter.ledger.billing.running_jobs import RunningJob, lasts_until
+from trainwave_exporter.ledger.billing.stored_records import Balance, ProjectEntry, organization_of
+from trainwave_exporter.ledger.billing.units import HOUR, dollars, seconds
+from trainwave_exporter.ledger.storage.store import Store
 from trainwave_exporter.model import Funds, UnknownFigure
 
 _Payer = tuple[str | None, str]
@@ -166,7 +165,7 @@ class Credit:
     def funds(
         self,
         store: Store | None,
-        runners: Sequence[Runner],
+        runners: Sequence[RunningJob],
         projects: Mapping[str, ProjectEntry],
         doubts: Mapping[str, Sequence[str]],
         now: int,
@@ -219,7 +218,7 @@ class Credit:
         entries = store.jobs({correction.job_id for correction in corrections})
         return [(c, organization_of(*_payer(entries[c.job_id]), projects)) for c in corrections]
 
-    def _unconfirmed(self, balances: Sequence[Balance], own: Iterable[Runner]) -> bool:
+    def _unconfirmed(self, balances: Sequence[Balance], own: Iterable[RunningJob]) -> bool:
         """Whether the newest balance fell too deep to be believed at first sight."""
         samples = self._samples.get(balances[-1].organization_id)
         if not samples or len(balances) < 2:

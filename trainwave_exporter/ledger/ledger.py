@@ -14,15 +14,15 @@ from typing import assert_never
 import structlog
 from msgspec import Struct
 
-from trainwave_exporter.ledger.book import Seen
-from trainwave_exporter.ledger.errors import LostStoreError, StoreError, UnfitStoreError
-from trainwave_exporter.ledger.keeper import Keeper, Sightings
-from trainwave_exporter.ledger.observe import irrelevant
-from trainwave_exporter.ledger.scopes import Unmatched
-from trainwave_exporter.ledger.store import Store
-from trainwave_exporter.ledger.stored import Undescribed
-from trainwave_exporter.ledger.terms import Terms
-from trainwave_exporter.ledger.units import milliseconds
+from trainwave_exporter.ledger.billing.ledger_state import SeenJob
+from trainwave_exporter.ledger.billing.observe import irrelevant
+from trainwave_exporter.ledger.billing.scopes import Unmatched
+from trainwave_exporter.ledger.billing.stored_records import UndescribedJobs
+from trainwave_exporter.ledger.billing.units import milliseconds
+from trainwave_exporter.ledger.ledger_options import LedgerOptions
+from trainwave_exporter.ledger.ledger_writer import LedgerWriter, PendingObservations
+from trainwave_exporter.ledger.storage.errors import LostStoreError, StoreError, UnfitStoreError
+from trainwave_exporter.ledger.storage.store import Store
 from trainwave_exporter.model import (
     AccountStatus,
     Appeared,
@@ -48,8 +48,8 @@ RETRY_SECONDS = 5.0
 SUMMARY_SECONDS = 300.0
 """How often a ledger that goes on failing says so."""
 LAST_WORD_SECONDS = 1.5
-"""How long a shutdown waits for the last sightings to be written."""
-_NOTHING_WANTED = Undescribed()
+"""How long a shutdown waits for the last samples to be written."""
+_NOTHING_WANTED = UndescribedJobs()
 _TOLD_AT_ONCE = 256
 """Changes that are published in one turn of the event loop: a millisecond or two."""
 
@@ -72,7 +72,7 @@ class Ledger:
         self,
         *,
         open_store: Callable[[], Store],
-        terms: Terms,
+        options: LedgerOptions,
         publish: ChangeListener,
         observe: FactListener,
         clock: Callable[[], float],
@@ -83,13 +83,13 @@ class Ledger:
 
         Of the store that ``read_store`` opens is shown what it holds until ``open_store`` succeeds.
         """
-        self._keeper = Keeper(open_store, terms, read_store=read_store)
-        self._terms = terms
+        self._writer = LedgerWriter(open_store, options, read_store=read_store)
+        self._options = options
         self._publish = publish
         self._observe = observe
         self._clock = clock
         self._monotonic = monotonic
-        self._seen = Sightings()
+        self._seen = PendingObservations()
         self._untold: list[Change] = []
         self._turn: asyncio.Future[_Done] | None = None
         self._not_before = monotonic()
@@ -105,7 +105,7 @@ class Ledger:
         be read meanwhile is shown.
         """
         try:
-            await asyncio.get_running_loop().run_in_executor(None, self._keeper.open)
+            await asyncio.get_running_loop().run_in_executor(None, self._writer.open)
         except UnfitStoreError:
             raise
         except StoreError as error:
@@ -132,7 +132,7 @@ class Ledger:
         seen = self._seen
         match record:
             case Job():
-                new = Seen(record, shown, self._clock_set)
+                new = SeenJob(record, shown, self._clock_set)
                 seen.jobs[record.id] = new.after(seen.jobs.get(record.id))
                 seen.hidden.discard(record.id)
             case AccountStatus():
@@ -152,17 +152,17 @@ class Ledger:
         """Note that the wall clock was set by so much; negative: back."""
         self._clock_set += milliseconds(seconds)
 
-    def reconfigure(self, terms: Terms) -> None:
+    def reconfigure(self, options: LedgerOptions) -> None:
         """Go by other terms from the next turn on."""
-        self._terms = terms
+        self._options = options
 
-    def undescribed(self, account: str) -> Undescribed:
+    def undescribed(self, account: str) -> UndescribedJobs:
         """Return finished jobs of an account whose details are wanted."""
-        return self._keeper.undescribed.get(account, _NOTHING_WANTED)
+        return self._writer.undescribed.get(account, _NOTHING_WANTED)
 
     def known_run(self, job_id: str) -> KnownRun | None:
         """Return what is stored of the present run of a job that is not over."""
-        return self._keeper.known_run(job_id)
+        return self._writer.known_run(job_id)
 
     async def run(self) -> None:
         """Have what was noted written down, and publish what follows. One call at a time.
@@ -171,7 +171,7 @@ class Ledger:
         """
         if self._turn is not None:  # a turn that was cancelled is still under way
             return
-        seen, self._seen = self._seen, Sightings()
+        seen, self._seen = self._seen, PendingObservations()
         now, writing = milliseconds(self._clock()), self._monotonic() >= self._not_before
         turn = asyncio.get_running_loop().run_in_executor(None, self._work, seen, now, writing)
         turn.add_done_callback(lambda turn: self._finish(turn, seen))
@@ -193,35 +193,35 @@ class Ledger:
                 if self._turn is not None:
                     await asyncio.wait([self._turn])
                 await self.run()
-                await asyncio.get_running_loop().run_in_executor(None, self._keeper.close)
+                await asyncio.get_running_loop().run_in_executor(None, self._writer.close)
         except TimeoutError:
             log.warning("ledger_not_closed", waiting=len(self._seen.jobs))
 
-    def _work(self, seen: Sightings, now: int, writing: bool) -> _Done:
+    def _work(self, seen: PendingObservations, now: int, writing: bool) -> _Done:
         """Do a turn's work; in a thread."""
         began = self._monotonic()
         error = None
-        self._keeper.reconfigure(self._terms)
-        self._keeper.note(seen, now)
+        self._writer.reconfigure(self._options)
+        self._writer.note(seen, now)
         try:
             if writing:
-                self._keeper.write(seen, now)
+                self._writer.write(seen, now)
         except StoreError as failure:
             error = failure
         try:
-            self._keeper.reckon(now)
+            self._writer.reckon(now)
         except StoreError as failure:
             error = error or failure
         return _Done(
-            changes=self._keeper.changes(),
+            changes=self._writer.changes(),
             written=writing and error is None,
             error=error,
             seconds=self._monotonic() - began,
-            size_bytes=self._keeper.size_bytes,
-            unmatched=self._keeper.unmatched,
+            size_bytes=self._writer.size_bytes,
+            unmatched=self._writer.unmatched,
         )
 
-    def _finish(self, turn: asyncio.Future[_Done], seen: Sightings) -> None:
+    def _finish(self, turn: asyncio.Future[_Done], seen: PendingObservations) -> None:
         """Take over what a turn brought; note again what it could not write."""
         self._turn = None
         if turn.cancelled() or turn.exception() is not None:
