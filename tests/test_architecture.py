@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "simulator": set(),
     "api": {"model", "runtime"},
     "fleet": {"model"},
-    "ledger": {"model"},
+    "ledger": {"model", "runtime"},
     "config": {"model", "runtime"},
     "polling": {"api", "fleet", "model", "runtime"},
     "exposition": {"model"},

@@ -30,7 +30,7 @@ from trainwave_exporter.ledger import (
     WatchedScope,
 )
 from trainwave_exporter.ledger.billing.ledger_state import SeenJob
-from trainwave_exporter.ledger.ledger import LAST_WORD_SECONDS, RETRY_SECONDS, SUMMARY_SECONDS
+from trainwave_exporter.ledger.ledger import LAST_WORD_SECONDS, RETRY_SECONDS
 from trainwave_exporter.model import (
     NO_READINGS,
     AccountStatus,
@@ -53,6 +53,7 @@ from trainwave_exporter.model import (
     Spend,
     UnknownFigure,
 )
+from trainwave_exporter.runtime.failure_log import SUMMARY_SECONDS
 
 
 class Desk:

@@ -24,7 +24,7 @@ class Directory(Generic[T]):
     def __init__(self, accounts: Iterable[str], now: float) -> None:
         self._known: dict[str, T] = {}
         self._missed: set[str] = set()
-        self._told_at = dict.fromkeys(accounts, now)
+        self._reported_at = dict.fromkeys(accounts, now)
 
     def get(self, key: str) -> T | None:
         """Return one by its key."""
@@ -45,7 +45,7 @@ class Directory(Generic[T]):
 
         What is missing from two complete answers in a row has vanished.
         """
-        self._told_at[account] = now
+        self._reported_at[account] = now
         reported = {record.key: record for record in records}
         self._missed -= reported.keys()
         absent = {record.key for record in self.of(account)} - reported.keys()
@@ -66,22 +66,22 @@ class Directory(Generic[T]):
 
     def reconfigure(self, accounts: Collection[str], now: float) -> Iterator[Change]:
         """Listen to these accounts from now on; drop what others reported."""
-        for account in self._told_at.keys() - set(accounts):
-            del self._told_at[account]
+        for account in self._reported_at.keys() - set(accounts):
+            del self._reported_at[account]
             yield from self._drop(account, Departure.UNWATCHED)
         for account in accounts:
-            self._told_at.setdefault(account, now)
+            self._reported_at.setdefault(account, now)
 
     def expire(self, now: float, max_age: float) -> Iterator[Change]:
         """Drop what was reported longer than ``max_age`` seconds ago."""
-        for account, told_at in self._told_at.items():
-            if now - told_at >= max_age:
+        for account, reported_at in self._reported_at.items():
+            if now - reported_at >= max_age:
                 yield from self._drop(account, Departure.EXPIRED)
 
     def clock_set(self, seconds: float) -> None:
         """Note that the clock was set by so much since anything was reported."""
-        for account in self._told_at:
-            self._told_at[account] += seconds
+        for account in self._reported_at:
+            self._reported_at[account] += seconds
 
     def _drop(self, account: str, reason: Departure) -> Iterator[Change]:
         for record in self.of(account):

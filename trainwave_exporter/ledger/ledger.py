@@ -40,17 +40,16 @@ from trainwave_exporter.model import (
     Project,
     Record,
 )
+from trainwave_exporter.runtime.failure_log import FailureLog
 
 log = structlog.get_logger()
 
 RETRY_SECONDS = 5.0
 """How long after a failure the store is tried again."""
-SUMMARY_SECONDS = 300.0
-"""How often a ledger that goes on failing says so."""
 LAST_WORD_SECONDS = 1.5
 """How long a shutdown waits for the last samples to be written."""
 _NOTHING_WANTED = UndescribedJobs()
-_TOLD_AT_ONCE = 256
+_PUBLISHED_AT_ONCE = 256
 """Changes that are published in one turn of the event loop: a millisecond or two."""
 
 
@@ -90,11 +89,10 @@ class Ledger:
         self._clock = clock
         self._monotonic = monotonic
         self._seen = PendingObservations()
-        self._untold: list[Change] = []
+        self._unpublished: list[Change] = []
         self._turn: asyncio.Future[_Done] | None = None
         self._not_before = monotonic()
-        self._failing_since: float | None = None
-        self._told_at = monotonic()
+        self._failures = FailureLog("ledger", monotonic, level="error")
         self._unmatched: tuple[Unmatched, ...] = ()
         self._clock_set = 0
 
@@ -177,12 +175,15 @@ class Ledger:
         turn.add_done_callback(lambda turn: self._finish(turn, seen))
         self._turn = turn
         await asyncio.shield(turn)
-        await self._tell()
+        await self._publish_changes()
 
-    async def _tell(self) -> None:
-        """Publish what was reckoned, and give others their turn in between."""
-        while self._untold:
-            part, self._untold = self._untold[:_TOLD_AT_ONCE], self._untold[_TOLD_AT_ONCE:]
+    async def _publish_changes(self) -> None:
+        """Publish what was computed, and give others their turn in between."""
+        while self._unpublished:
+            part, self._unpublished = (
+                self._unpublished[:_PUBLISHED_AT_ONCE],
+                self._unpublished[_PUBLISHED_AT_ONCE:],
+            )
             self._publish(part)
             await asyncio.sleep(0)
 
@@ -230,12 +231,12 @@ class Ledger:
         done = turn.result()
         if not done.written:
             self._seen = self._seen.after(seen)
-        recovered = done.written and self._failing_since is not None
+        recovered = done.written and self._failures.failing
         if done.error is not None:
             self._failed(done.error)
         elif recovered:
-            self._recovered()
-        self._untold += done.changes
+            self._failures.recovered()
+        self._unpublished += done.changes
         self._warn(done.unmatched)
         if done.error is not None or recovered or (done.written and seen):
             self._observe(
@@ -258,18 +259,6 @@ class Ledger:
         self._unmatched = unmatched
 
     def _failed(self, error: StoreError) -> None:
-        """Log that the store began to fail, and from time to time that it goes on."""
-        now = self._monotonic()
-        self._not_before = now + RETRY_SECONDS
-        if self._failing_since is None:
-            self._failing_since = self._told_at = now
-            log.error("ledger_failing", error=str(error))
-        elif now - self._told_at >= SUMMARY_SECONDS:
-            self._told_at = now
-            seconds = round(now - self._failing_since)
-            log.error("ledger_still_failing", seconds=seconds, error=str(error))
-
-    def _recovered(self) -> None:
-        seconds = round(self._monotonic() - (self._failing_since or 0.0))
-        log.info("ledger_recovered", seconds=seconds)
-        self._failing_since = None
+        """Log the failure, and wait before the next attempt to write."""
+        self._not_before = self._monotonic() + RETRY_SECONDS
+        self._failures.failed(str(error), cause=str(error))
