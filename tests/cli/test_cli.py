@@ -284,6 +284,6 @@ def test_variables_that_look_like_settings_are_warned_of_by_name(
 ) -> None:
     assert main(command, {variable: "secret"}) == 2
     warning, error = capsys.readouterr().err.splitlines()
-    assert "event=environment_variables_not_known" in warning
-    assert warning.endswith(f" names={[variable]} nearest={nearest}")
+    assert "event=unknown_environment_variables" in warning
+    assert f" names={[variable]} nearest={nearest}" in warning
     assert error.startswith("trainwave-exporter: error: no API key: set TRAINWAVE_API_KEY")

@@ -235,7 +235,7 @@ def test_what_is_wrong_is_told_and_all_stays_as_it_was(
     metrics = exporter.wait(lambda m: m.get(OUTCOME) == 0, "the failure to be told")
     assert accounts(metrics) == {"first"}
     assert metrics.get(WHEN) == before.get(WHEN)
-    (event,) = exporter.events("config_not_reloaded")
+    (event,) = exporter.events("config_reload_failed")
     assert event["error"] == told.strip()
     assert "The configuration was not reloaded" in exporter.get("/")[1]
     write(file, api_url, "first")

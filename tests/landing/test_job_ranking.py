@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from support.known_jobs import job
 
-from trainwave_exporter.landing.job_ranking import Ranking, wasted_dollars
+from trainwave_exporter.landing.job_ranking import JobRanking, wasted_dollars
 from trainwave_exporter.model import (
     Appeared,
     Bygone,
@@ -35,13 +35,13 @@ def idle(job_id: str, gpu_hours: float, since: float | None = 1000.0) -> Idlenes
     return Idleness(job_id=job_id, idle_since=since, gpu_hours=gpu_hours, waste_dollars=waste)
 
 
-def ranking(changes: Iterable[Change]) -> Ranking:
-    made = Ranking()
+def ranking(changes: Iterable[Change]) -> JobRanking:
+    made = JobRanking()
     made.apply(changes)
     return made
 
 
-def ids(ranking: Ranking, most: int = 20) -> list[str]:
+def ids(ranking: JobRanking, most: int = 20) -> list[str]:
     return [found.id for found, _ in ranking.worst(most)]
 
 
@@ -139,7 +139,7 @@ def test_a_job_that_wasted_nothing_idle_stands_by_its_price() -> None:
 def test_the_order_is_that_of_a_fresh_ranking_after_any_history(
     history: list[tuple[str, str, float, float | None, bool]],
 ) -> None:
-    made = Ranking()
+    made = JobRanking()
     jobs: dict[str, Job] = {}
     idleness: dict[str, Idleness] = {}
     for name, state, price, hours, now_idle in history:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from trainwave_exporter.api import TrainwaveError
 from trainwave_exporter.landing.advice import ADVICE, STORE, STORE_LOST
-from trainwave_exporter.landing.recent_errors import KINDS_KEPT, Troubles
+from trainwave_exporter.landing.recent_errors import KINDS_KEPT, RecentErrors
 from trainwave_exporter.model import ClockSkew, Exchange, LedgerRun, Unreadable
 
 
@@ -29,7 +29,7 @@ def test_there_is_advice_for_every_error_there_can_be() -> None:
 
 
 def test_the_same_error_is_one_line_that_counts() -> None:
-    troubles = Troubles()
+    troubles = RecentErrors()
     for now in (10.0, 20.0, 30.0):
         troubles.observe(exchange("timeout"), now)
     troubles.observe(exchange("timeout", "metric"), 25.0)
@@ -41,7 +41,7 @@ def test_the_same_error_is_one_line_that_counts() -> None:
 
 
 def test_values_that_cannot_be_used_are_listed_with_the_reason_and_push_no_error_out() -> None:
-    troubles = Troubles()
+    troubles = RecentErrors()
     troubles.observe(exchange("timeout"), 1.0)
     for reason in ("stale", "contradicting", *map(str, range(KINDS_KEPT))):
         troubles.observe(Unreadable(account="a", subject="gpu_utilization", reason=reason), 2.0)
@@ -58,7 +58,7 @@ def test_values_that_cannot_be_used_are_listed_with_the_reason_and_push_no_error
 
 
 def test_what_went_well_is_no_trouble() -> None:
-    troubles = Troubles()
+    troubles = RecentErrors()
     troubles.observe(exchange("ok"), 1.0)
     troubles.observe(ClockSkew("a", 3.0), 1.0)
     troubles.observe(ledger_run(succeeded=True), 1.0)
@@ -66,14 +66,14 @@ def test_what_went_well_is_no_trouble() -> None:
 
 
 def test_a_ledger_that_cannot_be_written_is_the_exporters_own_trouble() -> None:
-    troubles = Troubles()
+    troubles = RecentErrors()
     troubles.observe(ledger_run(succeeded=False), 1.0)
     (told,) = troubles.newest()
     assert (told.account, told.place, told.outcome) == ("", "ledger", STORE)
 
 
 def test_a_ledger_whose_file_is_lost_is_trouble_of_another_kind() -> None:
-    troubles = Troubles()
+    troubles = RecentErrors()
     troubles.observe(ledger_run(succeeded=False, lost=True), 1.0)
     (told,) = troubles.newest()
     assert (told.account, told.place, told.outcome) == ("", "ledger", STORE_LOST)
@@ -81,7 +81,7 @@ def test_a_ledger_whose_file_is_lost_is_trouble_of_another_kind() -> None:
 
 
 def test_of_each_account_the_kinds_met_last_are_kept() -> None:
-    troubles = Troubles()
+    troubles = RecentErrors()
     troubles.observe(exchange("timeout", account="other"), 0.0)
     for number in range(KINDS_KEPT + 3):
         troubles.observe(exchange("timeout", f"e{number}"), float(number))

@@ -187,6 +187,18 @@ def test_configuring_again_reaches_loggers_already_in_use(stream: io.StringIO) -
     assert json.loads(written(stream).splitlines()[1])["event"] == "second"
 
 
+@pytest.mark.parametrize("form", ["logfmt", "json", "console"])
+def test_who_searches_for_an_event_by_its_name_of_the_version_before_finds_it(
+    stream: io.StringIO, form: str
+) -> None:
+    configure(stream, form=form)
+    structlog.get_logger().warning("config_reload_failed", error="no such key")
+    structlog.get_logger().info("config_reloaded")
+    renamed, other = written(stream).splitlines()
+    assert "config_not_reloaded" in renamed
+    assert "formerly" not in other
+
+
 def test_a_closed_stream_breaks_nothing(stream: io.StringIO) -> None:
     configure(stream, form="logfmt")
     stream.close()
@@ -211,8 +223,8 @@ def test_a_line_two_thousand_times_over_is_one_line_and_one_with_the_count(
     configure(stream, form="json")
     for number in range(2000):
         client = f"192.0.2.{number % 250}"
-        structlog.get_logger().info("scrape_cut_short", client=client, reason="TimeoutError")
-    structlog.get_logger().info("scrape_cut_short", client="192.0.2.1", reason="OSError")
+        structlog.get_logger().info("scrape_aborted", client=client, reason="TimeoutError")
+    structlog.get_logger().info("scrape_aborted", client="192.0.2.1", reason="OSError")
     lines = [json.loads(line) for line in written(stream).splitlines()]
     assert [(line["reason"], line.get("repeated")) for line in lines] == [
         ("TimeoutError", None),

@@ -193,7 +193,7 @@ async def test_a_client_that_leaves_in_the_middle_is_no_error(
         while not logs:  # noqa: ASYNC110 - a log is no event to wait for
             await asyncio.sleep(0)
     await server.stop()
-    assert [entry["event"] for entry in logs] == ["scrape_cut_short"]
+    assert [entry["event"] for entry in logs] == ["scrape_aborted"]
     assert scrapes == []
     assert caplog.records == []
 
@@ -284,7 +284,7 @@ async def test_a_client_too_slow_to_ever_finish_is_dropped(
     with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
         await reader.readexactly(50_000_000)
     assert [(entry["event"], entry["reason"]) for entry in logs] == [
-        ("scrape_cut_short", "TimeoutError")
+        ("scrape_aborted", "TimeoutError")
     ]
     assert scrapes == []
     writer.transport.abort()

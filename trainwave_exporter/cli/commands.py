@@ -267,7 +267,7 @@ def _warn_of_strays(environ: Mapping[str, str], settings: Settings) -> None:
     """Log the variables that are no settings, and which may be meant."""
     if strays := stray_variables(environ, settings):
         nearest = [name for name in strays.values() if name is not None]
-        log.warning("environment_variables_not_known", names=list(strays), nearest=nearest)
+        log.warning("unknown_environment_variables", names=list(strays), nearest=nearest)
 
 
 def _try(keys: Mapping[str, KeySource]) -> None:

@@ -72,7 +72,7 @@ class Reloader:
                 log.info("config_reloaded", accounts=",".join(keys))
             except ConfigError as error:
                 self.refused = str(error)
-                log.warning("config_not_reloaded", error=str(error))
+                log.warning("config_reload_failed", error=str(error))
                 raise
             finally:
                 self._loaded(succeeded)

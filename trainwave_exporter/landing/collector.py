@@ -9,9 +9,9 @@ from typing import Protocol
 from trainwave_exporter.api import Client, RateBudget
 from trainwave_exporter.config import AccountSettings, KeySource, Settings
 from trainwave_exporter.fleet import Fleet
-from trainwave_exporter.landing.job_ranking import Ranking, wasted_dollars
+from trainwave_exporter.landing.job_ranking import JobRanking, wasted_dollars
 from trainwave_exporter.landing.overview import AccountOverview, JobOverview, LoopOverview, Overview
-from trainwave_exporter.landing.recent_errors import Troubles
+from trainwave_exporter.landing.recent_errors import RecentErrors
 from trainwave_exporter.landing.settings_in_use import configured
 from trainwave_exporter.landing.unknown_figures import UnknownFigures
 from trainwave_exporter.model import Change, Fact, Idleness, Job, Quantity
@@ -54,8 +54,8 @@ class OverviewCollector:
     """What is needed for the page and nobody else keeps, and the page's content itself."""
 
     def __init__(self) -> None:
-        self._ranking = Ranking()
-        self._troubles = Troubles()
+        self._ranking = JobRanking()
+        self._troubles = RecentErrors()
         self._unknown = UnknownFigures()
 
     def apply(self, changes: Iterable[Change]) -> None:

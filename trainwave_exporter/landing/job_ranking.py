@@ -28,7 +28,7 @@ _Rank: TypeAlias = tuple[int, float]
 _IDLE_NOW = 2
 
 
-class Ranking:
+class JobRanking:
     """All jobs counted, those running ordered."""
 
     def __init__(self) -> None:

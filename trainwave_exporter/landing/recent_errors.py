@@ -26,7 +26,7 @@ _Kinds: TypeAlias = dict[str, OrderedDict[tuple[str, str], _Kind]]
 """By account, and by place and outcome."""
 
 
-class Troubles:
+class RecentErrors:
     """What went wrong, by account, place and outcome."""
 
     def __init__(self) -> None:

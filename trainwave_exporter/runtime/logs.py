@@ -29,6 +29,13 @@ FLUSH_SECONDS: Final = 1.0
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
+FORMER_NAMES: Final = {
+    "config_reload_failed": "config_not_reloaded",
+    "scrape_aborted": "scrape_cut_short",
+    "unknown_environment_variables": "environment_variables_not_known",
+}
+"""What events were called in 0.1.0. Their lines carry that name as ``formerly`` until 0.3.0."""
+
 # Below warning these log every request, some of them with its headers and so with the key; the
 # scheduler also warns of every run that is skipped, which our loops do on purpose.
 _TALKATIVE = {
@@ -64,6 +71,7 @@ def configure(*, level: str, form: str, redact: Processor, stream: TextIO | None
     structlog.configure(
         processors=[
             _lines.repeats,
+            _with_former_name,
             add_log_level,
             TimeStamper(fmt="iso", utc=True),
             format_exc_info,
@@ -163,6 +171,15 @@ class _Bridge(logging.Handler):
             message = str(record.msg)
         level = min(max(record.levelno // 10, 1), 5) * 10  # structlog knows no levels in between
         structlog.get_logger().log(level, message, logger=record.name, exc_info=record.exc_info)
+
+
+def _with_former_name(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Add what an event was called in the version before, so that searches for it still match."""
+    if (former := FORMER_NAMES.get(event["event"])) is not None:
+        event["formerly"] = former
+    return event
 
 
 def _renderers(form: str, *, colors: bool) -> list[Processor]:

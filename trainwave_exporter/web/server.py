@@ -206,7 +206,7 @@ class WebServer:
         now, last = self._clock(), self._told_at.get(reason, -math.inf)
         self._told_at[reason] = now
         if reason is Drop.ANSWER_TIMEOUT:
-            log.info("scrape_cut_short", client=client, reason="TimeoutError")
+            log.info("scrape_aborted", client=client, reason="TimeoutError")
         elif now - last > _EPISODE_SECONDS:
             log.warning("connections_dropped", reason=reason.value, client=client)
 
@@ -266,7 +266,7 @@ class WebServer:
         except ConnectionError as error:
             error.__traceback__ = None  # its frames hold the answer, and a future that holds it
             if not self._connections.was_dropped(request):  # which is counted already
-                log.info("scrape_cut_short", client=request.remote, reason=type(error).__name__)
+                log.info("scrape_aborted", client=request.remote, reason=type(error).__name__)
         finally:
             self._packing -= coding is Coding.ZSTD
         return response

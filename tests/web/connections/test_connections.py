@@ -293,7 +293,7 @@ async def test_an_answer_counts_until_its_last_byte_is_taken(
         for client in clients:
             assert len(await ends(client)) < characters
     assert [(entry["event"], entry["reason"]) for entry in logs] == [
-        ("scrape_cut_short", "TimeoutError")
+        ("scrape_aborted", "TimeoutError")
     ] * 5
 
 
@@ -395,7 +395,7 @@ async def test_who_goes_away_leaves_nothing_that_only_a_full_collection_finds(
                         await asyncio.sleep(0.01)
         finally:
             gc.enable()
-    assert {entry["event"] for entry in logs} == {"scrape_cut_short"}
+    assert {entry["event"] for entry in logs} == {"scrape_aborted"}
 
 
 async def test_a_crowd_is_accepted_in_a_few_turns_of_the_event_loop(
