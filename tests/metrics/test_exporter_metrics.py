@@ -10,7 +10,7 @@ from support.prometheus import generated, parsed
 
 from trainwave_exporter.exposition import Format
 from trainwave_exporter.metrics import ExporterMetrics
-from trainwave_exporter.metrics.exporter_work import KINDS
+from trainwave_exporter.metrics.exporter_work import METRICS
 from trainwave_exporter.model import (
     ClampedDuration,
     ClockSkew,
@@ -171,7 +171,7 @@ def test_a_fact_is_in_the_metric_that_is_meant_for_it(
 
 
 def test_every_kind_of_fact_is_counted_somewhere() -> None:
-    assert {*KINDS} == {*get_args(Fact)}
+    assert {metric.fact for metric in METRICS} == {*get_args(Fact)}
 
 
 def test_requests_are_counted_by_outcome_and_timed_all_the_same(telemetry: ExporterMetrics) -> None:

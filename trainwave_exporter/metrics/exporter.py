@@ -7,7 +7,8 @@ from platform import python_version
 
 from trainwave_exporter.exposition.formats import Format
 from trainwave_exporter.exposition.text import Description
-from trainwave_exporter.metrics.exporter_work import KINDS
+from trainwave_exporter.metrics.exporter_work import METRICS
+from trainwave_exporter.metrics.fact_metrics import updates
 from trainwave_exporter.metrics.instruments import Instruments
 from trainwave_exporter.model import Fact
 
@@ -33,7 +34,7 @@ class ExporterMetrics:
         )
         build(version, python_version()).set(1)
 
-        self._observers = {kind: observer(own) for kind, observer in KINDS.items()}
+        self._updates = updates(METRICS, own)
         self._scrape_duration = own.histogram(
             "scrape_duration_seconds",
             "Time taken to answer a scrape, by format.",
@@ -96,7 +97,8 @@ class ExporterMetrics:
 
     def observe(self, fact: Fact) -> None:
         """Take a fact into account; a `trainwave_exporter.model.FactListener`."""
-        self._observers[type(fact)](fact)
+        for update in self._updates[type(fact)]:
+            update(fact)
 
     def scraped(self, form: Format, seconds: float) -> None:
         """Count a scrape that was answered in that time."""

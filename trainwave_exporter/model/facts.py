@@ -20,6 +20,11 @@ class Exchange(Struct, frozen=True, kw_only=True):
     """``ok`` or the ``outcome`` of the error class of `trainwave_exporter.api.errors`."""
     seconds: float
 
+    @property
+    def operation(self) -> str:
+        """What it was about, as the label names it: scrapes add a label ``endpoint`` of theirs."""
+        return self.endpoint
+
 
 class RateLimit(Struct, frozen=True, kw_only=True):
     """What an account's request budget looks like now."""
@@ -55,6 +60,11 @@ class LoopRun(Struct, frozen=True, kw_only=True):
     succeeded: bool
     seconds: float
     finished_at: float
+
+    @property
+    def outcome(self) -> str:
+        """``ok`` or ``error``."""
+        return _outcome(succeeded=self.succeeded)
 
 
 class PlannedAge(Struct, frozen=True):
@@ -149,6 +159,15 @@ class LedgerRun(Struct, frozen=True, kw_only=True):
     """Of all that is stored."""
     lost: bool = False
     """Another program removed, replaced or overwrote the file of the ledger in use."""
+
+    @property
+    def outcome(self) -> str:
+        """``ok`` or ``error``."""
+        return _outcome(succeeded=self.succeeded)
+
+
+def _outcome(*, succeeded: bool) -> str:
+    return "ok" if succeeded else "error"
 
 
 Fact: TypeAlias = (
