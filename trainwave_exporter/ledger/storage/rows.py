@@ -1,10 +1,19 @@
-"""Between the ledger's records and rows of its tables."""
+"""Between the ledger's records and rows of its tables.
+
+A row is read by the names of its columns. It is written in their order, which is that of the groups
+of fields in `JOB`.
+
+Columns keep the names that they were given first (``told`` for the value of a sample, ``over`` for
+finished): a name is not worth a migration of everyone's ledger.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from typing import Any, Final, TypeAlias, TypeVar
 
+from msgspec import Struct
 from msgspec.structs import astuple
 
 from trainwave_exporter.ledger.billing.job_entry import (
@@ -20,232 +29,194 @@ from trainwave_exporter.ledger.billing.job_entry import (
     SeriesEntry,
     Totals,
     UnconfirmedValue,
-    UtilizationBucket,
 )
+from trainwave_exporter.ledger.billing.stored_records import Balance
 
-_LABELS = ("project_id", "owner", "gpu_type")
-_TOTALS = (
-    "cost",
-    "gpu",
-    "idle",
-    "busy",
-    "unknown",
-    "waste_idle",
-    "waste_launching",
-    "waste_after_finish",
-)
+S = TypeVar("S", bound=Struct)
+
+Row: TypeAlias = Sequence[Any]
+"""Values as SQLite returns them: whole numbers, texts and None."""
+Values: TypeAlias = Mapping[str, Any]
+"""The same by the names of their columns."""
+
 SAMPLE: Final = ("at", "told", "rate", "over")
 """Columns of a meter sample."""
-SERIES: Final = (*_LABELS, *_TOTALS, "opened_at")
-"""Columns of a series, in the order of `series_row`."""
 BALANCE: Final = ("organization_id", "at", "micro", "billed_lower", "billed_upper")
 """Columns of a balance."""
+RUN: Final = ("number", *Life.__struct_fields__, "until")
+"""Columns of a closed run."""
+SERIES: Final = (*Labels.__struct_fields__, *Totals.__struct_fields__, "opened_at")
+"""Columns of a series."""
+
+_PLAIN: Final = {
+    "id": "id",
+    "account": "account",
+    "organization_id": "organization_id",
+    "name": "name",
+    "first_seen": "first_seen",
+    "last_seen": "last_seen",
+    "over_seen": "finished_seen",
+    "running_since": "running_since",
+    "state": "state",
+    "run": "run",
+    "run_seen": "run_seen",
+    "run_since": "run_since",
+    "cost_base": "cost_base",
+    "gpu_base": "gpu_base",
+    "cost_offset": "cost_offset",
+    "gpu_offset": "gpu_offset",
+}
+"""The columns of a job that hold a field of it as it is, and the names of these fields."""
+_IDLE_ESTIMATE: Final = {
+    "gpu_use" if field == "use" else field: field
+    for field in IdleEstimate.__struct_fields__
+    if field != "interval"
+}
+_PEAKS: Final = {
+    "peak_memory": "memory",
+    "memory_limit": "memory_limit",
+    "peak_gpu_memory": "gpu_memory",
+    "gpu_memory_limit": "gpu_memory_limit",
+}
+
+
+def _meter_columns(meter: str) -> tuple[str, ...]:
+    samples = [f"{meter}_{which}_{column}" for which in ("anchor", "last") for column in SAMPLE]
+    return (*samples, f"{meter}_behind", f"{meter}_pending")
+
+
 JOB: Final = (
-    "id",
-    "account",
-    *_LABELS,
-    "organization_id",
-    "name",
-    "created",
-    "started",
-    "finished",
-    "first_seen",
-    "last_seen",
-    "over_seen",
-    "running_since",
-    *(f"cost_anchor_{column}" for column in SAMPLE),
-    *(f"cost_last_{column}" for column in SAMPLE),
-    "cost_behind",
-    "cost_pending",
-    *(f"gpu_anchor_{column}" for column in SAMPLE),
-    *(f"gpu_last_{column}" for column in SAMPLE),
-    "gpu_behind",
-    "gpu_pending",
-    *_TOTALS,
-    "read_at",
-    "idle_millionths",
-    "idle_since",
-    "owed_idle",
-    "owed_busy",
-    "idle_value",
-    "unpriced_idle",
-    "gpu_use",
-    "unbilled",
-    "unbilled_launching",
-    "overbilled",
-    "earlier_price",
-    "price_since",
-    "interval_begin",
-    "interval_end",
-    "interval_gpu",
-    "interval_value",
-    *(f"series_{column}" for column in _LABELS),
-    "state",
-    "run",
-    "run_seen",
-    "run_since",
-    "cost_base",
-    "gpu_base",
-    "cost_offset",
-    "gpu_offset",
-    "suspect_cost_at",
-    "suspect_cost",
-    "suspect_gpu_at",
-    "suspect_gpu",
-    "peak_memory",
-    "memory_limit",
-    "peak_gpu_memory",
-    "gpu_memory_limit",
+    *_PLAIN,
+    *Labels.__struct_fields__,
+    *Life.__struct_fields__,
+    *_meter_columns("cost"),
+    *_meter_columns("gpu"),
+    *Totals.__struct_fields__,
+    *_IDLE_ESTIMATE,
+    *(f"interval_{field}" for field in IdleInterval.__struct_fields__),
+    *(f"series_{field}" for field in Labels.__struct_fields__),
+    *("suspect_cost_at", "suspect_cost", "suspect_gpu_at", "suspect_gpu"),
+    *_PEAKS,
 )
-"""Columns of a job, in the order of `job_row`."""
+"""Columns of a job."""
 
-Row = Sequence[Any]
-"""Values as SQLite takes and gives them: whole numbers, texts and None."""
-
+_plain_fields = attrgetter(*_PLAIN.values())
 _NO_METER = (*(None,) * (2 * len(SAMPLE)), 0, 0)
-_NO_INTERVAL = (None,) * len(IdleInterval.__struct_fields__)
-_NO_LABELS = (None,) * len(_LABELS)
 
 
 def job_row(entry: JobEntry) -> Row:
-    """Return the row of a job."""
-    life = entry.life
+    """Return the values of a job, in the order of `JOB`."""
+    *estimate, interval = astuple(entry.idle_estimate)
     return (
-        entry.id,
-        entry.account,
-        *_labels_row(entry.labels),
-        entry.organization_id,
-        entry.name,
-        life.created,
-        life.started,
-        life.finished,
-        entry.first_seen,
-        entry.last_seen,
-        entry.finished_seen,
-        entry.running_since,
+        *_plain_fields(entry),
+        *astuple(entry.labels),
+        *astuple(entry.life),
         *_meter_row(entry.cost),
         *_meter_row(entry.gpu),
         *astuple(entry.totals),
-        *_idle_estimate_row(entry.idle_estimate),
-        *(_NO_LABELS if entry.series is None else _labels_row(entry.series)),
-        entry.state,
-        entry.run,
-        entry.run_seen,
-        entry.run_since,
-        entry.cost_base,
-        entry.gpu_base,
-        entry.cost_offset,
-        entry.gpu_offset,
-        *_unconfirmed_row(entry.unconfirmed_cost),
-        *_unconfirmed_row(entry.unconfirmed_gpu),
+        *estimate,
+        *_optional_row(IdleInterval, interval),
+        *_optional_row(Labels, entry.series),
+        *_optional_row(UnconfirmedValue, entry.unconfirmed_cost),
+        *_optional_row(UnconfirmedValue, entry.unconfirmed_gpu),
         *astuple(entry.peaks),
     )
 
 
 def job_entry(row: Row) -> JobEntry:
-    """Return the job of a row."""
+    """Return the job of a row of the columns `JOB`."""
+    values = dict(zip(JOB, row, strict=True))
+    estimate = {field: values[column] for column, field in _IDLE_ESTIMATE.items()}
+    interval = _optional("interval_", IdleInterval, values)
     return JobEntry(
-        id=row[0],
-        account=row[1],
-        labels=Labels(*row[2:5]),
-        organization_id=row[5],
-        name=row[6],
-        life=Life(*row[7:10]),
-        first_seen=row[10],
-        last_seen=row[11],
-        finished_seen=row[12],
-        running_since=row[13],
-        cost=_meter(row[14:24]),
-        gpu=_meter(row[24:34]),
-        totals=Totals(*row[34:42]),
-        idle_estimate=_idle_estimate(row[42:59]),
-        series=None if row[59] is None else Labels(*row[59:62]),
-        state=row[62],
-        run=row[63],
-        run_seen=row[64],
-        run_since=row[65],
-        cost_base=row[66],
-        gpu_base=row[67],
-        cost_offset=row[68],
-        gpu_offset=row[69],
-        unconfirmed_cost=_unconfirmed(row[70:72]),
-        unconfirmed_gpu=_unconfirmed(row[72:74]),
-        peaks=Peaks(*row[74:78]),
+        **{field: values[column] for column, field in _PLAIN.items()},
+        labels=_record(Labels, values),
+        life=_record(Life, values),
+        cost=_meter("cost", values),
+        gpu=_meter("gpu", values),
+        totals=_record(Totals, values),
+        idle_estimate=IdleEstimate(**estimate, interval=interval),
+        series=_optional("series_", Labels, values),
+        unconfirmed_cost=_unconfirmed("suspect_cost", values),
+        unconfirmed_gpu=_unconfirmed("suspect_gpu", values),
+        peaks=Peaks(**{field: values[column] for column, field in _PEAKS.items()}),
     )
 
 
 def series_row(entry: SeriesEntry) -> Row:
-    """Return the row of a series."""
-    return (*_labels_row(entry.labels), *astuple(entry.totals), entry.opened_at)
+    """Return the values of a series, in the order of `SERIES`."""
+    return (*astuple(entry.labels), *astuple(entry.totals), entry.opened_at)
 
 
 def series_entry(row: Row) -> SeriesEntry:
-    """Return the series of a row."""
-    return SeriesEntry(labels=Labels(*row[:3]), totals=Totals(*row[3:11]), opened_at=row[11])
+    """Return the series of a row of the columns `SERIES`."""
+    values = dict(zip(SERIES, row, strict=True))
+    return SeriesEntry(
+        labels=_record(Labels, values),
+        totals=_record(Totals, values),
+        opened_at=values["opened_at"],
+    )
 
 
 def sample_row(sample: MeterSample) -> Row:
-    """Return the columns of a sample."""
-    return (sample.at, sample.value, sample.rate, sample.finished)
+    """Return the values of a sample, in the order of `SAMPLE`."""
+    return astuple(sample)
 
 
-def sample(row: Row) -> MeterSample:
-    """Return the sample of such columns."""
-    at, value, rate, finished = row
+def sample(values: Values, prefix: str = "") -> MeterSample:
+    """Return the sample of such columns, whose names begin with a prefix."""
+    at, value, rate, finished = (values[prefix + column] for column in SAMPLE)
     return MeterSample(at, value, rate, bool(finished))
 
 
+def balance_row(balance: Balance) -> Row:
+    """Return the values of a balance, in the order of `BALANCE`."""
+    billed = balance.billed or (None, None)
+    return (balance.organization_id, balance.at, balance.micro, *billed)
+
+
+def balance(row: Row) -> Balance:
+    """Return the balance of a row of the columns `BALANCE`."""
+    organization_id, at, micro, lower, upper = row
+    return Balance(organization_id, at, micro, None if lower is None else (lower, upper))
+
+
 def run(row: Row) -> Run:
-    """Return the run of the columns number, created, started, finished and until."""
+    """Return the run of a row of the columns `RUN`."""
     number, *life, until = row
     return Run(number, Life(*life), until)
 
 
-def idle_interval(row: Row) -> IdleInterval:
-    """Return the idle interval of the columns begin, end, gpu and value."""
-    return IdleInterval(*row)
+def _record(kind: type[S], values: Values, prefix: str = "") -> S:
+    return kind(*[values[prefix + field] for field in kind.__struct_fields__])
 
 
-def utilization_bucket(row: Row) -> UtilizationBucket:
-    """Return the bucket of the columns begin, observed and used."""
-    return UtilizationBucket(*row)
+def _optional_row(kind: type[Struct], record: Struct | None) -> Row:
+    return (None,) * len(kind.__struct_fields__) if record is None else astuple(record)
 
 
-def _idle_estimate_row(idle_estimate: IdleEstimate) -> Row:
-    *plain, interval = astuple(idle_estimate)
-    return (*plain, *(_NO_INTERVAL if interval is None else astuple(interval)))
-
-
-def _idle_estimate(row: Row) -> IdleEstimate:
-    *plain, begin, end, gpu, value = row
-    interval = None if begin is None else IdleInterval(begin, end, gpu, value)
-    return IdleEstimate(*[*plain, interval])
+def _optional(prefix: str, kind: type[S], values: Values) -> S | None:
+    missing = values[prefix + kind.__struct_fields__[0]] is None
+    return None if missing else _record(kind, values, prefix)
 
 
 def _meter_row(meter: Meter | None) -> Row:
     if meter is None:
         return _NO_METER
-    return (
-        *sample_row(meter.anchor),
-        *sample_row(meter.last),
-        meter.behind,
-        meter.pending,
+    return (*astuple(meter.anchor), *astuple(meter.last), meter.behind, meter.pending)
+
+
+def _meter(name: str, values: Values) -> Meter | None:
+    if values[f"{name}_anchor_at"] is None:
+        return None
+    return Meter(
+        sample(values, f"{name}_anchor_"),
+        sample(values, f"{name}_last_"),
+        values[f"{name}_behind"],
+        values[f"{name}_pending"],
     )
 
 
-def _meter(row: Row) -> Meter | None:
-    if row[0] is None:
-        return None
-    return Meter(sample(row[:4]), sample(row[4:8]), row[8], row[9])
-
-
-def _unconfirmed_row(unconfirmed: UnconfirmedValue | None) -> Row:
-    return (None, None) if unconfirmed is None else (unconfirmed.at, unconfirmed.value)
-
-
-def _unconfirmed(row: Row) -> UnconfirmedValue | None:
-    return None if row[0] is None else UnconfirmedValue(*row)
-
-
-def _labels_row(labels: Labels) -> Row:
-    return (labels.project_id, labels.owner, labels.gpu_type)
+def _unconfirmed(column: str, values: Values) -> UnconfirmedValue | None:
+    at = values[f"{column}_at"]
+    return None if at is None else UnconfirmedValue(at, values[column])

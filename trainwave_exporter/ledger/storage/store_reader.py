@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, TypeVar
+
+from msgspec import Struct
 
 from trainwave_exporter.ledger.billing.job_entry import (
     Correction,
@@ -21,7 +23,6 @@ from trainwave_exporter.ledger.billing.job_entry import (
     UtilizationBucket,
 )
 from trainwave_exporter.ledger.billing.stored_records import (
-    Balance,
     DetailsWanted,
     EarlierRun,
     JobHistory,
@@ -32,7 +33,7 @@ from trainwave_exporter.ledger.billing.stored_records import (
 from trainwave_exporter.ledger.billing.units import HOUR
 from trainwave_exporter.ledger.storage import database, rows
 
-R = TypeVar("R")
+S = TypeVar("S", bound=Struct)
 
 _CHUNK: Final = 500
 """Ids in one query; SQLite takes no more than 999 in its older versions."""
@@ -105,7 +106,7 @@ class StoreReader:
                         "SELECT id, organization_id, name FROM projects"
                     )
                 ),
-                balances=tuple(map(_balance, select(_BALANCES))),
+                balances=tuple(map(rows.balance, select(_BALANCES))),
                 counted_before=dict(
                     select(
                         "SELECT name, counted_before FROM accounts WHERE counted_before IS NOT NULL"
@@ -204,20 +205,22 @@ class StoreReader:
         """Return the kept samples of a job by run and meter, in order of time."""
         found: defaultdict[tuple[int, int], tuple[MeterSample, ...]] = defaultdict(tuple)
         select = self._connection.execute(
-            "SELECT run, meter, at, told, rate, over FROM points WHERE job = ?"
+            f"SELECT run, meter, {', '.join(rows.SAMPLE)} FROM points WHERE job = ?"  # noqa: S608 - our own names
             " ORDER BY meter, run, at",
             (key,),
         )
         for place, group in groupby(select, key=itemgetter(0, 1)):
-            found[place] = tuple(rows.sample(row[2:]) for row in group)
+            found[place] = tuple(
+                rows.sample(dict(zip(rows.SAMPLE, columns, strict=True)))
+                for _run, _meter, *columns in group
+            )
         return found
 
     def _earlier(
         self, key: int, kept: Mapping[tuple[int, int], tuple[MeterSample, ...]]
     ) -> tuple[EarlierRun, ...]:
         select = self._connection.execute(
-            "SELECT number, created, started, finished, until FROM runs WHERE job = ?"
-            " ORDER BY number",
+            f"SELECT {', '.join(rows.RUN)} FROM runs WHERE job = ? ORDER BY number",  # noqa: S608 - our own names
             (key,),
         )
         return tuple(
@@ -227,15 +230,11 @@ class StoreReader:
 
     def idle_intervals(self, job_id: str) -> list[IdleInterval]:
         """Return when a job's GPUs were idle, in order of time."""
-        return self._of_job(
-            "SELECT begin, end, gpu, value FROM idle_intervals", job_id, rows.idle_interval
-        )
+        return self._of_job("idle_intervals", job_id, IdleInterval)
 
     def utilization(self, job_id: str) -> list[UtilizationBucket]:
         """Return how a job's GPUs were used, in order of time."""
-        return self._of_job(
-            "SELECT begin, observed, used FROM utilization", job_id, rows.utilization_bucket
-        )
+        return self._of_job("utilization", job_id, UtilizationBucket)
 
     def corrections(self, begin: int, end: int) -> list[Correction]:
         """Return the corrections seen within [begin, end), milliseconds, in order of time."""
@@ -249,22 +248,18 @@ class StoreReader:
                 )
             ]
 
-    def _of_job(self, select: str, job_id: str, read: Callable[[rows.Row], R]) -> list[R]:
+    def _of_job(self, table: str, job_id: str, kind: type[S]) -> list[S]:
+        """Return the records of a job in a table whose columns are their fields."""
+        columns = ", ".join(kind.__struct_fields__)
+        query = (
+            f"SELECT {columns} FROM {table}"  # noqa: S608 - our own names
+            " WHERE job = (SELECT key FROM jobs WHERE id = ?) ORDER BY begin"
+        )
         with self._trouble():
-            condition = "WHERE job = (SELECT key FROM jobs WHERE id = ?) ORDER BY begin"
-            return [
-                read(row) for row in self._connection.execute(f"{select} {condition}", (job_id,))
-            ]
+            return [kind(*row) for row in self._connection.execute(query, (job_id,))]
 
     def _number(self, query: str) -> int:
         return int(self._connection.execute(query).fetchone()[0])
 
     def _trouble(self) -> AbstractContextManager[None]:
         return database.trouble_with(self._path or "ledger in memory")
-
-
-def _balance(row: rows.Row) -> Balance:
-    organization_id, at, micro, *billed = row
-    return Balance(
-        organization_id, at, micro, None if billed[0] is None else (billed[0], billed[1])
-    )

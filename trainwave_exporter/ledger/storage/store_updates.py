@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from msgspec.structs import astuple
+from msgspec.structs import asdict, astuple
 
 from trainwave_exporter.ledger.billing.stored_records import Batch, ClosedRun, KeptSample
 from trainwave_exporter.ledger.billing.units import DAY
@@ -31,7 +31,10 @@ def _upsert(table: str, columns: Sequence[str], keys: Collection[str]) -> str:
 
 _PUT_JOB: Final = _upsert("jobs", rows.JOB, ("id",))
 _PUT_SERIES: Final = _upsert("series", rows.SERIES, rows.SERIES[:3])
-_PUT_ACCOUNT: Final = _upsert("accounts", ("name", "opened"), ("name",))
+_PUT_ACCOUNT: Final = (
+    "INSERT INTO accounts (name, opened) VALUES (?, ?)"
+    " ON CONFLICT (name) DO UPDATE SET opened = excluded.opened"
+)
 _PUT_PROJECT: Final = _upsert("projects", ("id", "organization_id", "name"), ("id",))
 _PUT_BALANCE: Final = _upsert("balances", rows.BALANCE, rows.BALANCE[:2])
 _DROP_BALANCES: Final = """
@@ -55,15 +58,15 @@ _PUT_RUN: Final = """
     VALUES (?, ?, ?, ?, ?, (SELECT key FROM jobs WHERE id = ?))"""
 _PUT_IDLE: Final = """
     INSERT OR REPLACE INTO idle_intervals (begin, end, gpu, value, job)
-    VALUES (?, ?, ?, ?, (SELECT key FROM jobs WHERE id = ?))"""
+    VALUES (:begin, :end, :gpu, :value, (SELECT key FROM jobs WHERE id = :job_id))"""
 _ADD_UTILIZATION: Final = """
     INSERT INTO utilization (begin, observed, used, job)
-    VALUES (?, ?, ?, (SELECT key FROM jobs WHERE id = ?))
+    VALUES (:begin, :observed, :used, (SELECT key FROM jobs WHERE id = :job_id))
     ON CONFLICT (job, begin) DO UPDATE SET
         observed = observed + excluded.observed, used = used + excluded.used"""
 _PUT_CORRECTION: Final = """
     INSERT OR REPLACE INTO corrections (at, since, micro, job)
-    VALUES (?, ?, ?, (SELECT key FROM jobs WHERE id = ?))"""
+    VALUES (:at, :since, :micro, (SELECT key FROM jobs WHERE id = :job_id))"""
 _DROP_OLD_POINTS: Final = """
     DELETE FROM points WHERE at < :before AND EXISTS (
         SELECT * FROM points AS later
@@ -101,19 +104,16 @@ def write(connection: sqlite3.Connection, batch: Batch) -> None:
     many(_DROP_POINT, map(astuple, batch.dropped))
     many(_PUT_POINT, map(_point_row, batch.points))
     many(_PUT_RUN, map(_run_row, batch.runs))
-    many(_PUT_IDLE, [(*astuple(i.interval), i.job_id) for i in batch.idled])
-    many(_ADD_UTILIZATION, [(*astuple(u.bucket), u.job_id) for u in batch.used])
+    many(_PUT_IDLE, [{**asdict(i.interval), "job_id": i.job_id} for i in batch.idled])
+    many(_ADD_UTILIZATION, [{**asdict(u.bucket), "job_id": u.job_id} for u in batch.used])
     newest = {u.job_id: u.bucket.begin for u in batch.used}
     many(_DROP_OLD_BUCKETS, [(i, at - UTILIZATION_KEPT) for i, at in newest.items()])
-    many(_PUT_CORRECTION, [(c.at, c.since, c.micro, c.job_id) for c in batch.corrected])
+    many(_PUT_CORRECTION, map(asdict, batch.corrected))
     many(_PUT_SERIES, map(rows.series_row, batch.series))
     many(_PUT_ACCOUNT, batch.opened)
     many(_PUT_PROJECT, [(p.id, p.organization_id, p.name) for p in batch.projects])
     many(_PUT_PROJECT_NAME, [(p.id, p.name) for p in batch.projects if p.name])
-    many(
-        _PUT_BALANCE,
-        [(b.organization_id, b.at, b.micro, *(b.billed or (None, None))) for b in batch.balances],
-    )
+    many(_PUT_BALANCE, map(rows.balance_row, batch.balances))
     if batch.balances:
         latest = max(balance.at for balance in batch.balances)
         connection.execute(_DROP_BALANCES, {"before": latest - BALANCES_KEPT})
