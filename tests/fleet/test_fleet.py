@@ -20,11 +20,11 @@ from trainwave_exporter.model import (
     NO_READINGS,
     AccountStatus,
     Appeared,
-    Bygone,
     Changed,
     ClampedDuration,
     Departed,
     Departure,
+    HistoricalJob,
     IllegalTransition,
     Job,
     Metric,
@@ -204,10 +204,10 @@ def test_history_that_is_not_shown_is_told_with_every_answer(world: World) -> No
         cost_dollars=5.0,
     )
     told = replace(old, gpu_hours=2.0)
-    assert world.see(old) == (Bygone(told),)
-    assert world.see(replace(old, gpu_hours=2.5)) == (Bygone(replace(old, gpu_hours=2.5)),)
+    assert world.see(old) == (HistoricalJob(told),)
+    assert world.see(replace(old, gpu_hours=2.5)) == (HistoricalJob(replace(old, gpu_hours=2.5)),)
     world.projects(Project(account="a", id="p-1", name="Vision"))
-    assert world.see(old) == (Bygone(replace(told, project_name="Vision")),)
+    assert world.see(old) == (HistoricalJob(replace(told, project_name="Vision")),)
 
 
 def test_a_job_whose_retention_ended_is_told_as_history_from_then_on(world: World) -> None:
@@ -215,7 +215,7 @@ def test_a_job_whose_retention_ended_is_told_as_history_from_then_on(world: Worl
     world.sweep(job)
     world.tick(3600, answering=True)
     corrected = replace(job, cost_dollars=2.0)
-    assert world.see(corrected) == (Bygone(corrected),)
+    assert world.see(corrected) == (HistoricalJob(corrected),)
     assert not world.is_shown()
 
 

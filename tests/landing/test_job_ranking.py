@@ -14,11 +14,11 @@ from support.known_jobs import job
 from trainwave_exporter.landing.job_ranking import JobRanking, wasted_dollars
 from trainwave_exporter.model import (
     Appeared,
-    Bygone,
     Change,
     Changed,
     Departed,
     Departure,
+    HistoricalJob,
     Idleness,
     Job,
     Waste,
@@ -69,7 +69,7 @@ def test_a_job_falls_when_its_gpus_work_again_and_leaves_when_it_is_over() -> No
     assert ids(made) == ["a", "b"]
     made.apply([Departed(idle("a", 1.0), Departure.VANISHED)])
     assert ids(made) == ["b", "a"]
-    made.apply([Changed(two, replace(two, state="SUCCESS")), Bygone(two)])
+    made.apply([Changed(two, replace(two, state="SUCCESS")), HistoricalJob(two)])
     assert ids(made) == ["a"]
     assert (made.known["a"], made.running["a"]) == (2, 1)
     made.apply([Departed(one, Departure.RETENTION)])

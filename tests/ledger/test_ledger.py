@@ -35,13 +35,13 @@ from trainwave_exporter.model import (
     NO_READINGS,
     AccountStatus,
     Appeared,
-    Bygone,
     Change,
     Changed,
     Departed,
     Departure,
     Fact,
     Funds,
+    HistoricalJob,
     Job,
     LedgerRun,
     Organization,
@@ -179,7 +179,7 @@ async def test_history_that_is_not_shown_counts_and_what_has_no_money_in_it_does
     old = job("j-2", state="SUCCESS", cost_dollars=3.0)
     desk.ledger.apply(
         [
-            Bygone(old),
+            HistoricalJob(old),
             Departed(job("j-1", cost_dollars=2.5), Departure.RETENTION),
             Departed(Project(account="a", id="p-1"), Departure.VANISHED),
         ]
@@ -196,8 +196,8 @@ async def test_details_are_kept_where_a_list_names_the_job_before_they_are_writt
     finished = job("j-1", state="SUCCESS", cost_dollars=4.0, started_at=1000.0, finished_at=2000.0)
     lacking: dict[str, Any] = {"gpu_type": None, "gpus": None, "hourly_cost_dollars": None}
     listed = replace(finished, started_at=None, finished_at=None, cost_dollars=5.0, **lacking)
-    desk.ledger.apply([Bygone(replace(finished, name="mnist"))])
-    desk.ledger.apply([Bygone(listed)])
+    desk.ledger.apply([HistoricalJob(replace(finished, name="mnist"))])
+    desk.ledger.apply([HistoricalJob(listed)])
     await desk.ledger.run()
     await desk.ledger.close()
     with closing(Store.open_for_reading(tmp_path)) as store:

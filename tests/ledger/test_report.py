@@ -248,7 +248,7 @@ def histories(draw: st.DrawFn) -> JobHistory:
 
 
 @given(st.lists(histories(), max_size=3), moments, moments)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_however_it_is_told_apart_the_rows_add_up_to_all_that_was_spent(
     value: list[JobHistory], one: int, other: int
 ) -> None:

@@ -174,6 +174,7 @@ def test_two_servers_in_turn_of_which_one_is_two_minutes_behind(
     assert world.wasted("billed_after_finish") == 0
 
 
+@pytest.mark.usefixtures("untraced")
 @DIALECTS
 @pytest.mark.parametrize("step", [1, 10, 60, 240])
 @pytest.mark.parametrize("behind", [1, 4])

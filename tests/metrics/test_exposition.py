@@ -25,9 +25,9 @@ from trainwave_exporter.model import (
     AccountStatus,
     BudgetStatus,
     Burn,
-    Bygone,
     Corrections,
     Funds,
+    HistoricalJob,
     Organization,
     Project,
     ProjectTally,
@@ -145,7 +145,9 @@ def test_what_departs_leaves_nothing_behind(record: Record) -> None:
 
 def test_what_is_over_for_too_long_is_in_no_answer(exposition: Exposition) -> None:
     before = series_of(exposition, "trainwave_job")
-    exposition.apply([Bygone(make_job(id="j-1", cost_dollars=7.0)), Bygone(make_job(id="j-9"))])
+    exposition.apply(
+        [HistoricalJob(make_job(id="j-1", cost_dollars=7.0)), HistoricalJob(make_job(id="j-9"))]
+    )
     assert series_of(exposition, "trainwave_job") == before
 
 

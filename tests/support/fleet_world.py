@@ -21,11 +21,11 @@ from trainwave_exporter.fleet import (
 from trainwave_exporter.model import (
     AccountStatus,
     Appeared,
-    Bygone,
     Change,
     Changed,
     Departed,
     Fact,
+    HistoricalJob,
     Job,
     Metric,
     Organization,
@@ -151,7 +151,7 @@ class World:
                     self.mirror[type(after), after.key] = after
                 case Departed(record):
                     assert self.mirror.pop((type(record), record.key)) == record
-                case Bygone(record):
+                case HistoricalJob(record):
                     assert (type(record), record.key) not in self.mirror
 
     def shown(self, job_id: str = "j-1") -> Job:

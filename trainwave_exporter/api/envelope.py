@@ -127,7 +127,7 @@ def _check_success(payload: Any, answer: HttpAnswer, tidy: Tidy) -> None:  # noq
 
 
 def _refusal(answer: HttpAnswer, tidy: Tidy, payload: dict[str, Any] | None = None) -> Refused:
-    code, message = _told(answer) if payload is None else _told_in(payload)
+    code, message = _error_of(answer) if payload is None else _error_in(payload)
     code = tidy(code) if code else None
     message = tidy(message) or _phrase(answer.status)
     status = answer.status
@@ -173,7 +173,7 @@ def _is_markup(answer: HttpAnswer) -> bool:
     return "html" in kind or "xml" in kind
 
 
-def _told(answer: HttpAnswer) -> tuple[str | None, str]:
+def _error_of(answer: HttpAnswer) -> tuple[str | None, str]:
     """Return the code and the sentence of an error body of either dialect, JSON or text.
 
     Of a page of HTML, that is its title.
@@ -187,10 +187,10 @@ def _told(answer: HttpAnswer) -> tuple[str | None, str]:
         payload = parse(body)
     except UnusableAnswer:
         return None, body.decode("utf-8", "replace")
-    return _told_in(payload)
+    return _error_in(payload)
 
 
-def _told_in(payload: Any) -> tuple[str | None, str]:  # noqa: ANN401 - JSON is Any
+def _error_in(payload: Any) -> tuple[str | None, str]:  # noqa: ANN401 - JSON is Any
     if isinstance(payload, str):
         return None, payload
     if not isinstance(payload, dict):

@@ -61,10 +61,10 @@ class Sheet(Struct, frozen=True, kw_only=True):
     @property
     def notes(self) -> Sequence[str]:
         """Lines on the bounds of costs that are not exact, and on what is left out."""
-        return [*self._bounds_told, *self._left_out]
+        return [*self._why_bounds, *self._left_out]
 
     @property
-    def _bounds_told(self) -> Sequence[str]:
+    def _why_bounds(self) -> Sequence[str]:
         if self.exact:
             return ()
         lower, upper = _floor(self.sum.cost.lower), self.upper_bound(self.total)

@@ -53,12 +53,12 @@ from trainwave_exporter.model import (
     NO_READINGS,
     AccountStatus,
     Appeared,
-    Bygone,
     Change,
     Changed,
     Departed,
     Departure,
     FactListener,
+    HistoricalJob,
     Job,
     KnownRun,
     Organization,
@@ -263,7 +263,7 @@ class Fleet:
         entry = self._entries.get(reported.id)
         if entry is None:
             if self._retention.is_over(reported, now, self._policy.finished_retention):
-                yield Bygone(self._named(_with_gpu_hours(reported, now)))
+                yield HistoricalJob(self._named(_with_gpu_hours(reported, now)))
             else:
                 yield from self._admit(reported, now)
             return

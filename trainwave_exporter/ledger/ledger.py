@@ -26,13 +26,13 @@ from trainwave_exporter.ledger.storage.store import Store
 from trainwave_exporter.model import (
     AccountStatus,
     Appeared,
-    Bygone,
     Change,
     Changed,
     ChangeListener,
     Departed,
     Departure,
     FactListener,
+    HistoricalJob,
     Job,
     KnownRun,
     LedgerRun,
@@ -121,7 +121,7 @@ class Ledger:
                     self._note(record, shown=True)
                 case Departed(record=Job() as job, reason=Departure.EXPIRED | Departure.UNWATCHED):
                     self._seen.hidden.add(job.id)
-                case Departed(record=record) | Bygone(record=record):
+                case Departed(record=record) | HistoricalJob(record=record):
                     self._note(record, shown=False)
                 case _:
                     assert_never(change)

@@ -24,10 +24,10 @@ from trainwave_exporter.model import (
     AccountStatus,
     Appeared,
     BudgetStatus,
-    Bygone,
     Change,
     Changed,
     Departed,
+    HistoricalJob,
     Idleness,
     Job,
     Organization,
@@ -196,7 +196,7 @@ class Exposition:
                 self._stores[type(record)].remove(record.key)
                 if isinstance(record, AccountStatus):
                     self._budgets.remove_account(record)
-            case Bygone():
+            case HistoricalJob():
                 pass  # not shown
             case _:
                 assert_never(change)

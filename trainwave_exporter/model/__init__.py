@@ -9,18 +9,19 @@ Three kinds of record:
 * things, each with a ``key`` that is unique within its kind: `Job` (`jobs`), `Project`,
   `Organization`, `AccountStatus`, `ProjectTally` (`things`), and what the ledger makes of them
   (`money`);
-* changes of things: `Appeared`, `Changed`, `Departed`, `Bygone` (`changes`), handed to listeners;
+* changes of things: `Appeared`, `Changed`, `Departed`, `HistoricalJob` (`changes`), handed to
+  listeners;
 * facts about the exporter's own work (`facts`), handed to telemetry.
 """
 
 from trainwave_exporter.model.changes import (
     Appeared,
-    Bygone,
     Change,
     Changed,
     ChangeListener,
     Departed,
     Departure,
+    HistoricalJob,
     Record,
 )
 from trainwave_exporter.model.facts import (
@@ -86,7 +87,6 @@ __all__ = [
     "Appeared",
     "BudgetStatus",
     "Burn",
-    "Bygone",
     "Change",
     "ChangeListener",
     "Changed",
@@ -101,6 +101,7 @@ __all__ = [
     "Fact",
     "FactListener",
     "Funds",
+    "HistoricalJob",
     "Idleness",
     "IllegalTransition",
     "Job",

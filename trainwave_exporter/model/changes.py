@@ -69,7 +69,7 @@ class Departed(Struct, frozen=True):
     reason: Departure
 
 
-class Bygone(Struct, frozen=True):
+class HistoricalJob(Struct, frozen=True):
     """The API reported a job that is over for too long to be shown.
 
     Given with every answer that names the job: its cost may still be corrected.
@@ -78,7 +78,7 @@ class Bygone(Struct, frozen=True):
     record: Job
 
 
-Change: TypeAlias = Appeared | Changed | Departed | Bygone
+Change: TypeAlias = Appeared | Changed | Departed | HistoricalJob
 
 ChangeListener: TypeAlias = Callable[[Iterable[Change]], None]
 """Called with every batch of changes, in order, within the event loop; must not block."""

@@ -44,7 +44,7 @@ class FailureLog:
         return self._since is not None
 
     def failed(self, error: str, *, cause: str = "", bug: BaseException | None = None) -> None:
-        """Take in a failure; ``cause`` tells causes apart that may have the same kind of text.
+        """Take in a failure; ``cause`` names its kind, as texts of one kind may vary.
 
         ``bug``: an error nobody expected, whose traceback is logged with the first of its cause.
         """

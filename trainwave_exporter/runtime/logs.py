@@ -110,7 +110,7 @@ class _Lines:
         self._writer: LineWriter | None = None
         self._dropped_before = 0
         """Lines dropped by earlier writers."""
-        self._dropped_told = 0
+        self._dropped_logged = 0
 
     def to(self, stream: TextIO) -> LineWriter:
         """Return what writes to a stream; what is still unwritten elsewhere is written first."""
@@ -135,8 +135,8 @@ class _Lines:
     def _look(self) -> None:
         """Log what is due; called by the writer's thread, so only while somebody reads."""
         self._log_sums(everything=False)
-        if (dropped := self.dropped) > self._dropped_told:
-            lines, self._dropped_told = dropped - self._dropped_told, dropped
+        if (dropped := self.dropped) > self._dropped_logged:
+            lines, self._dropped_logged = dropped - self._dropped_logged, dropped
             structlog.get_logger().warning("log_lines_dropped", lines=lines)
 
     def _log_sums(self, *, everything: bool) -> None:

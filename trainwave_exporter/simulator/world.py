@@ -120,17 +120,17 @@ class SimulatedWorld:
     def job_of_code(self, code: int) -> SimulatedJob | None:
         """Return the job that has this code."""
         ordinal = gather(self.seed, IdKind.JOB, code)
-        return self._told_of(ordinal)
+        return self._reported(ordinal)
 
     def job_of_rid(self, rid: str) -> SimulatedJob | None:
         """Return the job that has this readable id."""
         _, _, number = rid.rpartition("-")
         if not (number.isascii() and number.isdigit() and len(number) < 12):
             return None
-        job = self._told_of(int(number) - 1)
+        job = self._reported(int(number) - 1)
         return job if job is not None and job.rid == rid else None
 
-    def _told_of(self, ordinal: int) -> SimulatedJob | None:
+    def _reported(self, ordinal: int) -> SimulatedJob | None:
         known = 0 <= ordinal < len(self.jobs) and ordinal not in self._forgotten
         return self.jobs[ordinal] if known else None
 

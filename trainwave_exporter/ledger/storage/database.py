@@ -15,7 +15,7 @@ from trainwave_exporter.ledger.storage.errors import StoreError
 _BUSY_SECONDS: Final = 2.0
 """How long the lock of another connection is waited for."""
 OWNER_ONLY: Final = 0o600
-"""The rights of a new file: it tells what everybody's jobs cost."""
+"""The rights of a new file: it holds what everybody's jobs cost."""
 _PASSING: Final = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -56,7 +56,7 @@ def has_log(path: Path) -> bool:
 
 
 def identity(path: Path) -> tuple[int, int]:
-    """Return what tells a file from one that takes its place under the same name."""
+    """Return what distinguishes a file from one that takes its place under the same name."""
     found = path.stat()
     return found.st_dev, found.st_ino
 
@@ -131,7 +131,7 @@ def connect_left_alone(path: Path) -> sqlite3.Connection | None:
 
 def says_nothing_of_the_file(error: Exception) -> bool:
     """Whether an error may pass without any change of the file."""
-    # Its lowest byte tells the kind. None: a text that Python cannot decode.
+    # Its lowest byte is the kind. None: a text that Python cannot decode.
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _PASSING
 
 

@@ -37,7 +37,7 @@ class _Files(Struct, frozen=True):
 
     @property
     def identities(self) -> tuple[object, ...]:
-        """What tells these files from others of the same names."""
+        """What distinguishes these files from others of the same names."""
         return (self.main and self.main.identity, self.log and self.log.identity, self.index)
 
 

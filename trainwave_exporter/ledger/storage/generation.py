@@ -1,6 +1,6 @@
 """The number of a ledger's last write, in the ledger itself.
 
-Each write raises it, so two files of one ledger are told apart by it. It stands in two tables, and
+Each write raises it, so two files of one ledger differ by it. It stands in two tables, and
 so on two pages of the file, of which a write changes one: the other one as soon as all that was
 written before is in the file. Each also says what the other one said. An older copy that another
 program lays over the file while pages are moved into it thus leaves numbers that contradict each

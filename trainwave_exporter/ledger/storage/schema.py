@@ -14,7 +14,7 @@ APPLICATION_ID: Final = 0x54574C47
 """By which a file is known as a ledger, whatever it is called ("TWLG")."""
 
 STEPS: Final = (
-    # Numbers are whole: micro-dollars, milliseconds, GPU milliseconds. What a column means is told
+    # Numbers are whole: micro-dollars, milliseconds, GPU milliseconds. What a column means is said
     # in `trainwave_exporter.ledger.billing.job_entry`, at the field of its name.
     """
     CREATE TABLE jobs (
@@ -196,7 +196,7 @@ STEPS: Final = (
         PRIMARY KEY (project_id, name)
     ) WITHOUT ROWID;
     INSERT INTO project_names SELECT id, name FROM projects WHERE name IS NOT NULL;
-    -- Ends of jobs of which lists alone told were guessed in version 2.
+    -- Ends of jobs that only lists reported were guessed in version 2.
     UPDATE jobs SET finished = NULL WHERE over_seen = first_seen AND name IS NULL AND gpu_type = '';
     ALTER TABLE balances ADD COLUMN billed_lower INTEGER;
     ALTER TABLE balances ADD COLUMN billed_upper INTEGER;

@@ -190,9 +190,9 @@ class Store(StoreReader):
         return store
 
     def prune(self, before: int) -> int:
-        """Drop what tells only of times before ``before``; return how many samples went.
+        """Drop what concerns only times before ``before``; return how many samples went.
 
-        From ``before`` on, each job's story stays the same to the unit; earlier it is not told any
+        From ``before`` on, each job's cost stays the same to the unit; before, it is not known any
         more. The jobs themselves are kept, with their runs, as are all sums: whatever the API still
         names, or names again after a long silence, must be known, or it would be counted once more.
         """

@@ -127,7 +127,7 @@ class StoreReader:
         return found
 
     def accounts_by_labels(self) -> dict[Labels, frozenset[str]]:
-        """Return which accounts last told of the jobs that are counted under each set of labels."""
+        """Return which accounts last reported the jobs counted under each set of labels."""
         found: dict[Labels, frozenset[str]] = {}
         with self._trouble():
             for account, *labels in self._connection.execute(_ACCOUNTS_BY_LABELS):
@@ -180,8 +180,8 @@ class StoreReader:
     def histories(self, begin: int, end: int) -> Iterator[JobHistory]:
         """Yield the jobs whose meters may have moved within [begin, end), milliseconds.
 
-        Nothing may be written until all are taken. What moved before `pruned_before` is told in
-        part only.
+        Nothing may be written until all are taken. Of what moved before `pruned_before` there is
+        a part only.
         """
         return self._stories(_MOVED, (begin, end))
 

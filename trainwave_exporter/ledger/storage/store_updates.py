@@ -13,7 +13,7 @@ from trainwave_exporter.ledger.billing.units import DAY
 from trainwave_exporter.ledger.storage import rows
 
 BALANCES_KEPT: Final = 3 * DAY
-"""For how long told balances are kept."""
+"""For how long reported balances are kept."""
 UTILIZATION_KEPT: Final = 14 * DAY
 """For how long utilization buckets are kept: no more than 4,032 of a job."""
 IDLE_INTERVALS_KEPT: Final = 1000
@@ -74,7 +74,7 @@ _DROP_OLD_POINTS: Final = """
             AND later.at > points.at AND later.at < :before
         LIMIT 1 OFFSET 1
     )"""
-"""All but the last two of each meter: these tell how it was billed when ``before`` came."""
+"""All but the last two of each meter: they show how it was billed when ``before`` came."""
 _DROP_OLD_DETAIL: Final = (
     "DELETE FROM idle_intervals WHERE end < ?",
     "DELETE FROM utilization WHERE begin < ?",
@@ -124,7 +124,7 @@ def write(connection: sqlite3.Connection, batch: Batch) -> None:
 
 
 def prune(connection: sqlite3.Connection, before: int) -> int:
-    """Drop what tells only of times before ``before``; return how many samples went."""
+    """Drop what concerns only times before ``before``; return how many samples went."""
     changes = connection.total_changes
     connection.execute(_DROP_OLD_POINTS, {"before": before})
     dropped = connection.total_changes - changes
