@@ -40,7 +40,7 @@ soak: $(VENV)/.dev ## three weeks in which 100,000 jobs come and go, in ten minu
 
 fuzz: $(VENV)/.dev ## ten minutes of random bytes: hypothesis, then atheris on the kept corpus
 	@FUZZ_EXAMPLES=2000 $(BIN)/python -m pytest -n 2 --timeout=1800 tests/fuzz
-	@for target in decoders configuration; do PYTHONPATH=.:tests $(BIN)/python -m support.fuzzed \
+	@for target in decoders configuration; do PYTHONPATH=.:tests $(BIN)/python -m support.fuzz_targets \
 		$$target tests/fuzz/corpus/$$target -max_total_time=$(FUZZ_SECONDS) -max_len=600 \
 		-artifact_prefix=.cache/ || exit 1; done
 
@@ -55,10 +55,10 @@ lint: $(VENV)/.dev ## check style, YAML, Dockerfile and generated files
 	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/python -m grafana.build --check
 	@$(BIN)/python -m deploy.prometheus.build --check
-	@PYTHONPATH=tests $(BIN)/python -m support.supply licences
+	@PYTHONPATH=tests $(BIN)/python -m support.supply_chain licences
 
 audit: $(VENV)/.dev ## look for known vulnerabilities of the locked packages; says so if it cannot
-	@PYTHONPATH=tests $(BIN)/python -m support.supply advisories
+	@PYTHONPATH=tests $(BIN)/python -m support.supply_chain advisories
 
 format: $(VENV)/.dev ## reformat the code and fix what can be fixed automatically
 	@$(BIN)/ruff check --fix .

@@ -167,3 +167,10 @@ def _packages(node: ast.AST) -> list[str]:
             return [module.partition(".")[0]]
         case _:
             return []
+
+
+def test_each_module_that_tests_share_is_in_the_list_of_what_to_use_for_what() -> None:
+    support = ROOT / "tests" / "support"
+    listed = (support / "README.md").read_text()
+    modules = {path.stem for path in support.glob("*.py")} - {"__init__"}
+    assert {module for module in modules if f"`{module}`" not in listed} == set()

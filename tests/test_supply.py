@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.supply import (
+from support.supply_chain import (
     EVERYTHING,
     ROOT,
     RUNTIME,
@@ -184,5 +184,5 @@ def test_expressions_are_read_as_spdx_has_them(expression: str, allowed: bool) -
 
 def test_every_check_is_made_by_the_ci() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    assert re.search(r"^lint:.*(?:\n\t.*)*support\.supply licences", makefile, re.MULTILINE)
+    assert re.search(r"^lint:.*(?:\n\t.*)*support\.supply_chain licences", makefile, re.MULTILINE)
     assert "make audit" in (ROOT / ".ci" / "run").read_text()

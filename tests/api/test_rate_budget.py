@@ -9,8 +9,8 @@ from itertools import pairwise
 from random import Random
 
 import pytest
+from support.budget_sender import Sender
 from support.fake_time import FakeTime, settle
-from support.sender import Sender
 
 from trainwave_exporter.api import Priority, RateBudget, RateLimited
 from trainwave_exporter.api.gates import BlockReason

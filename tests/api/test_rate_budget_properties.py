@@ -10,8 +10,8 @@ from random import Random
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.budget_sender import Sender
 from support.fake_time import FakeTime, settle
-from support.sender import Sender
 
 from trainwave_exporter.api import Priority
 from trainwave_exporter.api.gates import LONGEST_ORDER, LONGEST_WAIT, SPAN

@@ -26,7 +26,7 @@ from httpx_aiohttp import AiohttpTransport
 from results import Goal, Table, publish
 from servers import Server, scrape
 from support.exporter import Exporter, Metrics, wait_for
-from support.probed import ProbedExporter
+from support.probed_exporter import ProbedExporter
 
 from trainwave_exporter.runtime import event_loop
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from support.raised import places, recorded
+from support.error_origins import places, recorded
 
 from trainwave_exporter.cli import main
 from trainwave_exporter.config import SETTINGS, ConfigError, Settings, load

@@ -10,11 +10,11 @@ import pytest
 from ruamel.yaml import YAML
 from support.alertmanager import alertmanager, post_alerts, silencers, state_of
 from support.exporter import wait_for
-from support.exposed import BEFORE
+from support.prometheus_tools import SUITES, tool
 from support.promql import TARGET, Checker
 from support.rule_files import loaded
 from support.rules import ALERTS, known_series
-from support.tools import SUITES, tool
+from support.scraped_expositions import BEFORE
 
 from deploy.prometheus import build
 from deploy.prometheus.rule import Alert

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 from support.manifests import DEPLOY
-from support.tools import tool
+from support.prometheus_tools import tool
 
 from trainwave_exporter.cli.options import new_parser
 

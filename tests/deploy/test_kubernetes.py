@@ -25,7 +25,7 @@ from support.manifests import (
     of_kind,
     the,
 )
-from support.tools import operator_models
+from support.prometheus_tools import operator_models
 
 from deploy.prometheus import build
 from deploy.prometheus.settings import load as load_rules

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
-from support.tools import SUITES, tool
+from support.prometheus_tools import SUITES, tool
 
 from deploy.prometheus import build
 from deploy.prometheus.settings import load

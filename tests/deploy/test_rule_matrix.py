@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 
 import pytest
-from support.resampled import SetUp
 from support.rule_files import CASES, as_text, run_cases
+from support.rule_set_ups import SetUp
 
 SET_UPS = [
     SetUp("operator-15s", interval=15, operator=True),

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from support.documentation import DOCS
+from support.prometheus_tools import SUITES, tool
 from support.rule_files import CASES, RULES, loaded, run_cases, seconds
 from support.rules import ALERTS
-from support.tools import SUITES, tool
 
 from deploy.prometheus import build
 from deploy.prometheus.rule import Alert

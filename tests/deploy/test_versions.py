@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.exposed import BEFORE
 from support.promql import Checker, Schema, exposed, recorded
-from support.resampled import Judges, SetUp
 from support.rule_files import CASES, as_text, loaded, run_cases
+from support.rule_set_ups import Judges, SetUp
+from support.scraped_expositions import BEFORE
 
 RULES = (BEFORE / "recording.yml", BEFORE / "alerts.yml")
 

@@ -31,8 +31,8 @@ from support.documentation import DOCS, PAGES, ROOT, Commands, commands
 from support.exporter import wait_for
 from support.ledger_world import LedgerWorld
 from support.manifests import CHART
+from support.prometheus_tools import needed
 from support.simulated import serving
-from support.tools import needed
 
 from trainwave_exporter.ledger import Store
 from trainwave_exporter.model import Project

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from support.examples import PAGES, Row, examples, tables
 from support.ledger_world import LedgerWorld
+from support.worked_examples import PAGES, Row, examples, tables
 
 from trainwave_exporter.ledger import Store
 from trainwave_exporter.ledger.billing.job_meters import cost_before

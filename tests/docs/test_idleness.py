@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.examples import PAGES, Row, examples, tables
 from support.fleet_world import World
 from support.ledger_world import START, LedgerWorld
+from support.worked_examples import PAGES, Row, examples, tables
 
 from trainwave_exporter.ledger.billing.ledger_state import OPENING
 from trainwave_exporter.model import (

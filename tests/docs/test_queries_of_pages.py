@@ -7,10 +7,10 @@ from pathlib import Path
 
 import promql_parser
 import pytest
-from support.answers import ask
 from support.documentation import PAGES
 from support.exporter import wait_for
-from support.exposed import GOLDEN, Scraped, scraped, serving, target
+from support.panel_queries import ask
+from support.scraped_expositions import GOLDEN, Scraped, scraped, serving, target
 
 from deploy.prometheus import build
 from deploy.prometheus.settings import load

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 from support.exporter import AT_ONCE_SECONDS, Exporter, Metrics
+from support.prometheus_tools import SUITES, tool
 from support.second_opinion import Deployed, JobTruth, SecondOpinion
-from support.tools import SUITES, tool
 
 KEY = "k-second-opinion-0123456789"
 LONG = "87600h"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from support.alertmanager import state_of
 from support.exporter import wait_for
+from support.prometheus_tools import SUITES
 from support.scraping import query
 from support.stack import IDLE_SECONDS, Stack, stack
-from support.tools import SUITES
 from support.webhook import Told
 
 from grafana import uids

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 import pytest
 from support.exporter import wait_for
-from support.resampled import OPERATOR
+from support.prometheus_tools import SUITES
+from support.rule_set_ups import OPERATOR
 from support.scraping import query
 from support.stack import Stack, panel_results, stack
-from support.tools import SUITES
 
 from grafana import build, uids
 from trainwave_exporter.simulator import SimulatedDialect, Simulator

@@ -29,7 +29,7 @@ from support.hostile_api import (
 )
 from support.hostile_scrapers import hostile_scrapers
 from support.open_files import open_files
-from support.probed import ProbedExporter
+from support.probed_exporter import ProbedExporter
 
 from trainwave_exporter.runtime.logs import FLUSH_SECONDS
 

@@ -12,7 +12,7 @@ from threading import Event
 import pytest
 from support.exporter import Metrics, wait_for
 from support.open_files import open_files
-from support.probed import ProbedExporter
+from support.probed_exporter import ProbedExporter
 from support.simulated import serving
 
 from trainwave_exporter.simulator import SimulatedWorld, Simulator, parse_faults

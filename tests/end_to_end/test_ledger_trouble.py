@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from support.audit_verdict import check_chargeback, check_counters
 from support.exporter import Metrics, wait_for
-from support.verdict import check_chargeback, check_counters
-from support.watch import COST, COUNTERS, WAITING, Watch, watching
+from support.watched_world import COST, COUNTERS, WAITING, Watch, watching
 
 from trainwave_exporter.simulator import SimulatedDialect
 

@@ -13,9 +13,7 @@ from threading import Event
 
 import pytest
 from support.audit import Labels
-from support.lookback import prometheus_of, query_at
-from support.tools import SUITES
-from support.verdict import (
+from support.audit_verdict import (
     by_labels,
     check_activity,
     check_audit,
@@ -24,7 +22,9 @@ from support.verdict import (
     check_counters,
     labels_of,
 )
-from support.watch import (
+from support.lookback import prometheus_of, query_at
+from support.prometheus_tools import SUITES
+from support.watched_world import (
     ACTIVITY,
     COST,
     GPU_HOURS,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.exporter import Metrics
-from support.watch import Watch, watching
+from support.watched_world import Watch, watching
 
 from trainwave_exporter.simulator import SimulatedDialect
 from trainwave_exporter.simulator.ids import IdKind, write_id

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from support.exporter import Exporter, Metrics, wait_for
+from support.prometheus_tools import SUITES
 from support.scraping import prometheus, query
 from support.simulated import serving
-from support.tools import SUITES
 
 from deploy.prometheus import build
 from trainwave_exporter.simulator import SimulatedWorld, Simulator

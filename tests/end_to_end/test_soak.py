@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import pytest
 from support.exporter import Metrics, wait_for
-from support.probed import Holdings, ProbedExporter
+from support.probed_exporter import Holdings, ProbedExporter
 from support.simulated import Served, served
-from support.stepped import StepClock
+from support.stepped_exporter import StepClock
 
 from trainwave_exporter.simulator import ExpectedTotals, SimulatedDialect, SimulatedWorld, Simulator
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.metrics_core import Metric as Peer
+from support.client_parsers import Samples, generated, parsed
 from support.metrics import appeared, make_exposition, make_reading, text_of
-from support.prometheus import Samples, generated, parsed
 
 from trainwave_exporter.exposition import Format
 from trainwave_exporter.metrics.families import FAMILIES, IdleJob, ViewedBudget

@@ -11,7 +11,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.mangled import OUTCOMES, WAYS, Pipeline, readable, run
+from support.answer_pipeline import OUTCOMES, WAYS, Pipeline, readable, run
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
 FIELDS = (

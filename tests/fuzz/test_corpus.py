@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.fuzzed import TARGETS
+from support.fuzz_targets import TARGETS
 
 CORPUS = Path(__file__).parent / "corpus"
 

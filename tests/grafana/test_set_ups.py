@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 from support.exporter import wait_for
-from support.exposed import BEFORE, GOLDEN, Scraped, scraped, serving, target
-from support.tools import SUITES
+from support.prometheus_tools import SUITES
+from support.scraped_expositions import BEFORE, GOLDEN, Scraped, scraped, serving, target
 
 from deploy.prometheus import build as rules
 from deploy.prometheus.settings import load

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from support.known_jobs import job
+from support.planner_jobs import job
 
 from trainwave_exporter.landing.job_ranking import JobRanking, wasted_dollars
 from trainwave_exporter.model import (

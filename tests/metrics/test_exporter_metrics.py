@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 from msgspec.structs import replace
-from support.prometheus import generated, parsed
+from support.client_parsers import generated, parsed
 
 from trainwave_exporter.exposition import Format
 from trainwave_exporter.metrics import ExporterMetrics

@@ -12,9 +12,9 @@ from platform import python_version
 from typing import get_args
 
 import pytest
+from support.client_parsers import parsed
 from support.metrics import appeared, make_exposition, make_job, make_reading, text_of
-from support.prometheus import parsed
-from support.tools import tool
+from support.prometheus_tools import tool
 
 from trainwave_exporter.exposition import Format
 from trainwave_exporter.metrics import ExporterMetrics, Exposition, catalog

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from support.known_jobs import NOW, job
+from support.planner_jobs import NOW, job
 
 from trainwave_exporter.model import Job
 from trainwave_exporter.polling.detail_requests import DetailRequests

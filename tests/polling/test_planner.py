@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.known_jobs import NOW, job, reading
+from support.planner_jobs import NOW, job, reading
 from support.polling_rig import Wanted
 
 from trainwave_exporter.model import (

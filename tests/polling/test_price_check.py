@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from support.known_jobs import NOW, job
+from support.planner_jobs import NOW, job
 
 from trainwave_exporter.polling.detail_requests import DetailRequests
 from trainwave_exporter.polling.price_check import PriceCheck

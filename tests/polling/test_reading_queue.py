@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from support.known_jobs import NOW, job, reading
+from support.planner_jobs import NOW, job, reading
 
 from trainwave_exporter.model import (
     NO_READINGS,

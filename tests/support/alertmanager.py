@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from support.exporter import wait_for
-from support.tools import tool
+from support.prometheus_tools import tool
 
 
 @contextmanager

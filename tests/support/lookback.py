@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from support.exporter import Metrics, wait_for
-from support.tools import tool
+from support.prometheus_tools import tool
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import helm_python
 from ruamel.yaml import YAML
 
-from support.tools import tool
+from support.prometheus_tools import tool
 
 Object: TypeAlias = dict[str, Any]
 

@@ -27,8 +27,8 @@ from playwright.sync_api import Page as Tab
 from playwright.sync_api import Route, sync_playwright
 
 from grafana import uids
-from support.answers import answers, ask
-from support.recorded import recorded
+from support.panel_queries import answers, ask
+from support.recorded_weeks import recorded
 from support.stack import panel_results, stack
 from trainwave_exporter.simulator import SimulatedWorld
 

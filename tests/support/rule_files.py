@@ -14,7 +14,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from deploy.prometheus import build
-from support.tools import tool
+from support.prometheus_tools import tool
 
 FOLDER = Path(build.__file__).parent
 RULES = sorted((FOLDER / "rules").glob("*.yml"))

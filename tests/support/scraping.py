@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from support.tools import tool
+from support.prometheus_tools import tool
 
 
 @contextmanager

@@ -22,8 +22,8 @@ from ruamel.yaml import YAML
 from deploy.prometheus import build
 from deploy.prometheus.settings import Settings, load
 from support.alertmanager import alertmanager
-from support.answers import answers
 from support.exporter import Exporter
+from support.panel_queries import answers
 from support.scraping import prometheus
 from support.simulated import Served, served
 from support.webhook import Webhook, webhook

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.certificates import PASSWORD_HASH, Authority, encrypt
-from support.raised import places, recorded
+from support.error_origins import places, recorded
 
 from trainwave_exporter.config import ConfigError, Settings
 from trainwave_exporter.config.settings import WebSettings

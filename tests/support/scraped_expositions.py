@@ -11,9 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from support.answers import ask
 from support.exporter import wait_for
-from support.resampled import CLASHING, OPERATOR
+from support.panel_queries import ask
+from support.rule_set_ups import CLASHING, OPERATOR
 from support.scraping import configured, query
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "metrics.txt"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.resampled import SetUp
+from support.rule_set_ups import SetUp
 
 ALERT = "TrainwaveBudgetExhausted"
 FIRING = f'ALERTS{{alertname="{ALERT}",alertstate="firing"}}'

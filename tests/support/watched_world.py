@@ -17,7 +17,7 @@ from typing import NamedTuple
 from support.audit import Audit
 from support.exporter import Metrics, wait_for
 from support.simulated import Served, served
-from support.stepped import Rest, StepClock, SteppedExporter
+from support.stepped_exporter import Rest, StepClock, SteppedExporter
 from trainwave_exporter.simulator import (
     BillingMix,
     ExpectedTotals,

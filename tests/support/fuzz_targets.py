@@ -1,8 +1,8 @@
 """What is fuzzed: functions of bytes that come back whatever the bytes are.
 
-As a program (``python -m support.fuzzed TARGET FOLDER OPTIONS``) it has atheris call a target with
-ever new bytes; ``FOLDER`` holds those that led to something new before, and is added to. Options
-are libFuzzer's, such as ``-max_total_time=60``.
+As a program (``python -m support.fuzz_targets TARGET FOLDER OPTIONS``) it has atheris call a
+target with ever new bytes; ``FOLDER`` holds those that led to something new before, and is added
+to. Options are libFuzzer's, such as ``-max_total_time=60``.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Final
 import httpx
 from msgspec import Struct
 
+from support.answer_pipeline import WAYS
 from support.fake_time import START
-from support.mangled import WAYS
 from trainwave_exporter.api import DEFAULT_INLINE_UNITS, DEFAULT_UNITS, TrainwaveError
 from trainwave_exporter.api.dialects import Context, read_job, read_organization, read_project
 from trainwave_exporter.api.envelope import check_acknowledged, open_answer, open_page

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from support.audit import CENT, Audit, Bounds, Labels
 from support.exporter import Metrics
-from support.watch import ACTIVITY, CORRECTIONS, COST, GPU_HOURS, Scrape
+from support.watched_world import ACTIVITY, CORRECTIONS, COST, GPU_HOURS, Scrape
 from trainwave_exporter.simulator import ExpectedTotals
 
 ZONE = ZoneInfo("Europe/Berlin")

@@ -23,9 +23,9 @@ from ruamel.yaml import YAML
 
 from support.exporter import Metrics, wait_for
 from support.lookback import prometheus_in, take_in
+from support.prometheus_tools import tool
 from support.simulated import Served, served
-from support.stepped import Rest, StepClock, SteppedExporter
-from support.tools import tool
+from support.stepped_exporter import Rest, StepClock, SteppedExporter
 from trainwave_exporter.simulator import SimulatedDialect, SimulatedWorld, Simulator
 from trainwave_exporter.simulator.ids import IdKind, write_id
 

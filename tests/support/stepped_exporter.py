@@ -1,9 +1,9 @@
 """An exporter whose clock a test steps, and that the test may kill at any instant.
 
-As a program (``python -m support.stepped CLOCK_FILE FLAGS``) it is a launcher: for each line that
-it reads it forks an exporter, which then need not import anything, and tells the process id; when
-that process is gone, it says so. The exporter's clock is what the file says, and stands still in
-between; only what it waits for passes in real time.
+As a program (``python -m support.stepped_exporter CLOCK_FILE FLAGS``) it is a launcher: for each
+line that it reads it forks an exporter, which then need not import anything, and prints the
+process id; when that process is gone, it says so. The exporter's clock is what the file says, and
+stands still in between; only what it waits for passes in real time.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class SteppedExporter:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("TRAINWAVE_")}
         self._launcher = subprocess.Popen(
             [
-                *(sys.executable, "-m", "support.stepped", str(clock_file)),
+                *(sys.executable, "-m", "support.stepped_exporter", str(clock_file)),
                 *flags,
                 *("--web.listen-address=127.0.0.1:0", "--log.format=json"),
             ],

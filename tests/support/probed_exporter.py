@@ -1,9 +1,9 @@
 """The exporter with a probe inside: how long its event loop was kept busy, and what it holds.
 
-As a program (``python -m support.probed GAUGES CLOCK FLAGS``) it is the exporter that the command
-line would run, but for its clock, which may be a `StepClock` (the file ``CLOCK``; ``-``: the real
-one). The probe ticks within the event loop and writes what it finds to the file ``GAUGES``, where
-the test reads it.
+As a program (``python -m support.probed_exporter GAUGES CLOCK FLAGS``) it is the exporter that the
+command line would run, but for its clock, which may be a `StepClock` (the file ``CLOCK``; ``-``:
+the real one). The probe ticks within the event loop and writes what it finds to the file
+``GAUGES``, where the test reads it.
 
 A block is the time by which a tick came too late, less what the kernel says that the thread waited
 for a core meanwhile, or stood still while another of the program's threads, which may have held
@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from support.exporter import Exporter
-from support.stepped import PLANNING_SECONDS, PUBLICATION_SECONDS, StepClock
+from support.stepped_exporter import PLANNING_SECONDS, PUBLICATION_SECONDS, StepClock
 from trainwave_exporter.cli.options import flags_of, new_parser
 from trainwave_exporter.config import CONFIG_FILE, KeySource, key_source, load, redactor
 from trainwave_exporter.daemon import Daemon, daemon
@@ -88,7 +88,7 @@ class ProbedExporter(Exporter):
     ) -> None:
         self.gauges = Gauges.at(gauges)
         self.gauges.reset()
-        self.program = ("support.probed", str(gauges), str(clock or "-"))
+        self.program = ("support.probed_exporter", str(gauges), str(clock or "-"))
         super().__init__(*flags, env={"PYTHONPATH": os.pathsep.join(sys.path), **env})
 
     def holdings(self) -> Holdings:

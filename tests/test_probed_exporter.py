@@ -11,7 +11,7 @@ from threading import Event
 
 import pytest
 from support.exporter import wait_for
-from support.probed import TICK, Gauges, Moment, block, probe
+from support.probed_exporter import TICK, Gauges, Moment, block, probe
 
 BUSY_SECONDS = 0.2
 THEN = Moment(clock=100, ran=10, waited=20, others_waited=30)

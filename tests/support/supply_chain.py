@@ -1,11 +1,11 @@
 """What the project is made of besides its own code: licences and known holes of what is locked.
 
-``python -m support.supply licences`` checks that every locked package may be used as it is;
-``python -m support.supply advisories`` looks for known vulnerabilities of the locked versions. The
-latter asks the databases of advisories through pip-audit, which calls a package that no database
-knows "skipped" and then finds no vulnerabilities: here that is no audit. Where none could be made,
-that is said in capitals, and only the dated snapshot in ``.ci/advisories.toml`` is left to check
-against.
+``python -m support.supply_chain licences`` checks that every locked package may be used as it is;
+``python -m support.supply_chain advisories`` looks for known vulnerabilities of the locked
+versions. The latter asks the databases of advisories through pip-audit, which calls a package that
+no database knows "skipped" and then finds no vulnerabilities: here that is no audit. Where none
+could be made, that is said in capitals, and only the dated snapshot in ``.ci/advisories.toml`` is
+left to check against.
 """
 
 from __future__ import annotations
