@@ -45,10 +45,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "__init__": set(),
 }
-"""Besides this, every room may import itself and, for the version, the package."""
+"""Besides this, every package may import itself and, for the version, the package."""
 
 
-def rooms() -> Iterator[tuple[str, Path]]:
+def package_files() -> Iterator[tuple[str, Path]]:
     for path in sorted(PACKAGE.rglob("*.py")):
         top = path.relative_to(PACKAGE).parts[0]
         yield top.removesuffix(".py"), path
@@ -67,23 +67,23 @@ def imported_modules(path: Path) -> Iterator[str]:
                 raise AssertionError(f"{path}: relative imports hide where things come from")
 
 
-def imported_rooms(path: Path) -> Iterator[str]:
+def imported_packages(path: Path) -> Iterator[str]:
     for module in imported_modules(path):
         package, _, rest = module.partition(".")
         if package == NAME and rest != "__version__":
             yield rest.partition(".")[0]
 
 
-def test_every_room_stands_in_the_table() -> None:
-    assert {room for room, _ in rooms()} == set(MAY_IMPORT)
+def test_every_package_stands_in_the_table() -> None:
+    assert {package for package, _ in package_files()} == set(MAY_IMPORT)
 
 
-def test_no_room_imports_what_it_must_not_know() -> None:
+def test_no_package_imports_what_it_must_not_know() -> None:
     trespasses = [
         f"{path.relative_to(PACKAGE)} imports {imported}"
-        for room, path in rooms()
-        for imported in imported_rooms(path)
-        if imported != room and imported not in MAY_IMPORT[room]
+        for package, path in package_files()
+        for imported in imported_packages(path)
+        if imported != package and imported not in MAY_IMPORT[package]
     ]
     assert trespasses == []
 
@@ -98,12 +98,12 @@ def test_what_is_pure_of_the_ledger_knows_nothing_of_its_file_or_of_what_drives_
     assert trespasses == []
 
 
-def test_no_room_may_import_what_it_does_without() -> None:
-    imported: dict[str, set[str]] = {room: set() for room in MAY_IMPORT}
-    for room, path in rooms():
-        imported[room].update(imported_rooms(path))
-    unused = {room: MAY_IMPORT[room] - imported[room] for room in MAY_IMPORT}
-    assert {room: permits for room, permits in unused.items() if permits} == {}
+def test_no_package_may_import_what_it_does_without() -> None:
+    imported: dict[str, set[str]] = {package: set() for package in MAY_IMPORT}
+    for package, path in package_files():
+        imported[package].update(imported_packages(path))
+    unused = {package: MAY_IMPORT[package] - imported[package] for package in MAY_IMPORT}
+    assert {package: permits for package, permits in unused.items() if permits} == {}
 
 
 BESIDE = {
@@ -127,7 +127,7 @@ def test_what_stands_beside_the_package_knows_it_by_its_metrics_only(name: str) 
 
 def test_the_package_knows_nothing_of_what_stands_beside_it() -> None:
     imported = {
-        module.partition(".")[0] for _, path in rooms() for module in imported_modules(path)
+        module.partition(".")[0] for _, path in package_files() for module in imported_modules(path)
     }
     assert imported.isdisjoint({*BESIDE, "tests", "support"})
 
@@ -135,14 +135,17 @@ def test_the_package_knows_nothing_of_what_stands_beside_it() -> None:
 def test_the_test_sees_imports() -> None:
     """The table would mean nothing if the reading of imports were blind."""
     seen = {
-        imported for room, path in rooms() if room == "daemon" for imported in imported_rooms(path)
+        imported
+        for package, path in package_files()
+        if package == "daemon"
+        for imported in imported_packages(path)
     }
     assert {"fleet", "ledger", "polling", "metrics", "web", "config", "model"} <= seen
 
 
 def test_no_two_classes_of_the_package_share_a_name() -> None:
     places = defaultdict[str, list[str]](list)
-    for _, path in rooms():
+    for _, path in package_files():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ClassDef):
                 places[node.name].append(path.relative_to(PACKAGE).as_posix())
@@ -152,7 +155,7 @@ def test_no_two_classes_of_the_package_share_a_name() -> None:
 def test_apscheduler_is_known_in_one_place_only() -> None:
     knowing = [
         path.relative_to(PACKAGE).as_posix()
-        for _, path in rooms()
+        for _, path in package_files()
         if "apscheduler"
         in {name for node in ast.walk(ast.parse(path.read_text())) for name in _packages(node)}
     ]

@@ -9,7 +9,7 @@
                    │                 ▲
                    └─changes─▶ ledger┘
 
-Only here does it show who listens to whom. `wiring` translates settings for the rooms,
+Only here does it show who listens to whom. `wiring` translates settings for the packages,
 and `account_runtime` makes what watches an account.
 """
 

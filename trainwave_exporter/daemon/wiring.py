@@ -1,4 +1,4 @@
-"""What settings mean to the rooms: pure translation, and what cannot be changed at run time."""
+"""Translates settings into arguments of packages, and refuses what cannot change at run time."""
 
 from __future__ import annotations
 

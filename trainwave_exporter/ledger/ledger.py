@@ -1,7 +1,7 @@
-"""The façade of this room: changes of the fleet go in, changes of the books come out.
+"""The façade of this package: changes of the fleet go in, changes of money come out.
 
 `Ledger.apply` only notes what was seen; `Ledger.run`, called again and again, has it written down
-in a thread, so that neither a slow disk nor the reckoning holds up a scrape. What cannot be written
+in a thread, so that neither a slow disk nor the computing holds up a scrape. What cannot be written
 stays noted (of each job the newest is enough, for costs are totals) and is tried again.
 """
 
@@ -65,7 +65,7 @@ class _Done(Struct, frozen=True):
 
 
 class Ledger:
-    """A listener to the fleet that keeps the books of money and GPU time."""
+    """A listener to the fleet that keeps account of money and GPU time."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Ledger:
         monotonic: Callable[[], float],
         read_store: Callable[[], Store] | None = None,
     ) -> None:
-        """``publish`` is handed what the books show, within the event loop.
+        """``publish`` receives what the ledger shows, within the event loop.
 
         Of the store that ``read_store`` opens is shown what it holds until ``open_store`` succeeds.
         """

@@ -1,4 +1,4 @@
-"""The façade of this room: changes go in, bytes ready to send come out."""
+"""The façade of this package: changes go in, bytes ready to send come out."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _GROUPS = {
     Spend: "spend",
     UnknownFigure: "unknown_figure",
 }
-"""Kinds of which there may be more than wanted. Of the jobs of a project, and of money, the rooms
+"""Kinds of which there may be more than wanted. Of the jobs of a project, and of money, the packages
 that count them know which are summed up: their counters may not fall."""
 
 

@@ -67,7 +67,7 @@ class Jobs:
 
     A job with the very id that stands for those without has none either.
 
-    How idle a job is comes from another room in its own time, at times before the job itself. It is
+    How idle a job is comes from the ledger in its own time, at times before the job itself. It is
     shown once both are known, and rendered apart: nothing else of the job need be for its sake.
     """
 

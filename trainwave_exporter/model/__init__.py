@@ -1,4 +1,4 @@
-"""The vocabulary of every room: what is known of a fleet, and what is reported of it.
+"""The records that all packages share: what is known of a fleet, and what is reported of it.
 
 Records are frozen, in base units (dollars, bytes, bytes per second, ratios from 0 to 1, GPU hours)
 and carry times as Unix seconds. ``None`` means "the API did not report"; it is never replaced by a

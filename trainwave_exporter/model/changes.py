@@ -1,4 +1,4 @@
-"""What happens to things, as it is handed from room to room."""
+"""Changes of what is known, as listeners receive them."""
 
 from __future__ import annotations
 
