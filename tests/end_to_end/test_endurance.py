@@ -29,7 +29,7 @@ LIVE = ("SUBMIT_CODE", "LAUNCHING", "RUNNING", "UPLOADING")
 
 
 class Ledger:
-    """What each job may truly have cost lately, by the simulator's own books."""
+    """What each job may truly have cost lately, by the simulator's expected totals."""
 
     def __init__(self, api: Served, dialect: SimulatedDialect) -> None:
         self._api = api
@@ -38,16 +38,18 @@ class Ledger:
         self.live: set[str] = set()
 
     def write(self) -> None:
-        books = self._api.do(lambda simulator: simulator.world.books())
+        expected_totals = self._api.do(lambda simulator: simulator.world.expected_totals())
         now = time.monotonic()
         first = not self._dollars
-        for job in books.jobs.values():
+        for job in expected_totals.jobs.values():
             written = self._dollars[job.ids[self._dialect]]
             if not (first or written):  # it began since, and may have been seen then
                 written.append((now, 0.0))
             written.append((now, job.total.dollars))
         self.live = {
-            job.ids[self._dialect] for job in books.jobs.values() if job.state.name in LIVE
+            job.ids[self._dialect]
+            for job in expected_totals.jobs.values()
+            if job.state.name in LIVE
         }
 
     def check(self, exporter: Exporter, window: float) -> Metrics:

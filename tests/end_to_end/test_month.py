@@ -143,7 +143,7 @@ def check_all(watch: Watch, scrapes: Sequence[Scrape], folder: Path) -> None:
     assert watch.exporter.events("ledger_failing") == []
     assert "Traceback" not in "".join(watch.exporter.log)
     assert watch.fallen == []
-    check_audit(watch.audit, watch.books)
+    check_audit(watch.audit, watch.expected_totals)
     check_corrections(scrapes[-1].metrics, watch.audit)
     check_activity(scrapes[-1].metrics, watch.audit)
     inexact = check_chargeback(watch.ledger, watch.audit)

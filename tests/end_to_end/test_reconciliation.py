@@ -50,7 +50,7 @@ def look(watch: Watch) -> Metrics:
 
 
 def look_at_balances(watch: Watch) -> Metrics:
-    told = sorted(entry.balance / DOLLAR for entry in watch.books.organizations.values())
+    told = sorted(entry.balance / DOLLAR for entry in watch.expected_totals.organizations.values())
     runs = directory_runs(watch.exporter.metrics())
     return watch.wait(
         lambda m: (
@@ -85,12 +85,12 @@ def test_only_money_that_no_job_explains_is_a_difference(
     first, *others = (write_id(dialect, IdKind.ORGANIZATION, o.code) for o in organizations)
     none = dict.fromkeys([first, *others], 0.0)
     drift = {**none, first: 40.0}
-    spent = watch.books.total.microdollars
+    spent = watch.expected_totals.total.microdollars
 
     assert difference(watch) == {}  # one balance alone tells nothing
     for _ in range(2):
         assert difference(watch) == pytest.approx(none, abs=CENTS)
-    assert watch.books.total.microdollars - spent > 40 * DOLLAR
+    assert watch.expected_totals.total.microdollars - spent > 40 * DOLLAR
 
     pay_in(watch, 5000)
     for _ in range(2):

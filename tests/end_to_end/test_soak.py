@@ -96,14 +96,14 @@ class Soak:
 
     def check_series(self, text: str) -> None:
         """Assert that all that live have series, and of the others those that ended of late."""
-        books = self._books()
+        expected_totals = self._books()
         shown = Metrics(text).by("job_id", "trainwave_job_info").keys()
         assert (
-            set(jobs_since(books, books.at))
+            set(jobs_since(expected_totals, expected_totals.at))
             <= shown
             <= set(
                 # The end of a job whose details were not told yet is when it was seen.
-                jobs_since(books, books.at - RETENTION - STEP)
+                jobs_since(expected_totals, expected_totals.at - RETENTION - STEP)
             )
         )
         assert set(re.findall(r'[{,]job_id="([^"]*)"', text)) == shown
@@ -118,12 +118,12 @@ class Soak:
         runs = runs_of_loops(self._text)
         # One may have been under way, so the second has seen all there is.
         loops = [loop for loop in LOOPS if runs[loop] < before[loop] + 2]
-        books = self._books()
+        expected_totals = self._books()
         shown = Metrics(self._text).by("job_id", "trainwave_job_info").keys()
-        return [*loops, *sorted(set(jobs_since(books, books.at)) - shown)]
+        return [*loops, *sorted(set(jobs_since(expected_totals, expected_totals.at)) - shown)]
 
     def _books(self) -> ExpectedTotals:
-        return self._api.do(lambda simulator: simulator.world.books())
+        return self._api.do(lambda simulator: simulator.world.expected_totals())
 
     def _scrape(self) -> str:
         return self.exporter.get("/metrics")[1]
@@ -160,9 +160,9 @@ def runs_of_loops(text: str) -> dict[str, float]:
     return runs
 
 
-def jobs_since(books: ExpectedTotals, instant: int) -> Iterator[str]:
+def jobs_since(expected_totals: ExpectedTotals, instant: int) -> Iterator[str]:
     """Yield the ids of the jobs that live or ended since an instant."""
-    for entry in books.jobs.values():
+    for entry in expected_totals.jobs.values():
         if entry.state.name in LIVE or entry.timeline[-1][0] >= instant:
             yield entry.ids[SimulatedDialect.DEPLOYED]
 

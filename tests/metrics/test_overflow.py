@@ -235,13 +235,13 @@ def test_a_job_that_changes_has_no_other_of_its_project_summed_up_anew() -> None
         asked.append(record)
         return record
 
-    folds = Overflows(families, families.labels, families.identity, folded=("job_id",))
+    overflows = Overflows(families, families.labels, families.identity, summed=("job_id",))
     for number in range(1000):
-        folds.put(f"j-{number}", 1.0)
-    assert [*folds.settle()] == [None]
+        overflows.put(f"j-{number}", 1.0)
+    assert [*overflows.settle()] == [None]
     asked.clear()
-    folds.put("j-7", 3.0)
-    assert [*folds.settle()] == [None]
+    overflows.put("j-7", 3.0)
+    assert [*overflows.settle()] == [None]
     assert sorted(asked) == [1.0, 3.0]
-    [fold] = folds.table.records()
-    assert [*fold.totals[0].values()] == [1002.0]
+    [overflow] = overflows.table.records()
+    assert [*overflow.totals[0].values()] == [1002.0]

@@ -84,12 +84,12 @@ async def test_a_list_is_a_bare_page_of_jobs_with_nested_hardware() -> None:
 
 async def test_costs_are_whole_cents_as_the_books_have_them() -> None:
     world = small_world()
-    books = world.books()
+    expected_totals = world.expected_totals()
     async with deployed(world) as (_, client):
         rows = await client.rows()
-        assert len(rows) == len(books.jobs)
+        assert len(rows) == len(expected_totals.jobs)
         for row in rows:
-            entry = books.jobs[row["rid"]]
+            entry = expected_totals.jobs[row["rid"]]
             assert row["id"] == entry.ids[SimulatedDialect.DEPLOYED]
             assert abs(row["total_cost"] - entry.total.microdollars / 10_000) <= 0.5
             assert row["project"]["rid"] == entry.project

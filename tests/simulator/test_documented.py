@@ -99,12 +99,12 @@ async def test_a_jobs_detail_has_the_keys_of_the_reference() -> None:
 
 async def test_costs_are_dollars_and_gpu_hours_hours_as_the_books_have_them() -> None:
     world = small_world()
-    books = world.books()
+    expected_totals = world.expected_totals()
     async with serving(world) as (_, client):
         rows = await client.rows()
-        assert len(rows) == len(books.jobs)
+        assert len(rows) == len(expected_totals.jobs)
         for row in rows:
-            entry = books.jobs[row["rid"]]
+            entry = expected_totals.jobs[row["rid"]]
             assert row["id"] == entry.ids[SimulatedDialect.DOCUMENTED]
             assert row["total_cost"] == entry.total.microdollars / 1e6
             assert row["gpu_hours"] == pytest.approx(entry.total.gpu_seconds / 3600, abs=1e-4)

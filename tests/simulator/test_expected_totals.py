@@ -27,36 +27,39 @@ def test_no_cent_and_no_second_is_lost_between_the_books(seed: int, seconds: int
     clock = Clock()
     world = small_world(clock, seed=seed)
     clock.now = seconds
-    books = world.books()
-    assert books.at == START + seconds
-    assert added({rid: entry.total for rid, entry in books.jobs.items()}) == books.total
-    assert added(books.by_project) == books.total
-    assert added(books.by_owner) == books.total
-    assert added(books.by_gpu_type) == books.total
-    assert added(books.by_day) == books.total
-    organizations = books.organizations.values()
-    assert sum(entry.spent for entry in organizations) == books.total.microdollars
+    expected_totals = world.expected_totals()
+    assert expected_totals.at == START + seconds
+    assert (
+        added({rid: entry.total for rid, entry in expected_totals.jobs.items()})
+        == expected_totals.total
+    )
+    assert added(expected_totals.by_project) == expected_totals.total
+    assert added(expected_totals.by_owner) == expected_totals.total
+    assert added(expected_totals.by_gpu_type) == expected_totals.total
+    assert added(expected_totals.by_day) == expected_totals.total
+    organizations = expected_totals.organizations.values()
+    assert sum(entry.spent for entry in organizations) == expected_totals.total.microdollars
     assert all(entry.balance == entry.deposited - entry.spent for entry in organizations)
 
 
 def test_an_organizations_spending_is_that_of_its_projects() -> None:
     world = small_world(jobs=60)
-    books = world.books()
+    expected_totals = world.expected_totals()
     for organization in world.catalogue.organizations:
         projects = [p.rid for p in world.catalogue.projects if p.organization is organization]
-        spent = sum(books.by_project[rid].microdollars for rid in projects)
-        assert books.organizations[organization.rid].spent == spent
+        spent = sum(expected_totals.by_project[rid].microdollars for rid in projects)
+        assert expected_totals.organizations[organization.rid].spent == spent
 
 
 def test_a_job_costs_its_price_for_each_second_since_its_launch() -> None:
     clock = Clock()
     world = small_world(clock)
     clock.now = 3600
-    books = world.books()
+    expected_totals = world.expected_totals()
     for job in world.jobs:
-        entry = books.jobs[job.rid]
+        entry = expected_totals.jobs[job.rid]
         since = {state: at for at, state in entry.timeline}
-        end = books.at if job.finished_at is None else job.finished_at
+        end = expected_totals.at if job.finished_at is None else job.finished_at
         billed = end - since.get(SimulatedState.LAUNCHING, end)
         run = end - since.get(SimulatedState.RUNNING, end)
         corrected = sum(amount for _, amount in entry.corrections)
@@ -67,7 +70,7 @@ def test_a_job_costs_its_price_for_each_second_since_its_launch() -> None:
 def test_an_entry_names_the_job_in_both_dialects() -> None:
     world = small_world()
     job = world.jobs[3]
-    entry = world.books().jobs[job.rid]
+    entry = world.expected_totals().jobs[job.rid]
     assert entry.ids == {
         dialect: write_id(dialect, IdKind.JOB, job.code) for dialect in SimulatedDialect
     }
@@ -81,7 +84,7 @@ def test_the_time_of_a_job_that_runs_over_midnight_is_cut_there() -> None:
     clock = Clock()
     world = small_world(clock, jobs=4, history=0)
     clock.now = 3 * DAY
-    days = world.books().by_day
+    days = world.expected_totals().by_day
     hanging = next(job for job in world.jobs if job.draft.life is None)
     assert list(days)[-4:] == ["2024-03-21", "2024-03-22", "2024-03-23", "2024-03-24"]
     assert days["2024-03-22"].microdollars >= DAY * hanging.order.offer.price
@@ -99,7 +102,7 @@ def test_a_balance_falls_by_what_is_spent_and_is_topped_up_before_it_is_gone() -
     assert min(balances) > 0
     rises = sum(before < after for before, after in pairwise(balances))
     assert 1 < rises < 21
-    assert world.books().organizations[organization.rid].balance == balances[-1]
+    assert world.expected_totals().organizations[organization.rid].balance == balances[-1]
 
 
 def test_totals_are_told_in_dollars_and_hours_too() -> None:
@@ -110,10 +113,10 @@ def test_totals_are_told_in_dollars_and_hours_too() -> None:
 def test_a_fee_and_a_deposit_move_the_balance_and_no_cost() -> None:
     world = small_world()
     organization = world.catalogue.organizations[0]
-    before = world.books()
+    before = world.expected_totals()
     world.pay_in(organization, 5_000_000)
     world.pay_in(organization, -7_000_000)
-    after = world.books()
+    after = world.expected_totals()
     rid = organization.rid
     assert after.organizations[rid].balance == before.organizations[rid].balance - 2_000_000
     assert after.organizations[rid].spent == before.organizations[rid].spent
@@ -124,9 +127,9 @@ def test_a_correction_is_paid_by_the_jobs_organization() -> None:
     world = small_world()
     job = world.jobs[-1]
     rid = job.order.project.organization.rid
-    before = world.books()
+    before = world.expected_totals()
     world.correct(job, -3_000_000)
-    after = world.books()
+    after = world.expected_totals()
     assert after.jobs[job.rid].total.microdollars == (
         before.jobs[job.rid].total.microdollars - 3_000_000
     )

@@ -74,7 +74,7 @@ def test_a_world_may_be_empty() -> None:
     clock.now = DAY
     world.advance()
     assert world.jobs == []
-    assert world.books().total.microdollars == 0
+    assert world.expected_totals().total.microdollars == 0
 
 
 def test_a_world_begins_now_unless_told() -> None:
@@ -93,7 +93,7 @@ def test_what_happens_does_not_depend_on_how_often_anybody_looks(looks: list[int
     clock_of_other.now = clock_of_one.now
     other.advance()
     assert story(one) == story(other)
-    assert one.books() == other.books()
+    assert one.expected_totals() == other.expected_totals()
 
 
 def test_another_seed_is_another_world() -> None:
@@ -266,11 +266,11 @@ def test_a_stopped_job_is_cancelled_at_once_costs_no_more_and_stays_so() -> None
 def test_a_job_stopped_before_its_launch_has_cost_nothing() -> None:
     clock = Clock()
     world = small_world(clock)
-    before = world.books().total
+    before = world.expected_totals().total
     job = world.submit(order(world))
     world.stop(job)
     assert job.cost(world.now) == 0
-    assert world.books().total == before
+    assert world.expected_totals().total == before
 
 
 def test_a_job_is_found_by_its_code_and_by_its_rid() -> None:
@@ -313,6 +313,6 @@ def test_what_is_over_for_long_is_told_of_no_more_and_stays_in_the_books() -> No
         assert (job.rid in told) is not forgotten
         assert world.job_of_code(job.code) is (None if forgotten else job)
         assert world.job_of_rid(job.rid) is (None if forgotten else job)
-    assert len(told) < len(world.jobs) == len(world.books().jobs)
+    assert len(told) < len(world.jobs) == len(world.expected_totals().jobs)
     for status in Status:
         assert {world.jobs[place].rid for place in world.select(None, status)} <= told

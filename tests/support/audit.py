@@ -1,4 +1,4 @@
-"""What an exporter must have in its ledger, by the simulator's own books.
+"""What an exporter must have in its ledger, by the simulator's expected totals.
 
 It is told whenever the exporter looked at the world (or may have looked, when it was killed before
 that could be known), and says what counters and chargeback must be. It shares no code with the
@@ -212,7 +212,7 @@ class Watched:
 
     @property
     def runs(self) -> list[Run]:
-        """All its runs, by the world's books."""
+        """All its runs, by the world's expected totals."""
         runs = []
         for place, (at, name) in enumerate(self.entry.timeline):
             if name != "LAUNCHING":
@@ -265,7 +265,7 @@ class Watched:
 
 
 class Audit:
-    """Follows a world in one dialect, and keeps the books that the exporter should keep."""
+    """Follows a world in one dialect, and keeps the account that the exporter should keep."""
 
     def __init__(self, world: SimulatedWorld, dialect: SimulatedDialect) -> None:
         self._dialect = dialect
@@ -278,11 +278,11 @@ class Audit:
         self.jobs: dict[str, Watched] = {}
         """By the id that the exporter knows."""
 
-    def look(self, books: ExpectedTotals, *, sure: bool) -> None:
+    def look(self, expected_totals: ExpectedTotals, *, sure: bool) -> None:
         """Note that the exporter looked; not ``sure``: that it may have."""
-        for entry in books.jobs.values():
+        for entry in expected_totals.jobs.values():
             look = Look(
-                books.at,
+                expected_totals.at,
                 self._told(entry.reported.microdollars),
                 round(entry.reported.gpu_hours, 4),
                 entry.state not in _LIVE,

@@ -70,13 +70,13 @@ def check_counters(scrape: Scrape, audit: Audit, before: Scrape | None) -> None:
             assert least - slack <= hours[labels] <= most + slack, (labels, scrape.at, jobs)
 
 
-def check_audit(audit: Audit, books: ExpectedTotals) -> None:
-    """What is expected is what the simulator's books say, which have corrections when made."""
+def check_audit(audit: Audit, expected_totals: ExpectedTotals) -> None:
+    """What is expected are the totals of the simulator, which have corrections when made."""
     days: defaultdict[str, int] = defaultdict(int)
     for job in audit.jobs.values():
         for day, amount in audit.as_made(job, ZoneInfo("UTC")):
             days[day] += amount
-    assert dict(days) == {day: total.microdollars for day, total in books.by_day.items()}
+    assert dict(days) == {day: total.microdollars for day, total in expected_totals.by_day.items()}
 
 
 def check_corrections(metrics: Metrics, audit: Audit) -> None:
@@ -98,9 +98,9 @@ def check_activity(metrics: Metrics, audit: Audit) -> None:
 
 
 def check_chargeback(ledger: Path, audit: Audit) -> float:
-    """The report is what the books say, for all labels, and for each of their days.
+    """The report has the expected totals, for all labels, and for each of their days.
 
-    Where it cannot know that to the micro-dollar, what the books say lies between its bounds.
+    Where it cannot know these to the micro-dollar, they lie between its bounds.
     Returns the part of its rows for which that is so.
     """
     inexact = 0

@@ -135,9 +135,9 @@ class Watch:
         return self.world.now
 
     @property
-    def books(self) -> ExpectedTotals:
+    def expected_totals(self) -> ExpectedTotals:
         """The truth, now."""
-        return self.world.books()
+        return self.world.expected_totals()
 
     def go_on(self, seconds: int, *, down: bool = False) -> None:
         """Let time pass, and some job be corrected; ``down``: the API does not answer then.
@@ -174,7 +174,7 @@ class Watch:
         self.kills += 1
         self._caught_up = False
         if answered:
-            self.audit.look(self.books, sure=False)
+            self.audit.look(self.expected_totals, sure=False)
 
     def back_up(self) -> Backup:
         """Copy the ledger as SQLite's own tools do, while the exporter runs."""
@@ -228,11 +228,13 @@ class Watch:
 
     def see(self, *, sure: bool) -> Metrics:
         """Have the exporter look likewise; ``sure``: it will be able to write what it saw."""
-        books = self.books
-        self.audit.look(books, sure=sure)
+        expected_totals = self.expected_totals
+        self.audit.look(expected_totals, sure=sure)
         self._seen_since = True
         rest = Rest()
-        known = self.wait(lambda m: rest.of(m) and self._all_known(m, books), "all to be known")
+        known = self.wait(
+            lambda m: rest.of(m) and self._all_known(m, expected_totals), "all to be known"
+        )
         self._caught_up = True
         return known
 
@@ -246,10 +248,10 @@ class Watch:
 
         return wait_for(scrape, what)
 
-    def _all_known(self, metrics: Metrics, books: ExpectedTotals) -> bool:
+    def _all_known(self, metrics: Metrics, expected_totals: ExpectedTotals) -> bool:
         """Whether the exporter knows of the world what there is to know at this time."""
         succeeded = metrics.by("loop", "trainwave_exporter_loop_last_success_timestamp_seconds")
-        if not succeeded.get("sweep") == succeeded.get("running") == books.at:
+        if not succeeded.get("sweep") == succeeded.get("running") == expected_totals.at:
             return False
         stats = self._served.simulator.stats
         if stats.requests != stats.by_status.total():

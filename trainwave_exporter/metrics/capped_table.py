@@ -15,9 +15,9 @@ R = TypeVar("R", bound=Record)
 
 
 class Capped(Generic[R]):
-    """At most ``limit`` records (0: all) are shown by themselves, the others folded into one.
+    """At most ``limit`` records (0: all) are shown by themselves, the others are summed up as one.
 
-    First come, first served, and who has a place keeps it. What is named like the fold is in it.
+    First come, first served, and who has a place keeps it. What is named ``other`` is in the sum.
     """
 
     def __init__(self, families: Families[R], selection: Selection, limit: int) -> None:
@@ -25,23 +25,25 @@ class Capped(Generic[R]):
         self._limit = limit
         self._identity = families.identity
         self._own = Table(shown, families.labels, families.identity)
-        self._folds = Overflows(shown, families.labels, families.identity, folded=families.labels)
+        self._overflow = Overflows(
+            shown, families.labels, families.identity, summed=families.labels
+        )
         self._waiting: dict[str, R] = {}
 
     def put(self, key: str, record: R) -> None:
         """Take a record in, in the place of the one with that key."""
         if OTHER in self._identity(record):
-            self._folds.put(key, record)
+            self._overflow.put(key, record)
         elif key in self._own or (not self._waiting and not self.full):
             self._own.put(key, record)
         else:
             self._waiting[key] = record
-            self._folds.put(key, record)
+            self._overflow.put(key, record)
 
     def remove(self, key: str) -> None:
         """Forget the record with that key, if there is one."""
         self._own.remove(key)
-        self._folds.remove(key)
+        self._overflow.remove(key)
         self._waiting.pop(key, None)
 
     def settle(self) -> Iterator[None]:
@@ -49,14 +51,14 @@ class Capped(Generic[R]):
         while self._waiting and not self.full:
             key = next(iter(self._waiting))
             self._own.put(key, self._waiting.pop(key))
-            self._folds.remove(key)
+            self._overflow.remove(key)
             yield
-        yield from self._folds.settle()
+        yield from self._overflow.settle()
 
     def records(self) -> Iterator[R]:
         """Yield all that was put and not removed, those with a place first."""
         yield from self._own.records()
-        yield from self._folds.records()
+        yield from self._overflow.records()
 
     @property
     def full(self) -> bool:
@@ -66,4 +68,4 @@ class Capped(Generic[R]):
     @property
     def tables(self) -> tuple[Table[R], Table[Overflow]]:
         """What is rendered."""
-        return self._own, self._folds.table
+        return self._own, self._overflow.table

@@ -41,7 +41,7 @@ class ExporterMetrics:
             "format",
             buckets=_SCRAPE_SECONDS,
         )
-        self._folded = own.gauge(
+        self._in_overflow = own.gauge(
             "jobs_folded", "Jobs without series of their own, summed up in job_id=other."
         )
         self._series_limit = own.gauge(
@@ -104,9 +104,9 @@ class ExporterMetrics:
         """Count a scrape that was answered in that time."""
         self._scrape_duration(form.name.lower()).observe(seconds)
 
-    def folded(self, jobs: int, limit: int) -> None:
+    def jobs_in_overflow(self, jobs: int, limit: int) -> None:
         """Note how many jobs have no series of their own, and how many may (0: all)."""
-        self._folded().set(jobs)
+        self._in_overflow().set(jobs)
         self._series_limit().set(limit)
 
     def capped(self, kind: str, *, reached: bool) -> None:

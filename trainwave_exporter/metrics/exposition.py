@@ -48,8 +48,8 @@ _GROUPS = {
     Spend: "spend",
     UnknownFigure: "unknown_figure",
 }
-"""Kinds of which there may be more than wanted. Of the jobs of a project, and of money, the packages
-that count them know which are summed up: their counters may not fall."""
+"""Kinds of which there may be more than wanted. Of the jobs of a project, and of money, those who
+count them know which are summed up: their counters may not fall."""
 
 
 class TableStore(NamedTuple):
@@ -167,7 +167,7 @@ class Exposition:
 
     def _tell_caps(self) -> None:
         """Note of which kinds there are as many as may have series of their own."""
-        self._telemetry.folded(self._jobs.folded, self._max_jobs)
+        self._telemetry.jobs_in_overflow(self._jobs.in_overflow, self._max_jobs)
         reached = dict.fromkeys(_GROUPS.values(), False)
         for record, kind in _GROUPS.items():
             if record in self._capped:

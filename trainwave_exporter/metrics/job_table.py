@@ -1,4 +1,4 @@
-"""The tables of the jobs: those with series of their own, and those folded for want of a place."""
+"""The tables of the jobs: those with series of their own, and those in the overflow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 
 class JobSplit(Generic[R]):
-    """Records of one kind, by the jobs they are about, each shown by itself or folded.
+    """Records of one kind, by the jobs they are about, each shown by itself or in the overflow.
 
     Those of finished jobs are apart from the others: they hardly ever change.
     """
@@ -28,14 +28,14 @@ class JobSplit(Generic[R]):
         shown = selection.among(families)
         self._live = Table(shown, families.labels, families.identity)
         self._finished = Table(shown, families.labels, families.identity)
-        self._folds = Overflows(
-            shown, families.labels, families.identity, folded=("job_id",), limit=max_groups
+        self._overflow = Overflows(
+            shown, families.labels, families.identity, summed=("job_id",), limit=max_groups
         )
         self._where: dict[str, Table[R] | Overflows[R]] = {}
 
-    def put(self, job: Job, record: R, *, folded: bool) -> None:
+    def put(self, job: Job, record: R, *, in_overflow: bool) -> None:
         """Show a record, in the place of what was shown of that job."""
-        place = self._folds if folded else self._finished if job.finished else self._live
+        place = self._overflow if in_overflow else self._finished if job.finished else self._live
         if self._where.get(job.id, place) is not place:
             self.remove(job.id)
         self._where[job.id] = place
@@ -48,18 +48,18 @@ class JobSplit(Generic[R]):
             place.remove(job_id)
 
     def settle(self) -> Iterator[None]:
-        """Sum up anew what is folded, in small steps."""
-        yield from self._folds.settle()
+        """Sum up the overflow anew, in small steps."""
+        yield from self._overflow.settle()
 
     @property
-    def folded(self) -> int:
-        """How many jobs are folded for want of a place."""
-        return len(self._folds) - (OTHER in self._folds)
+    def in_overflow(self) -> int:
+        """How many jobs have no series of their own."""
+        return len(self._overflow) - (OTHER in self._overflow)
 
     @property
     def tables(self) -> tuple[Table[R], Table[R], Table[Overflow]]:
         """What is rendered; a family that is in several has its samples in that order."""
-        return self._live, self._finished, self._folds.table
+        return self._live, self._finished, self._overflow.table
 
 
 class Jobs:
@@ -108,7 +108,7 @@ class Jobs:
         """
         self._changed.update((job.id, job) for job in self._cap.settle())
         for key, job in self._changed.items():
-            self._jobs.put(job, job, folded=self._is_folded(key))
+            self._jobs.put(job, job, in_overflow=self._is_in_overflow(key))
             yield
         for key in self._idleness_changed | self._changed.keys():
             self._settle_idleness(key)
@@ -121,9 +121,9 @@ class Jobs:
     def _settle_idleness(self, key: str) -> None:
         idleness = self._idleness.get(key)
         if idleness is not None and (job := self._cap.find(key)) is not None:
-            self._idle_jobs.put(job, IdleJob(job, idleness), folded=self._is_folded(key))
+            self._idle_jobs.put(job, IdleJob(job, idleness), in_overflow=self._is_in_overflow(key))
 
-    def _is_folded(self, key: str) -> bool:
+    def _is_in_overflow(self, key: str) -> bool:
         return key not in self._cap or key == OTHER
 
     def records(self) -> Iterator[Job | Idleness]:
@@ -132,9 +132,9 @@ class Jobs:
         yield from self._idleness.values()
 
     @property
-    def folded(self) -> int:
+    def in_overflow(self) -> int:
         """How many jobs have no series of their own."""
-        return self._jobs.folded
+        return self._jobs.in_overflow
 
     @property
     def tables(self) -> tuple[Table[Any], ...]:

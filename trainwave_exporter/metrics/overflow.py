@@ -51,11 +51,11 @@ class AdditiveFamilies(Generic[R]):
             for suffix, values, value in self._family.samples(record)
         ]
 
-    def folded(self, number: int) -> Family[Overflow]:
-        """Return the family of the sums, which are in that place of a fold."""
+    def of_overflow(self, number: int) -> Family[Overflow]:
+        """Return the family of the sums, which have that place among the totals."""
 
-        def samples(fold: Overflow) -> Iterable[Sample]:
-            return [(*series, value) for series, value in fold.totals[number].items()]
+        def samples(overflow: Overflow) -> Iterable[Sample]:
+            return [(*series, value) for series, value in overflow.totals[number].items()]
 
         family = self._family
         labels = tuple([family.labels[place] for place in self._kept])
@@ -64,7 +64,7 @@ class AdditiveFamilies(Generic[R]):
 
 
 class OverflowProject(Generic[R]):
-    """The folded records of a project, and their sums: exact, however they came about."""
+    """The records of a project in the overflow, and their sums: exact, however they came about."""
 
     def __init__(self, families: tuple[AdditiveFamilies[R], ...]) -> None:
         self.records: dict[str, R] = {}
@@ -98,9 +98,9 @@ class OverflowProject(Generic[R]):
 
 
 class Overflows(Generic[R]):
-    """The folded objects of every project. One that changes costs no more for the others in it.
+    """The overflow of every project. A job that changes costs no more for the others in it.
 
-    Takes records of one kind, by the id of the job that they are about, or by what else is folded.
+    Takes records of one kind, by the id of the job that they are about, or another key.
     """
 
     def __init__(
@@ -109,33 +109,33 @@ class Overflows(Generic[R]):
         labels: tuple[str, ...],
         identity: Callable[[R], LabelValues],
         *,
-        folded: Container[str],
+        summed: Container[str],
         limit: int = 0,
     ) -> None:
-        """``folded``: the labels that distinguish what becomes one.
+        """Sum up objects that differ in the labels ``summed`` alone.
 
         By all others, at most ``limit`` are distinguished (0: any number).
         """
         self._labels = labels
         self._identity = identity
-        self._folded = folded
+        self._summed = summed
         self._limit = limit
         self._rest: LabelValues = (OTHER,) * len(labels)
         self._of_job: dict[str, LabelValues] = {}
-        addends = tuple([AdditiveFamilies(family) for family in families if family.additive])
+        additive = tuple([AdditiveFamilies(family) for family in families if family.additive])
         self._projects: defaultdict[LabelValues, OverflowProject[R]] = defaultdict(
-            lambda: OverflowProject(addends)
+            lambda: OverflowProject(additive)
         )
         self._changed: set[LabelValues] = set()
         self.table = Table[Overflow](
-            [family.folded(number) for number, family in enumerate(addends)],
+            [family.of_overflow(number) for number, family in enumerate(additive)],
             labels,
-            lambda fold: fold.identity,
+            lambda overflow: overflow.identity,
         )
         """The sums as they were settled last."""
 
     def __len__(self) -> int:
-        """How many objects are folded."""
+        """How many objects are in it."""
         return len(self._of_job)
 
     def __contains__(self, job_id: str) -> bool:
@@ -143,12 +143,12 @@ class Overflows(Generic[R]):
         return job_id in self._of_job
 
     def records(self) -> Iterator[R]:
-        """Yield all that are folded."""
+        """Yield all that are in it."""
         for project in self._projects.values():
             yield from project.records.values()
 
     def put(self, job_id: str, record: R) -> None:
-        """Fold a job, or take over what it has become."""
+        """Sum up a job, or take over what it has become."""
         identity = self._place(self._shared_identity(record))
         if self._of_job.get(job_id, identity) != identity:
             self.remove(job_id)
@@ -157,7 +157,7 @@ class Overflows(Generic[R]):
         self._changed.add(identity)
 
     def remove(self, job_id: str) -> None:
-        """Forget a job, folded or not."""
+        """Forget a job, known or not."""
         identity = self._of_job.pop(job_id, None)
         if identity is not None:
             self._projects[identity].replace(job_id, None)
@@ -184,4 +184,4 @@ class Overflows(Generic[R]):
 
     def _shared_identity(self, record: R) -> LabelValues:
         named = zip(self._labels, self._identity(record), strict=True)
-        return tuple([OTHER if label in self._folded else value for label, value in named])
+        return tuple([OTHER if label in self._summed else value for label, value in named])

@@ -1,4 +1,4 @@
-"""The books: what is true about money and GPU time, to the cent, to compare others with."""
+"""Expected totals: what is true about money and GPU time, to the cent, to compare others with."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def keep_books(
     accounts: Mapping[SimulatedOrganization, SimulatedAccount],
     now: int,
 ) -> ExpectedTotals:
-    """Write the books of ``jobs`` and ``accounts`` as of ``now``."""
+    """Return the totals of ``jobs`` and ``accounts`` as of ``now``."""
     entries: dict[str, ExpectedJob] = {}
     whole = ExpectedTotal()
     by_project: dict[str, ExpectedTotal] = {}
@@ -109,12 +109,12 @@ def keep_books(
     for job in jobs:
         entry = _entry(job, now)
         entries[entry.rid] = entry
-        for book, name in (
+        for expected, name in (
             (by_project, entry.project),
             (by_owner, entry.owner),
             (by_gpu_type, entry.gpu_type),
         ):
-            book.setdefault(name, ExpectedTotal()).add(
+            expected.setdefault(name, ExpectedTotal()).add(
                 entry.total.microdollars, entry.total.gpu_seconds
             )
         whole.add(entry.total.microdollars, entry.total.gpu_seconds)

@@ -138,7 +138,7 @@ class SimulatedWorld:
         """Return what credit an organization has left, in micro-dollars."""
         return self._accounts[organization].balance(self.now)
 
-    def books(self) -> ExpectedTotals:
+    def expected_totals(self) -> ExpectedTotals:
         """Return the truth about money and GPU time, now."""
         self.advance()
         return keep_books(self.jobs, self._accounts, self.now)
