@@ -24,13 +24,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 from msgspec.structs import replace
 
-from trainwave_exporter.fleet import lifecycle
+from trainwave_exporter.fleet import job_money, lifecycle
 from trainwave_exporter.fleet.account_statuses import AccountStatuses
 from trainwave_exporter.fleet.agreement import Source
 from trainwave_exporter.fleet.directory import Directory
 from trainwave_exporter.fleet.entry import Entry, Policy
 from trainwave_exporter.fleet.merge import merge_jobs
-from trainwave_exporter.fleet.noted_jobs import outdated
 from trainwave_exporter.fleet.observations import (
     ClockSet,
     JobMissing,
@@ -263,7 +262,7 @@ class Fleet:
         entry = self._entries.get(reported.id)
         if entry is None:
             if self._retention.is_over(reported, now, self._policy.finished_retention):
-                yield HistoricalJob(self._named(_with_gpu_hours(reported, now)))
+                yield HistoricalJob(self._named(job_money.with_own_gpu_hours(reported, now)))
             else:
                 yield from self._admit(reported, now)
             return
@@ -282,12 +281,12 @@ class Fleet:
         entry.misses = 0
         merged = merge_jobs(known, reported)
         merged = replace(merged, readings=self._readings(entry, merged, reported.readings, now))
-        merged = self._with_money(entry, merged, reported, now)
+        merged = job_money.with_reported(entry, merged, reported, self._policy, now)
         if merged.state != known.state:
             self._transition_counter.transition(entry, known, merged, now)
         if known.finished and not merged.finished:  # another run begins
             entry.price = entry.billed_since = None
-        yield from self._update(entry, self._complete(entry, merged, now))
+        yield from self._update(entry, self._derived(entry, merged, now))
         self._follow_up(entry, now)
 
     def _follow_up(self, entry: Entry, now: float) -> None:
@@ -302,8 +301,8 @@ class Fleet:
             entry.price, entry.billed_since = known.price, known.since
         self._entries[reported.id] = entry
         job = replace(reported, readings=self._readings(entry, reported, reported.readings, now))
-        job = self._with_money(entry, job, reported, now)
-        yield from self._update(entry, self._complete(entry, job, now))
+        job = job_money.with_reported(entry, job, reported, self._policy, now)
+        yield from self._update(entry, self._derived(entry, job, now))
         self._follow_up(entry, now)
 
     def _update(self, entry: Entry, job: Job) -> Iterator[Change]:
@@ -322,36 +321,9 @@ class Fleet:
                 self._tallies.shown(before, job)
             yield Changed(before, job)
 
-    def _with_money(self, entry: Entry, job: Job, reported: Job, now: float) -> Job:
-        """Keep a cost, or GPU hours, that the answers stopped reporting for a bounded time only."""
-        if reported.cost_dollars is not None:
-            entry.cost_reported_at = reported.confirmed_at
-            job = replace(job, cost_reported_at=None)
-        elif not outdated(
-            entry.cost_reported_at,
-            now,
-            self._policy.listed_at_least_every if job.finished else self._policy.staleness,
-        ):
-            job = replace(job, cost_reported_at=entry.cost_reported_at)
-        else:
-            job = replace(job, cost_dollars=None, cost_reported_at=None)
-        if reported.gpu_hours is not None:
-            entry.gpu_hours_reported_at = reported.confirmed_at
-            job = replace(job, gpu_hours_reported_at=None)
-        elif not outdated(entry.gpu_hours_reported_at, now, self._policy.listed_at_least_every):
-            job = replace(job, gpu_hours_reported_at=entry.gpu_hours_reported_at)
-        else:
-            job = replace(job, gpu_hours=None, gpu_hours_reported_at=None)
-        return job
-
-    def _complete(self, entry: Entry, job: Job, now: float) -> Job:
-        """Add what can be derived: GPU hours, and the project's name."""
-        if entry.gpu_hours_reported_at is None:
-            started = _start(entry, job, now)
-            finished = job.finished_at or entry.finished_seen
-            hours = lifecycle.gpu_hours(job, now, started, finished)
-            job = replace(job, gpu_hours=hours)
-        return self._named(job)
+    def _derived(self, entry: Entry, job: Job, now: float) -> Job:
+        """Add what answers do not report: GPU hours, and the project's name."""
+        return self._named(job_money.with_gpu_hours(entry, job, now))
 
     def _named(self, job: Job) -> Job:
         project = self._projects.get(job.project_id)
@@ -455,33 +427,6 @@ class Fleet:
                 yield Appeared(tally)
             elif tally != before:
                 yield Changed(before, tally)
-
-
-def _with_gpu_hours(job: Job, now: float) -> Job:
-    """Return a job that is not kept, with the GPU hours that its own answer lets be reckoned."""
-    if job.gpu_hours is not None:
-        return job
-    hours = lifecycle.gpu_hours(job, now, job.started_at, job.finished_at)
-    return replace(job, gpu_hours=hours)
-
-
-def _start(entry: Entry, job: Job, now: float) -> float | None:
-    """Return since when a job runs; None: its bill at its price says how long it has run.
-
-    Once the price changes, cost over price does not say that any more; so what it said is kept.
-    """
-    started = job.started_at or entry.started_seen
-    if started is not None:
-        return started
-    price, hours = job.hourly_cost_dollars, lifecycle.billed_hours(job)
-    if entry.price is None:
-        entry.price = price
-    if price != entry.price:
-        return entry.billed_since
-    if hours is not None and job.running:
-        since = max(now - 3600 * hours, job.created_at or 0.0)
-        entry.billed_since = min(since, entry.billed_since or since)
-    return None
 
 
 def _counted_as(job: Job) -> tuple[str, str, str]:
