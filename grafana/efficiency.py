@@ -373,7 +373,7 @@ def _of_gpus(metric: str) -> str:
 
 
 _GPU_MEMORY = _of_gpus("trainwave_job_gpu_memory_used_bytes")
-# How much GPUs have is not told; it follows from what is used and which part of all that is.
+# How much memory GPUs have is not reported; it follows from the bytes and the ratio in use.
 _GPU_MEMORY_SHARE = f"({_of_gpus('trainwave_job_gpu_memory_utilization_ratio')} > 0)"
 _GPU_MEMORY_GIVEN = f"{_GPU_MEMORY} / on (cluster, project_id, job_id, gpu) {_GPU_MEMORY_SHARE}"
 
@@ -426,7 +426,7 @@ def _of_memory(title: str, description: str, used: str, *, allocated: str, known
 
 def _idle() -> Panel:
     since = "max by (cluster, project_id, job_id) (trainwave_job_idle_since_timestamp_seconds)"
-    # One that has just become idle may have lost nothing that could be told.
+    # One that has just become idle may have lost nothing that could be shown.
     job = "on (cluster, project_id, job_id)"
     lost = f"{_LOST} and {job} {since} or {job} 0 * {since}"
     worst = f"topk({LISTED}, {running(lost)})"

@@ -36,7 +36,7 @@ _BURN = of_projects(chosen("project:trainwave_burn_dollars_per_hour:max"))
 _GPUS_IN_USE = of_projects(chosen("project:trainwave_running_gpus:sum"))
 _UTILIZATION = "job:trainwave_gpu_utilization_ratio:avg"
 
-# Said of what is told by project alone.
+# Of metrics by project alone.
 _BY_PROJECT = " The chosen owners and GPU types do not apply here: these counts have neither."
 # Such counters come into being with what they count, where no rate can see it.
 _WATCHED = (
@@ -394,7 +394,7 @@ def _queue() -> Panel:
 
 def _jobs() -> Panel:
     active = f"max by (cluster, project_id, job_id) ({ACTIVE})"
-    # Where no price is told, as of none.
+    # Where no price is reported, as if there were none.
     job = "on (cluster, project_id, job_id)"
     priced = f"{PRICE} and {job} {active} or {job} 0 * {active}"
     dearest = f"topk({LISTED}, {of_jobs(priced)})"

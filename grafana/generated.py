@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def settle(folder: Path, files: Mapping[str, str], *, check: bool) -> int:
-    """Make the folder hold these files and no others, or only say what differs if told to `check`.
+    """Make the folder hold these files and no others, or with `check` only say what differs.
 
     Returns the exit status: 1 if a check found a difference, else 0.
     """
@@ -17,7 +17,7 @@ def settle(folder: Path, files: Mapping[str, str], *, check: bool) -> int:
     for name in wrong:
         path = folder / name
         if check:
-            sys.stderr.write(f"{path} differs from its source; build it anew\n")
+            sys.stderr.write(f"{path} differs from its source; build it again\n")
         elif name in files:
             path.write_text(files[name], encoding="utf-8")
             sys.stdout.write(f"wrote {path}\n")

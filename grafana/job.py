@@ -35,7 +35,7 @@ def dashboard() -> Dashboard:
 
 
 def _of(metric: str, by: str = "", matchers: str = "") -> str:
-    """Return a metric of the chosen job, as one exporter tells it, by further labels."""
+    """Return a metric of the chosen job, as one exporter shows it, by further labels."""
     further = f",{matchers}" if matchers else ""
     return f"max by ({by}) ({metric}{{{_THIS}{further}}})"
 

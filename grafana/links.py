@@ -10,7 +10,7 @@ _KEPT = ("datasource", "cluster", "account", "organization", "project", "owner",
 
 
 def drill(uid: str, title: str, **chosen: str) -> DashboardLink:
-    """Link to a dashboard, keeping time range and variables but for what is `chosen` anew.
+    """Link to a dashboard, keeping time range and variables but for what is `chosen`.
 
     A chosen value is a template, say `${__data.fields.job_id}`.
     """

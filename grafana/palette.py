@@ -1,7 +1,7 @@
-"""Colours that can be told apart by the colour-blind and read on white and on black.
+"""Colours that the colour-blind can distinguish and read on white and on black.
 
 Each stands out from both themes' grounds with a contrast of at least 3 : 1 (WCAG 2.2, 1.4.11), and
-all are told apart in luminance or in blue and yellow, which the common colour blindnesses leave.
+all differ in luminance or in blue and yellow, which the common colour blindnesses leave.
 Colour never says alone what a panel means: the value, the name or the position says it, too.
 """
 

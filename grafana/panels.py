@@ -71,7 +71,7 @@ def steps(base: str, *above: tuple[float, str]) -> list[Threshold]:
 
 
 def time_left(short: float, ample: float) -> list[Threshold]:
-    """Colours of what is left of a time, in seconds; where none is told, nothing is the matter."""
+    """Colours of what is left of a time, in seconds; where none is reported, nothing is wrong."""
     return steps(palette.NEUTRAL, (0, palette.BAD), (short, palette.WARNING), (ample, palette.GOOD))
 
 

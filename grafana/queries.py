@@ -1,4 +1,4 @@
-"""How queries are told what the dashboard's variables choose, and what their results are called.
+"""How queries take what the dashboard's variables choose, and what their results are called.
 
 Expressions are known by ids alone, one series for each thing. What is chosen and what is shown is
 joined to them from the recorded info metrics, of which there is one series for each thing, too.

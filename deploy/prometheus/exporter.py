@@ -244,8 +244,8 @@ def _loop_stopped(settings: Settings) -> Alert:
         severity="critical",
         concern="loop",
         # A loop that hangs in its first run never came to an end: then it counts when it began.
-        # Whoever was refused as too many, and told to wait, stands still for good reason, and takes
-        # its turn after that.
+        # A key that was refused for too many requests stands still for good reason until it may
+        # go on, and takes its turn after that.
         expr=f"""\
 time() - (
   max by (cluster, instance, account, loop) (
@@ -283,7 +283,7 @@ def _readings_failing(settings: Settings) -> Alert:
         *_THIS_ACCOUNT,
         form='printf "mostly with the outcome %s"',
         missing="with an unknown outcome",
-        told='label "outcome"',
+        shown='label "outcome"',
     )
 
     def answered(matchers: str) -> str:
@@ -442,7 +442,7 @@ def _series_cap(settings: Settings) -> Alert:
         alert="TrainwaveSeriesCapReached",
         severity="warning",
         concern="series_cap",
-        # A scrape that fails in between does not begin the wait anew.
+        # A scrape that fails in between does not restart the wait.
         expr="""\
 max by (cluster, instance) (last_over_time(trainwave_exporter_jobs_folded[5m])) > 0
 or
@@ -530,7 +530,7 @@ def _clock_skew(settings: Settings) -> Alert:
         alert="TrainwaveClockSkew",
         severity="warning",
         concern="clock",
-        # A scrape that fails in between does not begin the wait anew.
+        # A scrape that fails in between does not restart the wait.
         expr=f"""\
 max by (cluster, instance, account) (abs(last_over_time(trainwave_exporter_clock_skew_seconds[5m])))
 > {number(seconds)}""",

@@ -30,7 +30,7 @@ def _stuck(settings: Settings) -> Alert:
         alert="TrainwaveJobStuckLaunching",
         severity="warning",
         concern="job_launch",
-        # Counted from the creation that the API tells: since when a state lasts is known to the
+        # Counted from the creation that the API reports: since when a state lasts is known to the
         # exporter only from its own start.
         expr=of_job(f"""\
 time() - max by (cluster, project_id, job_id) (trainwave_job_created_timestamp_seconds)
@@ -68,7 +68,7 @@ def _failing(settings: Settings) -> Alert:
         f"topk(1, {recent})"
         " * on (cluster, project_id, job_id) group_left (job_name) job:trainwave_info:one",
         *who,
-        told='label "job_name"',
+        shown='label "job_name"',
         form='printf "%s"',
         missing="unknown",
     )
@@ -80,7 +80,7 @@ def _failing(settings: Settings) -> Alert:
 count by (cluster, project_id, owner) (
   job:trainwave_failed_timestamp_seconds:max > time() - {hours * 3600}
 ) >= {settings.job_failures.in_a_row}"""),
-        # An exporter that starts tells of jobs as the API lists them, page after page, and of the
+        # An exporter that starts shows jobs as the API lists them, page after page, and of the
         # end of a job up to two minutes after its failure: a success may come last.
         pending="5m",
         keep_firing="5m",

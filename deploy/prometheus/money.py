@@ -146,7 +146,7 @@ def _forecast_exceeded(settings: Settings) -> Alert:
         severity="warning",
         concern="budget",
         # The last values stay for a while, so that neither a scrape that failed nor an exporter
-        # that starts and does not know yet what runs has the waiting begin anew.
+        # that starts and does not know yet what runs restarts the wait.
         expr=_reached("forecast", ">"),
         pending=f"{hours}h",
         summary=(
@@ -313,7 +313,7 @@ def _partial_view() -> Alert:
         alert="TrainwavePartialView",
         severity="info",
         concern="partial_view",
-        # It lasts for as long as the setting does, and is there to be seen by whoever looks.
+        # It lasts for as long as the setting does, and can be seen by anyone.
         expr=f"""\
 label_replace(
   {_UNKNOWN}{{reason="partial_view"}},
@@ -424,9 +424,9 @@ def _drift(settings: Settings) -> Alert:
         alert="TrainwaveReconciliationDrift",
         severity="warning",
         concern="books",
-        # A cost that is corrected seconds after a balance was told moves the difference until the
-        # next balance. What lasts was paid for no job, or costs what no credit paid. The last
-        # values stay for a while, so that a scrape that failed does not have all of it begin anew.
+        # A cost that is corrected seconds after a balance moves the difference until the next
+        # balance. What lasts was paid for no job, or costs what no credit paid. The last
+        # values stay for a while, so that a scrape that failed does not restart the wait.
         expr=of_organization(f"""\
 max by (cluster, organization_id) (
   last_over_time(trainwave_reconciliation_difference_dollars[15m])

@@ -57,7 +57,7 @@ def of_organization(expr: str) -> str:
     """Give an organization's series its name and account, or leave it as it is without them.
 
     A name is good for a quarter of an hour: an alert that is without it for a scrape would be
-    another one, whose time to wait begins anew.
+    another one, whose wait restarts.
     """
     return f"""\
 ({expr})

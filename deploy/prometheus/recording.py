@@ -35,7 +35,7 @@ def _described(labels: str) -> str:
   )"""
 
 
-# Jobs that cost nothing yet, or run on nobody knows what, are no measure for others.
+# Jobs that cost nothing yet, or run on unknown GPUs, are no measure for others.
 _COST_BY_GPU_TYPE = """\
   (job:trainwave_cost_dollars:max > 0)
   * on (cluster, project_id, job_id) group_left (gpu_type)
@@ -60,7 +60,7 @@ label_replace(
 
 
 # GPUs of running jobs, and how busy they are by the mean of each job's. Of ten thousand jobs that
-# takes too long to be worked out anew for every point of a graph.
+# takes too long to be computed again for every point of a graph.
 _RUNNING_GPUS = (
     Record(
         record="job:trainwave_running_gpus:max",
@@ -139,7 +139,7 @@ or on (cluster, project_id, job_id)
 )""",
         ),
         Record(
-            # What has ended does not run, whatever state the API still tells.
+            # What has ended does not run, whatever state the API still reports.
             record="job:trainwave_running:max",
             expr="""\
 max by (cluster, project_id, job_id) (trainwave_job_state{state="RUNNING"})
@@ -214,7 +214,7 @@ def _high_water(record: str, counter: str, labels: str) -> Record:
     """Record a counter of several exporters as one that never falls.
 
     The maximum would fall when the exporter that has counted most goes away, and a counter that
-    falls is taken to begin anew: all that was ever spent would seem to be spent at that moment.
+    falls is taken for a restart: all that was ever spent would seem to be spent at that moment.
     """
     now = f"max by ({labels}) ({counter})"
     before = f"last_over_time({record}[1h])"

@@ -99,7 +99,7 @@ class JobFailures(_Section):
 
 
 class JobExpiry(_Section):
-    """How long before a job's end its owner is told."""
+    """How long before a job's end its owner is notified."""
 
     minutes: Count
 

@@ -23,15 +23,15 @@ def own(form: str) -> str:
     return f"{{{{ $value | {form} }}}}"
 
 
-def looked_up(query: str, *filled: str, form: str, missing: str, told: str = "value") -> str:
+def looked_up(query: str, *filled: str, form: str, missing: str, shown: str = "value") -> str:
     """Write a template for what `query` finds at the time of the alert.
 
     Each `filled`, say `$labels.owner`, takes the place of one `%q` in the query, which quotes
-    whatever people call things. Of the first series that is found, its value or a label is `told`;
+    whatever people call things. Of the first series that is found, its value or a label is `shown`;
     `missing` stands where there is none, so that a sentence stays one.
     """
     given = " ".join([f"`{query}`", *filled])
     return (
-        f"{{{{ with printf {given} | query }}}}{{{{ . | first | {told} | {form} }}}}"
+        f"{{{{ with printf {given} | query }}}}{{{{ . | first | {shown} | {form} }}}}"
         f"{{{{ else }}}}{missing}{{{{ end }}}}"
     )

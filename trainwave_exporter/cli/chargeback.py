@@ -131,7 +131,7 @@ def as_table(sheet: Sheet) -> str:
 def as_csv(sheet: Sheet) -> str:
     """Return comma-separated values with a head, and the total in the last row.
 
-    A text that a spreadsheet would reckon with gets an apostrophe in front.
+    A text that a spreadsheet would compute with gets an apostrophe in front.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
