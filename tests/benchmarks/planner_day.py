@@ -164,7 +164,6 @@ class Exporter:
                 directory=polling.directory_interval,
                 readings=polling.readings_interval,
             ),
-            weights=settings.weights.by_metric,
             undescribed=UndescribedJobs,
             clock=self._time.clock,
             monotonic=self._time.monotonic,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from random import Random
 
@@ -31,16 +31,14 @@ from trainwave_exporter.polling.planner import Ideals, Planner, in_place_order
 from trainwave_exporter.polling.question import Question
 
 RATE = 60.0
-WEIGHTS = dict.fromkeys(Metric, 1.0) | {Metric.GPU_UTILIZATION: 32.0}
 
 
 def new_planner(
     *jobs: Job,
     urgent: Sequence[str] = (),
     others: Sequence[str] = (),
-    weights: Mapping[Metric, float] = WEIGHTS,
 ) -> Planner:
-    ideals = Ideals(readings_interval=60.0, state_interval=30.0, weights=weights)
+    ideals = Ideals(readings_interval=60.0, state_interval=30.0)
     wanted = Wanted(urgent, others)
     planner = Planner(
         account="a", ideals=ideals, history=HistoryDetails(lambda: wanted, pause=60.0)
@@ -279,11 +277,10 @@ def run(planner: Planner, begin: float, *, seconds: int) -> float:
 @given(
     prices=st.lists(st.none() | st.floats(0, 1000), min_size=1, max_size=25),
     finishing=st.floats(0, 1),
-    gpu_weight=st.floats(0.001, 10_000),
     seed=st.integers(0, 1000),
 )
-def test_nothing_starves_whatever_the_prices_and_weights(
-    prices: list[float | None], finishing: float, gpu_weight: float, seed: int
+def test_nothing_starves_whatever_the_prices(
+    prices: list[float | None], finishing: float, seed: int
 ) -> None:
     """No reading gets older than the bound, while jobs finish and others come in their place."""
     random = Random(seed)
@@ -291,7 +288,7 @@ def test_nothing_starves_whatever_the_prices_and_weights(
         job(f"j-{n}", hourly_cost_dollars=price, name="x" if price is not None else None)
         for n, price in enumerate(prices)
     ]
-    planner = new_planner(*jobs, weights=WEIGHTS | {Metric.GPU_UTILIZATION: gpu_weight})
+    planner = new_planner(*jobs)
     ages: dict[Question, float] = {}
     bound = longest_age(6 * len(jobs), RATE, 60.0)
     seen: dict[Question, float] = {

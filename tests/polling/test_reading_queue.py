@@ -20,12 +20,9 @@ from trainwave_exporter.polling.allocation import Allocation
 from trainwave_exporter.polling.question import LONGEST_PAUSE_SECONDS, Question
 from trainwave_exporter.polling.reading_queue import ReadingLane, ReadingQueue
 
-EVEN = dict.fromkeys(Metric, 1.0)
 
-
-def new_rota(*jobs: Job, now: float = NOW, **weights: float) -> ReadingQueue:
-    by_metric = EVEN | {Metric(name): weight for name, weight in weights.items()}
-    queue = ReadingQueue(ideal=60.0, pause=60.0, weights=by_metric)
+def new_queue(*jobs: Job, now: float = NOW) -> ReadingQueue:
+    queue = ReadingQueue(ideal=60.0, pause=60.0)
     for each in jobs:
         queue.track(each, now)
     return queue
@@ -57,14 +54,14 @@ def answer(queue: ReadingQueue, *questions: Question, now: float) -> None:
 
 
 def test_all_six_readings_of_a_running_job_are_wanted_once() -> None:
-    queue = new_rota(job(), job("j-2", "LAUNCHING"))
+    queue = new_queue(job(), job("j-2", "LAUNCHING"))
     assert set(taken(queue, NOW)) == {Question("j-1", metric) for metric in Metric}
     assert taken(queue, NOW + 500) == []
     assert queue.readings == 6
 
 
 def test_in_each_lane_the_newest_jobs_go_first() -> None:
-    queue = new_rota(job("j-2"), job("j-1"))
+    queue = new_queue(job("j-2"), job("j-1"))
     queue.track(job("j-9"), NOW + 300)
     order = taken(queue, NOW + 300)
     gpus, others = order[:3], order[3:]
@@ -74,7 +71,7 @@ def test_in_each_lane_the_newest_jobs_go_first() -> None:
 
 
 def test_nothing_is_held_of_jobs_that_left_before_their_turn_came() -> None:
-    queue = new_rota()
+    queue = new_queue()
     jobs = [job(f"j-{number}") for number in range(2000)]
 
     def held() -> list[int]:
@@ -95,28 +92,28 @@ def test_nothing_is_held_of_jobs_that_left_before_their_turn_came() -> None:
 
 def test_what_is_known_already_is_wanted_when_it_is_old_and_not_at_once() -> None:
     known = Readings(cpu=reading(0.5, at=NOW - 30))
-    queue = new_rota(job(readings=known))
+    queue = new_queue(job(readings=known))
     assert len(taken(queue, NOW)) == 5
     assert taken(queue, NOW + 29) == []
     assert taken(queue, NOW + 30) == [Question("j-1", Metric.CPU)]
 
 
 def test_a_reading_is_wanted_again_after_its_interval_to_the_nearest_tick() -> None:
-    queue = new_rota(job())
+    queue = new_queue(job())
     answer(queue, *taken(queue, NOW), now=NOW)
     assert taken(queue, NOW + 59.4) == []
     assert len(taken(queue, NOW + 59.6)) == 6
 
 
 def test_within_a_tick_questions_go_in_the_order_of_places() -> None:
-    queue = new_rota(*(job(f"j-{n}") for n in range(5)))
+    queue = new_queue(*(job(f"j-{n}") for n in range(5)))
     questions = [question for question in taken(queue, NOW) if question.metric is Metric.CPU]
     answer(queue, *reversed(questions), now=NOW)
     assert [question.job_id for question in taken(queue, NOW + 60)] == [f"j-{n}" for n in range(5)]
 
 
 def test_where_requests_are_scarce_a_longer_pass_keeps_the_order_of_places() -> None:
-    queue = new_rota(*(job(f"j-{n}") for n in range(5)))
+    queue = new_queue(*(job(f"j-{n}") for n in range(5)))
     questions = [question for question in taken(queue, NOW) if question.metric is Metric.CPU]
     queue.allocation = Allocation(ideal=60.0, price=1e9, ceiling=1600.0)  # passes of 100 s
     for second, question in enumerate(reversed(questions)):
@@ -126,7 +123,7 @@ def test_where_requests_are_scarce_a_longer_pass_keeps_the_order_of_places() -> 
 
 
 def test_the_most_overdue_goes_first_measured_in_its_own_interval() -> None:
-    queue = new_rota(job("j-1", hourly_cost_dollars=1.0), job("j-2", hourly_cost_dollars=64.0))
+    queue = new_queue(job("j-1", hourly_cost_dollars=1.0), job("j-2", hourly_cost_dollars=64.0))
     questions = [question for question in taken(queue, NOW) if question.metric is Metric.CPU]
     cheap, dear = sorted(questions, key=lambda question: question.job_id)
     answer(queue, cheap, now=NOW)
@@ -138,18 +135,18 @@ def test_the_most_overdue_goes_first_measured_in_its_own_interval() -> None:
 
 
 def test_dear_jobs_and_weighty_metrics_rank_higher() -> None:
-    queue = new_rota(job(hourly_cost_dollars=1.0), cpu=64.0)
+    queue = new_queue(job(hourly_cost_dollars=1.0))
     rank = {metric: next(iter(counts)) for metric, counts in queue.counts.items()}
     assert rank[Metric.CPU] == rank[Metric.DISK] + 6
-    dear = new_rota(job(hourly_cost_dollars=4.0))
-    unpriced = new_rota(job(hourly_cost_dollars=None))
-    cheap = new_rota(job(hourly_cost_dollars=0.1))
+    dear = new_queue(job(hourly_cost_dollars=4.0))
+    unpriced = new_queue(job(hourly_cost_dollars=None))
+    cheap = new_queue(job(hourly_cost_dollars=0.1))
     assert next(iter(dear.counts[Metric.DISK])) == rank[Metric.DISK] + 2
     assert unpriced.counts == cheap.counts
 
 
 def test_a_price_that_changed_counts_from_the_next_answer_on() -> None:
-    queue = new_rota(job(hourly_cost_dollars=1.0))
+    queue = new_queue(job(hourly_cost_dollars=1.0))
     answer(queue, *taken(queue, NOW), now=NOW)
     (before,) = +queue.counts[Metric.CPU]
     queue.track(job(hourly_cost_dollars=16.0), NOW + 30)
@@ -159,7 +156,7 @@ def test_a_price_that_changed_counts_from_the_next_answer_on() -> None:
 
 def test_what_the_list_brings_is_not_asked_for_and_not_counted() -> None:
     listed = Readings(memory=reading(0.5, at=NOW - 5))
-    queue = new_rota(job(readings=listed))
+    queue = new_queue(job(readings=listed))
     assert Question("j-1", Metric.MEMORY) not in taken(queue, NOW)
     assert queue.readings == 5
     fresh = Readings(memory=reading(0.5, at=NOW + 60))
@@ -169,7 +166,7 @@ def test_what_the_list_brings_is_not_asked_for_and_not_counted() -> None:
 
 def test_what_the_list_brings_no_more_is_asked_for_when_it_is_old() -> None:
     listed = Readings(memory=reading(0.5, at=NOW - 5))
-    queue = new_rota(job(readings=listed))
+    queue = new_queue(job(readings=listed))
     taken(queue, NOW)
     queue.track(job(confirmed_at=NOW + 25, readings=listed), NOW + 25)
     assert taken(queue, NOW + 50) == []
@@ -178,7 +175,7 @@ def test_what_the_list_brings_no_more_is_asked_for_when_it_is_old() -> None:
 
 
 def test_a_hint_makes_a_gpu_utilization_wanted_at_once_but_not_twice() -> None:
-    queue = new_rota(job())
+    queue = new_queue(job())
     question = Question("j-1", Metric.GPU_UTILIZATION)
     queue.hint("j-1", NOW)
     assert queue.take_hinted() is None  # it is wanted for the first time
@@ -193,14 +190,14 @@ def test_a_hint_makes_a_gpu_utilization_wanted_at_once_but_not_twice() -> None:
 
 
 def test_what_was_asked_a_moment_ago_is_not_wanted_again_for_a_hint() -> None:
-    queue = new_rota(job())
+    queue = new_queue(job())
     answer(queue, *taken(queue, NOW), now=NOW)
     queue.hint("j-1", NOW + 29)
     assert taken(queue, NOW + 29) == []
 
 
 def test_what_failed_rests_for_longer_and_longer() -> None:
-    queue = new_rota(job())
+    queue = new_queue(job())
     for pause in (60.0, 120.0, 240.0):
         questions = taken(queue, NOW)
         assert len(questions) == 6
@@ -213,7 +210,7 @@ def test_what_failed_rests_for_longer_and_longer() -> None:
 
 
 def test_after_an_answer_failures_are_forgotten() -> None:
-    queue = new_rota(job())
+    queue = new_queue(job())
     question = Question("j-1", Metric.CPU)
     taken(queue, NOW)
     for _ in range(5):
@@ -225,7 +222,7 @@ def test_after_an_answer_failures_are_forgotten() -> None:
 
 
 def test_what_was_put_off_keeps_its_place() -> None:
-    queue = new_rota(job())
+    queue = new_queue(job())
     questions = taken(queue, NOW)
     for question in questions:
         queue.put_off(question)
@@ -234,7 +231,7 @@ def test_what_was_put_off_keeps_its_place() -> None:
 
 @pytest.mark.parametrize("state", ["UPLOADING", "SUCCESS"])
 def test_nothing_is_wanted_of_a_job_that_runs_no_more(state: str) -> None:
-    queue = new_rota(job())
+    queue = new_queue(job())
     under_way = taken(queue, NOW)
     queue.track(job(state=state), NOW)
     assert queue.readings == 0
@@ -247,7 +244,7 @@ def test_nothing_is_wanted_of_a_job_that_runs_no_more(state: str) -> None:
 
 
 def test_a_job_that_runs_again_is_new() -> None:
-    queue = new_rota(job())
+    queue = new_queue(job())
     taken(queue, NOW)
     queue.dismiss("j-1")
     queue.track(job(), NOW + 1)
@@ -257,7 +254,7 @@ def test_a_job_that_runs_again_is_new() -> None:
 
 def test_a_clock_that_was_set_back_makes_nobody_wait() -> None:
     listed = Readings(memory=reading(0.5, at=NOW - 5))
-    queue = new_rota(job("j-1"), job("j-2", readings=listed))
+    queue = new_queue(job("j-1"), job("j-2", readings=listed))
     first, *rest = taken(queue, NOW)
     queue.failed(first, NOW)
     answer(queue, *rest, now=NOW)
@@ -275,7 +272,7 @@ class Churn(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.queue = new_rota()
+        self.queue = new_queue()
         self.now = NOW
         self.running: set[str] = set()
         self.under_way: list[Question] = []

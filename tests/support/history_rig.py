@@ -217,7 +217,6 @@ class FirstStart:
                 directory=polling.directory_interval,
                 readings=polling.readings_interval,
             ),
-            weights=settings.weights.by_metric,
             undescribed=partial(self._ledger.undescribed, "a"),
             clock=time.clock,
             monotonic=time.monotonic,

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from trainwave_exporter.api import Client, RateBudget
 from trainwave_exporter.fleet import Fleet, JobsSeen, Observation, Policy, SweepEnded, SweepFailed
-from trainwave_exporter.model import ChangeListener, Fact, Job, Metric
+from trainwave_exporter.model import ChangeListener, Fact, Job
 from trainwave_exporter.polling import AccountPoller, Intervals, WatchScope
 
 
@@ -210,7 +210,6 @@ class Watch:
             observe=self.facts.append,
             scope=WatchScope(**options),
             intervals=Intervals(running=30, sweep=600, directory=300, readings=60),
-            weights=dict.fromkeys(Metric, 1.0) | {Metric.GPU_UTILIZATION: 16.0},
             undescribed=lambda: Wanted(urgent=self.urgent, others=self.undescribed),
             clock=self.clock,
             monotonic=self.clock,

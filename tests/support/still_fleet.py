@@ -239,7 +239,6 @@ class StillWatch:
                 directory=polling.directory_interval,
                 readings=polling.readings_interval,
             ),
-            weights=settings.weights.by_metric,
             undescribed=lambda: UndescribedJobs(others=history),
             clock=time.clock,
             monotonic=time.monotonic,

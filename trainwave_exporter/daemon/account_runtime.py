@@ -67,7 +67,6 @@ class AccountRuntime:
                 directory=polling.directory_interval,
                 readings=polling.readings_interval,
             ),
-            weights=settings.weights.by_metric,
             undescribed=undescribed,
             clock=clock,
             monotonic=monotonic,
@@ -155,7 +154,7 @@ def identity(account: AccountSettings) -> tuple[object, ...]:
 
 def _recipe(account: AccountSettings, settings: Settings) -> tuple[object, ...]:
     """Return the settings that a runtime is made from."""
-    return account, settings.polling, settings.readings, settings.weights
+    return account, settings.polling, settings.readings
 
 
 def network_settings(environ: Mapping[str, str]) -> NetworkSettings:

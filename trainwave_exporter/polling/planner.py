@@ -18,7 +18,7 @@ wanted after a first start on a long history, and then not any more.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -68,8 +68,6 @@ class Ideals(Struct, frozen=True, kw_only=True):
     """Seconds from one question for a reading to the next."""
     state_interval: float
     """Seconds after which the state of a live job is to be confirmed."""
-    weights: Mapping[Metric, float]
-    """How much each metric matters beside the price of its job."""
 
 
 class _Share:
@@ -101,9 +99,7 @@ class Planner:
         self._ideals = ideals
         self._history = history
         pause = ideals.readings_interval
-        self._reading_queue = ReadingQueue(
-            ideal=ideals.readings_interval, pause=pause, weights=ideals.weights
-        )
+        self._reading_queue = ReadingQueue(ideal=ideals.readings_interval, pause=pause)
         self._detail_requests = DetailRequests(pause=pause, state_interval=ideals.state_interval)
         self._urgent_turns = _Share(_URGENT_TURNS)
         self._reading_turns = _Share(_READING_TURNS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from math import ceil
 
 import structlog
@@ -70,7 +70,6 @@ class AccountPoller:
         observe: FactListener,
         scope: WatchScope,
         intervals: Intervals,
-        weights: Mapping[Metric, float],
         undescribed: Callable[[], WantedDetails],
         clock: Callable[[], float],
         monotonic: Callable[[], float],
@@ -78,8 +77,7 @@ class AccountPoller:
     ) -> None:
         """``report`` hands an observation to the fleet and its listeners.
 
-        ``weights`` are how much each metric matters beside the price of its job. ``undescribed``
-        names finished jobs whose details are wanted.
+        ``undescribed`` names finished jobs whose details are wanted.
         """
         self.account = account
         self._client = client
@@ -93,7 +91,6 @@ class AccountPoller:
             ideals=Ideals(
                 readings_interval=intervals.readings,
                 state_interval=intervals.running,
-                weights=weights,
             ),
             history=HistoryDetails(undescribed, pause=intervals.readings),
         )

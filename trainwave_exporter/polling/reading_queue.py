@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from enum import Enum
 from itertools import count
 from typing import Any, Final, TypeAlias, TypeVar
@@ -30,8 +30,6 @@ from trainwave_exporter.polling.allocation import Allocation, rank_of
 from trainwave_exporter.polling.pace import brought_by_list
 from trainwave_exporter.polling.question import Question, pause_seconds, resting
 
-CHEAPEST: Final = 0.1
-"""Price in dollars per hour below which, or without which, jobs weigh the same."""
 _GENERATION: Final = 60.0
 """Jobs that came within so many seconds are equally new."""
 _PASSES: Final = 16
@@ -95,14 +93,12 @@ _Queue: TypeAlias = list[tuple[_Key, int, _PendingReading]]
 class ReadingQueue:
     """The turns of one account's readings."""
 
-    def __init__(self, *, ideal: float, pause: float, weights: Mapping[Metric, float]) -> None:
+    def __init__(self, *, ideal: float, pause: float) -> None:
         """``ideal``: seconds from one question for a reading to the next, if there is enough.
 
-        ``pause``: seconds of rest after a first failure. ``weights``: how much each metric matters
-        beside the price of its job.
+        ``pause``: seconds of rest after a first failure.
         """
         self._pause = pause
-        self._weights = weights
         self._tracked_jobs: dict[str, _TrackedJob] = {}
         self._new: dict[ReadingLane, _Queue[tuple[float, _Place]]] = {
             lane: [] for lane in ReadingLane
@@ -333,12 +329,8 @@ class ReadingQueue:
     # Ranks
 
     def _count(self, turn: _PendingReading) -> None:
-        turn.rank = rank_of(self._importance(turn))
+        turn.rank = rank_of(turn.metric, turn.tracked.job.hourly_cost_dollars)
         self.counts[turn.metric][turn.rank] += 1
 
     def _forget_rank(self, turn: _PendingReading) -> None:
         self.counts[turn.metric][turn.rank] -= 1
-
-    def _importance(self, turn: _PendingReading) -> float:
-        price = turn.tracked.job.hourly_cost_dollars or 0.0
-        return self._weights[turn.metric] * max(price, CHEAPEST)
