@@ -167,7 +167,6 @@ class Exporter:
             undescribed=UndescribedJobs,
             clock=self._time.clock,
             monotonic=self._time.monotonic,
-            sleep=self._time.sleep,
         )
 
     async def tick(self, second: int) -> None:

@@ -84,7 +84,6 @@ class Rounds:
         )
         self._loops = {loop.name: loop for loop in self.daemon._loops}
         (self._watch,) = self.daemon._runtimes
-        self._watch.poller._sleep = _at_once  # the clock stands still while questions are spread
 
     def clock(self) -> float:
         return self.now
@@ -126,10 +125,6 @@ class Rounds:
             if tasks and self._watch.budget.blocked_for:
                 self.now += self._watch.budget.blocked_for + 61
                 self._watch.budget.reserve("nothing", 0)  # has it look at the clock
-
-
-async def _at_once(_seconds: float) -> None:
-    """Give nobody a turn: what is answered meanwhile would turn the clock, and more become due."""
 
 
 class Key:

@@ -27,7 +27,7 @@ from trainwave_exporter.model import (
 )
 from trainwave_exporter.polling.allocation import longest_age
 from trainwave_exporter.polling.history_details import HistoryDetails
-from trainwave_exporter.polling.planner import Ideals, Planner, in_place_order
+from trainwave_exporter.polling.planner import Ideals, Planner
 from trainwave_exporter.polling.question import Question
 
 RATE = 60.0
@@ -169,12 +169,6 @@ def test_details_that_were_put_off_are_asked_for_at_once_again() -> None:
     assert planner.choose(5, NOW + 1, RATE) == []
     planner.put_off(Question("j-old"))
     assert planner.choose(5, NOW + 2, RATE) == [Question("j-old")]
-
-
-def test_details_go_first_and_readings_in_the_order_of_places() -> None:
-    planner = new_planner(job("j-2"), job("j-1"), job("j-3", name=None))
-    asked = in_place_order(planner.choose(100, NOW, RATE))
-    assert [question.job_id for question in asked] == ["j-3", *sorted(["j-1", "j-2", "j-3"] * 6)]
 
 
 def test_a_list_that_contradicts_the_devices_has_them_asked_again_at_once() -> None:

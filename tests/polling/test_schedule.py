@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import structlog
 
-from trainwave_exporter.model import Fact, LoopRun
 from trainwave_exporter.polling import Loop, Schedule
 from trainwave_exporter.polling.schedule import _Every
 from trainwave_exporter.runtime.clock import ClockWatch
@@ -49,7 +48,7 @@ def new_schedule(
     clock: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Schedule:
-    return Schedule(loops, clock_watch=ClockWatch(clock, monotonic), monotonic=monotonic)
+    return Schedule(loops, clock_watch=ClockWatch(clock, monotonic))
 
 
 async def test_loops_run_at_once_and_again_at_their_interval() -> None:
@@ -81,43 +80,6 @@ def test_a_loop_that_a_stop_cancels_before_it_began_is_no_error(
     logger = logging.getLogger("apscheduler.executors.default")
     logger.error("Error running job", exc_info=(type(error), error, None))
     assert len(caplog.records) == told
-
-
-@pytest.mark.parametrize(("steady", "runs"), [(True, 3), (False, 1)])
-async def test_a_steady_loop_that_took_too_long_goes_on_at_once(steady: bool, runs: int) -> None:
-    """Any other waits for the next of its times."""
-    now, interval = 0.0, 3600.0
-    taken = iter([interval + 1, interval + 1, interval])
-    began: list[float] = []
-    ended = asyncio.Event()
-
-    async def work(_step: Callable[[], None]) -> None:
-        nonlocal now
-        began.append(now)
-        now += next(taken)
-
-    def note(fact: Fact) -> None:
-        if isinstance(fact, LoopRun) and len(began) == runs:
-            ended.set()
-
-    loop = Loop(
-        account="a",
-        name="long",
-        interval=interval,
-        work=work,
-        observe=note,
-        clock=lambda: now,
-        monotonic=lambda: now,
-        steady=steady,
-    )
-    schedule = new_schedule([loop], clock=lambda: now, monotonic=lambda: now)
-    schedule.start()
-    async with asyncio.timeout(10):
-        await ended.wait()
-    for _ in range(10):
-        await asyncio.sleep(0)
-    schedule.stop()
-    assert began == [0.0, interval + 1, 2 * (interval + 1)][:runs]
 
 
 def test_what_was_missed_is_made_up_for_once() -> None:

@@ -220,7 +220,6 @@ class FirstStart:
             undescribed=partial(self._ledger.undescribed, "a"),
             clock=time.clock,
             monotonic=time.monotonic,
-            sleep=time.sleep,
         )
 
     @property

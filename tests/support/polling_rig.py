@@ -213,24 +213,11 @@ class Watch:
             undescribed=lambda: Wanted(urgent=self.urgent, others=self.undescribed),
             clock=self.clock,
             monotonic=self.clock,
-            sleep=self._pause,
         )
-        self.pauses: list[float] = []
-        """Seconds that the poller wanted to wait between two questions."""
-        self.patient = False
-        """Whether they go by then, on its clock, and bring the answers."""
-
         self.listeners: list[ChangeListener] = [self.poller.apply]
 
     def clock(self) -> float:
         return time.time() + self.shift
-
-    async def _pause(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-        await _at_once(seconds)
-        if self.patient:
-            self.shift += seconds
-            await self.settle()
 
     async def run(self, *names: str) -> None:
         """Run loops once, by name, and wait for all they set going."""

@@ -242,7 +242,6 @@ class StillWatch:
             undescribed=lambda: UndescribedJobs(others=history),
             clock=time.clock,
             monotonic=time.monotonic,
-            sleep=time.sleep,
         )
         self.second = 0
         self.delays: dict[str, int] = {}

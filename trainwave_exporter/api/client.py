@@ -315,7 +315,7 @@ class Client:
             if answer.status in _REDIRECTS and "location" in answer.headers:
                 outcome = RedirectRefused.outcome
                 return self._moved(call, answer)
-            result = await take_turns(read(answer), self._wire.turn)
+            result = await take_turns(read(answer))
             self._budget.succeed()
             outcome = "ok"
         except TrainwaveError as error:

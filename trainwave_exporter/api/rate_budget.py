@@ -112,11 +112,6 @@ class RateBudget:
         """
         if self._block.left > longest_block:
             raise self.blocked()
-        if not self._anyone_waits and self._room:
-            now = self._monotonic()
-            if not self._closed(priority, now):
-                self._spend(priority, now)
-                return
         turn = asyncio.get_running_loop().create_future()
         self._waiting[priority][turn] = longest_block
         self._serve()

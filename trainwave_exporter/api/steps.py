@@ -6,7 +6,8 @@ its result. Who drives it decides what happens in between.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator
+import asyncio
+from collections.abc import Callable, Generator
 from typing import TypeAlias, TypeVar
 
 A = TypeVar("A")
@@ -24,14 +25,14 @@ def finish(steps: Steps[T]) -> T:
             return end.value  # type: ignore[no-any-return]  # Any, as typeshed has it
 
 
-async def take_turns(steps: Steps[T], turn: Callable[[], Awaitable[None]]) -> T:
-    """Do all steps, each after a ``turn`` is waited for, and return what they come to."""
+async def take_turns(steps: Steps[T]) -> T:
+    """Do all steps, with a turn for others between two, and return what they come to."""
     while True:
         try:
             next(steps)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]  # Any, as typeshed has it
-        await turn()
+        await asyncio.sleep(0)
 
 
 def in_one(work: Callable[[A], T]) -> Callable[[A], Steps[T]]:

@@ -37,7 +37,6 @@ from trainwave_exporter.api.errors import (
 )
 from trainwave_exporter.api.network import NetworkSettings
 from trainwave_exporter.api.resolver import DaemonThreadResolver
-from trainwave_exporter.runtime.loop_throttle import LoopThrottle
 
 _FAILURES = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError, ValueError)
 """What a transport raises; the aiohttp one does not map all of aiohttp's own errors."""
@@ -53,10 +52,6 @@ _REFUSAL_PATIENCE = 1.0
 
 _CONNECT_SHARE, _SILENCE_SHARE = 0.4, 0.8
 """Of the patience with a whole exchange: for a connection, and for the wait between two pieces."""
-
-_A_TURN = 4
-"""Steps of reading answers that are done within one turn of the event loop: a few milliseconds,
-however many answers there are."""
 
 _KEEPALIVE_SECONDS = 5.0
 """How long a connection that is not used stays open."""
@@ -113,7 +108,6 @@ class Wire:
         self._credential = credential
         self._timeout = timeout
         self._clock = clock
-        self._throttle = LoopThrottle(_A_TURN)
         self._client = client
 
     async def send(self, call: Call, heard: Callable[[httpx.Headers, float], None]) -> HttpAnswer:
@@ -143,10 +137,6 @@ class Wire:
         # Raised out here, it carries no context: that would hold the request, and so the key.
         raise failure
 
-    async def turn(self) -> None:
-        """Return when it is the turn of another step of reading an answer."""
-        await self._throttle.wait()
-
     async def aclose(self) -> None:
         """Close all connections."""
         await self._client.aclose()
@@ -171,7 +161,6 @@ class Wire:
         response = await self._client.send(request, stream=True)
         try:
             received_at = self._clock()
-            await self.turn()
             heard(response.headers, received_at)
             body = await self._body(response, most_bytes)
         finally:
@@ -207,7 +196,7 @@ class Wire:
                 if len(piece) > room:
                     return bytes(body), False
                 if len(piece) >= PIECE:
-                    await self.turn()
+                    await asyncio.sleep(0)
         return bytes(body), True
 
     def _failure(self, error: Exception) -> TrainwaveError:

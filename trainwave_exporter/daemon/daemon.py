@@ -166,7 +166,7 @@ class Daemon:
         self._house_loop = self._loop("housekeeping", HOUSEKEEPING_SECONDS, self._keep_house)
         self._publication = self._loop("publication", PUBLICATION_SECONDS, self._publish)
         self._book_loop = self._loop("ledger", settings.storage.write_interval, self._keep_books)
-        self._schedule = Schedule(self._loops, clock_watch=self._clock_watch, monotonic=monotonic)
+        self._schedule = Schedule(self._loops, clock_watch=self._clock_watch)
         self._gc_schedule = GcSchedule(monotonic)
         self.web = WebServer(
             answer=lambda: self.exposition.answer,

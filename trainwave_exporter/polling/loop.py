@@ -37,17 +37,11 @@ class Loop:
         clock: Callable[[], float],
         monotonic: Callable[[], float],
         excused: Callable[[], float] = lambda: 0.0,
-        steady: bool = False,
     ) -> None:
-        """``excused`` returns the seconds so far that do not count against it when it is silent.
-
-        ``steady``: after a run that took longer than its interval the next one begins at once, and
-        not when the interval after that is over.
-        """
+        """``excused`` returns the seconds so far that do not count against it when it is silent."""
         self.account = account
         self.name = name
         self.interval = interval
-        self.steady = steady
         self._work = work
         self._observe = observe
         self._clock = clock

@@ -317,11 +317,3 @@ class Planner:
 
 def _per_second(requests_per_minute: float) -> float:
     return max(1.0, requests_per_minute) / _MINUTE
-
-
-def in_place_order(questions: Iterable[Question]) -> list[Question]:
-    """Return details first, then what lies together in the exposition.
-
-    Within a batch it is all the same when a question is sent.
-    """
-    return sorted(questions, key=lambda question: (question.metric is not None, question.job_id))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from math import ceil
+from collections.abc import Callable, Coroutine, Iterable
 
 import structlog
 
@@ -31,29 +30,18 @@ from trainwave_exporter.polling.history_details import HistoryDetails, WantedDet
 from trainwave_exporter.polling.intervals import Intervals
 from trainwave_exporter.polling.lists import Lists
 from trainwave_exporter.polling.loop import SUMMARY_SECONDS, Loop, Work
-from trainwave_exporter.polling.planner import Ideals, Planner, in_place_order
+from trainwave_exporter.polling.planner import Ideals, Planner
 from trainwave_exporter.polling.question import Question
 from trainwave_exporter.polling.watch_scope import WatchScope
 
 log = structlog.get_logger()
 
 SPEND_INTERVAL = 1.0
-"""Seconds between two looks of the planner at what the budget allows."""
-_SPREAD = 0.9
-"""Part of the time until the next look over which requests are spread."""
-_PARTS = 10
-"""Looks in between, where many requests are spread: so what the minute gives back is spent soon."""
-_FEW = 16
-"""Questions that are sent at once: some milliseconds' work for the event loop."""
-_AT_ONCE = 2
-"""The same where there are more: what comes in a burst is answered in one, and scrapes wait."""
-_CHOSEN_AT_ONCE = 256
-"""Questions that the planner chooses in one turn of the event loop: a few milliseconds."""
+"""Seconds between two looks at what the budget allows."""
 _LEAST_UNDER_WAY = 16
 """Questions that may be under way or wait for their turn, however little there is to spend."""
 _UNDER_WAY_SECONDS = 2.0
-"""The same, in seconds of the allowance: what one look lets go, and what is not back from the
-last."""
+"""The same, in seconds of the allowance. What waits longer was chosen too early."""
 
 
 class AccountPoller:
@@ -73,7 +61,6 @@ class AccountPoller:
         undescribed: Callable[[], WantedDetails],
         clock: Callable[[], float],
         monotonic: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """``report`` hands an observation to the fleet and its listeners.
 
@@ -112,10 +99,9 @@ class AccountPoller:
         self._broken: list[BaseException] = []
         self._troubles: Counter[str] = Counter()
         self._monotonic = monotonic
-        self._sleep = sleep
         self._summarized_at = monotonic()
 
-        def loop(name: str, interval: float, work: Work, *, steady: bool = False) -> Loop:
+        def loop(name: str, interval: float, work: Work) -> Loop:
             return Loop(
                 account=self.account,
                 name=name,
@@ -125,7 +111,6 @@ class AccountPoller:
                 clock=clock,
                 monotonic=monotonic,
                 excused=lambda: budget.blocked_seconds,
-                steady=steady,
             )
 
         self._sweep_loop = loop("sweep", intervals.sweep, self._lists.walk_all)
@@ -133,7 +118,7 @@ class AccountPoller:
             loop("running", intervals.running, self._walk_running),
             self._sweep_loop,
             loop("directory", intervals.directory, self._lists.read_directory),
-            loop("readings", SPEND_INTERVAL, self._spend, steady=True),
+            loop("readings", SPEND_INTERVAL, self._spend),
         )
 
     # What others want to know
@@ -185,42 +170,16 @@ class AccountPoller:
     # Details and readings
 
     async def _spend(self, step: Callable[[], None]) -> None:
-        """Send the requests that the planner finds best, as many as the budget has left now.
-
-        Where that is a lot, they are spread over the time until the next look, and what becomes
-        free meanwhile is spent, too.
-        """
+        """Send the requests that the planner finds best, as many as the budget has left now."""
         step()
         self._summarize_troubles()
         if self._broken:
             raise self._broken.pop()
         if self._lists.running is None or not self._fleet.status(self.account).up:
             return
-        left, usual = float(self._slots), self._requests_per_minute / 60 * SPEND_INTERVAL
-        parts = 1 if max(left, usual) <= _FEW else _PARTS
-        began, pause = self._monotonic(), _SPREAD * SPEND_INTERVAL / parts
-        for number in range(parts):
-            since = began + number * pause
-            if number:
-                await self._sleep(max(0.0, since - self._monotonic()))
-                left += usual / parts
-            share = max(_FEW, ceil(usual / parts), ceil(left / (parts - number)))
-            most = min(share, int(left), self._slots, _CHOSEN_AT_ONCE)
-            chosen = self._planner.choose(most, self._clock(), self._requests_per_minute)
-            await self._send(in_place_order(chosen), since, pause)
-            left -= len(chosen)
-            if len(chosen) < most:
-                break  # no more is due
-        self._observe(self.outlook)
-
-    async def _send(self, questions: Sequence[Question], since: float, seconds: float) -> None:
-        """Ask these: few at once, many spread over so many seconds."""
-        at_once = _FEW if len(questions) <= _FEW else _AT_ONCE
-        for number, question in enumerate(questions):
-            if number and number % at_once == 0:
-                due = since + seconds * number / len(questions)
-                await self._sleep(max(0.0, due - self._monotonic()))
+        for question in self._planner.choose(self._slots, self._clock(), self._requests_per_minute):
             self._spawn(self._ask(question))
+        self._observe(self.outlook)
 
     @property
     def _slots(self) -> int:

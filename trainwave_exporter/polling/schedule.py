@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -52,15 +52,12 @@ class Schedule:
     second, and if it was set, every loop starts anew.
     """
 
-    def __init__(
-        self, loops: Iterable[Loop], *, clock_watch: ClockWatch, monotonic: Callable[[], float]
-    ) -> None:
+    def __init__(self, loops: Iterable[Loop], *, clock_watch: ClockWatch) -> None:
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         self._loops = tuple(loops)
-        self._monotonic = monotonic
         self._clock_watch = clock_watch
         clock_watch.listen(self._start_anew)
         self._watch: asyncio.TimerHandle | None = None
@@ -99,13 +96,9 @@ class Schedule:
         )
 
     async def _run(self, loop: Loop) -> None:
-        """Run a loop, once as a rule. APScheduler leaves out a time that comes meanwhile."""
+        """Run a loop. APScheduler leaves out a time that comes meanwhile."""
         with suppress(asyncio.CancelledError):  # it would log that as if it were an error
-            late = True
-            while late:
-                began = self._monotonic()
-                await loop.run()
-                late = loop.steady and self._monotonic() - began > loop.interval
+            await loop.run()
 
     def stop(self) -> None:
         """Start nothing any more, and cancel what is running."""
