@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -21,19 +20,19 @@ _WATCH_SECONDS = 1.0
 _SOON = timedelta(milliseconds=1)
 
 
-def _tells(record: logging.LogRecord) -> bool:
-    """Whether a line of APScheduler's is news; that a loop was cancelled by a stop is none."""
+def _is_error(record: logging.LogRecord) -> bool:
+    """Whether a line of APScheduler's is an error; a loop that was cancelled by a stop is none."""
     return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
 
 
-logging.getLogger("apscheduler.executors.default").addFilter(_tells)
+logging.getLogger("apscheduler.executors.default").addFilter(_is_error)
 
 
 class _Every(BaseTrigger):  # type: ignore[misc] # APScheduler carries no types
     """At an interval; what was missed is made up for once, however much it was.
 
-    APScheduler's own interval trigger names every single missed time first: after a month of sleep,
-    millions of them.
+    APScheduler's own interval trigger lists every single missed time first: thousands of millions,
+    where the clock of a machine begins in 1970 and is then set.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -45,17 +44,17 @@ class _Every(BaseTrigger):  # type: ignore[misc] # APScheduler carries no types
 
 
 class Schedule:
-    """Every loop at its interval, the first time at once, never twice at the same time.
+    """Runs every loop at its interval, the first time at once, never twice at the same time.
 
-    APScheduler computes its next wake-up from the wall clock. When that is set back, it would sleep
-    through the time that is now to be lived twice: a silent stop. So the clock is looked at every
-    second, and if it was set, every loop starts anew.
+    APScheduler computes its next wake-up from the wall clock. When that is set back by an hour, it
+    would sleep for an hour: a silent stop. So the clock is looked at every second, and if it was
+    set, every loop starts anew.
     """
 
     def __init__(self, loops: Iterable[Loop], *, clock_watch: ClockWatch) -> None:
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+            job_defaults={"misfire_grace_time": None},  # however late, it runs
         )
         self._loops = tuple(loops)
         self._clock_watch = clock_watch
@@ -88,17 +87,11 @@ class Schedule:
 
     def _add(self, loop: Loop) -> None:
         self._scheduler.add_job(
-            self._run,
+            loop.run,
             _Every(loop.interval),
-            args=(loop,),
             id=_id(loop),
             next_run_time=datetime.now(UTC),
         )
-
-    async def _run(self, loop: Loop) -> None:
-        """Run a loop. APScheduler leaves out a time that comes meanwhile."""
-        with suppress(asyncio.CancelledError):  # it would log that as if it were an error
-            await loop.run()
 
     def stop(self) -> None:
         """Start nothing any more, and cancel what is running."""
