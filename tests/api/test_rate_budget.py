@@ -79,7 +79,7 @@ async def test_the_most_urgent_goes_first_and_equals_in_the_order_of_asking(
 
 
 async def test_equally_urgent_requests_keep_their_order(fake_time: FakeTime) -> None:
-    budget = RateBudget(random=Random(1), max_in_flight=1, monotonic=fake_time.monotonic)
+    budget = RateBudget(max_in_flight=1, clock=fake_time.as_clock())
     order: list[int] = []
 
     async def send(number: int) -> None:
@@ -529,10 +529,8 @@ async def test_who_does_not_wait_for_a_long_block_fails_when_it_begins_and_the_o
     fake_time: FakeTime,
 ) -> None:
     budget = RateBudget(
-        random=Random(1),
         max_in_flight=1,
-        monotonic=fake_time.monotonic,
-        sleep=fake_time.sleep,
+        clock=fake_time.as_clock(),
     )
     await budget.acquire(RUNNING)
     hasty = [asyncio.create_task(budget.acquire(priority, 60)) for priority in Priority]
@@ -565,7 +563,7 @@ async def test_who_does_not_wait_for_a_long_block_fails_when_it_begins_and_the_o
 async def test_who_is_turned_away_and_cancelled_at_once_takes_nothing_back(
     fake_time: FakeTime,
 ) -> None:
-    budget = RateBudget(random=Random(1), max_in_flight=1, monotonic=fake_time.monotonic)
+    budget = RateBudget(max_in_flight=1, clock=fake_time.as_clock())
     await budget.acquire(RUNNING)
     waiting = asyncio.create_task(budget.acquire(RUNNING, 60))
     await settle()
@@ -623,9 +621,7 @@ async def test_without_a_sensible_order_the_wait_doubles_up_to_five_minutes(
     fake_time: FakeTime, retry_after: float | None
 ) -> None:
     budget = RateBudget(
-        random=Highest(),
-        monotonic=fake_time.monotonic,
-        sleep=fake_time.sleep,
+        clock=fake_time.as_clock(Highest()),
     )
     waits = []
     for _ in range(12):
@@ -646,14 +642,14 @@ async def test_the_wait_is_random_so_that_exporters_do_not_march_in_step(
 ) -> None:
     waits = set()
     for seed in range(5):
-        budget = RateBudget(random=Random(seed), monotonic=fake_time.monotonic)
+        budget = RateBudget(clock=fake_time.as_clock(Random(seed)))
         budget.back_off(None)
         waits.add(budget.snapshot(fake_time.now).blocked_until)
     assert len(waits) == 5
 
 
 async def test_several_429s_of_one_excess_count_once(fake_time: FakeTime) -> None:
-    budget = RateBudget(random=Highest(), monotonic=fake_time.monotonic)
+    budget = RateBudget(clock=fake_time.as_clock(Highest()))
     for _ in range(16):
         budget.back_off(None)
     assert budget.snapshot(fake_time.now).blocked_until == fake_time.now + 2
@@ -662,7 +658,7 @@ async def test_several_429s_of_one_excess_count_once(fake_time: FakeTime) -> Non
 async def test_a_success_from_before_the_block_does_not_end_the_growth(
     fake_time: FakeTime,
 ) -> None:
-    budget = RateBudget(random=Highest(), monotonic=fake_time.monotonic)
+    budget = RateBudget(clock=fake_time.as_clock(Highest()))
     await budget.acquire(RUNNING)
     budget.back_off(None)
     await fake_time.advance(2)
@@ -898,5 +894,5 @@ async def test_the_snapshot_tells_limit_allowance_and_use(sender: Sender) -> Non
 
 
 async def test_a_share_is_not_lost_to_binary_fractions(fake_time: FakeTime) -> None:
-    budget = RateBudget(random=Random(1), share=0.29, monotonic=fake_time.monotonic)
+    budget = RateBudget(share=0.29, clock=fake_time.as_clock())
     assert budget.snapshot(fake_time.now).allowance == 29

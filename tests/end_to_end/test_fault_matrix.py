@@ -19,6 +19,7 @@ from support.exporter import Metrics
 from trainwave_exporter.config import load
 from trainwave_exporter.daemon import Daemon
 from trainwave_exporter.exposition import Format
+from trainwave_exporter.runtime.clock import Clock
 from trainwave_exporter.simulator import Fault, Faults, SimulatedDialect, SimulatedWorld, Simulator
 from trainwave_exporter.simulator.lifecycle import Status
 
@@ -78,9 +79,7 @@ class Rounds:
         self.daemon = Daemon(
             load(flags, {}, None),
             {"default": Key()},
-            clock=self.clock,
-            monotonic=self.clock,
-            random=Random(1),
+            clock=Clock(time=self.clock, monotonic=self.clock, random=Random(1)),
         )
         self._loops = {loop.name: loop for loop in self.daemon._loops}
         (self._watch,) = self.daemon._runtimes
@@ -113,7 +112,7 @@ class Rounds:
         before = -1.0
         while before != (before := self._asked()):
             await self._loops["readings"].run()
-            await self._finish(set(self._watch.poller._tasks))
+            await self._finish({asyncio.ensure_future(self._watch.poller.settle())})
 
     def _asked(self) -> float:
         return float(self.simulator.stats.requests)

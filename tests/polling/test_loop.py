@@ -11,6 +11,7 @@ import structlog
 from trainwave_exporter.api import Timeout
 from trainwave_exporter.model import Fact, LoopBegan, LoopRun
 from trainwave_exporter.polling.loop import SUMMARY_SECONDS, Loop, Work
+from trainwave_exporter.runtime.clock import Clock
 
 
 class Clocks:
@@ -26,8 +27,7 @@ class Clocks:
             interval=interval,
             work=work,
             observe=self.facts.append,
-            clock=lambda: 1000.0 + self.now,
-            monotonic=lambda: self.now,
+            clock=Clock(time=lambda: 1000.0 + self.now, monotonic=lambda: self.now),
             excused=lambda: self.excused,
         )
 

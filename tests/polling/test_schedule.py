@@ -13,7 +13,7 @@ import structlog
 
 from trainwave_exporter.polling import Loop, Schedule
 from trainwave_exporter.polling.schedule import _Every
-from trainwave_exporter.runtime.clock import ClockWatch
+from trainwave_exporter.runtime.clock import Clock, ClockWatch
 
 
 class Runs:
@@ -28,8 +28,7 @@ class Runs:
             interval=interval,
             work=self._work,
             observe=lambda _fact: None,
-            clock=time.time,
-            monotonic=time.monotonic,
+            clock=Clock(),
         )
 
     async def _work(self, _step: Callable[[], None]) -> None:
@@ -43,12 +42,8 @@ class Runs:
                 await self._ran.wait()
 
 
-def new_schedule(
-    loops: Iterable[Loop],
-    clock: Callable[[], float] = time.time,
-    monotonic: Callable[[], float] = time.monotonic,
-) -> Schedule:
-    return Schedule(loops, clock_watch=ClockWatch(clock, monotonic))
+def new_schedule(loops: Iterable[Loop], clock: Clock | None = None) -> Schedule:
+    return Schedule(loops, clock_watch=ClockWatch(clock or Clock()))
 
 
 async def test_loops_run_at_once_and_again_at_their_interval() -> None:
@@ -128,8 +123,7 @@ async def test_a_stop_cancels_what_runs_without_an_error(
         interval=3600,
         work=work,
         observe=lambda _fact: None,
-        clock=time.time,
-        monotonic=time.monotonic,
+        clock=Clock(),
     )
     schedule = new_schedule([loop])
     schedule.start()
@@ -145,7 +139,7 @@ async def test_a_stop_cancels_what_runs_without_an_error(
 async def test_a_clock_that_is_set_starts_every_loop_anew() -> None:
     runs = Runs(3600)
     shift = 0.0
-    schedule = new_schedule([runs.loop], clock=lambda: time.time() + shift)
+    schedule = new_schedule([runs.loop], clock=Clock(time=lambda: time.time() + shift))
     with structlog.testing.capture_logs() as logs:
         schedule.start()
         await runs.reach(1)
@@ -186,8 +180,7 @@ async def test_a_loop_that_is_removed_gives_up_what_it_has_under_way() -> None:
         interval=3600,
         work=work,
         observe=lambda _fact: None,
-        clock=time.time,
-        monotonic=time.monotonic,
+        clock=Clock(),
     )
     schedule = new_schedule([loop])
     schedule.start()

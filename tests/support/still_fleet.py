@@ -201,7 +201,7 @@ class StillWatch:
         self._time = time = api.time
         settings = Settings()
         polling = settings.polling
-        self._budget = RateBudget(random=Random(1), monotonic=time.monotonic, sleep=time.sleep)
+        self._budget = RateBudget(clock=time.as_clock())
         self.fleet = Fleet(
             accounts=("a",),
             policy=Policy(
@@ -220,10 +220,7 @@ class StillWatch:
             key=lambda: "key",
             budget=self._budget,
             observe=lambda _: None,
-            random=Random(1),
-            clock=time.clock,
-            monotonic=time.monotonic,
-            sleep=time.sleep,
+            clock=time.as_clock(),
         )
         self.poller = AccountPoller(
             account="a",
@@ -240,8 +237,7 @@ class StillWatch:
                 readings=polling.readings_interval,
             ),
             undescribed=lambda: UndescribedJobs(others=history),
-            clock=time.clock,
-            monotonic=time.monotonic,
+            clock=time.as_clock(),
         )
         self.second = 0
         self.delays: dict[str, int] = {}

@@ -9,11 +9,8 @@ of a 5xx does the same.
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from random import Random
 from typing import Final, TypeVar
 from urllib.parse import quote
 
@@ -72,6 +69,7 @@ from trainwave_exporter.model import (
     Unit,
     Unreadable,
 )
+from trainwave_exporter.runtime.clock import Clock
 
 T = TypeVar("T")
 R = TypeVar("R", Job, Project, Organization, Offer)
@@ -113,10 +111,7 @@ class Client:
         key: Callable[[], str],
         budget: RateBudget,
         observe: FactListener,
-        random: Random,
-        clock: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Clock,
         cost_unit: CostUnit = CostUnit.AUTO,
         units: Mapping[Metric, Unit] = DEFAULT_UNITS,
         inline_units: Mapping[Metric, Unit] = DEFAULT_INLINE_UNITS,
@@ -129,10 +124,7 @@ class Client:
         self._credential = Credential(key)
         self._budget = budget
         self._observe = observe
-        self._random = random
         self._clock = clock
-        self._monotonic = monotonic
-        self._sleep = sleep
         self._cost_unit = cost_unit
         self._units = {**DEFAULT_UNITS, **units}
         self._inline_units = {**DEFAULT_INLINE_UNITS, **inline_units}
@@ -200,7 +192,7 @@ class Client:
 
     async def create_job(self, spec: NewJob) -> Job:
         """Start a job and return it. Asks in the latest dialect met, else in the documented one."""
-        body = request_body(spec, self._dialect or Dialect.DOCUMENTED, self._clock())
+        body = request_body(spec, self._dialect or Dialect.DOCUMENTED, self._clock.time())
         call = Call(method="POST", url=f"{self._base}/jobs/", body=body)
         return await self._request("create", call, Priority.RUNNING, in_one(self._read_one_job))
 
@@ -279,7 +271,7 @@ class Client:
             except _PASSING:
                 if self._budget.blocked_for > _LONGEST_PAUSE:
                     raise
-                await self._sleep(self._random.uniform(0, _FIRST_PAUSE * 2**attempt))
+                await self._clock.sleep(self._clock.random.uniform(0, _FIRST_PAUSE * 2**attempt))
         return await self._request(endpoint, call, priority, read)
 
     def _read_one_job(self, answer: HttpAnswer) -> Job:
@@ -308,7 +300,7 @@ class Client:
     ) -> T | Call:
         """Send one request and read its answer; return the call to make instead if it moved."""
         await self._budget.acquire(priority, _LONGEST_BLOCK)
-        started = self._monotonic()
+        started = self._clock.monotonic()
         outcome: str | None = None
         try:
             answer = await self._wire.send(call, self._hear)
@@ -333,7 +325,7 @@ class Client:
         finally:
             self._budget.release()
             if outcome is not None:  # not when cancelled: that says nothing about the API
-                self._report_exchange(endpoint, outcome, self._monotonic() - started)
+                self._report_exchange(endpoint, outcome, self._clock.monotonic() - started)
 
     def _hear(self, headers: httpx.Headers, now: float) -> None:
         """Take in what any answer's headers report."""
@@ -357,7 +349,7 @@ class Client:
                 "api_requests_blocked",
                 account=self._account,
                 seconds=round(seconds),
-                reason=self._budget.snapshot(self._clock()).blocked_reason,
+                reason=self._budget.snapshot(self._clock.time()).blocked_reason,
             )
 
     def _moved(self, call: Call, answer: HttpAnswer) -> Call:

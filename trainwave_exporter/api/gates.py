@@ -18,13 +18,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
 from enum import StrEnum
 from itertools import takewhile
-from random import Random
 from typing import Final, Protocol
 
 from trainwave_exporter.api.headers import RateHeaders
+from trainwave_exporter.runtime.clock import Clock
 
 WINDOW: Final = 60.0
 """Seconds the limit is counted over."""
@@ -339,10 +338,9 @@ class BlockGate:
     _FIRST_WAIT = 2.0
     _MOST_DOUBLINGS = 8
 
-    def __init__(self, terms: LimitTerms, random: Random, monotonic: Callable[[], float]) -> None:
+    def __init__(self, terms: LimitTerms, clock: Clock) -> None:
         self._terms = terms
-        self._random = random
-        self._monotonic = monotonic
+        self._clock = clock
         self._failures = 0
         self._probed = False
         self._until = -math.inf
@@ -354,7 +352,7 @@ class BlockGate:
         self, retry_after: float | None, reason: BlockReason = BlockReason.RATE_LIMITED
     ) -> None:
         """Block for as long as the API says, else for twice as long (at most) as last time."""
-        now = self._monotonic()
+        now = self._clock.monotonic()
         ordered = retry_after is not None and 0 < retry_after < math.inf
         if now >= self._until:
             self._failures += 1
@@ -362,11 +360,11 @@ class BlockGate:
             return  # several answers may report the same excess: one step for all
         if retry_after is not None and ordered:
             until = now + min(retry_after, LONGEST_ORDER)
-            slot = until + self._random.uniform(0, self._spacing)
+            slot = until + self._clock.random.uniform(0, self._spacing)
         else:
             doublings = min(self._failures - 1, self._MOST_DOUBLINGS)
             longest = min(self._FIRST_WAIT * 2**doublings, LONGEST_WAIT)
-            slot = until = now + self._random.uniform(0, longest)
+            slot = until = now + self._clock.random.uniform(0, longest)
         self._seconds += max(0.0, until - max(now, self._until))
         if until > self._until:
             self._until, self._reason = until, reason
@@ -386,7 +384,7 @@ class BlockGate:
     @property
     def left(self) -> float:
         """Seconds until the block ends; 0 when there is none."""
-        return max(0.0, self._until - self._monotonic())
+        return max(0.0, self._until - self._clock.monotonic())
 
     @property
     def reason(self) -> BlockReason | None:
@@ -401,18 +399,18 @@ class BlockGate:
     def spend(self) -> None:
         """Count one request."""
         self._probed = True
-        self._next_slot = self._monotonic() + self._spacing
+        self._next_slot = self._clock.monotonic() + self._spacing
 
     def room(self, now: float, *, low: bool) -> float:  # noqa: ARG002 - all are alike here
         """Return 0 while blocked, 1 at each slot for a minute after."""
-        since = self._monotonic() - self._until
+        since = self._clock.monotonic() - self._until
         if since >= SPAN:
             return math.inf
-        return 1 if since >= 0 and self._monotonic() >= self._next_slot else 0
+        return 1 if since >= 0 and self._clock.monotonic() >= self._next_slot else 0
 
     def opens(self, now: float, *, low: bool) -> float:  # noqa: ARG002 - all are alike here
         """Return when the block, and the wait for the next slot, are over."""
-        return now + max(self.left, self._next_slot - self._monotonic())
+        return now + max(self.left, self._next_slot - self._clock.monotonic())
 
     @property
     def _spacing(self) -> float:

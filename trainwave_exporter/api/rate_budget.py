@@ -11,10 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
-from collections.abc import Awaitable, Callable
 from enum import IntEnum
-from random import Random
 
 from msgspec import Struct
 
@@ -30,6 +27,7 @@ from trainwave_exporter.api.gates import (
     SlidingWindow,
 )
 from trainwave_exporter.api.headers import RateHeaders
+from trainwave_exporter.runtime.clock import Clock
 
 _SHORTEST_SLEEP = 0.001
 _USUAL_SECONDS = 0.2
@@ -75,30 +73,26 @@ class RateBudget:
     ``share`` of the limit is ours to use, the rest is for people and their other programs.
     ``initial_limit`` (requests a minute) holds until the API reports its own. ``max_in_flight``
     bounds the exchanges under way; None: 16, or more where the allowance is so large.
-    ``monotonic`` gives the seconds that ``sleep`` waits in: no limit goes by the wall clock, which
-    may be set.
+    No limit goes by the wall clock, which may be set.
     """
 
     def __init__(
         self,
         *,
-        random: Random,
+        clock: Clock,
         share: float = 0.8,
         initial_limit: int = 100,
         max_in_flight: int | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._terms = LimitTerms(share=share, limit=initial_limit)
         self._window = SlidingWindow(self._terms)
         self._server = ServerWindow(self._terms, self._window)
         self._pace = PaceGate(self._terms, self._window)
-        self._block = BlockGate(self._terms, random, monotonic)
+        self._block = BlockGate(self._terms, clock)
         self._gates: tuple[Gate, ...] = (self._block, self._window, self._server, self._pace)
         self._max_in_flight = max_in_flight
         self._in_flight = 0
-        self._monotonic = monotonic
-        self._sleep = sleep
+        self._clock = clock
         self._waiting: dict[Priority, dict[asyncio.Future[None], float]] = {p: {} for p in Priority}
         """Those who wait, and the longest block that each waits for."""
         self._alarm: asyncio.Task[None] | None = None
@@ -135,7 +129,7 @@ class RateBudget:
 
         Places in flight are left out of account: they come free within an answer's time.
         """
-        now = self._monotonic()
+        now = self._clock.monotonic()
         ahead = sum(len(turns) for other, turns in self._waiting.items() if other <= priority)
         room = min(gate.room(now, low=priority.low) for gate in self._gates)
         return max(0, math.floor(room) - ahead)
@@ -151,7 +145,7 @@ class RateBudget:
     def learn(self, headers: RateHeaders) -> None:
         """Learn from what an answer (any answer) to a request not yet released reports."""
         self._terms.learn(headers.limit)
-        self._server.learn(headers, max(0, self._in_flight - 1), self._monotonic())
+        self._server.learn(headers, max(0, self._in_flight - 1), self._clock.monotonic())
         seconds = headers.seconds_left
         if headers.remaining == 0 and seconds is not None and seconds > FAR_RESET:
             self.back_off(seconds, BlockReason.USED_UP)
@@ -195,7 +189,7 @@ class RateBudget:
 
     def snapshot(self, now: float) -> BudgetSnapshot:
         """Return what the budget looks like; ``now`` is the wall clock's time, Unix seconds."""
-        at = self._monotonic()
+        at = self._clock.monotonic()
         return BudgetSnapshot(
             limit=self._terms.limit,
             allowance=self._terms.allowance,
@@ -228,7 +222,7 @@ class RateBudget:
         """Let go all whose turn it is; set the alarm for the next one, if any."""
         while self._anyone_waits and self._room:
             priority = next(p for p, turns in self._waiting.items() if turns)
-            now = self._monotonic()
+            now = self._clock.monotonic()
             if closed := self._closed(priority, now):
                 opens = max(gate.opens(now, low=priority.low) for gate in closed)
                 self._set_alarm(max(opens - now, _SHORTEST_SLEEP))
@@ -264,7 +258,7 @@ class RateBudget:
 
     def _set_alarm(self, seconds: float) -> None:
         """See to it that `_serve` runs in so many seconds; an earlier alarm will set the next."""
-        at = self._monotonic() + seconds
+        at = self._clock.monotonic() + seconds
         if self._alarm is not None and self._alarm_at <= at:
             return
         self._clear_alarm()
@@ -277,6 +271,6 @@ class RateBudget:
             self._alarm = None
 
     async def _ring(self, seconds: float) -> None:
-        await self._sleep(seconds)
+        await self._clock.sleep(seconds)
         self._alarm = None
         self._serve()

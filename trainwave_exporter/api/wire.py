@@ -37,6 +37,7 @@ from trainwave_exporter.api.errors import (
 )
 from trainwave_exporter.api.network import NetworkSettings
 from trainwave_exporter.api.resolver import DaemonThreadResolver
+from trainwave_exporter.runtime.clock import Clock
 
 _FAILURES = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError, ValueError)
 """What a transport raises; the aiohttp one does not map all of aiohttp's own errors."""
@@ -102,7 +103,7 @@ class Wire:
         *,
         credential: Credential,
         timeout: float,
-        clock: Callable[[], float],
+        clock: Clock,
         client: httpx.AsyncClient,
     ) -> None:
         self._credential = credential
@@ -160,7 +161,7 @@ class Wire:
     ) -> HttpAnswer:
         response = await self._client.send(request, stream=True)
         try:
-            received_at = self._clock()
+            received_at = self._clock.time()
             heard(response.headers, received_at)
             body = await self._body(response, most_bytes)
         finally:

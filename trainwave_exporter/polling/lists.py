@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -34,9 +33,11 @@ from trainwave_exporter.model import Job, Organization, Project
 from trainwave_exporter.polling.filter_trust import FilterTrust
 from trainwave_exporter.polling.intervals import Intervals
 from trainwave_exporter.polling.pace import requests_per_minute
+from trainwave_exporter.polling.planner import Planner
 from trainwave_exporter.polling.sweep import Sweep, Sweeper
 from trainwave_exporter.polling.view import view_of
 from trainwave_exporter.polling.watch_scope import WatchScope
+from trainwave_exporter.runtime.clock import Clock
 
 log = structlog.get_logger()
 
@@ -57,27 +58,21 @@ class Lists:
         budget: RateBudget,
         fleet: Fleet,
         report: Callable[[Observation], None],
-        listed: Callable[[float, AbstractSet[str]], None],
-        unnamed: Callable[[AbstractSet[str]], Sequence[Job]],
-        compare: Callable[[Job], None],
+        planner: Planner,
         scope: WatchScope,
         intervals: Intervals,
-        clock: Callable[[], float],
+        clock: Clock,
     ) -> None:
         """``report`` hands an observation to the fleet and its listeners.
 
-        ``listed`` is notified of each walk of the running list that has come to its end: when it
-        began and whom it named; ``unnamed`` returns the jobs that run, as far as is known, but are
-        not among those. ``compare`` is handed every job as a list reports it, before the fleet is.
+        ``planner`` has to know what lists contain, and knows which running jobs they miss.
         """
         self._account = account
         self._client = client
         self._budget = budget
         self._fleet = fleet
         self._report = report
-        self._listed = listed
-        self._unnamed = unnamed
-        self._compare = compare
+        self._planner = planner
         self._scope = scope
         self._intervals = intervals
         self._clock = clock
@@ -102,7 +97,7 @@ class Lists:
         if not self._running_walk_is_due():
             return
         self._check_block()
-        filtered = self.trust.usable(self._clock())
+        filtered = self.trust.usable(self._clock.time())
         status = "running" if filtered else None
         try:
             listed = await self._walk(status=status, priority=Priority.RUNNING, step=step)
@@ -114,7 +109,7 @@ class Lists:
             self._distrust(refused=False)
         self.running = listed
         # Each of these looks at every live job, so others have a turn in between.
-        self._listed(listed.began_at, listed.seen)
+        self._planner.listed(listed.began_at, listed.seen, self._clock.time())
         await asyncio.sleep(0)
         await self._look_for_missing(listed, step)
         await asyncio.sleep(0)
@@ -135,7 +130,9 @@ class Lists:
     async def _look_for_missing(self, listed: Sweep, step: Callable[[], None]) -> None:
         """Ask for everything where that is cheaper than asking for each job that went missing."""
         missing = [
-            job.id for job in self._unnamed(listed.seen) if job.confirmed_at < listed.began_at
+            job.id
+            for job in self._planner.unnamed(listed.seen)
+            if job.confirmed_at < listed.began_at
         ]
         if self.full is None or len(missing) <= self.full.requests:
             return
@@ -146,7 +143,7 @@ class Lists:
 
     def _distrust(self, *, refused: bool) -> None:
         """Judge the filter after a filtered walk."""
-        now = self._clock()
+        now = self._clock.time()
         if refused:
             self.trust.refused(now)
         else:
@@ -157,7 +154,7 @@ class Lists:
     async def walk_all(self, step: Callable[[], None]) -> None:
         """Find what the running list does not name: new, waiting, ended and vanished jobs."""
         if self.full is not None and self._fleet.counted(self._account):
-            age = self._clock() - self.full.began_at
+            age = self._clock.time() - self.full.began_at
             interval = self._affordable(self.full, SWEEP_SHARE, self._intervals.sweep)
             if 0 <= age < interval - self._intervals.running:
                 return  # a running list that is not filtered is a full one, too
@@ -194,13 +191,14 @@ class Lists:
     def _jobs_seen(self, jobs: tuple[Job, ...], asked_at: float) -> None:
         watched = tuple(job for job in jobs if self._scope.admits(job, self._fleet))
         for job in watched:
-            self._compare(job)
+            if (known := self._fleet.job(job.id)) is not None:
+                self._planner.compare(known, job, self._clock.time())
         self._report(JobsSeen(self._account, watched, asked_at))
 
     def _running_walk_is_due(self) -> bool:
         if self.running is None:
             return True
-        age = self._clock() - self.running.began_at
+        age = self._clock.time() - self.running.began_at
         return not 0 <= age < self._running_interval(self.running) - self._intervals.running / 2
 
     def _running_interval(self, listed: Sweep) -> float:
@@ -208,13 +206,13 @@ class Lists:
 
     def _affordable(self, walked: Sweep, share: float, interval: float) -> float:
         """How often a list can be walked within its share of the allowance, in seconds."""
-        allowance = self._budget.snapshot(self._clock()).allowance
+        allowance = self._budget.snapshot(self._clock.time()).allowance
         return max(interval, 60.0 * walked.requests / (share * allowance))
 
     def _reserve_running(self, listed: Sweep) -> None:
         """Keep what the next walk takes: with the whole list, where it will be asked for again."""
         requests, interval = listed.requests, self._running_interval(listed)
-        if self.full is not None and len(self._unnamed(listed.seen)) > self.full.requests:
+        if self.full is not None and len(self._planner.unnamed(listed.seen)) > self.full.requests:
             requests += self.full.requests
         self._reserve("running", requests, interval)
 

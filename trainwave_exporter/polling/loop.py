@@ -10,6 +10,7 @@ import structlog
 
 from trainwave_exporter.api import TrainwaveError
 from trainwave_exporter.model import FactListener, LoopBegan, LoopRun
+from trainwave_exporter.runtime.clock import Clock
 
 log = structlog.get_logger()
 
@@ -34,8 +35,7 @@ class Loop:
         interval: float,
         work: Work,
         observe: FactListener,
-        clock: Callable[[], float],
-        monotonic: Callable[[], float],
+        clock: Clock,
         excused: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """``excused`` returns the seconds so far that do not count against it when it is silent."""
@@ -45,7 +45,6 @@ class Loop:
         self._work = work
         self._observe = observe
         self._clock = clock
-        self._monotonic = monotonic
         self._excused = excused
         self._stir()
         self._failing_since: float | None = None
@@ -58,7 +57,7 @@ class Loop:
     @property
     def stopped(self) -> bool:
         """Whether it has not got a step further for much longer than it should take."""
-        silent = self._monotonic() - self._excused() - self._stirred_at
+        silent = self._clock.monotonic() - self._excused() - self._stirred_at
         return silent > 3 * self.interval + _GRACE_SECONDS
 
     async def run(self) -> None:
@@ -66,9 +65,9 @@ class Loop:
         if self._under_way is not None:
             return
         self._under_way = asyncio.current_task()
-        began = self._monotonic()
+        began = self._clock.monotonic()
         self._stir()
-        self._observe(LoopBegan(self.account, self.name, self._clock()))
+        self._observe(LoopBegan(self.account, self.name, self._clock.time()))
         error: str | None = None
         try:
             await self._work(self._stir)
@@ -88,8 +87,8 @@ class Loop:
             account=self.account,
             loop=self.name,
             succeeded=error is None,
-            seconds=self._monotonic() - began,
-            finished_at=self._clock(),
+            seconds=self._clock.monotonic() - began,
+            finished_at=self._clock.time(),
         )
         self._observe(self.last_run)
 
@@ -100,11 +99,11 @@ class Loop:
             await asyncio.wait([self._under_way])
 
     def _stir(self) -> None:
-        self._stirred_at = self._monotonic() - self._excused()
+        self._stirred_at = self._clock.monotonic() - self._excused()
 
     def _log_failure(self, error: str, bug: Exception | None = None) -> None:
         """Log that it began to fail, and from time to time that it goes on: not every failure."""
-        now = self._monotonic()
+        now = self._clock.monotonic()
         self._failures += 1
         facts = {"account": self.account, "loop": self.name, "error": error}
         if self._failing_since is None:
@@ -117,7 +116,7 @@ class Loop:
 
     def _log_recovery(self) -> None:
         if self._failing_since is not None:
-            seconds = round(self._monotonic() - self._failing_since)
+            seconds = round(self._clock.monotonic() - self._failing_since)
             facts = {"failures": self._failures, "seconds": seconds}
             log.info("loop_recovered", account=self.account, loop=self.name, **facts)
         self._failing_since = None

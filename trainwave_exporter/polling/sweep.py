@@ -14,6 +14,7 @@ from trainwave_exporter.api import BadRequest, BodyTooLarge, Client, Page, Prior
 from trainwave_exporter.model import Job
 from trainwave_exporter.polling.page_size import PageSize
 from trainwave_exporter.polling.watch_scope import WatchScope
+from trainwave_exporter.runtime.clock import Clock
 
 Report: TypeAlias = Callable[[tuple[Job, ...], float], None]
 """Called with jobs of a page and the Unix time at which they were asked for."""
@@ -59,9 +60,7 @@ class _SweptJobs:
 class Sweeper:
     """Walks the lists of jobs of one account."""
 
-    def __init__(
-        self, client: Client, scope: WatchScope, *, report: Report, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, client: Client, scope: WatchScope, *, report: Report, clock: Clock) -> None:
         """``report`` is handed every page as it comes, in parts where it is long."""
         self._client = client
         self._scope = scope
@@ -82,7 +81,7 @@ class Sweeper:
         until then stay reported.
         """
         found = _SweptJobs()
-        began_at = self._clock()
+        began_at = self._clock.time()
         await self._walk(found, status, priority, step)
         if found.short and status is None:
             await self._walk(found, status, priority, step)
@@ -104,7 +103,7 @@ class Sweeper:
     async def _fetch(
         self, found: _SweptJobs, status: str | None, priority: Priority, offset: int
     ) -> Page[Job]:
-        asked_at, size = self._clock(), self._page_size.ask
+        asked_at, size = self._clock.time(), self._page_size.ask
         try:
             page = await self._client.list_jobs(
                 org=self._scope.organization,
