@@ -541,7 +541,7 @@ async def test_all_six_readings_of_a_running_job_are_asked_for(api: Api, watch: 
 
 
 async def test_no_more_is_under_way_than_two_seconds_worth(api: Api, watch: Watches) -> None:
-    """What waits longer was chosen too early: at 20 a second that is 40 questions."""
+    """What waits longer was chosen too early: at 20 a second that is 40 requests."""
     for n in range(100):
         api.add(f"j-{n}")
     it = watch(limit=60 * 20)

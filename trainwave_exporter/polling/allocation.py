@@ -130,6 +130,22 @@ def allocate(counts: Counts, per_second: float, ideal: float) -> Allocation:
     return Allocation(ideal=ideal, price=most, ceiling=ceiling, gpu_ceiling=gpu_ceiling)
 
 
+def requests_per_minute(requests: int, interval: float) -> float:
+    """Return the requests a minute of a list of so many requests, walked every so many seconds.
+
+    A list that is walked less than once a minute still needs all of its requests in that minute.
+    """
+    return requests * max(1.0, 60.0 / interval)
+
+
+def round_seconds(readings: int, rate: float, ideal: float) -> float:
+    """Return how long a round of so many readings takes at ``rate`` requests a minute.
+
+    No less than the ``ideal`` interval in seconds; a rate below one counts as one.
+    """
+    return max(ideal, 60.0 * readings / max(1.0, rate))
+
+
 def longest_age(readings: int, requests_per_minute: float, ideal: float) -> float:
     """Return the seconds within which every reading is refreshed, at the worst.
 

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from trainwave_exporter.model import Job
+from trainwave_exporter.polling.job_request import JobRequest, pause_seconds, resting
 from trainwave_exporter.polling.price_check import PriceCheck
-from trainwave_exporter.polling.question import Question, pause_seconds, resting
 
 _UNLISTED_SHARE: Final = 0.25
 """The part of the budget that confirming the state of unlisted jobs may take."""
@@ -49,7 +49,7 @@ _NEVER = _Asked()
 
 
 class DetailRequests:
-    """The questions about the jobs of one account themselves."""
+    """The requests about the jobs of one account themselves."""
 
     def __init__(self, *, pause: float, state_interval: float) -> None:
         """``pause``: seconds of rest after a first failure.
@@ -116,7 +116,7 @@ class DetailRequests:
         """Return the jobs that run, by all that is known, and are not among those."""
         return [job for job_id in self._alive - named if (job := self._jobs[job_id]).running]
 
-    def live(self, now: float, requests_per_minute: float) -> list[Question]:
+    def live(self, now: float, requests_per_minute: float) -> list[JobRequest]:
         """Return which live jobs to ask for now, most urgent first."""
         unlisted = [
             job
@@ -139,7 +139,7 @@ class DetailRequests:
         wanted = [
             sorted(jobs, key=_dearest_first) for jobs in (missing, undetailed, doubted, overdue)
         ]
-        return list(dict.fromkeys(Question(job.id) for jobs in wanted for job in jobs))
+        return list(dict.fromkeys(JobRequest(job.id) for jobs in wanted for job in jobs))
 
     def _repriced(self, now: float, requests_per_minute: float) -> list[Job]:
         """Return the dearest job whose price has to be read again, if it is time for one."""
@@ -149,22 +149,22 @@ class DetailRequests:
         jobs = [self._jobs[job_id] for job_id in self._doubted if self._may_be_asked(job_id, now)]
         return sorted(jobs, key=_dearest_first)[:1]
 
-    def finished(self, now: float) -> Question | None:
+    def finished(self, now: float) -> JobRequest | None:
         """Return the finished job that waits longest to be asked for what it was."""
         for job_id in (*self._finished_anew, *self._finished):
             if self._may_be_asked(job_id, now):
-                return Question(job_id)
+                return JobRequest(job_id)
         return None
 
-    def begin(self, question: Question, now: float) -> None:
+    def begin(self, request: JobRequest, now: float) -> None:
         """Note that the request is on its way."""
-        self._entry(question).under_way = True
-        if question.job_id in self._doubted:
+        self._entry(request).under_way = True
+        if request.job_id in self._doubted:
             self._price_asked_at = now
 
-    def answered(self, question: Question, state: str) -> None:
+    def answered(self, request: JobRequest, state: str) -> None:
         """Note that it was answered, while the job was in ``state``."""
-        job = self._jobs.get(question.job_id)
+        job = self._jobs.get(request.job_id)
         if job is not None:
             self._asked[job.id] = _Asked(answered_in_state=state)
             if job.id in self._doubted:
@@ -173,21 +173,21 @@ class DetailRequests:
             self._finished_anew.pop(job.id, None)
             self._sort(job)
 
-    def failed(self, question: Question, now: float) -> None:
+    def failed(self, request: JobRequest, now: float) -> None:
         """Note that it came to nothing, so that it is not asked again at once."""
-        entry = self._entry(question)
+        entry = self._entry(request)
         entry.under_way = False
         entry.failures += 1
         entry.not_before = now + pause_seconds(self._pause, entry.failures)
 
-    def put_off(self, question: Question) -> None:
+    def put_off(self, request: JobRequest) -> None:
         """Note that it was given up for no fault of its own; it may be asked again at once."""
-        self._entry(question).under_way = False
+        self._entry(request).under_way = False
 
-    def _entry(self, question: Question) -> _Asked:
-        if question.job_id not in self._jobs:
+    def _entry(self, request: JobRequest) -> _Asked:
+        if request.job_id not in self._jobs:
             return _Asked()  # it left meanwhile
-        return self._asked.setdefault(question.job_id, _Asked())
+        return self._asked.setdefault(request.job_id, _Asked())
 
     def _sort(self, job: Job) -> None:
         """Put a job where it belongs by what is known of it."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from trainwave_exporter.polling.question import pause_seconds
+from trainwave_exporter.polling.job_request import pause_seconds
 
 AGAIN_SECONDS: Final = 86_400.0
 """What was asked for is asked for again after this long, if it is still wanted."""

@@ -30,13 +30,11 @@ from trainwave_exporter.fleet import (
     ViewSeen,
 )
 from trainwave_exporter.model import Job, Organization, Project
+from trainwave_exporter.polling.allocation import requests_per_minute
 from trainwave_exporter.polling.filter_trust import FilterTrust
-from trainwave_exporter.polling.intervals import Intervals
-from trainwave_exporter.polling.pace import requests_per_minute
 from trainwave_exporter.polling.planner import Planner
+from trainwave_exporter.polling.scope import Intervals, WatchScope, view_of
 from trainwave_exporter.polling.sweep import Sweep, Sweeper
-from trainwave_exporter.polling.view import view_of
-from trainwave_exporter.polling.watch_scope import WatchScope
 from trainwave_exporter.runtime.clock import Clock
 
 log = structlog.get_logger()

@@ -10,12 +10,11 @@ from trainwave_exporter.api import Client, RateBudget
 from trainwave_exporter.fleet import Fleet, Observation
 from trainwave_exporter.model import Change, FactListener, Plan
 from trainwave_exporter.polling.history_details import HistoryDetails, WantedDetails
-from trainwave_exporter.polling.intervals import Intervals
 from trainwave_exporter.polling.lists import Lists
 from trainwave_exporter.polling.loop import Loop
 from trainwave_exporter.polling.planner import Ideals, Planner
 from trainwave_exporter.polling.request_sender import RequestSender
-from trainwave_exporter.polling.watch_scope import WatchScope
+from trainwave_exporter.polling.scope import Intervals, WatchScope
 from trainwave_exporter.runtime.clock import Clock
 
 SPEND_INTERVAL = 1.0

@@ -20,10 +20,10 @@ from trainwave_exporter.api import (
 )
 from trainwave_exporter.fleet import Fleet, JobMissing, JobsSeen, Observation, ReadingSeen
 from trainwave_exporter.model import FactListener, Metric, ReadingReplaced
+from trainwave_exporter.polling.job_request import JobRequest
 from trainwave_exporter.polling.lists import Lists
 from trainwave_exporter.polling.loop import SUMMARY_SECONDS
 from trainwave_exporter.polling.planner import Planner
-from trainwave_exporter.polling.question import Question
 from trainwave_exporter.runtime.clock import Clock
 
 log = structlog.get_logger()
@@ -84,8 +84,8 @@ class RequestSender:
         if self._lists.running is None or not self._fleet.status(self._account).up:
             return
         now, rate = self._clock.time(), self.requests_per_minute
-        for question in self._planner.choose(self._room, now, rate):
-            task = asyncio.create_task(self._request(question))
+        for request in self._planner.choose(self._room, now, rate):
+            task = asyncio.create_task(self._request(request))
             self._under_way.add(task)
             task.add_done_callback(self._ended)
         self._observe(self._planner.outlook(now, rate))
@@ -108,34 +108,34 @@ class RequestSender:
         most = max(_LEAST_UNDER_WAY, int(allowance / 60 * _UNDER_WAY_SECONDS))
         return min(most - len(self._under_way), self._budget.available(Priority.READINGS))
 
-    async def _request(self, question: Question) -> None:
+    async def _request(self, request: JobRequest) -> None:
         try:
-            if question.metric is None:
-                await self._request_details(question)
+            if request.metric is None:
+                await self._request_details(request)
             else:
-                await self._request_reading(question, question.metric)
+                await self._request_reading(request, request.metric)
         except RateLimited:
-            self._planner.put_off(question)
+            self._planner.put_off(request)
         except TrainwaveError as failure:
-            self._planner.failed(question, self._clock.time())
+            self._planner.failed(request, self._clock.time())
             self._failures[failure.outcome] += 1
         except BaseException:
-            self._planner.failed(question, self._clock.time())
+            self._planner.failed(request, self._clock.time())
             raise
 
-    async def _request_reading(self, question: Question, metric: Metric) -> None:
+    async def _request_reading(self, request: JobRequest, metric: Metric) -> None:
         asked_at = self._clock.time()
-        reading = await self._client.get_metric(question.job_id, metric)
+        reading = await self._client.get_metric(request.job_id, metric)
         if reading is None:
-            self._planner.failed(question, self._clock.time())
+            self._planner.failed(request, self._clock.time())
             return
-        self._report(ReadingSeen(self._account, question.job_id, metric, reading))
-        age = self._planner.reading_answered(question, asked_at)
+        self._report(ReadingSeen(self._account, request.job_id, metric, reading))
+        age = self._planner.reading_answered(request, asked_at)
         if age is not None:
             self._observe(ReadingReplaced(account=self._account, metric=metric, age=age))
 
-    async def _request_details(self, question: Question) -> None:
-        job_id, asked_at = question.job_id, self._clock.time()
+    async def _request_details(self, request: JobRequest) -> None:
+        job_id, asked_at = request.job_id, self._clock.time()
         known, listed = self._fleet.job(job_id), self._lists.running
         unlisted = (
             known is not None
@@ -157,7 +157,7 @@ class RequestSender:
             self._lists.trust.unlisted_answered(running=job.running)
         self._report(JobsSeen(self._account, (job,), asked_at, details=True))
         shown = self._fleet.job(job_id)
-        self._planner.details_answered(question, "" if shown is None else shown.state)
+        self._planner.details_answered(request, "" if shown is None else shown.state)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)

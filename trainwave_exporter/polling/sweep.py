@@ -13,7 +13,7 @@ from msgspec import Struct
 from trainwave_exporter.api import BadRequest, BodyTooLarge, Client, Page, Priority, Timeout, pages
 from trainwave_exporter.model import Job
 from trainwave_exporter.polling.page_size import PageSize
-from trainwave_exporter.polling.watch_scope import WatchScope
+from trainwave_exporter.polling.scope import WatchScope
 from trainwave_exporter.runtime.clock import Clock
 
 Report: TypeAlias = Callable[[tuple[Job, ...], float], None]
