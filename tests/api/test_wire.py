@@ -133,7 +133,7 @@ async def test_an_answer_that_does_not_end_in_time_is_a_timeout(
     # Far from the end of the whole: a busy machine may let both pass at once.
     monkeypatch.setattr(wire, "_SILENCE_SHARE", 0.02)
     async with listening(told, "silence") as sock:
-        with pytest.raises(Timeout, match=r"nothing heard for 0\.2 s"):
+        with pytest.raises(Timeout, match=r"nothing received for 0\.2 s"):
             await make_client(sock.url, timeout=10).get_job("j-1")
 
 

@@ -1,7 +1,6 @@
-"""Long work in steps, between which the event loop has its turn.
+"""Long work in steps, so that it does not block the event loop.
 
-Steps are a generator: plain code that yields after at most a few milliseconds of work, and returns
-its result. Who drives it decides what happens in between.
+Steps are a generator that yields after at most a few milliseconds of work, and returns its result.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ Steps: TypeAlias = Generator[None, None, T]
 
 
 def finish(steps: Steps[T]) -> T:
-    """Do all steps at once, and return what they come to."""
+    """Do all steps at once, and return the result."""
     while True:
         try:
             next(steps)
@@ -26,7 +25,7 @@ def finish(steps: Steps[T]) -> T:
 
 
 async def take_turns(steps: Steps[T]) -> T:
-    """Do all steps, with a turn for others between two, and return what they come to."""
+    """Do all steps, yield to the event loop between them, and return the result."""
     while True:
         try:
             next(steps)
@@ -36,7 +35,7 @@ async def take_turns(steps: Steps[T]) -> T:
 
 
 def in_one(work: Callable[[A], T]) -> Callable[[A], Steps[T]]:
-    """Return work that is short as steps of which there is one."""
+    """Return short work as a single step."""
 
     def steps(argument: A) -> Steps[T]:
         yield from ()

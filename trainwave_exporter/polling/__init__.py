@@ -1,4 +1,4 @@
-"""What to ask, when, and how much of it: loops over lists, and a planner for the rest."""
+"""What is requested from the API and when: loops for lists, and a planner for single jobs."""
 
 from trainwave_exporter.polling.allocation import (
     longest_age,

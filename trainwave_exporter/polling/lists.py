@@ -1,4 +1,4 @@
-"""Walks the lists of one account: of running jobs often, of everything rarely."""
+"""Walks the lists of one account: running jobs often, all jobs rarely, and the directory."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ from trainwave_exporter.runtime.clock import Clock
 log = structlog.get_logger()
 
 RUNNING_SHARE: Final = 0.5
-"""The part of the allowance that walks of the running list may take where they are dear."""
+"""The part of the allowance that walks of the running list may use at most."""
 SWEEP_SHARE: Final = 0.2
 """The same of walks of the whole list."""
 
 
 class Lists:
-    """What the lists of one account say, and what they take of its budget."""
+    """Walks the lists of one account, and reserves the requests that they need."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Lists:
 
     @property
     def reserved_per_minute(self) -> float:
-        """Requests a minute that the urgent lists need."""
+        """Requests per minute that the running list and the directory need."""
         return sum(self._reserved.values())
 
     async def walk_running(self, step: Callable[[], None]) -> None:
@@ -114,19 +114,19 @@ class Lists:
         self._reserve_running(listed)
 
     def _check_block(self) -> None:
-        """Fail at once where a block outlasts the interval: who waits in silence looks well.
+        """Raise at once where a block outlasts the interval: a silent wait would look like health.
 
-        The last run before its end waits, and is the first to go.
+        The last run before its end waits, and its requests go first.
         """
         seconds = self._budget.blocked_for
         if seconds > self._intervals.running:
             self._report(SweepFailed(self._account))
-            # The directory waits, too: nobody is to wait for what it would say.
+            # The directory waits, too: the view is published without it.
             self._report(ViewSeen(self._account, view_of(self._scope)))
             raise self._budget.blocked()
 
     async def _look_for_missing(self, listed: Sweep, step: Callable[[], None]) -> None:
-        """Ask for everything where that is cheaper than asking for each job that went missing."""
+        """Walk the whole list where that is cheaper than the details of each missing job."""
         missing = [
             job.id
             for job in self._planner.unnamed(listed.seen)
@@ -140,7 +140,7 @@ class Lists:
             self.trust.unlisted_answered(running=job is not None and job.running)
 
     def _distrust(self, *, refused: bool) -> None:
-        """Judge the filter after a filtered walk."""
+        """Update the trust in the filter after a filtered walk."""
         now = self._clock.time()
         if refused:
             self.trust.refused(now)
@@ -150,12 +150,12 @@ class Lists:
             log.warning("status_filter_not_usable", account=self._account)
 
     async def walk_all(self, step: Callable[[], None]) -> None:
-        """Find what the running list does not name: new, waiting, ended and vanished jobs."""
+        """Walk all jobs: those that start, wait, ended or vanished are not in the running list."""
         if self.full is not None and self._fleet.counted(self._account):
             age = self._clock.time() - self.full.began_at
             interval = self._affordable(self.full, SWEEP_SHARE, self._intervals.sweep)
             if 0 <= age < interval - self._intervals.running:
-                return  # a running list that is not filtered is a full one, too
+                return  # a running list that is not filtered is a complete one, too
         await self._walk(status=None, priority=Priority.SWEEP, step=step)
         if self.running is not None:
             self._reserve_running(self.running)
@@ -203,25 +203,25 @@ class Lists:
         return self._affordable(listed, RUNNING_SHARE, self._intervals.running)
 
     def _affordable(self, walked: Sweep, share: float, interval: float) -> float:
-        """How often a list can be walked within its share of the allowance, in seconds."""
+        """Seconds between two walks of a list that stay within its share of the allowance."""
         allowance = self._budget.snapshot(self._clock.time()).allowance
         return max(interval, 60.0 * walked.requests / (share * allowance))
 
     def _reserve_running(self, listed: Sweep) -> None:
-        """Keep what the next walk takes: with the whole list, where it will be asked for again."""
+        """Reserve what the next walk takes; with the whole list, where that will be walked, too."""
         requests, interval = listed.requests, self._running_interval(listed)
         if self.full is not None and len(self._planner.unnamed(listed.seen)) > self.full.requests:
             requests += self.full.requests
         self._reserve("running", requests, interval)
 
     def _reserve(self, name: str, requests: int, interval: float) -> None:
-        """Keep what a list will need in a minute out of the reach of readings."""
+        """Reserve the requests per minute of a list, so that readings leave them."""
         per_minute = requests_per_minute(requests, interval)
         self._reserved[name] = per_minute
         self._budget.reserve(name, per_minute)
 
     async def read_directory(self, step: Callable[[], None]) -> None:
-        """Read organizations and projects; trouble with the one does not hide the other."""
+        """Read organizations, projects and offers; a failure of one does not hide the others."""
         if configured := view_of(self._scope):  # which is known without any answer
             self._report(ViewSeen(self._account, configured))
         organizations, projects = await asyncio.gather(
@@ -238,7 +238,7 @@ class Lists:
     async def _read_offers(self, step: Callable[[], None]) -> int:
         """Read the prices on offer, where the API has them, and return how many requests that took.
 
-        They only distinguish plausible amounts from those that no price explains: nothing waits.
+        They only serve to recognize implausible amounts, so a failure is ignored.
         """
         if self._client.dialect is not Dialect.DEPLOYED:
             return 0
@@ -260,7 +260,7 @@ class Lists:
         organizations: Collected[Organization] | BaseException,
         projects: Collected[Project] | BaseException,
     ) -> str:
-        """Return what the key sees. An organization leaves once two lists in a row lack it."""
+        """Return what the key sees. An organization is dropped once two lists in a row lack it."""
         known = self._organizations
         if not isinstance(organizations, BaseException) and organizations.whole:
             listed = frozenset(organization.id for organization in organizations.items)

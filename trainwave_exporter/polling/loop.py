@@ -1,4 +1,4 @@
-"""A polling loop: runs one piece of work again and again, and lets nobody miss that it stopped."""
+"""A polling loop: repeats one piece of work, logs failures, and knows whether it hangs."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from trainwave_exporter.runtime.clock import Clock
 log = structlog.get_logger()
 
 Work: TypeAlias = Callable[[Callable[[], None]], Awaitable[None]]
-"""What a loop does; it is handed a function to call whenever it got a step further."""
+"""What a loop does; its argument is to be called after every step forward."""
 
 SUMMARY_SECONDS = 300.0
-"""How often a loop that goes on failing says so."""
+"""Seconds between two log lines of a loop that goes on failing."""
 _GRACE_SECONDS = 330.0
-"""How long a loop may be silent beyond its intervals: a little more than the longest wait for a
-turn, but for blocks, which do not count."""
+"""Seconds that a loop may take beyond its intervals: a little more than the longest wait for the
+rate limit. Blocks do not count."""
 
 
 class Loop:
-    """One loop: what it does, how often, and how that went."""
+    """One loop, and how its last run went."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Loop:
         clock: Clock,
         excused: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """``excused`` returns the seconds so far that do not count against it when it is silent."""
+        """``excused`` returns the seconds so far in which it could not go on: blocks."""
         self.account = account
         self.name = name
         self.interval = interval
@@ -56,12 +56,12 @@ class Loop:
 
     @property
     def stopped(self) -> bool:
-        """Whether it has not got a step further for much longer than it should take."""
+        """Whether it made no step forward for much longer than it should take."""
         silent = self._clock.monotonic() - self._excused() - self._stirred_at
         return silent > 3 * self.interval + _GRACE_SECONDS
 
     async def run(self) -> None:
-        """Do the work once, unless it is being done. Never raises: trouble is logged and kept."""
+        """Do the work once, unless it is being done. Failures are logged, not raised."""
         if self._under_way is not None:
             return
         self._under_way = asyncio.current_task()
@@ -93,7 +93,7 @@ class Loop:
         self._observe(self.last_run)
 
     async def cancel(self) -> None:
-        """Give up what is under way, and wait until that is so."""
+        """Cancel the present run, and wait for its end."""
         if self._under_way is not None:
             self._under_way.cancel()
             await asyncio.wait([self._under_way])
@@ -102,7 +102,7 @@ class Loop:
         self._stirred_at = self._clock.monotonic() - self._excused()
 
     def _log_failure(self, error: str, bug: Exception | None = None) -> None:
-        """Log that it began to fail, and from time to time that it goes on: not every failure."""
+        """Log the first failure, and then only from time to time."""
         now = self._clock.monotonic()
         self._failures += 1
         facts = {"account": self.account, "loop": self.name, "error": error}

@@ -1,7 +1,6 @@
-"""Which requests are worth most now. No I/O and no clock: jobs, answers and the time come in.
+"""Which requests about single jobs are sent. No I/O and no clock: jobs, answers and time come in.
 
-The lists of jobs bring state and cost by themselves, and some readings; what is planned here is the
-rest, in this order:
+Lists report state and cost, and some readings; the rest is requested in this order:
 
 1. jobs that went missing and details of live jobs (`trainwave_exporter.polling.detail_requests`);
 2. GPU utilization, by which idle jobs are found: what a list contradicts, what was never read, what
@@ -47,7 +46,7 @@ _MINUTE: Final = 60.0
 
 
 class Ideals(Struct, frozen=True, kw_only=True):
-    """What is aimed at, if the budget allows."""
+    """Intervals, if the budget allows."""
 
     readings_interval: float
     """Seconds from one request for a reading to the next."""
@@ -56,7 +55,7 @@ class Ideals(Struct, frozen=True, kw_only=True):
 
 
 class Planner:
-    """What is asked about the jobs of one account, one by one."""
+    """Chooses the requests about single jobs of one account."""
 
     def __init__(self, *, account: str, ideals: Ideals, history: HistoryDetails) -> None:
         """``history`` names finished jobs whose details are wanted, most of them not shown."""
@@ -75,7 +74,7 @@ class Planner:
     # What happens to jobs
 
     def apply(self, changes: Iterable[Change], now: float) -> None:
-        """Take in what happened to jobs; of other accounts and other things nothing is taken."""
+        """Take in what happened to jobs of this account."""
         for change in changes:
             match change:
                 case Appeared(Job() as job) | Changed(_, Job() as job):
@@ -94,11 +93,11 @@ class Planner:
         self._detail_requests.listed(since, named, now)
 
     def unnamed(self, named: AbstractSet[str]) -> list[Job]:
-        """Return the jobs that run, by all that is known, and are not among those."""
+        """Return the running jobs, as far as is known, that are not among those."""
         return self._detail_requests.unnamed(named)
 
     def compare(self, known: Job, reported: Job, now: float) -> None:
-        """Look whether a list contradicts the readings of GPUs that it cannot replace."""
+        """Have GPU utilization requested again where a list contradicts its readings of devices."""
         before, after = known.readings.gpu_utilization, reported.readings.gpu_utilization
         if before is None or after is None or len(before.points) <= 1:
             return
@@ -106,12 +105,12 @@ class Planner:
         if devices is not None and whole is not None and abs(devices - whole) > _CONTRADICTION:
             self._reading_queue.contradict(known.id, now)
 
-    # What to ask
+    # What to request
 
     def choose(self, slots: int, now: float, requests_per_minute: float) -> list[JobRequest]:
-        """Return at most ``slots`` requests, best first; they count as asked from now on.
+        """Return at most ``slots`` requests, best first; they count as sent from now on.
 
-        ``requests_per_minute``: what the budget has for all that is planned here.
+        ``requests_per_minute``: what lists leave for all that is planned here.
         """
         self._reading_queue.look(now)
         self._settle(requests_per_minute)
@@ -133,26 +132,26 @@ class Planner:
         return self._reading_queue.answered(request, asked_at)
 
     def failed(self, request: JobRequest, now: float) -> None:
-        """Note that nothing came, so that it is not asked again at once."""
+        """Note that a request failed, so that it is not repeated at once."""
         self._of(request).failed(request, now)
         if request.metric is None:
             self._history.failed(request.job_id)
 
     def put_off(self, request: JobRequest) -> None:
-        """Note that it was not asked, for no fault of its own."""
+        """Note that a request was not sent because of a block."""
         self._of(request).put_off(request)
         if request.metric is None:
             self._history.put_off(request.job_id)
 
-    # What it comes to
+    # Expected ages
 
     @property
     def readings(self) -> int:
-        """How many readings of running jobs have to be asked for."""
+        """How many readings of running jobs have to be requested."""
         return self._reading_queue.readings
 
     def outlook(self, now: float, requests_per_minute: float) -> Plan:
-        """Return what the plan comes to at this budget, and what twice the limit would bring."""
+        """Return how old readings get at this budget, and at twice the limit."""
         self._settle(requests_per_minute)
         ideal, readings = self._ideals.readings_interval, self.readings
         counts, present, doubled = (

@@ -245,7 +245,7 @@ class ReadingQueue:
                 heap.drop_invalid()
 
     def _set_back(self, now: float) -> None:
-        """Take what lies ahead, now that the clock was set back, for requested now."""
+        """After the clock was set back: times that are in the future now count as now."""
         for tracked in self._tracked_jobs.values():
             for reading in tracked.readings.values():
                 if reading.requested_at is not None and reading.requested_at > now:

@@ -141,7 +141,7 @@ class RequestOrder:
     def _take_finished(self, now: float) -> JobRequest | None:
         request = self._take_urgent(now) or self._details.finished(now)
         if request is not None:
-            self._history.asked(request.job_id, now)
+            self._history.requested(request.job_id, now)
         elif (job_id := self._history.other(now)) is not None:
             request = JobRequest(job_id)
         if request is not None:

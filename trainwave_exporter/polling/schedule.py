@@ -1,4 +1,4 @@
-"""Runs the loops on time. The only place that knows APScheduler."""
+"""Runs the loops at their intervals. The only file that imports APScheduler."""
 
 from __future__ import annotations
 
@@ -74,14 +74,14 @@ class Schedule:
             self._add(loop)
 
     async def remove(self, loops: Iterable[Loop]) -> None:
-        """Start these loops no more, and give up what they have under way."""
+        """Stop these loops, and cancel their present runs."""
         loops = tuple(loops)
         for loop in loops:
             self._scheduler.remove_job(_id(loop))
         await asyncio.gather(*(loop.cancel() for loop in loops))
 
     def hurry(self, loop: Loop) -> None:
-        """Run a loop now, unless it is running or all is stopped; then at its interval again."""
+        """Run a loop now, unless it is running, and then at its interval again."""
         if self._watch is not None:
             self._scheduler.modify_job(_id(loop), next_run_time=datetime.now(UTC))
 
@@ -94,7 +94,7 @@ class Schedule:
         )
 
     def stop(self) -> None:
-        """Start nothing any more, and cancel what is running."""
+        """Start no more runs, and cancel the present ones."""
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
