@@ -116,8 +116,8 @@ class Wire:
     ) -> HttpAnswer:
         """Send one call and return its answer, whatever its status.
 
-        ``on_headers`` is called with the headers and their time of arrival before the body is read, so
-        that nothing of them is lost with it. Raises `NoAnswer`, `BodyTooLarge`,
+        ``on_headers`` is called with the headers and their time of arrival before the body is read:
+        they count even where the body cannot be used. Raises `NoAnswer`, `BodyTooLarge`,
         `UnsupportedEncoding` and, for a body that cannot be decompressed, `NotJson`;
         `RedirectRefused` for a redirect to what is no URL; `InvalidKey` if the key cannot be sent,
         and `BadRequest` if nothing else of the call can.
