@@ -21,7 +21,7 @@ from trainwave_exporter.model import (
     Point,
 )
 from trainwave_exporter.polling.filter_trust import RETEST_SECONDS
-from trainwave_exporter.polling.loop import SUMMARY_SECONDS
+from trainwave_exporter.runtime.failure_log import SUMMARY_SECONDS
 
 Watches = Callable[..., Watch]
 

@@ -187,8 +187,7 @@ class FirstStart:
             options=LedgerOptions(budgets=tuple(budgets), accounts={"a": WatchedScope()}),
             publish=self._show,
             observe=lambda _: None,
-            clock=time.clock,
-            monotonic=time.monotonic,
+            clock=time.as_clock(),
         )
         polling = settings.polling
         self._client = Client(

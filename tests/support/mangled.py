@@ -81,16 +81,15 @@ class Pipeline:
             observe=self._observe,
             now=self.now,
         )
+        clock = Clock(time=self.clock, monotonic=self.clock, sleep=self._sleep, random=Random(1))
         self.ledger = Ledger(
             open_store=partial(Store.open, None),
             options=LedgerOptions(accounts={ACCOUNT: WatchedScope()}),
             publish=self.exposition.apply,
             observe=self._observe,
-            clock=self.clock,
-            monotonic=self.clock,
+            clock=clock,
         )
         self._answer = httpx.Response(503)
-        clock = Clock(time=self.clock, monotonic=self.clock, sleep=self._sleep, random=Random(1))
         self._client = Client(
             account=ACCOUNT,
             base_url="http://api.test/api/v1",

@@ -134,8 +134,7 @@ class Daemon:
             options=ledger_options(settings),
             publish=self._show,
             observe=self._observe,
-            clock=clock.time,
-            monotonic=clock.monotonic,
+            clock=clock,
         )
         self._fleet = Fleet(
             accounts=names,

@@ -6,19 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-import structlog
-
 from trainwave_exporter.api import TrainwaveError
 from trainwave_exporter.model import FactListener, LoopBegan, LoopRun
 from trainwave_exporter.runtime.clock import Clock
-
-log = structlog.get_logger()
+from trainwave_exporter.runtime.failure_log import FailureLog
 
 Work: TypeAlias = Callable[[Callable[[], None]], Awaitable[None]]
 """What a loop does; its argument is to be called after every step forward."""
 
-SUMMARY_SECONDS = 300.0
-"""Seconds between two log lines of a loop that goes on failing."""
 _GRACE_SECONDS = 330.0
 """Seconds that a loop may take beyond its intervals: a little more than the longest wait for the
 rate limit. Blocks do not count."""
@@ -47,9 +42,7 @@ class Loop:
         self._clock = clock
         self._excused = excused
         self._stir()
-        self._failing_since: float | None = None
-        self._failures = 0
-        self._summarized_at = 0.0
+        self._failures = FailureLog("loop", clock.monotonic, account=account, loop=name)
         self._under_way: asyncio.Task[None] | None = None
         self.last_run: LoopRun | None = None
         self.last_error: str | None = None
@@ -73,14 +66,14 @@ class Loop:
             await self._work(self._stir)
         except TrainwaveError as failure:
             error = str(failure)
-            self._log_failure(error)
+            self._failures.failed(error, cause=failure.outcome)
         except Exception as failure:  # noqa: BLE001 - a bug must not stop the loop; it is logged
             error = f"{type(failure).__name__}: {failure}"
-            self._log_failure(error, bug=failure)
+            self._failures.failed(error, cause=type(failure).__name__, bug=failure)
         finally:
             self._under_way = None
         if error is None:
-            self._log_recovery()
+            self._failures.recovered()
         self._stir()
         self.last_error = error
         self.last_run = LoopRun(
@@ -100,24 +93,3 @@ class Loop:
 
     def _stir(self) -> None:
         self._stirred_at = self._clock.monotonic() - self._excused()
-
-    def _log_failure(self, error: str, bug: Exception | None = None) -> None:
-        """Log the first failure, and then only from time to time."""
-        now = self._clock.monotonic()
-        self._failures += 1
-        facts = {"account": self.account, "loop": self.name, "error": error}
-        if self._failing_since is None:
-            self._failing_since = self._summarized_at = now
-            log.warning("loop_failing", **facts, exc_info=bug)
-        elif now - self._summarized_at >= SUMMARY_SECONDS:
-            self._summarized_at = now
-            seconds = round(now - self._failing_since)
-            log.warning("loop_still_failing", failures=self._failures, seconds=seconds, **facts)
-
-    def _log_recovery(self) -> None:
-        if self._failing_since is not None:
-            seconds = round(self._clock.monotonic() - self._failing_since)
-            facts = {"failures": self._failures, "seconds": seconds}
-            log.info("loop_recovered", account=self.account, loop=self.name, **facts)
-        self._failing_since = None
-        self._failures = 0

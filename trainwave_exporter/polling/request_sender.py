@@ -22,9 +22,9 @@ from trainwave_exporter.fleet import Fleet, JobMissing, JobsSeen, Observation, R
 from trainwave_exporter.model import FactListener, Metric, ReadingReplaced
 from trainwave_exporter.polling.job_request import JobRequest
 from trainwave_exporter.polling.lists import Lists
-from trainwave_exporter.polling.loop import SUMMARY_SECONDS
 from trainwave_exporter.polling.planner import Planner
 from trainwave_exporter.runtime.clock import Clock
+from trainwave_exporter.runtime.failure_log import SUMMARY_SECONDS
 
 log = structlog.get_logger()
 
