@@ -52,9 +52,11 @@ from trainwave_exporter.runtime.clock import Clock
 MakeClient = Callable[..., Client]
 
 
-def answers(*told: Any, status: int = 200, **headers: str) -> Callable[[web.Request], web.Response]:
+def answers(
+    *reported: Any, status: int = 200, **headers: str
+) -> Callable[[web.Request], web.Response]:
     """Answer with one body after the other; the last one is repeated."""
-    left = list(told)
+    left = list(reported)
 
     def respond(_: web.Request) -> web.Response:
         body = left.pop(0) if len(left) > 1 else left[0]
@@ -255,8 +257,8 @@ async def test_timestamps_are_read_by_the_clock_that_the_date_header_shows(
     point = {"timestamp": date.timestamp() - 90, "value": 40}
     metrics = {"gpu_utilization": point}
     page = {"success": True, "data": {"results": [BARE_JOB | {"metrics": metrics}]}}
-    told = answers(point, page, Date=format_datetime(date, usegmt=True))
-    async with serving(told) as server:
+    reported = answers(point, page, Date=format_datetime(date, usegmt=True))
+    async with serving(reported) as server:
         client = make_client(server.url, clock=Clock(time=lambda: ours))
         reading = await client.get_metric("j-1", Metric.GPU_UTILIZATION)
         listed = (await client.list_jobs()).items[0].readings.gpu_utilization
@@ -265,7 +267,7 @@ async def test_timestamps_are_read_by_the_clock_that_the_date_header_shows(
     assert (ours - reading.at, ours - listed.at) == (age, age)
 
 
-async def test_a_metric_that_cannot_be_read_is_told_by_reason(
+async def test_a_metric_that_cannot_be_read_is_reported_by_reason(
     make_client: MakeClient, facts: list[Fact]
 ) -> None:
     async with serving(answers({"p50": 1, "p99": 2})) as server:
@@ -274,7 +276,7 @@ async def test_a_metric_that_cannot_be_read_is_told_by_reason(
     assert exchanges(facts) == [("metrics/cpu", "ok")]
 
 
-async def test_what_is_odd_about_the_jobs_of_a_list_is_told_once_each(
+async def test_what_is_odd_about_the_jobs_of_a_list_is_reported_once_each(
     make_client: MakeClient, facts: list[Fact]
 ) -> None:
     odd = [BARE_JOB | {"state": "DREAMING"}, 5, BARE_JOB | {"project": "p-1", "total_cost": 5}]
@@ -498,8 +500,8 @@ async def test_no_requests_left_for_long_is_logged_once_and_fails_who_asks(
                 with pytest.raises(RateLimited, match="no requests are left"):
                     await client.get_job("j-1")
         assert len(server.asked) == 1
-    told = [line for line in logged if line["event"] == "api_requests_blocked"]
-    assert [(line["seconds"], line["reason"]) for line in told] == [(3_600, "used_up")]
+    reported = [line for line in logged if line["event"] == "api_requests_blocked"]
+    assert [(line["seconds"], line["reason"]) for line in reported] == [(3_600, "used_up")]
     assert exchanges(facts) == [("job", "ok")]  # what was not sent is not counted
 
 
@@ -525,8 +527,8 @@ async def test_after_a_success_a_429_is_waited_out_as_if_it_were_the_first(
     budget = RateBudget(
         clock=fake_time.as_clock(Highest()),
     )
-    told = (web.Response(status=429), BARE_JOB, web.Response(status=429))
-    async with serving(answers(*told)) as server:
+    reported = (web.Response(status=429), BARE_JOB, web.Response(status=429))
+    async with serving(answers(*reported)) as server:
         client = make_client(server.url, budget=budget, clock=fake_time.as_clock())
         with pytest.raises(RateLimited):
             await client.get_job("j-1")
@@ -710,11 +712,11 @@ async def test_each_dialect_is_logged_once_however_often_it_changes(
     make_client: MakeClient, fixture: Callable[[str], Any]
 ) -> None:
     documented = fixture("documented_jobs")
-    told = (documented, documented, EMPTY_PAGE, BARE_PAGE, documented, BARE_PAGE)
-    async with serving(answers(*told)) as server:
+    reported = (documented, documented, EMPTY_PAGE, BARE_PAGE, documented, BARE_PAGE)
+    async with serving(answers(*reported)) as server:
         client = make_client(server.url)
         with capture_logs() as logs:
-            for _ in told:
+            for _ in reported:
                 await client.list_jobs()
     assert [(log["event"], log["dialect"]) for log in logs] == [
         ("api_dialect_recognized", "documented"),

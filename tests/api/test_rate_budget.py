@@ -136,7 +136,7 @@ async def test_reservations_beyond_all_bounds_leave_one_request_a_minute(sender:
     assert len(sender.sent) == 2
 
 
-async def test_a_lower_limit_takes_effect_once_two_answers_tell_it(sender: Sender) -> None:
+async def test_a_lower_limit_takes_effect_once_two_answers_report_it(sender: Sender) -> None:
     sender.want(RUNNING, 40)
     await settle()
     sender.learn(Limit=50)
@@ -148,11 +148,11 @@ async def test_a_lower_limit_takes_effect_once_two_answers_tell_it(sender: Sende
     assert len(sender.sent) == 80
 
 
-async def test_a_limit_of_one_told_once_changes_nothing(sender: Sender) -> None:
+async def test_a_limit_of_one_reported_once_changes_nothing(sender: Sender) -> None:
     for limit in (1, 100, 1, 1_000, 1):
         sender.learn(Limit=limit)
     assert sender.budget.snapshot(sender.time.now).limit == 1_000
-    sender.learn(Remaining=3)  # tells no limit, and so confirms none
+    sender.learn(Remaining=3)  # reports no limit, and so confirms none
     assert sender.budget.snapshot(sender.time.now).limit == 1_000
 
 
@@ -492,12 +492,12 @@ async def test_a_reset_in_milliseconds_blocks_for_as_long_as_one_in_seconds(
 
 async def test_the_time_to_a_reset_is_that_of_the_clock_of_the_api(sender: Sender) -> None:
     now = int(sender.time.now)
-    told = {  # its clock is an hour ahead: 30 s are left
+    reported = {  # its clock is an hour ahead: 30 s are left
         "Date": formatdate(now + 3_600, usegmt=True),
         "X-RateLimit-Remaining": "0",
         "X-RateLimit-Reset": str(now + 3_630),
     }
-    sender.budget.learn(rate_headers(told, now))
+    sender.budget.learn(rate_headers(reported, now))
     assert sender.budget.snapshot(now).blocked_until == 0
 
 
@@ -730,7 +730,7 @@ async def test_a_refused_probe_begins_the_next_block(sender: Sender) -> None:
     assert len(sender.sent) == 2
 
 
-async def test_time_spent_blocked_is_told(sender: Sender) -> None:
+async def test_time_spent_blocked_is_reported(sender: Sender) -> None:
     budget, time = sender.budget, sender.time
     assert (budget.blocked_for, budget.blocked_seconds) == (0, 0)
     budget.back_off(10)
@@ -884,7 +884,7 @@ async def test_those_who_wait_are_ahead_of_what_is_available(sender: Sender) -> 
     assert sender.budget.available(READINGS) == 0
 
 
-async def test_the_snapshot_tells_limit_allowance_and_use(sender: Sender) -> None:
+async def test_the_snapshot_reports_limit_allowance_and_use(sender: Sender) -> None:
     sender.want(RUNNING, 7)
     await settle()
     sender.learn(Limit=1000)

@@ -41,7 +41,7 @@ def test_a_job_that_the_list_named_is_not_missing_whenever_it_was_confirmed() ->
     assert wanted(enquiries) == ["j-2"]
 
 
-def test_running_jobs_that_a_list_did_not_name_are_told_and_no_others() -> None:
+def test_running_jobs_that_a_list_did_not_name_are_reported_and_no_others() -> None:
     over = job("j-4", state="SUCCESS")
     enquiries = new_enquiries(job("j-1"), job("j-2"), waiting("j-3"), over)
     assert [each.id for each in enquiries.unnamed({"j-2", "j-7"})] == ["j-1"]
@@ -57,7 +57,7 @@ def test_a_missing_job_that_was_heard_of_meanwhile_is_not_asked_for() -> None:
     assert wanted(enquiries) == []
 
 
-def test_details_that_the_list_does_not_tell_are_asked_for_the_dearest_job_first() -> None:
+def test_details_that_the_list_does_not_report_are_asked_for_the_dearest_job_first() -> None:
     jobs = [job(f"j-{n}", gpus=None, hourly_cost_dollars=float(n)) for n in range(3)]
     assert wanted(new_enquiries(job("j-9"), *jobs)) == ["j-2", "j-1", "j-0"]
     assert wanted(new_enquiries(job(name=None))) == ["j-1"]
@@ -74,7 +74,7 @@ def test_details_are_asked_for_once_per_state() -> None:
     assert wanted(enquiries, NOW + 1e6) == []
 
 
-def test_times_are_asked_for_where_the_details_had_to_tell_the_rest() -> None:
+def test_times_are_asked_for_where_the_details_had_to_report_the_rest() -> None:
     enquiries = new_enquiries(waiting(name=None))
     enquiries.answered(JobRequest("j-1"), "LAUNCHING")
     enquiries.seen(job(started_at=None))
@@ -85,7 +85,7 @@ def test_times_are_asked_for_where_the_details_had_to_tell_the_rest() -> None:
     assert enquiries.finished(NOW) is None
 
 
-def test_times_are_not_asked_for_where_the_list_tells_as_much_as_the_details() -> None:
+def test_times_are_not_asked_for_where_the_list_reports_as_much_as_the_details() -> None:
     enquiries = new_enquiries(job(started_at=None), job("j-2", "SUCCESS"))
     assert wanted(enquiries) == []
     assert enquiries.finished(NOW) is None

@@ -1,4 +1,4 @@
-"""A loop survives its work, tells how it went, and is seen when it stops."""
+"""A loop survives its work, reports how it went, and is seen when it stops."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Clocks:
         )
 
 
-async def test_a_run_is_told_with_its_outcome_and_duration() -> None:
+async def test_a_run_is_reported_with_its_outcome_and_duration() -> None:
     clocks = Clocks()
 
     async def work(_step: Callable[[], None]) -> None:

@@ -176,10 +176,10 @@ def test_a_list_that_contradicts_the_devices_has_them_asked_again_at_once() -> N
     known = job(gpus=2.0, readings=devices)
     planner = read_once(known)
     idle = Readings(gpu_utilization=reading(0.01, at=NOW + 30))
-    told = job(gpus=2.0, confirmed_at=NOW + 30, readings=idle)
+    reported = job(gpus=2.0, confirmed_at=NOW + 30, readings=idle)
     planner.compare(known, job(readings=Readings(cpu=reading(0.0))), NOW + 30)
     assert planner.choose(5, NOW + 30, RATE) == []
-    planner.compare(known, told, NOW + 30)
+    planner.compare(known, reported, NOW + 30)
     assert planner.choose(5, NOW + 30, RATE) == [JobRequest("j-1", Metric.GPU_UTILIZATION)]
 
 
@@ -303,7 +303,7 @@ def test_nothing_starves_whatever_the_prices(
     assert max(now - since for since in seen.values()) <= bound
 
 
-def test_the_plan_tells_what_it_comes_to_and_what_twice_the_limit_would_bring() -> None:
+def test_the_plan_reports_what_it_comes_to_and_what_twice_the_limit_would_bring() -> None:
     planner = new_planner(*(job(f"j-{n}") for n in range(20)))
     for second in range(120):
         answer(planner, *planner.choose(1, NOW + second, RATE), now=NOW + second)

@@ -110,7 +110,7 @@ async def test_scope_goes_into_every_list(api: Api, watch: Watches) -> None:
         assert wanted.items() <= query.items()
 
 
-async def test_a_failed_sweep_is_told_and_costs_no_job(api: Api, watch: Watches) -> None:
+async def test_a_failed_sweep_is_reported_and_costs_no_job(api: Api, watch: Watches) -> None:
     api.add("j-1")
     it = watch()
     await it.run("sweep", "running")
@@ -329,7 +329,9 @@ async def test_a_list_that_is_refused_without_the_filter_says_nothing_about_the_
     assert "status_filter_not_usable" not in [entry["event"] for entry in logs]
 
 
-async def test_an_incomplete_list_is_told_once_and_so_is_its_end(api: Api, watch: Watches) -> None:
+async def test_an_incomplete_list_is_logged_once_and_so_is_its_end(
+    api: Api, watch: Watches
+) -> None:
     api.add("j-1")
     api.count_offset = 1
     it = watch()
@@ -449,7 +451,7 @@ def view(it: Watch) -> str | None:
     return it.fleet.status("a").view
 
 
-async def test_the_directory_tells_what_the_key_sees(api: Api, watch: Watches) -> None:
+async def test_the_directory_reports_what_the_key_sees(api: Api, watch: Watches) -> None:
     it = watch()
     assert view(it) is None
     await it.run("directory")
@@ -478,7 +480,7 @@ async def test_what_the_key_sees_stays_through_trouble_and_one_list_that_lacks_i
     assert view(it) == "o-2"
 
 
-async def test_projects_tell_what_the_key_sees_where_organizations_cannot_be_listed(
+async def test_projects_report_what_the_key_sees_where_organizations_cannot_be_listed(
     api: Api, watch: Watches
 ) -> None:
     api.failing["organizations"] = 403
@@ -549,7 +551,7 @@ async def test_no_more_is_under_way_than_two_seconds_worth(api: Api, watch: Watc
     assert api.asked["metrics"] + api.asked["job"] == 40
 
 
-async def test_details_complete_a_job_that_the_list_tells_little_of(
+async def test_details_complete_a_job_that_the_list_reports_little_of(
     api: Api, watch: Watches
 ) -> None:
     api.add("j-1", name=None, gpus=None)
@@ -618,7 +620,7 @@ async def test_after_a_429_readings_wait_for_the_budget_and_are_not_given_up(
             await it.run("readings")
 
 
-async def test_a_long_block_is_told_at_once_excuses_the_loops_and_ends_by_itself(
+async def test_a_long_block_is_reported_at_once_excuses_the_loops_and_ends_by_itself(
     api: Api, watch: Watches
 ) -> None:
     api.add("j-1")
@@ -673,7 +675,7 @@ async def test_a_walk_that_is_blocked_between_two_pages_fails_at_once_instead_of
     assert it.states() == {"j-1": "RUNNING", "j-2": "RUNNING"}
 
 
-async def test_a_loop_that_is_dead_is_told_although_there_was_a_block(watch: Watches) -> None:
+async def test_a_loop_that_is_dead_is_reported_although_there_was_a_block(watch: Watches) -> None:
     it = watch()
     await it.run("running", "sweep", "directory", "readings")
     it.budget.back_off(300)
@@ -791,8 +793,8 @@ async def test_history_without_details_is_asked_for_once_and_is_not_shown(
     it.undescribed = ["j-old-1", "j-old-2", "j-unknown"]
     await it.run("readings", "readings")
     assert api.asked["job"] == 3
-    told = [page.jobs[0].id for page in it.pages() if page.details]
-    assert told == ["j-old-1", "j-old-2"]
+    reported = [page.jobs[0].id for page in it.pages() if page.details]
+    assert reported == ["j-old-1", "j-old-2"]
     assert it.states() == {}
 
 

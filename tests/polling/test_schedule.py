@@ -67,14 +67,14 @@ async def test_a_loop_can_be_made_to_hurry() -> None:
     assert runs.count == 2
 
 
-@pytest.mark.parametrize(("error", "told"), [(asyncio.CancelledError(), 0), (ValueError(), 1)])
+@pytest.mark.parametrize(("error", "reported"), [(asyncio.CancelledError(), 0), (ValueError(), 1)])
 def test_a_loop_that_a_stop_cancels_before_it_began_is_no_error(
-    error: BaseException, told: int, caplog: pytest.LogCaptureFixture
+    error: BaseException, reported: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """APScheduler logs it as one, with a traceback."""
     logger = logging.getLogger("apscheduler.executors.default")
     logger.error("Error running job", exc_info=(type(error), error, None))
-    assert len(caplog.records) == told
+    assert len(caplog.records) == reported
 
 
 def test_what_was_missed_is_made_up_for_once() -> None:

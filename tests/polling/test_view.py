@@ -25,7 +25,7 @@ def test_what_is_configured_needs_no_answer_and_wins() -> None:
     assert view_of(WatchScope(project="p-3"), ["o-1"], [project("p-1")]) == "p-3"
 
 
-def test_without_organizations_projects_tell_theirs_or_themselves() -> None:
+def test_without_organizations_projects_report_theirs_or_themselves() -> None:
     assert view_of(ALL, [], [project("p-2", "o-5"), project("p-1"), project("p-3", "o-4")]) == (
         "o-4,o-5"
     )

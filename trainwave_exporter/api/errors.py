@@ -8,7 +8,7 @@
     │   ├── NotJson             HTML, half a JSON, bytes that are no text
     │   ├── UnexpectedShape     JSON, but not of this endpoint's shape (``data: null``, wrong types)
     │   ├── BodyTooLarge        more bytes, values or items than such an answer may hold
-    │   ├── UnsupportedEncoding compressed by what was not asked for, or more than once
+    │   ├── UnsupportedEncoding compressed as was not requested, or more than once
     │   └── RedirectRefused     to another origin, or in circles; the key was not sent there
     └── Refused                 the API said no (or the exporter, before asking, about a bad key)
         ├── InvalidKey          401, 403, or code ``invalid_api_key``
@@ -77,7 +77,7 @@ class BodyTooLarge(UnusableAnswer):
 
 
 class UnsupportedEncoding(UnusableAnswer):
-    """The body is compressed by what was not asked for, or more than once; it was not read."""
+    """The body is compressed as was not requested, or more than once; it was not read."""
 
     outcome = "unsupported_encoding"
 

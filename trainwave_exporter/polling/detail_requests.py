@@ -189,7 +189,7 @@ class DetailRequests:
     def _sort(self, job: Job) -> None:
         """Put a job where it belongs by what is known of it."""
         state = self._states.get(job.id, _NEVER).answered_in_state
-        wanted = state != job.state and _lacks_details(job, asked=state is not None)
+        wanted = state != job.state and _lacks_details(job, requested=state is not None)
         for queue, there in ((self._live, not job.finished), (self._finished, job.finished)):
             if wanted and there:
                 queue.setdefault(job.id)
@@ -219,7 +219,7 @@ def _dearest_first(job: Job) -> float:
     return -(job.hourly_cost_dollars or 0.0)
 
 
-def _lacks_details(job: Job, *, asked: bool) -> bool:
+def _lacks_details(job: Job, *, requested: bool) -> bool:
     """Whether something is missing that a job's details would report.
 
     A list that reports name, hardware and price reports all that the details do; missing times are
@@ -230,4 +230,4 @@ def _lacks_details(job: Job, *, asked: bool) -> bool:
     times_missing = (job.running and job.started_at is None) or (
         job.finished and job.finished_at is None
     )
-    return asked and times_missing
+    return requested and times_missing

@@ -186,12 +186,12 @@ class Lists:
                 log.warning(event, account=self._account, jobs=len(walked.seen))
         return walked
 
-    def _jobs_seen(self, jobs: tuple[Job, ...], asked_at: float) -> None:
+    def _jobs_seen(self, jobs: tuple[Job, ...], requested_at: float) -> None:
         watched = tuple(job for job in jobs if self._scope.admits(job, self._fleet))
         for job in watched:
             if (known := self._fleet.job(job.id)) is not None:
                 self._planner.compare(known, job, self._clock.time())
-        self._report(JobsSeen(self._account, watched, asked_at))
+        self._report(JobsSeen(self._account, watched, requested_at))
 
     def _running_walk_is_due(self) -> bool:
         if self.running is None:

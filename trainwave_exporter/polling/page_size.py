@@ -20,23 +20,23 @@ class PageSize:
         self._first = first
         self._granted = 0
         self._limit = LARGEST
-        self.ask = first
+        self.next = first
         """Jobs to request in the next page."""
 
-    def came(self, asked: int, size: int, *, last: bool) -> None:
-        """Note that a page came with ``size`` jobs where ``asked`` were requested."""
-        if last or size == 0:
+    def came(self, requested: int, received: int, *, last: bool) -> None:
+        """Note that a page came with so many jobs."""
+        if last or received == 0:
             return
-        self._granted = max(self._granted, min(asked, size))
-        if size < asked:
-            self._limit = min(self._limit, max(size, self._first))
-            self.ask = min(self.ask, self._limit)
-        elif self.ask <= asked:
-            self.ask = max(self._first, min(2 * asked, self._limit))
+        self._granted = max(self._granted, min(requested, received))
+        if received < requested:
+            self._limit = min(self._limit, max(received, self._first))
+            self.next = min(self.next, self._limit)
+        elif self.next <= requested:
+            self.next = max(self._first, min(2 * requested, self._limit))
 
-    def refused(self, asked: int) -> bool:
-        """Note that ``asked`` jobs were refused; return whether fewer might be granted."""
-        if asked <= max(self._first, self._granted):
+    def refused(self, requested: int) -> bool:
+        """Note that so many jobs were refused; return whether fewer might be granted."""
+        if requested <= max(self._first, self._granted):
             return False
-        self._limit = self.ask = max(self._first, self._granted)
+        self._limit = self.next = max(self._first, self._granted)
         return True

@@ -124,12 +124,12 @@ class Planner:
         """Note that a job's details came, while it was in ``state``."""
         self._detail_requests.answered(request, state)
 
-    def reading_answered(self, request: JobRequest, asked_at: float) -> float | None:
+    def reading_answered(self, request: JobRequest, requested_at: float) -> float | None:
         """Note that a reading came.
 
-        Return how old, in seconds, the answer before it had become when this one was asked for.
+        Return how old, in seconds, the reading before it had become when this one was requested.
         """
-        return self._reading_queue.answered(request, asked_at)
+        return self._reading_queue.answered(request, requested_at)
 
     def failed(self, request: JobRequest, now: float) -> None:
         """Note that a request failed, so that it is not repeated at once."""

@@ -124,18 +124,18 @@ class RequestSender:
             raise
 
     async def _request_reading(self, request: JobRequest, metric: Metric) -> None:
-        asked_at = self._clock.time()
+        requested_at = self._clock.time()
         reading = await self._client.get_metric(request.job_id, metric)
         if reading is None:
             self._planner.failed(request, self._clock.time())
             return
         self._report(ReadingSeen(self._account, request.job_id, metric, reading))
-        age = self._planner.reading_answered(request, asked_at)
+        age = self._planner.reading_answered(request, requested_at)
         if age is not None:
             self._observe(ReadingReplaced(account=self._account, metric=metric, age=age))
 
     async def _request_details(self, request: JobRequest) -> None:
-        job_id, asked_at = request.job_id, self._clock.time()
+        job_id, requested_at = request.job_id, self._clock.time()
         known, listed = self._fleet.job(job_id), self._lists.running
         unlisted = (
             known is not None
@@ -155,7 +155,7 @@ class RequestSender:
         self._details_answered = True
         if unlisted and known is not None and known.running:
             self._lists.trust.unlisted_answered(running=job.running)
-        self._report(JobsSeen(self._account, (job,), asked_at, details=True))
+        self._report(JobsSeen(self._account, (job,), requested_at, details=True))
         shown = self._fleet.job(job_id)
         self._planner.details_answered(request, "" if shown is None else shown.state)
 

@@ -17,7 +17,7 @@ from trainwave_exporter.polling.scope import WatchScope
 from trainwave_exporter.runtime.clock import Clock
 
 Report: TypeAlias = Callable[[tuple[Job, ...], float], None]
-"""Called with jobs of a page and the Unix time at which they were asked for."""
+"""Called with jobs of a page and the Unix time at which they were requested."""
 
 _A_TURN: Final = 50
 """Jobs that are reported in one turn of the event loop: a few milliseconds."""
@@ -103,7 +103,7 @@ class Sweeper:
     async def _fetch(
         self, found: _SweptJobs, status: str | None, priority: Priority, offset: int
     ) -> Page[Job]:
-        asked_at, size = self._clock.time(), self._page_size.ask
+        requested_at, size = self._clock.time(), self._page_size.next
         try:
             page = await self._client.list_jobs(
                 org=self._scope.organization,
@@ -121,5 +121,5 @@ class Sweeper:
         self._page_size.came(size, page.size, last=page.last)
         for first in range(0, len(page.items) or 1, _A_TURN):  # an empty page is news, too
             await asyncio.sleep(0)
-            self._report(page.items[first : first + _A_TURN], asked_at)
+            self._report(page.items[first : first + _A_TURN], requested_at)
         return page
