@@ -8,6 +8,7 @@ it answers within milliseconds makes it hard, not easy.
 from __future__ import annotations
 
 import asyncio
+import http.client
 import os
 import statistics
 import subprocess
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -25,7 +26,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 from results import Goal, Table, publish
-from servers import Server, scrape
+from servers import ACCEPT, Server, scrape
 from support.exporter import Exporter, Metrics, wait_for
 from support.probed import Gauges, ProbedExporter
 
@@ -169,7 +170,8 @@ def at_work() -> None:
             " readings at the same pace and reads the answers. A block is the time by which a tick"
             " of the event loop came too late, less what the kernel says that its thread waited"
             " for a core, or stood still while another of the exporter's did. The idle loop is"
-            " another process that does nothing but tick, at the same time."
+            " another process that does nothing but tick, at the same time. Of a scrape, too, the"
+            " time is left out for which client or event loop waited for a core."
         ),
         Table(
             ["", "requests/s", "CPU a request, µs", "part of a core"],
@@ -221,7 +223,7 @@ def window(exporter: ProbedExporter, idle_gauges: Gauges) -> Window:
     exporter.gauges.reset()
     idle_gauges.reset()
     before, cpu, began = requests_of(exporter), server.cpu, time.monotonic()
-    scrapes = sorted(paced(server, SECONDS))
+    scrapes = sorted(paced(exporter, SECONDS))
     seconds = time.monotonic() - began
     requests, cpu = requests_of(exporter) - before, server.cpu - cpu
     p50, p99 = (1000 * scrapes[int(part * len(scrapes))] for part in (0.5, 0.99))
@@ -229,16 +231,37 @@ def window(exporter: ProbedExporter, idle_gauges: Gauges) -> Window:
     return Window(requests / seconds, cpu / seconds, p50, p99, block, idle_block)
 
 
-def paced(server: Server, seconds: float) -> list[float]:
-    """Scrape four times a second; return what each took, in seconds."""
-    spent = []
-    pause = time.monotonic()
-    ends = pause + seconds
-    while pause < ends:
-        spent.append(scrape(server, 1).p50 / 1000)
-        pause += 0.25
-        time.sleep(max(0.0, pause - time.monotonic()))
+def paced(exporter: ProbedExporter, seconds: float) -> list[float]:
+    """Scrape four times a second; return what each took, in seconds.
+
+    That is less what the kernel says that the client, or the thread of the exporter's event loop,
+    waited for a core meanwhile.
+    """
+    with closing(http.client.HTTPConnection("127.0.0.1", served_by(exporter).port)) as connection:
+        fetch(connection)
+        spent = []
+        pause = time.monotonic()
+        ends = pause + seconds
+        while pause < ends:
+            began, waited = time.monotonic(), waited_for_a_core(exporter)
+            fetch(connection)
+            net = time.monotonic() - began - (waited_for_a_core(exporter) - waited)
+            spent.append(max(0.0, net))
+            pause += 0.25
+            time.sleep(max(0.0, pause - time.monotonic()))
     return spent
+
+
+def fetch(connection: http.client.HTTPConnection) -> None:
+    """Scrape once, as Prometheus does."""
+    connection.request("GET", "/metrics", headers=ACCEPT)
+    connection.getresponse().read()
+
+
+def waited_for_a_core(exporter: ProbedExporter) -> float:
+    """Return for how long client and event loop waited for a core so far, in seconds."""
+    files = Path("/proc/thread-self/schedstat"), exporter.schedule
+    return sum(int(file.read_text().split()[1]) for file in files) / 1e9
 
 
 async def bare_loop(api_url: str) -> float:
