@@ -896,3 +896,13 @@ async def test_the_snapshot_reports_limit_allowance_and_use(sender: Sender) -> N
 async def test_a_share_is_not_lost_to_binary_fractions(fake_time: FakeTime) -> None:
     budget = RateBudget(share=0.29, clock=fake_time.as_clock())
     assert budget.snapshot(fake_time.now).allowance == 29
+
+
+async def test_what_is_unreserved_is_what_is_left_of_the_allowance(sender: Sender) -> None:
+    """A limit of 100 leaves 80; 10 and 2.5 are reserved, and parts of a request are whole ones."""
+    assert sender.budget.unreserved == 80
+    sender.budget.reserve("running", 10)
+    sender.budget.reserve("directory", 2.5)
+    assert sender.budget.unreserved == 67
+    sender.budget.reserve("running", 1000)
+    assert sender.budget.unreserved == 1

@@ -43,9 +43,8 @@ A_SECOND: Final = 300
 """Requests that are to be made: 18 times the largest plan known, 1,000 a minute."""
 ALLOWED: Final = 315
 """Requests a second that the limit allows: nobody uses up a minute's allowance to the last one."""
-WARM_UP: Final = 3
-"""Minutes' worth of requests beforehand: the first minute begins with a burst and ends idle, and it
-takes some more until that is levelled out."""
+WARM_UP: Final = 2
+"""Minutes' worth of requests beforehand: the first minute begins with a burst and ends idle."""
 SHARE: Final = 0.8
 PEER_SECONDS: Final = 10
 """How long each run of a peer lasts."""
@@ -171,7 +170,7 @@ def at_work() -> None:
             " of the event loop came too late, less what the kernel says that its thread waited"
             " for a core, or stood still while another of the exporter's did. The idle loop is"
             " another process that does nothing but tick, at the same time. Of a scrape, too, the"
-            " time is left out for which client or event loop waited for a core."
+            " time is left out for which client or exporter waited for a core."
         ),
         Table(
             ["", "requests/s", "CPU a request, µs", "part of a core"],
@@ -234,8 +233,8 @@ def window(exporter: ProbedExporter, idle_gauges: Gauges) -> Window:
 def paced(exporter: ProbedExporter, seconds: float) -> list[float]:
     """Scrape four times a second; return what each took, in seconds.
 
-    That is less what the kernel says that the client, or the thread of the exporter's event loop,
-    waited for a core meanwhile.
+    That is less what the kernel says that the client, or a thread of the exporter, which may have
+    held the interpreter, waited for a core meanwhile.
     """
     with closing(http.client.HTTPConnection("127.0.0.1", served_by(exporter).port)) as connection:
         fetch(connection)
@@ -259,8 +258,9 @@ def fetch(connection: http.client.HTTPConnection) -> None:
 
 
 def waited_for_a_core(exporter: ProbedExporter) -> float:
-    """Return for how long client and event loop waited for a core so far, in seconds."""
-    files = Path("/proc/thread-self/schedstat"), exporter.schedule
+    """Return for how long client and exporter waited for a core so far, in seconds."""
+    threads = Path(f"/proc/{exporter.process.pid}/task").iterdir()
+    files = [Path("/proc/thread-self/schedstat"), *(each / "schedstat" for each in threads)]
     return sum(int(file.read_text().split()[1]) for file in files) / 1e9
 
 

@@ -28,7 +28,8 @@ from trainwave_exporter.model import (
 from trainwave_exporter.polling.allocation import longest_age
 from trainwave_exporter.polling.history_details import HistoryDetails
 from trainwave_exporter.polling.job_request import JobRequest
-from trainwave_exporter.polling.planner import Ideals, Planner
+from trainwave_exporter.polling.planner import Planner
+from trainwave_exporter.polling.scope import Intervals
 
 RATE = 60.0
 
@@ -38,10 +39,10 @@ def new_planner(
     urgent: Sequence[str] = (),
     others: Sequence[str] = (),
 ) -> Planner:
-    ideals = Ideals(readings_interval=60.0, state_interval=30.0)
+    intervals = Intervals(running=30.0, sweep=600.0, directory=300.0, readings=60.0)
     wanted = Wanted(urgent, others)
     planner = Planner(
-        account="a", ideals=ideals, history=HistoryDetails(lambda: wanted, pause=60.0)
+        account="a", intervals=intervals, history=HistoryDetails(lambda: wanted, pause=60.0)
     )
     planner.apply([Appeared(each) for each in jobs], NOW)
     planner.listed(NOW - 10, frozenset(), NOW)

@@ -542,6 +542,24 @@ async def test_all_six_readings_of_a_running_job_are_asked_for(api: Api, watch: 
     assert api.asked["metrics"] == 6
 
 
+async def test_requests_are_sent_in_batches_until_the_next_look(api: Api, watch: Watches) -> None:
+    """600 of them are 38 batches of 16, so there are 37 pauses; the last ends 0.9 s after."""
+    for n in range(100):
+        api.add(f"j-{n}")
+    it = watch()
+    await it.run("running", "readings")
+    assert api.asked["metrics"] == 600
+    assert len(it.pauses) == 37
+    assert 0 <= min(it.pauses) <= max(it.pauses) < 0.9
+
+
+async def test_a_few_requests_are_sent_at_once(api: Api, watch: Watches) -> None:
+    api.add("j-1")
+    it = watch()
+    await it.run("running", "readings")
+    assert (api.asked["metrics"], it.pauses) == (6, [])
+
+
 async def test_no_more_is_under_way_than_two_seconds_worth(api: Api, watch: Watches) -> None:
     """What waits longer was chosen too early: at 20 a second that is 40 requests."""
     for n in range(100):

@@ -206,12 +206,18 @@ class Watch:
             scope=WatchScope(**options),
             intervals=Intervals(running=30, sweep=600, directory=300, readings=60),
             undescribed=lambda: Wanted(urgent=self.urgent, others=self.undescribed),
-            clock=clock,
+            clock=replace(clock, sleep=self._pause),
         )
+        self.pauses: list[float] = []
+        """Seconds that the poller waited between two batches of requests."""
         self.listeners: list[ChangeListener] = [self.poller.apply]
 
     def clock(self) -> float:
         return time.time() + self.shift
+
+    async def _pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        await _at_once(seconds)
 
     async def run(self, *names: str) -> None:
         """Run loops once, by name, and wait for all they set going."""

@@ -40,7 +40,7 @@ _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Categories of characters that are not seen, but may change how others are."""
 
 Redact: TypeAlias = Callable[[str], str]
-"""Takes the API key out of text."""
+"""Removes the API key from text."""
 
 
 class Misread(ValueError):  # noqa: N818 - says what happened

@@ -142,6 +142,11 @@ class RateBudget:
         self._terms.reserve(name, requests_per_minute)
         self._serve()
 
+    @property
+    def unreserved(self) -> int:
+        """Requests per minute that are left for sweeps and readings; at least one."""
+        return self._terms.patient
+
     def learn(self, headers: RateHeaders) -> None:
         """Take in the headers of any answer to a request not yet released."""
         self._terms.learn(headers.limit)

@@ -21,8 +21,6 @@ from collections.abc import Set as AbstractSet
 from itertools import islice
 from typing import Final
 
-from msgspec import Struct
-
 from trainwave_exporter.model import (
     Appeared,
     Change,
@@ -39,32 +37,24 @@ from trainwave_exporter.polling.history_details import HistoryDetails
 from trainwave_exporter.polling.job_request import JobRequest
 from trainwave_exporter.polling.reading_queue import ReadingQueue
 from trainwave_exporter.polling.request_order import RequestOrder
+from trainwave_exporter.polling.scope import Intervals
 
 _CONTRADICTION: Final = 0.1
 """How far a list's one number may be from the mean of the devices before they are read again."""
 _MINUTE: Final = 60.0
 
 
-class Ideals(Struct, frozen=True, kw_only=True):
-    """Intervals, if the budget allows."""
-
-    readings_interval: float
-    """Seconds from one request for a reading to the next."""
-    state_interval: float
-    """Seconds after which the state of a live job is to be confirmed."""
-
-
 class Planner:
     """Chooses the requests about single jobs of one account."""
 
-    def __init__(self, *, account: str, ideals: Ideals, history: HistoryDetails) -> None:
+    def __init__(self, *, account: str, intervals: Intervals, history: HistoryDetails) -> None:
         """``history`` names finished jobs whose details are wanted, most of them not shown."""
         self._account = account
-        self._ideals = ideals
+        self._intervals = intervals
         self._history = history
-        pause = ideals.readings_interval
-        self._reading_queue = ReadingQueue(ideal=ideals.readings_interval, pause=pause)
-        self._detail_requests = DetailRequests(pause=pause, state_interval=ideals.state_interval)
+        pause = intervals.readings
+        self._reading_queue = ReadingQueue(ideal=intervals.readings, pause=pause)
+        self._detail_requests = DetailRequests(pause=pause, state_interval=intervals.running)
         self._order = RequestOrder(self._detail_requests, self._reading_queue, history)
         self._sent_at: deque[float] = deque()
         self._settled: tuple[dict[Metric, Counter[int]], float] | None = None
@@ -153,7 +143,7 @@ class Planner:
     def outlook(self, now: float, requests_per_minute: float) -> Plan:
         """Return how old readings get at this budget, and at twice the limit."""
         self._settle(requests_per_minute)
-        ideal, readings = self._ideals.readings_interval, self.readings
+        ideal, readings = self._intervals.readings, self.readings
         counts, present, doubled = (
             self._reading_queue.counts,
             self._reading_queue.allocation,
@@ -182,7 +172,7 @@ class Planner:
         counts = {metric: +ranks for metric, ranks in self._reading_queue.counts.items()}
         if self._settled != (counts, requests_per_minute):
             self._settled = (counts, requests_per_minute)
-            ideal, per_second = self._ideals.readings_interval, _per_second(requests_per_minute)
+            ideal, per_second = self._intervals.readings, _per_second(requests_per_minute)
             self._reading_queue.allocation = allocate(counts, per_second, ideal)
             self._doubled = allocate(counts, 2 * per_second, ideal)
 

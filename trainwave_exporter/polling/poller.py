@@ -9,10 +9,11 @@ from functools import partial
 from trainwave_exporter.api import Client, RateBudget
 from trainwave_exporter.fleet import Fleet, Observation
 from trainwave_exporter.model import Change, FactListener, Plan
+from trainwave_exporter.polling.directory_reader import DirectoryReader
 from trainwave_exporter.polling.history_details import HistoryDetails, WantedDetails
-from trainwave_exporter.polling.lists import Lists
+from trainwave_exporter.polling.job_lists import JobLists
 from trainwave_exporter.polling.loop import Loop
-from trainwave_exporter.polling.planner import Ideals, Planner
+from trainwave_exporter.polling.planner import Planner
 from trainwave_exporter.polling.request_sender import RequestSender
 from trainwave_exporter.polling.scope import Intervals, WatchScope
 from trainwave_exporter.runtime.clock import Clock
@@ -48,10 +49,10 @@ class AccountPoller:
         self._clock = clock
         self._planner = Planner(
             account=account,
-            ideals=Ideals(readings_interval=intervals.readings, state_interval=intervals.running),
+            intervals=intervals,
             history=HistoryDetails(undescribed, pause=intervals.readings),
         )
-        self._lists = Lists(
+        self._lists = JobLists(
             account=account,
             client=client,
             budget=budget,
@@ -62,6 +63,14 @@ class AccountPoller:
             intervals=intervals,
             clock=clock,
         )
+        directory = DirectoryReader(
+            account=account,
+            client=client,
+            budget=budget,
+            report=report,
+            scope=scope,
+            interval=intervals.directory,
+        )
         self._sender = RequestSender(
             account=account,
             client=client,
@@ -71,6 +80,7 @@ class AccountPoller:
             lists=self._lists,
             report=report,
             observe=observe,
+            interval=SPEND_INTERVAL,
             clock=clock,
         )
         self._first_sweep: asyncio.Task[None] | None = None
@@ -85,7 +95,7 @@ class AccountPoller:
         self.loops = (
             loop(name="running", interval=intervals.running, work=self._walk_running),
             self._sweep_loop,
-            loop(name="directory", interval=intervals.directory, work=self._lists.read_directory),
+            loop(name="directory", interval=intervals.directory, work=directory.read),
             loop(name="readings", interval=SPEND_INTERVAL, work=self._sender.send),
         )
 

@@ -20,8 +20,8 @@ from trainwave_exporter.api import (
 )
 from trainwave_exporter.fleet import Fleet, JobMissing, JobsSeen, Observation, ReadingSeen
 from trainwave_exporter.model import FactListener, Metric, ReadingReplaced
+from trainwave_exporter.polling.job_lists import JobLists
 from trainwave_exporter.polling.job_request import JobRequest
-from trainwave_exporter.polling.lists import Lists
 from trainwave_exporter.polling.planner import Planner
 from trainwave_exporter.runtime.clock import Clock
 from trainwave_exporter.runtime.failure_log import SUMMARY_SECONDS
@@ -30,6 +30,10 @@ log = structlog.get_logger()
 
 _LEAST_UNDER_WAY: Final = 16
 """Requests that may be sent or wait for the rate limit, however low that is."""
+_BATCH: Final = 16
+"""Requests that are sent at once. More at once, and their answers, would delay scrapes."""
+_SPREAD: Final = 0.9
+"""The part of the interval over which batches are spread."""
 _UNDER_WAY_SECONDS: Final = 2.0
 """The same, in seconds of the allowance. What waits longer was chosen too early."""
 
@@ -45,12 +49,16 @@ class RequestSender:
         budget: RateBudget,
         fleet: Fleet,
         planner: Planner,
-        lists: Lists,
+        lists: JobLists,
         report: Callable[[Observation], None],
         observe: FactListener,
+        interval: float,
         clock: Clock,
     ) -> None:
-        """``report`` hands an observation to the fleet and its listeners."""
+        """``report`` hands an observation to the fleet and its listeners.
+
+        ``interval``: seconds from one `send` to the next.
+        """
         self._account = account
         self._client = client
         self._budget = budget
@@ -59,6 +67,7 @@ class RequestSender:
         self._lists = lists
         self._report = report
         self._observe = observe
+        self._interval = interval
         self._clock = clock
         self._details_answered = False
         self._under_way: set[asyncio.Task[None]] = set()
@@ -68,9 +77,8 @@ class RequestSender:
 
     @property
     def requests_per_minute(self) -> float:
-        """Requests a minute that lists leave for single jobs; one at least."""
-        allowance = self._budget.snapshot(self._clock.time()).allowance
-        return max(1.0, allowance - self._lists.reserved_per_minute)
+        """Requests per minute that lists leave for single jobs; at least one."""
+        return float(self._budget.unreserved)
 
     async def send(self, step: Callable[[], None]) -> None:
         """Send the requests that matter most, as many as the rate limit allows now.
@@ -83,12 +91,16 @@ class RequestSender:
             raise self._bugs.pop()
         if self._lists.running is None or not self._fleet.status(self._account).up:
             return
-        now, rate = self._clock.time(), self.requests_per_minute
-        for request in self._planner.choose(self._room, now, rate):
+        rate, began = self.requests_per_minute, self._clock.monotonic()
+        chosen = self._planner.choose(self._room, self._clock.time(), rate)
+        for number, request in enumerate(chosen):
+            if number and number % _BATCH == 0:
+                due = began + _SPREAD * self._interval * number / len(chosen)
+                await self._clock.sleep(max(0.0, due - self._clock.monotonic()))
             task = asyncio.create_task(self._request(request))
             self._under_way.add(task)
             task.add_done_callback(self._ended)
-        self._observe(self._planner.outlook(now, rate))
+        self._observe(self._planner.outlook(self._clock.time(), rate))
 
     async def settle(self) -> None:
         """Wait for all answers."""

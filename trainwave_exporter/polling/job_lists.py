@@ -1,4 +1,4 @@
-"""Walks the lists of one account: running jobs often, all jobs rarely, and the directory."""
+"""Walks the lists of jobs of one account: running jobs often, all jobs rarely."""
 
 from __future__ import annotations
 
@@ -11,25 +11,18 @@ import structlog
 from trainwave_exporter.api import (
     BadRequest,
     Client,
-    Collected,
-    Dialect,
     Priority,
     RateBudget,
-    TrainwaveError,
-    collect,
 )
 from trainwave_exporter.fleet import (
     Fleet,
     JobsSeen,
     Observation,
-    OffersSeen,
-    OrganizationsSeen,
-    ProjectsSeen,
     SweepEnded,
     SweepFailed,
     ViewSeen,
 )
-from trainwave_exporter.model import Job, Organization, Project
+from trainwave_exporter.model import Job
 from trainwave_exporter.polling.allocation import requests_per_minute
 from trainwave_exporter.polling.filter_trust import FilterTrust
 from trainwave_exporter.polling.planner import Planner
@@ -45,8 +38,8 @@ SWEEP_SHARE: Final = 0.2
 """The same of walks of the whole list."""
 
 
-class Lists:
-    """Walks the lists of one account, and reserves the requests that they need."""
+class JobLists:
+    """Walks the lists of jobs of one account, and reserves the requests that they need."""
 
     def __init__(
         self,
@@ -63,7 +56,7 @@ class Lists:
     ) -> None:
         """``report`` hands an observation to the fleet and its listeners.
 
-        ``planner`` has to know what lists contain, and knows which running jobs they miss.
+        ``planner`` is notified of what lists contain, and knows which running jobs they miss.
         """
         self._account = account
         self._client = client
@@ -81,14 +74,6 @@ class Lists:
         self.full: Sweep | None = None
         """The newest walk of the whole list."""
         self._whole = True
-        self._reserved: dict[str, float] = {}
-        self._organizations: frozenset[str] = frozenset()
-        """Ids of those in the last list."""
-
-    @property
-    def reserved_per_minute(self) -> float:
-        """Requests per minute that the running list and the directory need."""
-        return sum(self._reserved.values())
 
     async def walk_running(self, step: Callable[[], None]) -> None:
         """Confirm the running jobs."""
@@ -212,78 +197,4 @@ class Lists:
         requests, interval = listed.requests, self._running_interval(listed)
         if self.full is not None and len(self._planner.unnamed(listed.seen)) > self.full.requests:
             requests += self.full.requests
-        self._reserve("running", requests, interval)
-
-    def _reserve(self, name: str, requests: int, interval: float) -> None:
-        """Reserve the requests per minute of a list, so that readings leave them."""
-        per_minute = requests_per_minute(requests, interval)
-        self._reserved[name] = per_minute
-        self._budget.reserve(name, per_minute)
-
-    async def read_directory(self, step: Callable[[], None]) -> None:
-        """Read organizations, projects and offers; a failure of one does not hide the others."""
-        if configured := view_of(self._scope):  # which is known without any answer
-            self._report(ViewSeen(self._account, configured))
-        organizations, projects = await asyncio.gather(
-            self._read_organizations(step), self._read_projects(step), return_exceptions=True
-        )
-        self._report(ViewSeen(self._account, self._view(organizations, projects)))
-        if isinstance(organizations, BaseException):
-            raise organizations
-        if isinstance(projects, BaseException):
-            raise projects
-        requests = organizations.requests + projects.requests + await self._read_offers(step)
-        self._reserve("directory", requests, self._intervals.directory)
-
-    async def _read_offers(self, step: Callable[[], None]) -> int:
-        """Read the prices on offer, where the API has them, and return how many requests that took.
-
-        They only serve to recognize implausible amounts, so a failure is ignored.
-        """
-        if self._client.dialect is not Dialect.DEPLOYED:
-            return 0
-        try:
-            found = await collect(
-                lambda offset: self._client.list_offers(limit=self._scope.page_size, offset=offset)
-            )
-        except TrainwaveError:
-            return 1
-        step()
-        if found.items:
-            self._report(
-                OffersSeen(self._account, max(offer.hourly_cost_dollars for offer in found.items))
-            )
-        return found.requests
-
-    def _view(
-        self,
-        organizations: Collected[Organization] | BaseException,
-        projects: Collected[Project] | BaseException,
-    ) -> str:
-        """Return what the key sees. An organization is dropped once two lists in a row lack it."""
-        known = self._organizations
-        if not isinstance(organizations, BaseException) and organizations.whole:
-            listed = frozenset(organization.id for organization in organizations.items)
-            self._organizations, known = listed or known, listed | known
-        seen = () if isinstance(projects, BaseException) or not projects.whole else projects.items
-        return view_of(self._scope, known, seen)
-
-    async def _read_organizations(self, step: Callable[[], None]) -> Collected[Organization]:
-        found = await collect(
-            lambda offset: self._client.list_organizations(
-                limit=self._scope.page_size, offset=offset
-            )
-        )
-        step()
-        self._report(OrganizationsSeen(self._account, found.items, complete=found.whole))
-        return found
-
-    async def _read_projects(self, step: Callable[[], None]) -> Collected[Project]:
-        found = await collect(
-            lambda offset: self._client.list_projects(
-                org=self._scope.organization, limit=self._scope.page_size, offset=offset
-            )
-        )
-        step()
-        self._report(ProjectsSeen(self._account, found.items, complete=found.whole))
-        return found
+        self._budget.reserve("running", requests_per_minute(requests, interval))
