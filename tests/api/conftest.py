@@ -13,6 +13,7 @@ from support.fake_time import FakeTime
 
 from trainwave_exporter.api import Client, RateBudget
 from trainwave_exporter.model import Fact
+from trainwave_exporter.runtime.clock import Clock
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -43,15 +44,16 @@ async def make_client(facts: list[Fact]) -> AsyncIterator[Callable[..., Client]]
     async def no_sleep(_: float) -> None:
         return
 
-    def make(base_url: str = "http://api.test/api/v1", **settings: Any) -> Client:
+    def make(
+        base_url: str = "http://api.test/api/v1", *, clock: Clock | None = None, **settings: Any
+    ) -> Client:
         defaults: dict[str, Any] = {
             "account": "research",
             "base_url": base_url,
             "key": lambda: KEY,
-            "budget": RateBudget(random=Random(1), initial_limit=10_000),
+            "budget": RateBudget(clock=Clock(random=Random(1)), initial_limit=10_000),
             "observe": facts.append,
-            "random": Random(1),
-            "sleep": no_sleep,
+            "clock": clock or Clock(random=Random(1), sleep=no_sleep),
         }
         made.append(Client(**(defaults | settings)))
         return made[-1]

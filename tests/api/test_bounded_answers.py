@@ -165,12 +165,12 @@ async def test_names_of_a_megabyte_cost_neither_their_jobs_nor_the_list(
 async def test_what_is_too_much_is_refused_by_its_name_without_holding_the_loop(
     make_client: MakeClient, facts: list[Fact], name: str
 ) -> None:
-    ask, pieces, told = TOO_MUCH[name]
+    ask, pieces, reported = TOO_MUCH[name]
     answer = packed(pieces())
     with raw_server([answer]) as url:
         client = make_client(url, timeout=60)
         async with watching() as hold:
-            with pytest.raises(BodyTooLarge, match=told):
+            with pytest.raises(BodyTooLarge, match=reported):
                 await ask(client)
     assert hold.longest < LONGEST_HOLD
     assert {fact.outcome for fact in facts if isinstance(fact, Exchange)} == {"too_large"}
@@ -190,13 +190,13 @@ async def test_what_is_too_much_is_refused_by_its_name_without_holding_the_loop(
 async def test_what_is_too_much_takes_twice_the_bound_of_memory_at_most(
     make_client: MakeClient, name: str
 ) -> None:
-    ask, pieces, told = TOO_MUCH[name]
+    ask, pieces, reported = TOO_MUCH[name]
     answer = packed(pieces())
     with raw_server([answer]) as url:
         client = make_client(url, timeout=60)
         tracemalloc.start()
         try:
-            with pytest.raises(BodyTooLarge, match=told):
+            with pytest.raises(BodyTooLarge, match=reported):
                 await ask(client)
             _, peak = tracemalloc.get_traced_memory()
         finally:
@@ -225,7 +225,7 @@ async def test_a_page_as_long_as_may_be_is_read_without_holding_the_loop(
     assert {job.name for job in page.items} == {"train, from [scratch]"}
 
 
-async def test_a_page_of_what_cannot_be_read_is_told_item_by_item_without_holding_the_loop(
+async def test_a_page_of_what_cannot_be_read_is_reported_item_by_item_without_holding_the_loop(
     make_client: MakeClient, facts: list[Fact]
 ) -> None:
     answer = packed(repeated(b"[", b"{},", 49_999, b"{}]"))
@@ -282,7 +282,7 @@ async def test_an_encoding_that_was_not_asked_for_is_refused_unread(
     ]
 
 
-async def test_encodings_told_by_several_headers_are_several(make_client: MakeClient) -> None:
+async def test_encodings_reported_by_several_headers_are_several(make_client: MakeClient) -> None:
     answer = http(SPELLED, "gzip\r\nContent-Encoding: gzip")
     with raw_server([answer]) as url, pytest.raises(UnsupportedEncoding):
         await read_job(make_client(url))

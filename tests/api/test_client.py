@@ -47,13 +47,16 @@ from trainwave_exporter.model import (
     UnknownState,
     Unreadable,
 )
+from trainwave_exporter.runtime.clock import Clock
 
 MakeClient = Callable[..., Client]
 
 
-def answers(*told: Any, status: int = 200, **headers: str) -> Callable[[web.Request], web.Response]:
+def answers(
+    *reported: Any, status: int = 200, **headers: str
+) -> Callable[[web.Request], web.Response]:
     """Answer with one body after the other; the last one is repeated."""
-    left = list(told)
+    left = list(reported)
 
     def respond(_: web.Request) -> web.Response:
         body = left.pop(0) if len(left) > 1 else left[0]
@@ -254,9 +257,9 @@ async def test_timestamps_are_read_by_the_clock_that_the_date_header_shows(
     point = {"timestamp": date.timestamp() - 90, "value": 40}
     metrics = {"gpu_utilization": point}
     page = {"success": True, "data": {"results": [BARE_JOB | {"metrics": metrics}]}}
-    told = answers(point, page, Date=format_datetime(date, usegmt=True))
-    async with serving(told) as server:
-        client = make_client(server.url, clock=lambda: ours)
+    reported = answers(point, page, Date=format_datetime(date, usegmt=True))
+    async with serving(reported) as server:
+        client = make_client(server.url, clock=Clock(time=lambda: ours))
         reading = await client.get_metric("j-1", Metric.GPU_UTILIZATION)
         listed = (await client.list_jobs()).items[0].readings.gpu_utilization
     assert reading is not None
@@ -264,7 +267,7 @@ async def test_timestamps_are_read_by_the_clock_that_the_date_header_shows(
     assert (ours - reading.at, ours - listed.at) == (age, age)
 
 
-async def test_a_metric_that_cannot_be_read_is_told_by_reason(
+async def test_a_metric_that_cannot_be_read_is_reported_by_reason(
     make_client: MakeClient, facts: list[Fact]
 ) -> None:
     async with serving(answers({"p50": 1, "p99": 2})) as server:
@@ -273,7 +276,7 @@ async def test_a_metric_that_cannot_be_read_is_told_by_reason(
     assert exchanges(facts) == [("metrics/cpu", "ok")]
 
 
-async def test_what_is_odd_about_the_jobs_of_a_list_is_told_once_each(
+async def test_what_is_odd_about_the_jobs_of_a_list_is_reported_once_each(
     make_client: MakeClient, facts: list[Fact]
 ) -> None:
     odd = [BARE_JOB | {"state": "DREAMING"}, 5, BARE_JOB | {"project": "p-1", "total_cost": 5}]
@@ -361,7 +364,7 @@ async def test_pauses_between_attempts_grow_and_are_random(make_client: MakeClie
 
     async with serving(lambda _: failing(502)) as server:
         with pytest.raises(ServerError):
-            await make_client(server.url, random=Highest(), sleep=sleep).list_jobs()
+            await make_client(server.url, clock=Clock(random=Highest(), sleep=sleep)).list_jobs()
     assert pauses == [0.5, 1.0]
 
 
@@ -390,9 +393,7 @@ async def test_after_a_429_nobody_sends_until_the_api_allows_it(
     make_client: MakeClient, fake_time: FakeTime
 ) -> None:
     budget = RateBudget(
-        random=Random(1),
-        monotonic=fake_time.monotonic,
-        sleep=fake_time.sleep,
+        clock=fake_time.as_clock(),
     )
     limited = web.json_response(
         {"success": False, "error": {"code": "rate_limit_exceeded", "message": "Slow down."}},
@@ -401,7 +402,7 @@ async def test_after_a_429_nobody_sends_until_the_api_allows_it(
     )
     served = web.json_response(BARE_PAGE, headers={"X-RateLimit-Limit": "50"})
     async with serving(answers(limited, served)) as server:
-        client = make_client(server.url, budget=budget, clock=fake_time.clock)
+        client = make_client(server.url, budget=budget, clock=fake_time.as_clock())
         with pytest.raises(RateLimited) as refused:
             await client.list_jobs()
         assert refused.value.retry_after == 30
@@ -413,22 +414,14 @@ async def test_after_a_429_nobody_sends_until_the_api_allows_it(
         assert budget.snapshot(fake_time.now).allowance == 40
 
 
-def paced(fake_time: FakeTime) -> RateBudget:
-    return RateBudget(
-        random=Random(1),
-        monotonic=fake_time.monotonic,
-        sleep=fake_time.sleep,
-    )
-
-
 @pytest.mark.parametrize("status", [500, 502, 503])
 async def test_the_retry_after_of_a_failure_is_obeyed_as_that_of_a_429(
     make_client: MakeClient, fake_time: FakeTime, status: int
 ) -> None:
-    budget = paced(fake_time)
+    budget = RateBudget(clock=fake_time.as_clock())
     failed = web.Response(status=status, text="Maintenance.", headers={"Retry-After": "1800"})
     async with serving(answers(failed, BARE_PAGE)) as server:
-        client = make_client(server.url, budget=budget, clock=fake_time.clock)
+        client = make_client(server.url, budget=budget, clock=fake_time.as_clock())
         with capture_logs() as logged, pytest.raises(ServerError) as refused:
             await client.list_jobs()
         assert refused.value.retry_after == 1_800
@@ -463,7 +456,8 @@ async def test_a_short_retry_after_of_a_failure_is_waited_out_within_the_request
         return respond(request)
 
     async with serving(answer) as server:
-        client = make_client(server.url, budget=paced(fake_time), clock=fake_time.clock)
+        clock = fake_time.as_clock()
+        client = make_client(server.url, budget=RateBudget(clock=clock), clock=clock)
         with capture_logs() as logged:
             waiting = asyncio.create_task(client.list_jobs())
             await asked_once.wait()
@@ -482,8 +476,8 @@ async def test_a_failure_that_does_not_say_when_to_come_back_is_tried_again_as_a
         status=503, headers={"Retry-After": header, "Date": "Thu, 21 Mar 2024 09:00:00 GMT"}
     )
     async with serving(answers(failed, BARE_PAGE)) as server:
-        budget = paced(fake_time)
-        client = make_client(server.url, budget=budget, clock=fake_time.clock)
+        budget = RateBudget(clock=fake_time.as_clock())
+        client = make_client(server.url, budget=budget)
         assert (await client.list_jobs()).size == 1
         assert budget.blocked_seconds == 0
 
@@ -491,7 +485,7 @@ async def test_a_failure_that_does_not_say_when_to_come_back_is_tried_again_as_a
 async def test_no_requests_left_for_long_is_logged_once_and_fails_who_asks(
     make_client: MakeClient, fake_time: FakeTime, facts: list[Fact]
 ) -> None:
-    budget = paced(fake_time)
+    budget = RateBudget(clock=fake_time.as_clock())
     respond = answers(
         BARE_JOB,
         X_RateLimit_Remaining="0",
@@ -499,15 +493,15 @@ async def test_no_requests_left_for_long_is_logged_once_and_fails_who_asks(
         Date="Thu, 21 Mar 2024 09:00:00 GMT",
     )
     async with serving(respond) as server:
-        client = make_client(server.url, budget=budget, clock=fake_time.clock)
+        client = make_client(server.url, budget=budget, clock=fake_time.as_clock())
         with capture_logs() as logged:
             assert (await client.get_job("j-1")).id == "j-1"
             for _ in range(3):
                 with pytest.raises(RateLimited, match="no requests are left"):
                     await client.get_job("j-1")
         assert len(server.asked) == 1
-    told = [line for line in logged if line["event"] == "api_requests_blocked"]
-    assert [(line["seconds"], line["reason"]) for line in told] == [(3_600, "used_up")]
+    reported = [line for line in logged if line["event"] == "api_requests_blocked"]
+    assert [(line["seconds"], line["reason"]) for line in reported] == [(3_600, "used_up")]
     assert exchanges(facts) == [("job", "ok")]  # what was not sent is not counted
 
 
@@ -531,13 +525,11 @@ async def test_after_a_success_a_429_is_waited_out_as_if_it_were_the_first(
             return b
 
     budget = RateBudget(
-        random=Highest(),
-        monotonic=fake_time.monotonic,
-        sleep=fake_time.sleep,
+        clock=fake_time.as_clock(Highest()),
     )
-    told = (web.Response(status=429), BARE_JOB, web.Response(status=429))
-    async with serving(answers(*told)) as server:
-        client = make_client(server.url, budget=budget, clock=fake_time.clock)
+    reported = (web.Response(status=429), BARE_JOB, web.Response(status=429))
+    async with serving(answers(*reported)) as server:
+        client = make_client(server.url, budget=budget, clock=fake_time.as_clock())
         with pytest.raises(RateLimited):
             await client.get_job("j-1")
         await fake_time.advance(10)
@@ -552,9 +544,7 @@ async def test_the_headers_of_every_answer_teach_the_budget(
     make_client: MakeClient, fake_time: FakeTime, facts: list[Fact]
 ) -> None:
     budget = RateBudget(
-        random=Random(1),
-        monotonic=fake_time.monotonic,
-        sleep=fake_time.sleep,
+        clock=fake_time.as_clock(),
     )
     headers = {
         "X-RateLimit-Limit": "1000",
@@ -564,7 +554,7 @@ async def test_the_headers_of_every_answer_teach_the_budget(
     }
     refusal = web.Response(status=404, headers=headers)
     async with serving(lambda _: refusal) as server:
-        client = make_client(server.url, budget=budget, clock=fake_time.clock)
+        client = make_client(server.url, budget=budget, clock=fake_time.as_clock())
         with pytest.raises(NotFound):
             await client.get_job("j-1")
     snapshot = budget.snapshot(fake_time.now)
@@ -575,7 +565,7 @@ async def test_the_headers_of_every_answer_teach_the_budget(
 
 
 async def test_requests_wait_for_their_turn_by_urgency(make_client: MakeClient) -> None:
-    budget = RateBudget(random=Random(1), initial_limit=10_000, max_in_flight=1)
+    budget = RateBudget(clock=Clock(random=Random(1)), initial_limit=10_000, max_in_flight=1)
     await budget.acquire(Priority.RUNNING)
     async with serving(answers(BARE_PAGE)) as server:
         client = make_client(server.url, budget=budget)
@@ -602,7 +592,7 @@ async def test_an_exchange_that_is_cancelled_gives_its_turn_back_and_is_not_coun
         await asyncio.Event().wait()
         raise AssertionError
 
-    budget = RateBudget(random=Random(1), max_in_flight=1)
+    budget = RateBudget(clock=Clock(random=Random(1)), max_in_flight=1)
     async with serving(never) as server:
         client = make_client(server.url, budget=budget)
         task = asyncio.create_task(client.list_jobs())
@@ -722,11 +712,11 @@ async def test_each_dialect_is_logged_once_however_often_it_changes(
     make_client: MakeClient, fixture: Callable[[str], Any]
 ) -> None:
     documented = fixture("documented_jobs")
-    told = (documented, documented, EMPTY_PAGE, BARE_PAGE, documented, BARE_PAGE)
-    async with serving(answers(*told)) as server:
+    reported = (documented, documented, EMPTY_PAGE, BARE_PAGE, documented, BARE_PAGE)
+    async with serving(answers(*reported)) as server:
         client = make_client(server.url)
         with capture_logs() as logs:
-            for _ in told:
+            for _ in reported:
                 await client.list_jobs()
     assert [(log["event"], log["dialect"]) for log in logs] == [
         ("api_dialect_recognized", "documented"),
@@ -740,7 +730,7 @@ async def test_exchanges_are_timed_without_the_wait_for_their_turn(
 ) -> None:
     ticks = iter([100.0, 100.25])
     async with serving(answers(BARE_PAGE)) as server:
-        await make_client(server.url, monotonic=lambda: next(ticks)).list_jobs()
+        await make_client(server.url, clock=Clock(monotonic=lambda: next(ticks))).list_jobs()
     assert [fact.seconds for fact in facts if isinstance(fact, Exchange)] == [0.25]
 
 

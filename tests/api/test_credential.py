@@ -24,7 +24,7 @@ def test_the_key_is_fetched_anew_for_each_request() -> None:
 
 
 @pytest.mark.parametrize("key", ["", "two words", "line\nbreak", "schlüssel", "\x00"])
-def test_a_key_that_no_header_can_carry_is_refused_without_being_told(key: str) -> None:
+def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(key: str) -> None:
     headers: dict[str, str] = {}
     with pytest.raises(InvalidKey) as refused:
         Credential(lambda: key).authorize(headers)

@@ -131,7 +131,7 @@ def test_a_deployed_job_with_all_its_parts(fixture: Callable[[str], Any]) -> Non
     )
 
 
-def test_a_deployed_job_without_an_offer_tells_what_was_asked_for(
+def test_a_deployed_job_without_an_offer_reports_what_was_asked_for(
     fixture: Callable[[str], Any],
 ) -> None:
     job = read(fixture("deployed_jobs")["results"][0], DEPLOYED)
@@ -237,9 +237,9 @@ def test_amounts_may_be_decimal_strings() -> None:
     assert read(JOB | {"total_cost": "2550"}, DEPLOYED).cost_dollars == 25.5
 
 
-@pytest.mark.parametrize("told", ["RUNNING", "running", " Running "])
-def test_known_states_are_told_apart_without_regard_to_case(told: str) -> None:
-    assert read({"id": "j-1", "state": told}).state == "RUNNING"
+@pytest.mark.parametrize("reported", ["RUNNING", "running", " Running "])
+def test_known_states_are_distinguished_without_regard_to_case(reported: str) -> None:
+    assert read({"id": "j-1", "state": reported}).state == "RUNNING"
 
 
 def test_a_state_nobody_knows_passes_through_and_is_reported() -> None:
@@ -379,7 +379,7 @@ def test_an_owner_is_shown_by_username_never_by_email(owner: Any, shown: str | N
 
 
 @pytest.mark.parametrize(
-    ("told", "organization"),
+    ("reported", "organization"),
     [
         ({"organization": "o-1"}, "o-1"),
         ({"organization": {"id": "o-1", "name": "Acme"}}, "o-1"),
@@ -390,15 +390,15 @@ def test_an_owner_is_shown_by_username_never_by_email(owner: Any, shown: str | N
         ({"project": "p-1"}, None),
     ],
 )
-def test_the_organization_is_told_by_the_job_or_its_project(
-    told: dict[str, Any], organization: str | None
+def test_the_organization_is_reported_by_the_job_or_its_project(
+    reported: dict[str, Any], organization: str | None
 ) -> None:
-    assert read(JOB | told).organization_id == organization
+    assert read(JOB | reported).organization_id == organization
 
 
-@pytest.mark.parametrize(("told", "expires"), [(-1, None), (1_711_026_000, 1_711_026_000.0)])
-def test_minus_one_means_that_a_job_does_not_expire(told: int, expires: float | None) -> None:
-    assert read(JOB | {"config": {"expires_at": told}}, DEPLOYED).expires_at == expires
+@pytest.mark.parametrize(("reported", "expires"), [(-1, None), (1_711_026_000, 1_711_026_000.0)])
+def test_minus_one_means_that_a_job_does_not_expire(reported: int, expires: float | None) -> None:
+    assert read(JOB | {"config": {"expires_at": reported}}, DEPLOYED).expires_at == expires
 
 
 def test_zeros_of_an_unfilled_offer_do_not_hide_what_was_asked_for() -> None:
@@ -531,7 +531,7 @@ def test_a_job_holds_the_key_nowhere(where: Context, project: Any, owner: Any) -
     assert SECRET not in str(notes)
     assert (job.name, job.state, job.gpu_type) == ("n[redacted]", "S[redacted]", "g[redacted]")
     assert (job.project_id, job.readings) == ("", NO_READINGS)
-    told = {(note.subject, note.reason) for note in notes if isinstance(note, Unreadable)}
+    reported = {(note.subject, note.reason) for note in notes if isinstance(note, Unreadable)}
     assert {
         ("job", "key_in_rid"),
         ("job", "key_in_name"),
@@ -541,7 +541,7 @@ def test_a_job_holds_the_key_nowhere(where: Context, project: Any, owner: Any) -
         ("job", "key_in_owner"),
         ("job", "key_in_gpu_type"),
         ("gpu_utilization", "key_in_device"),
-    } <= told
+    } <= reported
 
 
 def test_a_job_whose_id_holds_the_key_is_not_read() -> None:
@@ -582,6 +582,6 @@ def test_texts_of_a_megabyte_cost_a_job_no_more_than_themselves(where: Context) 
     assert (job.state, job.project_id) == ("m" * 63 + "…", "")
     assert job.name == job.owner == job.gpu_type == "m" * 255 + "…"
     assert job.rid == "m" * 127 + "…"
-    told = [note.reason for note in notes if isinstance(note, Unreadable)]
-    assert sorted(told) == [f"long_{name}" for name in
+    reported = [note.reason for note in notes if isinstance(note, Unreadable)]
+    assert sorted(reported) == [f"long_{name}" for name in
                             ("gpu_type", "name", "owner", "project", "rid", "state")]  # fmt: skip

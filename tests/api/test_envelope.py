@@ -60,7 +60,7 @@ def test_an_answer_without_data_has_an_unexpected_shape(body: Any) -> None:
     [b"", b"<html>502</html>", b'{"success": true, "da', b"\xff\xfe\x00", b"[" * 50_000,
      b"9" * 5_000 + b"x", b"null null"],
 )  # fmt: skip
-def test_what_is_not_json_is_told_by_its_length_alone(body: bytes) -> None:
+def test_what_is_not_json_is_reported_by_its_length_alone(body: bytes) -> None:
     with pytest.raises(errors.NotJson) as unusable:
         open_answer(answer(body), str)
     assert "html" not in str(unusable.value)
@@ -134,7 +134,7 @@ def test_markup_is_of_something_in_front_of_the_api_and_says_nothing_of_the_key(
     assert "<" not in refused.message
 
 
-def test_a_page_is_told_by_its_title_and_without_one_by_its_status() -> None:
+def test_a_page_is_reported_by_its_title_and_without_one_by_its_status() -> None:
     assert str(refusal(PAGE, 403)) == "403 Forbidden & logged (403)"
     assert str(refusal(b"<html><body>no</body></html>", 403)) == "Forbidden (403)"
     assert str(refusal(b"<html><title>Bad\ngateway</title>", 502)) == "Bad\ngateway (502)"
@@ -187,7 +187,7 @@ def test_a_refusal_is_of_the_key_only_where_it_says_so(
         (503, "", None),
     ],
 )
-def test_a_failure_of_the_api_tells_when_to_come_back(
+def test_a_failure_of_the_api_reports_when_to_come_back(
     status: int, header: str, seconds: float | None
 ) -> None:
     failed = refusal(b"", status, retry_after=header)
@@ -216,14 +216,14 @@ def test_success_is_checked_even_on_a_200(fixture: Callable[[str], Any]) -> None
         ([1], 400, "[1]"),
     ],
 )
-def test_a_refusal_without_a_sentence_is_told_as_well_as_can_be(
+def test_a_refusal_without_a_sentence_is_reported_as_well_as_can_be(
     body: Any, status: int, message: str
 ) -> None:
     assert refusal(body, status).message == message
 
 
 @pytest.mark.parametrize("form", ['{"detail": %s}', "%s", '{"error": {"message": %s}}'])
-def test_a_refusal_that_is_nested_deeply_is_told_all_the_same(form: str) -> None:
+def test_a_refusal_that_is_nested_deeply_is_reported_all_the_same(form: str) -> None:
     for depth in range(0, 1200, 20):
         body = (form % ("[" * depth + "1" + "]" * depth)).encode()
         assert refusal(body, 400).status == 400
@@ -242,7 +242,7 @@ def test_code_and_sentence_are_tidied() -> None:
     assert (refused.value.code, refused.value.message) == ("aa", "bb")
 
 
-def test_a_429_tells_when_to_come_back() -> None:
+def test_a_429_reports_when_to_come_back() -> None:
     refused = refusal(b"", 429, retry_after="17")
     assert isinstance(refused, RateLimited)
     assert refused.retry_after == 17

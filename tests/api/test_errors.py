@@ -29,7 +29,7 @@ def test_every_kind_of_failure_has_a_label_of_its_own() -> None:
     assert all(re.fullmatch("[a-z_]+", outcome) for outcome in outcomes)
 
 
-def test_a_refusal_tells_status_code_and_sentence() -> None:
+def test_a_refusal_reports_status_code_and_sentence() -> None:
     assert str(Refused(429, "rate_limit_exceeded", "Slow down")) == (
         "Slow down (429 rate_limit_exceeded)"
     )

@@ -35,7 +35,7 @@ NINE = 1_711_011_600.0
 
 
 @pytest.mark.parametrize(
-    ("told", "meant"),
+    ("reported", "meant"),
     [
         (5, 5.0),
         (25.5, 25.5),
@@ -46,12 +46,12 @@ NINE = 1_711_011_600.0
         ("-3", -3.0),
     ],
 )
-def test_numbers_come_as_numbers_or_decimal_strings(told: Any, meant: float) -> None:
-    assert number(told) == meant
+def test_numbers_come_as_numbers_or_decimal_strings(reported: Any, meant: float) -> None:
+    assert number(reported) == meant
 
 
 @pytest.mark.parametrize(
-    "told",
+    "reported",
     [
         True,
         False,
@@ -70,15 +70,15 @@ def test_numbers_come_as_numbers_or_decimal_strings(told: Any, meant: float) -> 
         10**400,
     ],
 )
-def test_what_is_no_finite_number_is_not_read_as_one(told: Any) -> None:
+def test_what_is_no_finite_number_is_not_read_as_one(reported: Any) -> None:
     with pytest.raises(Misread):
-        number(told)
+        number(reported)
 
 
-@pytest.mark.parametrize("told", [-0.01, "-1", 1e15, 10**30, True, "lots"])
-def test_negative_and_absurd_amounts_are_unreadable(told: Any) -> None:
+@pytest.mark.parametrize("reported", [-0.01, "-1", 1e15, 10**30, True, "lots"])
+def test_negative_and_absurd_amounts_are_unreadable(reported: Any) -> None:
     with pytest.raises(Misread):
-        amount(told)
+        amount(reported)
 
 
 @pytest.mark.parametrize("bits", [31, 32, 63, 64])
@@ -114,7 +114,7 @@ def test_sizes_are_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "reported",
     [
         "2024-03-21T09:00:00Z",
         "2024-03-21T09:00:00.000000Z",
@@ -127,8 +127,8 @@ def test_sizes_are_bytes() -> None:
         1_711_011_600.0,
     ],
 )
-def test_times_come_as_iso_8601_or_unix_seconds_or_milliseconds(told: Any) -> None:
-    assert moment(told) == NINE
+def test_times_come_as_iso_8601_or_unix_seconds_or_milliseconds(reported: Any) -> None:
+    assert moment(reported) == NINE
 
 
 def test_fractions_of_a_second_are_kept() -> None:
@@ -136,13 +136,13 @@ def test_fractions_of_a_second_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "reported",
     ["", "yesterday", "1970-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59",
      0, -1, 5, 9e9, True, None, [], "0001-01-01T00:00:00+23:59", 1e300],
 )  # fmt: skip
-def test_what_is_no_time_of_this_century_is_not_read_as_one(told: Any) -> None:
+def test_what_is_no_time_of_this_century_is_not_read_as_one(reported: Any) -> None:
     with pytest.raises(Misread):
-        moment(told)
+        moment(reported)
 
 
 def test_texts_lose_the_space_around_them_and_empty_ones_are_none() -> None:
@@ -162,15 +162,17 @@ def test_what_many_objects_share_is_kept_in_memory_once() -> None:
     assert one.get_text("name", SHARED_NAME) is other.get_text("name", SHARED_NAME)
 
 
-@pytest.mark.parametrize(("told", "meant"), [("j-1", "j-1"), (17, "17"), (" a ", "a"), ("", None)])
-def test_ids_are_texts_or_whole_numbers(told: Any, meant: str | None) -> None:
-    assert identifier(told) == meant
+@pytest.mark.parametrize(
+    ("reported", "meant"), [("j-1", "j-1"), (17, "17"), (" a ", "a"), ("", None)]
+)
+def test_ids_are_texts_or_whole_numbers(reported: Any, meant: str | None) -> None:
+    assert identifier(reported) == meant
 
 
-@pytest.mark.parametrize("told", [".", "..", " .. ", -1, 1.5, True, [], {"id": "j-1"}])
-def test_what_could_climb_up_a_path_is_no_id(told: Any) -> None:
+@pytest.mark.parametrize("reported", [".", "..", " .. ", -1, 1.5, True, [], {"id": "j-1"}])
+def test_what_could_climb_up_a_path_is_no_id(reported: Any) -> None:
     with pytest.raises(Misread):
-        identifier(told)
+        identifier(reported)
 
 
 def test_a_reference_is_an_id_or_an_object_with_one() -> None:
@@ -178,10 +180,10 @@ def test_a_reference_is_an_id_or_an_object_with_one() -> None:
     assert reference({"id": "p-1", "name": "x"}) == "p-1"
 
 
-@pytest.mark.parametrize("told", [{}, {"id": None}, {"id": []}, []])
-def test_an_object_without_an_id_is_no_reference(told: Any) -> None:
+@pytest.mark.parametrize("reported", [{}, {"id": None}, {"id": []}, []])
+def test_an_object_without_an_id_is_no_reference(reported: Any) -> None:
     with pytest.raises(Misread):
-        reference(told)
+        reference(reported)
 
 
 def test_a_field_that_cannot_be_read_is_noted_and_null_or_absent_ones_are_not() -> None:
@@ -201,18 +203,18 @@ def test_a_field_that_cannot_be_read_is_noted_and_null_or_absent_ones_are_not() 
     ]
 
 
-@given(told=st.text() | st.floats() | st.integers() | st.booleans() | st.none())
-def test_a_converter_raises_nothing_but_misread(told: Any) -> None:
+@given(reported=st.text() | st.floats() | st.integers() | st.booleans() | st.none())
+def test_a_converter_raises_nothing_but_misread(reported: Any) -> None:
     for convert in (text, identifier, reference, number, amount, balance, size, moment):
         with suppress(Misread):
-            convert(told)
+            convert(reported)
 
 
 def fields_of(raw: dict[str, Any], key: str = "") -> tuple[Fields, list[Fact]]:
     notes: list[Fact] = []
 
-    def redact(told: str) -> str:
-        return told.replace(key, "[redacted]") if key else told
+    def redact(reported: str) -> str:
+        return reported.replace(key, "[redacted]") if key else reported
 
     return Fields(raw, account="a", subject="job", notes=notes, redact=redact), notes
 
@@ -222,7 +224,7 @@ def complaint(reason: str) -> Unreadable:
 
 
 @pytest.mark.parametrize(
-    ("told", "kept"),
+    ("reported", "kept"),
     [
         ("n" * 256, "n" * 256),
         ("n" * 257, "n" * 255 + "…"),
@@ -231,8 +233,8 @@ def complaint(reason: str) -> Unreadable:
     ],
     ids=["the longest", "one more", "a megabyte", "longer once it is escaped"],
 )
-def test_a_name_is_kept_up_to_its_bound(told: str, kept: str) -> None:
-    fields, _ = fields_of({"name": told})
+def test_a_name_is_kept_up_to_its_bound(reported: str, kept: str) -> None:
+    fields, _ = fields_of({"name": reported})
     assert fields.get_text("name", NAME) == kept
 
 
@@ -244,7 +246,7 @@ def test_what_is_cut_is_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "shown"),
+    ("reported", "shown"),
     [
         ("plain", "plain"),
         ("größer 大きい", "größer 大きい"),
@@ -258,13 +260,13 @@ def test_what_is_cut_is_counted() -> None:
         ("a\u3000b\xa0c", "a\u3000b\xa0c"),
     ],
 )
-def test_characters_that_are_not_seen_are_shown_escaped(told: str, shown: str) -> None:
+def test_characters_that_are_not_seen_are_shown_escaped(reported: str, shown: str) -> None:
     """But for the joiners that emoji and some scripts need, and spaces of every width."""
-    assert escaped(told) == shown
+    assert escaped(reported) == shown
 
 
 @pytest.mark.parametrize(
-    ("told", "reason"),
+    ("reported", "reason"),
     [
         ("i" * 129, "long_id"),
         ("i" * 1_000_000, "long_id"),
@@ -273,8 +275,8 @@ def test_characters_that_are_not_seen_are_shown_escaped(told: str, shown: str) -
         ("j\n1", "bad_id"),
     ],
 )
-def test_an_id_that_could_not_be_shown_as_it_is_is_no_id(told: str, reason: str) -> None:
-    fields, notes = fields_of({"id": told})
+def test_an_id_that_could_not_be_shown_as_it_is_is_no_id(reported: str, reason: str) -> None:
+    fields, notes = fields_of({"id": reported})
     assert fields.get_id("id", identifier) is None
     assert notes == [complaint(reason)]
 

@@ -19,9 +19,9 @@ def test_the_rate_limit_is_read_whatever_the_case_of_the_names() -> None:
         "X-RateLimit-Remaining": " 7 ",
         "X-Ratelimit-Reset": "5",
     }
-    told = rate_headers(headers, NOW)
-    assert (told.limit, told.remaining, told.reset, told.skew) == (1000, 7, 5, None)
-    assert rate_headers(httpx.Headers(headers), NOW) == told
+    reported = rate_headers(headers, NOW)
+    assert (reported.limit, reported.remaining, reported.reset, reported.skew) == (1000, 7, 5, None)
+    assert rate_headers(httpx.Headers(headers), NOW) == reported
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from support.fake_time import START
 
 from trainwave_exporter.api import Client, NewJob, RateBudget, TrainwaveError
 from trainwave_exporter.model import Exchange, Fact, Metric
+from trainwave_exporter.runtime.clock import Clock
 
 OUTCOMES = {
     "ok",
@@ -71,15 +72,14 @@ class SkippedTime:
 async def attempt(respond: Callable[[httpx.Request], httpx.Response], which: int) -> None:
     facts: list[Fact] = []
     time = SkippedTime()
+    clock = Clock(time=time.clock, monotonic=time.clock, sleep=time.sleep, random=Random(1))
     client = Client(
         account="a",
         base_url="http://api.test/api/v1",
         key=lambda: "key",
-        budget=RateBudget(random=Random(1), monotonic=time.clock, sleep=time.sleep),
+        budget=RateBudget(clock=clock),
         observe=facts.append,
-        random=Random(1),
-        clock=time.clock,
-        sleep=time.sleep,
+        clock=clock,
         transport=httpx.MockTransport(respond),
     )
     requests: list[Callable[[], Awaitable[Any]]] = [

@@ -34,24 +34,24 @@ def items(found: Parts) -> list[Any]:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    told=lists,
+    reported=lists,
     before=beside,
     after=beside,
     path=st.sampled_from([(), ("results",), ("data",), ("data", "results")]),
     indent=st.sampled_from([None, 0, 3]),
 )
 def test_taken_apart_and_put_together_it_is_the_same(
-    told: list[Any],
+    reported: list[Any],
     before: dict[str, Any],
     after: dict[str, Any],
     path: tuple[str, ...],
     indent: int | None,
 ) -> None:
-    whole: Any = told
+    whole: Any = reported
     for name in reversed(path):
         whole = {**before, name: whole, **{k: v for k, v in after.items() if k not in before}}
     found = finish(split(json.dumps(whole, indent=indent).encode()))
-    assert items(found.lists[path]) == told
+    assert items(found.lists[path]) == reported
     assert len(found.lists[path].spans) > 1
     rest = parse(found.rest)
     for name in path:
@@ -99,7 +99,7 @@ def test_what_is_no_json_as_a_whole_is_none_in_parts(text: bytes) -> None:
     assert str(refused.value) == f"the answer ({len(text)} bytes) is not JSON"
 
 
-def test_a_list_told_twice_is_what_it_was_told_last() -> None:
+def test_a_list_reported_twice_is_what_it_was_reported_last() -> None:
     found = finish(split(b'{"data": {"results": [1, 2], "results": [3]}, "results": [4]}'))
     assert items(found.lists["data", "results"]) == [3]
     assert items(found.lists["results",]) == [4]

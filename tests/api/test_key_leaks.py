@@ -23,8 +23,11 @@ KEY = "tw_0123456789-abcdefghij"
 
 def echo(request: web.Request) -> web.Response:
     """Answer as a careless server might: with everything it got."""
-    told = {"headers": dict(request.headers), "detail": f"bad key {request.headers['X-API-KEY']}"}
-    return web.json_response(told, status=400)
+    echoed = {
+        "headers": dict(request.headers),
+        "detail": f"bad key {request.headers['X-API-KEY']}",
+    }
+    return web.json_response(echoed, status=400)
 
 
 def echo_code(request: web.Request) -> web.Response:

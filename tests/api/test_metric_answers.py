@@ -1,4 +1,4 @@
-"""Every shape in which a metric may be told, and those that are not to be guessed at."""
+"""Every shape in which a metric may be reported, and those that are not to be guessed at."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_one_number_is_found_in_every_shape(data: Any) -> None:
         [{"timestamp": TS, "0": 1, "1": 2}, {"timestamp": TS + 5, "0": 93, "1": 88}],
     ],
 )
-def test_devices_are_told_apart_in_every_shape(data: Any) -> None:
+def test_devices_are_distinguished_in_every_shape(data: Any) -> None:
     assert points(data) == [(93, "0", None), (88, "1", None)]
 
 
@@ -121,7 +121,7 @@ def test_a_gpu_may_be_named_by_its_uuid() -> None:
         ),
     ],
 )
-def test_directions_are_told_apart(data: Any, directions: tuple[str, str]) -> None:
+def test_directions_are_distinguished(data: Any, directions: tuple[str, str]) -> None:
     assert points(data) == [(10, None, directions[0]), (20, None, directions[1])]
 
 
@@ -151,7 +151,7 @@ def test_devices_and_directions_combine() -> None:
         {"0": [TS, 1], "1": [TS - 1, 1]},
     ],
 )
-def test_the_time_is_the_newest_the_api_tells(data: Any) -> None:
+def test_the_time_is_the_newest_the_api_reports(data: Any) -> None:
     assert time_of(data) == TS
 
 
@@ -235,7 +235,7 @@ def test_an_unreadable_device_does_not_spoil_the_others(data: Any, reason: str |
 
 
 @pytest.mark.parametrize(
-    ("unit", "told", "quantity", "value"),
+    ("unit", "reported", "quantity", "value"),
     [
         (Unit.PERCENT, 95.2, Quantity.RATIO, 0.952),
         (Unit.PERCENT, 0, Quantity.RATIO, 0),
@@ -252,32 +252,32 @@ def test_an_unreadable_device_does_not_spoil_the_others(data: Any, reason: str |
     ],
 )
 def test_units_turn_into_base_units(
-    unit: Unit, told: float, quantity: Quantity, value: float
+    unit: Unit, reported: float, quantity: Quantity, value: float
 ) -> None:
-    reading = found(told, unit).reading
+    reading = found(reported, unit).reading
     assert reading is not None
     assert reading.quantity is quantity
     assert [p.value for p in reading.points] == [pytest.approx(value, rel=1e-12)]
 
 
 @pytest.mark.parametrize(
-    ("unit", "told"),
+    ("unit", "reported"),
     [
-        *[(Unit.PERCENT, told) for told in (-1, -0.51, 100.51, 101, 255, 350, 65_535)],
-        *[(Unit.RATIO, told) for told in (-1, -0.0051, 1.0051, 1.01, 95.2)],
+        *[(Unit.PERCENT, reported) for reported in (-1, -0.51, 100.51, 101, 255, 350, 65_535)],
+        *[(Unit.RATIO, reported) for reported in (-1, -0.0051, 1.0051, 1.01, 95.2)],
         *[(unit, -1) for unit in Unit],
         *[(unit, -0.01) for unit in Unit if unit not in {Unit.PERCENT, Unit.RATIO}],
     ],
 )
 def test_what_is_farther_than_half_a_percent_from_a_range_is_out_of_it(
-    unit: Unit, told: float
+    unit: Unit, reported: float
 ) -> None:
-    assert found(told, unit=unit) == Found(None, ("out_of_range",))
-    assert found([told, None], unit=unit) == Found(None, ("out_of_range",))
+    assert found(reported, unit=unit) == Found(None, ("out_of_range",))
+    assert found([reported, None], unit=unit) == Found(None, ("out_of_range",))
 
 
 @pytest.mark.parametrize(
-    ("unit", "told", "ratio"),
+    ("unit", "reported", "ratio"),
     [
         (Unit.PERCENT, -0.5, 0),
         (Unit.PERCENT, 100.5, 1),
@@ -286,9 +286,9 @@ def test_what_is_farther_than_half_a_percent_from_a_range_is_out_of_it(
     ],
 )
 def test_what_is_within_half_a_percent_of_a_range_is_rounded(
-    unit: Unit, told: float, ratio: float
+    unit: Unit, reported: float, ratio: float
 ) -> None:
-    assert found(told, unit=unit) == Found(Reading(Quantity.RATIO, ratio, NOW), ())
+    assert found(reported, unit=unit) == Found(Reading(Quantity.RATIO, ratio, NOW), ())
 
 
 def test_a_device_with_a_sentinel_is_unknown_and_not_idle() -> None:

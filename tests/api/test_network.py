@@ -101,7 +101,7 @@ def test_an_address_that_is_none_is_refused_by_the_name_of_its_variable_and_neve
 
 
 @pytest.mark.parametrize(
-    ("address", "told"),
+    ("address", "reported"),
     [
         ("socks5://u:s3cret@h:1080", "socks5 proxies are not supported"),
         ("SOCKS5H://h", "SOCKS5H proxies are not supported"),
@@ -110,9 +110,9 @@ def test_an_address_that_is_none_is_refused_by_the_name_of_its_variable_and_neve
         ("s3cret://h", "proxies of this scheme are not supported"),
     ],
 )
-def test_a_scheme_that_is_not_supported_is_refused(address: str, told: str) -> None:
+def test_a_scheme_that_is_not_supported_is_refused(address: str, reported: str) -> None:
     text = refusal({"ALL_PROXY": address})
-    assert text == f"ALL_PROXY: {told}; set it to http[s]://[user:password@]host[:port]"
+    assert text == f"ALL_PROXY: {reported}; set it to http[s]://[user:password@]host[:port]"
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_of_file_and_directory_the_file_counts_and_an_empty_variable_is_none(
     assert len(usual.ssl_context.get_ca_certs()) > 50
 
 
-def test_a_log_of_tls_keys_that_cannot_be_written_is_told_by_its_variable(
+def test_a_log_of_tls_keys_that_cannot_be_written_is_reported_by_its_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "none" / "keys"))

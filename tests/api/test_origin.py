@@ -11,19 +11,19 @@ URL = "https://api.test/api/v1/jobs"
 
 
 @pytest.mark.parametrize(
-    ("told", "base"),
+    ("reported", "base"),
     [
         ("https://api.test/api/v1/", "https://api.test/api/v1"),
         (" http://127.0.0.1:8000 ", "http://127.0.0.1:8000"),
         ("http://[::1]:8000/api", "http://[::1]:8000/api"),
     ],
 )
-def test_a_base_url_loses_its_last_slash(told: str, base: str) -> None:
-    assert base_of(told) == base
+def test_a_base_url_loses_its_last_slash(reported: str, base: str) -> None:
+    assert base_of(reported) == base
 
 
 @pytest.mark.parametrize(
-    "told",
+    "reported",
     [
         "",
         "api.test",
@@ -36,9 +36,9 @@ def test_a_base_url_loses_its_last_slash(told: str, base: str) -> None:
         "http://api.test:port",
     ],
 )
-def test_what_is_no_plain_http_url_is_refused_without_repeating_it(told: str) -> None:
+def test_what_is_no_plain_http_url_is_refused_without_repeating_it(reported: str) -> None:
     with pytest.raises(ValueError) as refused:
-        base_of(told)
+        base_of(reported)
     assert "secret" not in str(refused.value)
 
 

@@ -30,8 +30,8 @@ def fetching(
     async def fetch(offset: int) -> Page[Project]:
         results = names[offset : offset + min(size, cap)]
         more = offset + len(results) < len(names)
-        told: dict[str, Any] = {"results": results, "next": "http://x/" if more else None}
-        return page(told | ({"count": len(names)} if count else {}), offset)
+        reported: dict[str, Any] = {"results": results, "next": "http://x/" if more else None}
+        return page(reported | ({"count": len(names)} if count else {}), offset)
 
     return fetch
 
@@ -117,9 +117,9 @@ async def test_a_walk_stops_at_an_empty_page_that_is_not_the_last() -> None:
     assert await walked(answering({"count": 500, "results": []})) == []
 
 
-def answering(*told: Any) -> Callable[[int], Any]:
+def answering(*reported: Any) -> Callable[[int], Any]:
     """Give one answer after the other, whatever the offset."""
-    left = list(told)
+    left = list(reported)
 
     async def fetch(offset: int) -> Page[Project]:
         return page(left.pop(0), offset)
@@ -140,7 +140,7 @@ async def test_an_empty_list_is_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "total"),
+    ("reported", "total"),
     [
         ([{"count": 500, "results": []}], 500),
         ([{"count": 2, "results": ["a", 5]}], 2),
@@ -152,10 +152,10 @@ async def test_an_empty_list_is_whole() -> None:
     ids=["withheld", "unreadable", "uncounted", "shifted", "repeated", "unreadable_earlier"],
 )
 async def test_a_list_of_which_something_is_missing_is_not_whole(
-    told: list[Any], total: int
+    reported: list[Any], total: int
 ) -> None:
-    found = await collect(answering(*told))
-    assert (found.total, found.whole, found.requests) == (total, False, len(told))
+    found = await collect(answering(*reported))
+    assert (found.total, found.whole, found.requests) == (total, False, len(reported))
 
 
 async def test_more_than_the_api_counts_is_whole() -> None:

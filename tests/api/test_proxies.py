@@ -142,13 +142,13 @@ async def test_hosts_that_are_excepted_are_asked_without_a_proxy(
     assert running.heard == []
 
 
-async def test_a_proxy_that_refuses_or_is_gone_is_told_without_its_password(
+async def test_a_proxy_that_refuses_or_is_gone_is_reported_without_its_password(
     make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def failure() -> str:
-        with pytest.raises(ConnectionFailed) as told:
+        with pytest.raises(ConnectionFailed) as reported:
             await make_client("https://api.test/api/v1").get_job("j-1")
-        return f"{told.value} {told.value!r}"
+        return f"{reported.value} {reported.value!r}"
 
     async with proxy(refuses=True) as (_, address):
         monkeypatch.setenv("HTTPS_PROXY", f"http://someone:{PASSWORD}@{address}")

@@ -79,7 +79,7 @@ async def test_the_most_urgent_goes_first_and_equals_in_the_order_of_asking(
 
 
 async def test_equally_urgent_requests_keep_their_order(fake_time: FakeTime) -> None:
-    budget = RateBudget(random=Random(1), max_in_flight=1, monotonic=fake_time.monotonic)
+    budget = RateBudget(max_in_flight=1, clock=fake_time.as_clock())
     order: list[int] = []
 
     async def send(number: int) -> None:
@@ -136,7 +136,7 @@ async def test_reservations_beyond_all_bounds_leave_one_request_a_minute(sender:
     assert len(sender.sent) == 2
 
 
-async def test_a_lower_limit_takes_effect_once_two_answers_tell_it(sender: Sender) -> None:
+async def test_a_lower_limit_takes_effect_once_two_answers_report_it(sender: Sender) -> None:
     sender.want(RUNNING, 40)
     await settle()
     sender.learn(Limit=50)
@@ -148,11 +148,11 @@ async def test_a_lower_limit_takes_effect_once_two_answers_tell_it(sender: Sende
     assert len(sender.sent) == 80
 
 
-async def test_a_limit_of_one_told_once_changes_nothing(sender: Sender) -> None:
+async def test_a_limit_of_one_reported_once_changes_nothing(sender: Sender) -> None:
     for limit in (1, 100, 1, 1_000, 1):
         sender.learn(Limit=limit)
     assert sender.budget.snapshot(sender.time.now).limit == 1_000
-    sender.learn(Remaining=3)  # tells no limit, and so confirms none
+    sender.learn(Remaining=3)  # reports no limit, and so confirms none
     assert sender.budget.snapshot(sender.time.now).limit == 1_000
 
 
@@ -492,12 +492,12 @@ async def test_a_reset_in_milliseconds_blocks_for_as_long_as_one_in_seconds(
 
 async def test_the_time_to_a_reset_is_that_of_the_clock_of_the_api(sender: Sender) -> None:
     now = int(sender.time.now)
-    told = {  # its clock is an hour ahead: 30 s are left
+    reported = {  # its clock is an hour ahead: 30 s are left
         "Date": formatdate(now + 3_600, usegmt=True),
         "X-RateLimit-Remaining": "0",
         "X-RateLimit-Reset": str(now + 3_630),
     }
-    sender.budget.learn(rate_headers(told, now))
+    sender.budget.learn(rate_headers(reported, now))
     assert sender.budget.snapshot(now).blocked_until == 0
 
 
@@ -529,10 +529,8 @@ async def test_who_does_not_wait_for_a_long_block_fails_when_it_begins_and_the_o
     fake_time: FakeTime,
 ) -> None:
     budget = RateBudget(
-        random=Random(1),
         max_in_flight=1,
-        monotonic=fake_time.monotonic,
-        sleep=fake_time.sleep,
+        clock=fake_time.as_clock(),
     )
     await budget.acquire(RUNNING)
     hasty = [asyncio.create_task(budget.acquire(priority, 60)) for priority in Priority]
@@ -565,7 +563,7 @@ async def test_who_does_not_wait_for_a_long_block_fails_when_it_begins_and_the_o
 async def test_who_is_turned_away_and_cancelled_at_once_takes_nothing_back(
     fake_time: FakeTime,
 ) -> None:
-    budget = RateBudget(random=Random(1), max_in_flight=1, monotonic=fake_time.monotonic)
+    budget = RateBudget(max_in_flight=1, clock=fake_time.as_clock())
     await budget.acquire(RUNNING)
     waiting = asyncio.create_task(budget.acquire(RUNNING, 60))
     await settle()
@@ -623,9 +621,7 @@ async def test_without_a_sensible_order_the_wait_doubles_up_to_five_minutes(
     fake_time: FakeTime, retry_after: float | None
 ) -> None:
     budget = RateBudget(
-        random=Highest(),
-        monotonic=fake_time.monotonic,
-        sleep=fake_time.sleep,
+        clock=fake_time.as_clock(Highest()),
     )
     waits = []
     for _ in range(12):
@@ -646,14 +642,14 @@ async def test_the_wait_is_random_so_that_exporters_do_not_march_in_step(
 ) -> None:
     waits = set()
     for seed in range(5):
-        budget = RateBudget(random=Random(seed), monotonic=fake_time.monotonic)
+        budget = RateBudget(clock=fake_time.as_clock(Random(seed)))
         budget.back_off(None)
         waits.add(budget.snapshot(fake_time.now).blocked_until)
     assert len(waits) == 5
 
 
 async def test_several_429s_of_one_excess_count_once(fake_time: FakeTime) -> None:
-    budget = RateBudget(random=Highest(), monotonic=fake_time.monotonic)
+    budget = RateBudget(clock=fake_time.as_clock(Highest()))
     for _ in range(16):
         budget.back_off(None)
     assert budget.snapshot(fake_time.now).blocked_until == fake_time.now + 2
@@ -662,7 +658,7 @@ async def test_several_429s_of_one_excess_count_once(fake_time: FakeTime) -> Non
 async def test_a_success_from_before_the_block_does_not_end_the_growth(
     fake_time: FakeTime,
 ) -> None:
-    budget = RateBudget(random=Highest(), monotonic=fake_time.monotonic)
+    budget = RateBudget(clock=fake_time.as_clock(Highest()))
     await budget.acquire(RUNNING)
     budget.back_off(None)
     await fake_time.advance(2)
@@ -734,7 +730,7 @@ async def test_a_refused_probe_begins_the_next_block(sender: Sender) -> None:
     assert len(sender.sent) == 2
 
 
-async def test_time_spent_blocked_is_told(sender: Sender) -> None:
+async def test_time_spent_blocked_is_reported(sender: Sender) -> None:
     budget, time = sender.budget, sender.time
     assert (budget.blocked_for, budget.blocked_seconds) == (0, 0)
     budget.back_off(10)
@@ -888,7 +884,7 @@ async def test_those_who_wait_are_ahead_of_what_is_available(sender: Sender) -> 
     assert sender.budget.available(READINGS) == 0
 
 
-async def test_the_snapshot_tells_limit_allowance_and_use(sender: Sender) -> None:
+async def test_the_snapshot_reports_limit_allowance_and_use(sender: Sender) -> None:
     sender.want(RUNNING, 7)
     await settle()
     sender.learn(Limit=1000)
@@ -898,5 +894,15 @@ async def test_the_snapshot_tells_limit_allowance_and_use(sender: Sender) -> Non
 
 
 async def test_a_share_is_not_lost_to_binary_fractions(fake_time: FakeTime) -> None:
-    budget = RateBudget(random=Random(1), share=0.29, monotonic=fake_time.monotonic)
+    budget = RateBudget(share=0.29, clock=fake_time.as_clock())
     assert budget.snapshot(fake_time.now).allowance == 29
+
+
+async def test_what_is_unreserved_is_what_is_left_of_the_allowance(sender: Sender) -> None:
+    """A limit of 100 leaves 80; 10 and 2.5 are reserved, and parts of a request are whole ones."""
+    assert sender.budget.unreserved == 80
+    sender.budget.reserve("running", 10)
+    sender.budget.reserve("directory", 2.5)
+    assert sender.budget.unreserved == 67
+    sender.budget.reserve("running", 1000)
+    assert sender.budget.unreserved == 1

@@ -1,4 +1,4 @@
-"""What holds of the budget whatever is asked of it and whatever the API tells."""
+"""What holds of the budget whatever is asked of it and whatever the API reports."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ refusals = st.tuples(st.just("refuse"), st.none() | st.floats(-10, 1e6), st.none
 disorders = st.tuples(st.just("refuse"), st.none() | st.floats(-10, 0), st.none())
 clock_settings = st.tuples(st.just("set"), st.floats(-1e6, 1e6), st.none())
 headers = st.tuples(
-    st.just("tell"),
+    st.just("report"),
     st.one_of(st.integers(-5, 10**6).map(str), st.floats().map(str), st.text(max_size=5)),
     st.one_of(st.floats(-1e12, 1e12), st.text(max_size=5)),
 )
@@ -74,7 +74,7 @@ async def longest_wait(steps: list[tuple[str, object, object]], bound: float) ->
             case "refuse":
                 assert first is None or isinstance(first, float)
                 sender.budget.back_off(first)
-            case "tell":
+            case "report":
                 reset = sender.time.now + second if isinstance(second, float) else second
                 sender.learn(Limit=first, Remaining=first, Reset=reset)
     await sender.stop()
@@ -91,7 +91,7 @@ anything = st.one_of(wishes, waits, headers, clock_settings)
 
 @settings(max_examples=60, deadline=None)
 @given(steps=st.lists(st.one_of(anything, refusals), max_size=20))
-def test_nothing_the_api_tells_stops_the_exporter_for_more_than_an_hour_and_a_slot(
+def test_nothing_the_api_reports_stops_the_exporter_for_more_than_an_hour_and_a_slot(
     steps: list[tuple[str, object, object]],
 ) -> None:
     asyncio.run(longest_wait(steps, LONGEST_ORDER + SPAN))
@@ -99,7 +99,7 @@ def test_nothing_the_api_tells_stops_the_exporter_for_more_than_an_hour_and_a_sl
 
 @settings(max_examples=60, deadline=None)
 @given(steps=st.lists(st.one_of(anything, disorders), max_size=20))
-@example(steps=[("tell", "0", LONGEST_WAIT)])
+@example(steps=[("report", "0", LONGEST_WAIT)])
 def test_without_an_order_nothing_stops_the_exporter_for_more_than_five_minutes_and_a_slot(
     steps: list[tuple[str, object, object]],
 ) -> None:
@@ -204,8 +204,8 @@ def test_the_part_of_the_people_stays_theirs_by_all_that_can_be_known(
             on_their_way -= 1
             known[reset] = min(left, known.get(reset, limit))
             # What was sent and answered since is in no older answer, so count it from here on.
-            told = {"X-RateLimit-Remaining": str(left), "X-RateLimit-Reset": str(reset)}
-            budget.learn(rate_headers(told, time.now))
+            reported = {"X-RateLimit-Remaining": str(left), "X-RateLimit-Reset": str(reset)}
+            budget.learn(rate_headers(reported, time.now))
             budget.release()
 
         tasks = []

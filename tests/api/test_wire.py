@@ -40,8 +40,8 @@ def http(body: bytes, *headers: str, status: str = "200 OK", length: int | None 
 class Socket:
     """Answers each request with fixed bytes, then hangs up, resets, trickles or falls silent."""
 
-    def __init__(self, told: bytes, end: str) -> None:
-        self.told = told
+    def __init__(self, reported: bytes, end: str) -> None:
+        self.reported = reported
         self.end = end
         self.heard: list[bytes] = []
         self.port = 0
@@ -53,7 +53,7 @@ class Socket:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             self.heard.append(await reader.readuntil(b"\r\n\r\n"))
-            writer.write(self.told)
+            writer.write(self.reported)
             await writer.drain()
             while self.end == "trickle":
                 writer.write(b" ")
@@ -71,9 +71,9 @@ class Socket:
 
 @asynccontextmanager
 async def listening(
-    told: bytes, end: str = "close", *, tls: ssl.SSLContext | None = None
+    reported: bytes, end: str = "close", *, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[Socket]:
-    sock = Socket(told, end)
+    sock = Socket(reported, end)
     server = await asyncio.start_server(sock.serve, "127.0.0.1", 0, ssl=tls)
     sock.port = server.sockets[0].getsockname()[1]
     try:
@@ -94,7 +94,7 @@ async def test_a_compressed_answer_is_read(make_client: MakeClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "end"),
+    ("reported", "end"),
     [
         (b"", "close"),
         (b"", "reset"),
@@ -109,9 +109,9 @@ async def test_a_compressed_answer_is_read(make_client: MakeClient) -> None:
     ],
 )
 async def test_a_broken_connection_is_a_failed_connection(
-    make_client: MakeClient, facts: list[Fact], told: bytes, end: str
+    make_client: MakeClient, facts: list[Fact], reported: bytes, end: str
 ) -> None:
-    async with listening(told, end) as sock:
+    async with listening(reported, end) as sock:
         with pytest.raises(ConnectionFailed):
             await make_client(sock.url).get_job("j-1")
     assert [f.outcome for f in facts if isinstance(f, Exchange)] == ["connection"]
@@ -125,15 +125,15 @@ async def test_a_port_where_nobody_listens_is_a_failed_connection(make_client: M
 
 
 @pytest.mark.parametrize(
-    "told", [b"", b"HTTP/1.1 200 OK\r\n", http(b'{"id"', length=500), http(JOB, length=500)]
+    "reported", [b"", b"HTTP/1.1 200 OK\r\n", http(b'{"id"', length=500), http(JOB, length=500)]
 )
 async def test_an_answer_that_does_not_end_in_time_is_a_timeout(
-    make_client: MakeClient, told: bytes, monkeypatch: pytest.MonkeyPatch
+    make_client: MakeClient, reported: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Far from the end of the whole: a busy machine may let both pass at once.
     monkeypatch.setattr(wire, "_SILENCE_SHARE", 0.02)
-    async with listening(told, "silence") as sock:
-        with pytest.raises(Timeout, match=r"nothing heard for 0\.2 s"):
+    async with listening(reported, "silence") as sock:
+        with pytest.raises(Timeout, match=r"nothing received for 0\.2 s"):
             await make_client(sock.url, timeout=10).get_job("j-1")
 
 
@@ -165,8 +165,8 @@ async def test_a_peer_that_does_not_accept_is_no_connection(make_client: MakeCli
 async def test_a_refusal_counts_even_if_its_body_never_ends(
     make_client: MakeClient, end: str
 ) -> None:
-    told = http(b'{"detail"', "Retry-After: 7", status="429 Too Many Requests", length=500)
-    async with listening(told, end) as sock:
+    reported = http(b'{"detail"', "Retry-After: 7", status="429 Too Many Requests", length=500)
+    async with listening(reported, end) as sock:
         with pytest.raises(RateLimited) as refused:
             await make_client(sock.url).get_job("j-1")
     assert refused.value.retry_after == 7

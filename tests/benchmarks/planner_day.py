@@ -114,13 +114,8 @@ class Exporter:
             monotonic=time.monotonic,
             sleep=time.sleep,
         )
-        self._budget = RateBudget(
-            random=Random(SEED),
-            share=ALLOWANCE / LIMIT,
-            initial_limit=LIMIT,
-            monotonic=time.monotonic,
-            sleep=time.sleep,
-        )
+        self._clock = time.as_clock(Random(SEED))
+        self._budget = RateBudget(share=ALLOWANCE / LIMIT, initial_limit=LIMIT, clock=self._clock)
         self._fleet = Fleet(
             accounts=("a",),
             policy=Policy(
@@ -143,10 +138,7 @@ class Exporter:
             key=lambda: "demo-key",
             budget=self._budget,
             observe=lambda _: None,
-            random=Random(SEED),
-            clock=self._time.clock,
-            monotonic=self._time.monotonic,
-            sleep=self._time.sleep,
+            clock=self._clock,
         )
         settings = Settings()
         polling = settings.polling
@@ -164,11 +156,8 @@ class Exporter:
                 directory=polling.directory_interval,
                 readings=polling.readings_interval,
             ),
-            weights=settings.weights.by_metric,
             undescribed=UndescribedJobs,
-            clock=self._time.clock,
-            monotonic=self._time.monotonic,
-            sleep=self._time.sleep,
+            clock=self._clock,
         )
 
     async def tick(self, second: int) -> None:

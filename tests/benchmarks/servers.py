@@ -31,7 +31,7 @@ NEEDED: Final = {
     ),
 }
 """What the peers are made of, and the Debian packages that have it."""
-_ACCEPT: Final = {"Accept": Format.OPENMETRICS.value, "Accept-Encoding": "gzip"}
+ACCEPT: Final = {"Accept": Format.OPENMETRICS.value, "Accept-Encoding": "gzip"}
 _START_SECONDS: Final = 600.0
 
 
@@ -151,7 +151,7 @@ def scrape(server: Server, times: int) -> Scrapes:
         if turn == 1:
             before = server.cpu
         began = time.perf_counter()
-        connection.request("GET", "/metrics", headers=_ACCEPT)
+        connection.request("GET", "/metrics", headers=ACCEPT)
         body = connection.getresponse().read()
         spent.append(time.perf_counter() - began)
     connection.close()

@@ -271,6 +271,29 @@ def test_the_metric_table_comes_as_markdown(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize("command", [(), ("check",)])
+def test_removed_settings_are_warned_of_once_and_nothing_else_changes(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    file = tmp_path / "exporter.yml"
+    file.write_text("weights: {cpu: 3}\n")
+    arguments = [*command, "--weights.disk=4", f"--config.file={file}"]
+    assert main(arguments, {"TRAINWAVE_WEIGHTS_MEMORY": "5"}) == 2
+    warning, error = capsys.readouterr().err.splitlines()
+    assert "level=warning" in warning
+    assert "event=settings_without_effect" in warning
+    for name in ("--weights.disk", "TRAINWAVE_WEIGHTS_MEMORY", f"{file}: weights"):
+        assert name in warning
+    assert error.startswith("trainwave-exporter: error: no API key: set TRAINWAVE_API_KEY")
+
+
+def test_removed_settings_are_neither_shown_nor_suggested(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert "weights" not in shown(capsys, "--help")
+    assert refusal(capsys, "--weights.cpus=3").endswith("did you mean --readings.cpu?")
+
+
+@pytest.mark.parametrize("command", [(), ("check",)])
 @pytest.mark.parametrize(
     ("variable", "nearest"),
     [

@@ -19,6 +19,7 @@ from trainwave_exporter.config import (
     Settings,
     TimeZone,
     load,
+    removed_settings,
     stray_variables,
 )
 from trainwave_exporter.config.settings import BudgetSettings
@@ -253,6 +254,34 @@ def test_a_variable_that_an_account_takes_its_key_from_is_no_stray(tmp_path: Pat
     file.write_text("accounts:\n  - name: research\n    api_key_env: TRAINWAVE_RESEARCH_KEY\n")
     environ = {"TRAINWAVE_RESEARCH_KEY": "secret"}
     assert stray_variables(environ, load({}, environ, file)) == {}
+
+
+@pytest.mark.parametrize("content", ["cpu: 3", "cpu: many", "colour: blue", "", "3"])
+def test_removed_settings_are_accepted_without_effect_and_named(
+    tmp_path: Path, content: str
+) -> None:
+    file = tmp_path / "exporter.yml"
+    file.write_text(f"weights: {{{content}}}\npolling: {{running_interval: 7s}}\n")
+    flags, environ = {"weights.gpu_memory": "high"}, {"TRAINWAVE_WEIGHTS_CPU": "3"}
+    settings = load(flags, environ, file)
+    assert settings.polling.running_interval == 7.0
+    assert removed_settings(flags, environ, file) == [
+        "--weights.gpu-memory",
+        "TRAINWAVE_WEIGHTS_CPU",
+        f"{file}: weights",
+    ]
+    assert stray_variables(environ, settings) == {}
+
+
+def test_without_removed_settings_none_is_named() -> None:
+    environ = {"TRAINWAVE_WEIGHTS_CPU": "", "TRAINWAVE_LOG_LEVEL": "info"}
+    assert removed_settings({"log.level": "info"}, environ, HERE / "good" / "full.yml") == []
+
+
+def test_a_removed_variable_is_not_suggested() -> None:
+    environ = {"TRAINWAVE_WEIGHTS_CPUS": "3"}
+    nearest = {"TRAINWAVE_WEIGHTS_CPUS": "TRAINWAVE_READINGS_CPU"}
+    assert stray_variables(environ, Settings()) == nearest
 
 
 TEXT = st.text(max_size=5)

@@ -19,6 +19,7 @@ from support.exporter import Metrics
 from trainwave_exporter.config import KeySource, key_source, load
 from trainwave_exporter.daemon import Daemon, StartError
 from trainwave_exporter.landing import Overview
+from trainwave_exporter.runtime.clock import Clock
 from trainwave_exporter.simulator import SimulatedWorld, Simulator, parse_faults
 
 
@@ -26,8 +27,7 @@ from trainwave_exporter.simulator import SimulatedWorld, Simulator, parse_faults
 async def running(
     environ: Mapping[str, str],
     file: Path | None = None,
-    monotonic: Callable[[], float] = time.monotonic,
-    clock: Callable[[], float] = time.time,
+    clock: Clock | None = None,
     **flags: str,
 ) -> AsyncIterator[Daemon]:
     """Run a daemon on a free port; flags are spelled ``section__key``."""
@@ -37,7 +37,7 @@ async def running(
     keys: dict[str, KeySource] = {
         account.name: key_source(account, environ) for account in settings.accounts
     }
-    daemon = Daemon(settings, keys, clock=clock, monotonic=monotonic)
+    daemon = Daemon(settings, keys, clock=clock)
     task = asyncio.create_task(daemon.run())
     listening = asyncio.create_task(daemon.listening.wait())
     try:
@@ -137,7 +137,8 @@ async def test_it_is_unready_and_says_why_when_loops_have_stopped() -> None:
     ahead = 0.0
     async with simulator.serve() as url:
         environ = {"TRAINWAVE_API_KEY": "demo-key", "TRAINWAVE_API_URL": url}
-        async with running(environ, monotonic=lambda: time.monotonic() + ahead) as daemon:
+        clock = Clock(monotonic=lambda: time.monotonic() + ahead)
+        async with running(environ, clock=clock) as daemon:
             await until(daemon, lambda _: not daemon.unready_reasons())
             ahead = 1300.0  # 3 intervals of 5 minutes and the grace, less than 3 of 10
             reasons = daemon.unready_reasons()
@@ -260,7 +261,7 @@ async def test_a_clock_that_is_set_makes_no_corrections_and_hides_nothing(step: 
         environ = {"TRAINWAVE_API_KEY": "demo-key", "TRAINWAVE_API_URL": server.url}
         async with running(
             environ,
-            clock=lambda: time.time() + ahead,
+            clock=Clock(time=lambda: time.time() + ahead),
             account__initial_rate_limit="6000",
             polling__running_interval="200ms",
             storage__write_interval="200ms",

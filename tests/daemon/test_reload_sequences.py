@@ -39,7 +39,6 @@ SETTINGS: Mapping[str, tuple[Any, ...]] = {
         [],
         [{"name": "all", "period": "month", "limit_dollars": 5000, "time_zone": "UTC"}],
     ),
-    "weights": ({}, {"cpu": 3}),
     "waste": ({}, {"idle_threshold": 0.2}),
 }
 BAD: tuple[Mapping[str, Any], ...] = (

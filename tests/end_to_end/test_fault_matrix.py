@@ -19,6 +19,7 @@ from support.exporter import Metrics
 from trainwave_exporter.config import load
 from trainwave_exporter.daemon import Daemon
 from trainwave_exporter.exposition import Format
+from trainwave_exporter.runtime.clock import Clock
 from trainwave_exporter.simulator import Fault, Faults, SimulatedDialect, SimulatedWorld, Simulator
 from trainwave_exporter.simulator.lifecycle import Status
 
@@ -78,13 +79,10 @@ class Rounds:
         self.daemon = Daemon(
             load(flags, {}, None),
             {"default": Key()},
-            clock=self.clock,
-            monotonic=self.clock,
-            random=Random(1),
+            clock=Clock(time=self.clock, monotonic=self.clock, random=Random(1)),
         )
         self._loops = {loop.name: loop for loop in self.daemon._loops}
         (self._watch,) = self.daemon._runtimes
-        self._watch.poller._sleep = _at_once  # the clock stands still while questions are spread
 
     def clock(self) -> float:
         return self.now
@@ -114,7 +112,7 @@ class Rounds:
         before = -1.0
         while before != (before := self._asked()):
             await self._loops["readings"].run()
-            await self._finish(set(self._watch.poller._tasks))
+            await self._finish({asyncio.ensure_future(self._watch.poller.settle())})
 
     def _asked(self) -> float:
         return float(self.simulator.stats.requests)
@@ -126,10 +124,6 @@ class Rounds:
             if tasks and self._watch.budget.blocked_for:
                 self.now += self._watch.budget.blocked_for + 61
                 self._watch.budget.reserve("nothing", 0)  # has it look at the clock
-
-
-async def _at_once(_seconds: float) -> None:
-    """Give nobody a turn: what is answered meanwhile would turn the clock, and more become due."""
 
 
 class Key:

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trainwave_exporter.api import Client, Priority, RateBudget, TrainwaveError
+from trainwave_exporter.runtime.clock import Clock
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
 JOB = b'{"id": "j-1", "state": "RUNNING"}'
@@ -130,16 +131,16 @@ async def ask(told: Sequence[bytes]) -> None:
     async def no_sleep(_: float) -> None:
         return
 
+    clock = Clock(random=Random(1), sleep=no_sleep)
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     client = Client(
         account="a",
         base_url=f"http://127.0.0.1:{port}/api/v1",
         key=lambda: "key",
-        budget=RateBudget(random=Random(1), initial_limit=10_000, sleep=no_sleep),
+        budget=RateBudget(clock=clock, initial_limit=10_000),
         observe=lambda _: None,
-        random=Random(1),
-        sleep=no_sleep,
+        clock=clock,
         timeout=0.5,
     )
     try:
@@ -173,9 +174,9 @@ def test_a_job_of_any_id_is_answered_or_an_error_of_the_tree(place: str) -> None
                 account="a",
                 base_url="http://127.0.0.1:9/api/v1",
                 key=lambda: "key",
-                budget=RateBudget(random=Random(1), initial_limit=10_000),
+                budget=RateBudget(clock=Clock(), initial_limit=10_000),
                 observe=lambda _: None,
-                random=Random(1),
+                clock=Clock(),
                 transport=httpx.MockTransport(lambda _: httpx.Response(404)),
             )
             try:

@@ -53,6 +53,7 @@ from trainwave_exporter.model import (
     Spend,
     UnknownFigure,
 )
+from trainwave_exporter.runtime.clock import Clock
 from trainwave_exporter.runtime.failure_log import SUMMARY_SECONDS
 
 
@@ -75,8 +76,7 @@ class Desk:
             options=LedgerOptions(accounts={"a": WatchedScope()}, budgets=budgets),
             publish=self._publish,
             observe=self.facts.append,
-            clock=lambda: self.now,
-            monotonic=lambda: self.now,
+            clock=Clock(time=lambda: self.now, monotonic=lambda: self.now),
         )
 
     def _open(self) -> Store:

@@ -37,8 +37,15 @@ def intervals(allocation: Allocation, counts: Counts) -> dict[tuple[Metric, int]
 
 
 def test_ranks_are_powers_of_two_of_importance() -> None:
-    assert [rank_of(importance) for importance in (0.25, 1, 2, 1000)] == [-2, 0, 1, 10]
-    assert rank_of(0.0) == rank_of(1e-300) == -rank_of(1e300)
+    """A reading of weight 1 at $1 has rank 0; CPU weighs 2 to the power of 6, a GPU 9."""
+    assert [rank_of(metric, 1.0) for metric in (Metric.DISK, CPU, GPU)] == [0, 6, 9]
+    assert [rank_of(Metric.DISK, price) for price in (2.0, 4.0, 1000.0)] == [1, 2, 10]
+    assert rank_of(GPU, 1e300) == rank_of(Metric.DISK, 2.0**60)
+
+
+def test_jobs_without_a_price_rank_with_the_cheapest() -> None:
+    """Ten cents are 2 to the power of -3.3."""
+    assert [rank_of(Metric.DISK, price) for price in (0.1, 0.01, 0.0, None)] == [-3] * 4
 
 
 def test_with_more_than_enough_all_have_the_ideal_interval() -> None:

@@ -8,7 +8,7 @@ from support.planner_jobs import NOW, job
 
 from trainwave_exporter.model import Job
 from trainwave_exporter.polling.detail_requests import DetailRequests
-from trainwave_exporter.polling.question import LONGEST_PAUSE_SECONDS, Question
+from trainwave_exporter.polling.job_request import LONGEST_PAUSE_SECONDS, JobRequest
 
 LISTED = NOW - 10
 
@@ -22,7 +22,7 @@ def new_enquiries(*jobs: Job) -> DetailRequests:
 
 
 def wanted(enquiries: DetailRequests, now: float = NOW, rate: float = 80.0) -> list[str]:
-    return [question.job_id for question in enquiries.live(now, rate)]
+    return [request.job_id for request in enquiries.live(now, rate)]
 
 
 def waiting(job_id: str = "j-1", **fields: Any) -> Job:
@@ -41,7 +41,7 @@ def test_a_job_that_the_list_named_is_not_missing_whenever_it_was_confirmed() ->
     assert wanted(enquiries) == ["j-2"]
 
 
-def test_running_jobs_that_a_list_did_not_name_are_told_and_no_others() -> None:
+def test_running_jobs_that_a_list_did_not_name_are_reported_and_no_others() -> None:
     over = job("j-4", state="SUCCESS")
     enquiries = new_enquiries(job("j-1"), job("j-2"), waiting("j-3"), over)
     assert [each.id for each in enquiries.unnamed({"j-2", "j-7"})] == ["j-1"]
@@ -57,7 +57,7 @@ def test_a_missing_job_that_was_heard_of_meanwhile_is_not_asked_for() -> None:
     assert wanted(enquiries) == []
 
 
-def test_details_that_the_list_does_not_tell_are_asked_for_the_dearest_job_first() -> None:
+def test_details_that_the_list_does_not_report_are_asked_for_the_dearest_job_first() -> None:
     jobs = [job(f"j-{n}", gpus=None, hourly_cost_dollars=float(n)) for n in range(3)]
     assert wanted(new_enquiries(job("j-9"), *jobs)) == ["j-2", "j-1", "j-0"]
     assert wanted(new_enquiries(job(name=None))) == ["j-1"]
@@ -66,26 +66,26 @@ def test_details_that_the_list_does_not_tell_are_asked_for_the_dearest_job_first
 
 def test_details_are_asked_for_once_per_state() -> None:
     enquiries = new_enquiries(waiting(name=None))
-    enquiries.answered(Question("j-1"), "LAUNCHING")
+    enquiries.answered(JobRequest("j-1"), "LAUNCHING")
     assert wanted(enquiries) == []
     enquiries.seen(job(name=None))
     assert wanted(enquiries) == ["j-1"]
-    enquiries.answered(Question("j-1"), "RUNNING")
+    enquiries.answered(JobRequest("j-1"), "RUNNING")
     assert wanted(enquiries, NOW + 1e6) == []
 
 
-def test_times_are_asked_for_where_the_details_had_to_tell_the_rest() -> None:
+def test_times_are_asked_for_where_the_details_had_to_report_the_rest() -> None:
     enquiries = new_enquiries(waiting(name=None))
-    enquiries.answered(Question("j-1"), "LAUNCHING")
+    enquiries.answered(JobRequest("j-1"), "LAUNCHING")
     enquiries.seen(job(started_at=None))
     assert wanted(enquiries) == ["j-1"]
     enquiries.seen(job(state="SUCCESS"))
-    assert enquiries.finished(NOW) == Question("j-1")
+    assert enquiries.finished(NOW) == JobRequest("j-1")
     enquiries.seen(job(state="SUCCESS", finished_at=9.0))
     assert enquiries.finished(NOW) is None
 
 
-def test_times_are_not_asked_for_where_the_list_tells_as_much_as_the_details() -> None:
+def test_times_are_not_asked_for_where_the_list_reports_as_much_as_the_details() -> None:
     enquiries = new_enquiries(job(started_at=None), job("j-2", "SUCCESS"))
     assert wanted(enquiries) == []
     assert enquiries.finished(NOW) is None
@@ -94,10 +94,10 @@ def test_times_are_not_asked_for_where_the_list_tells_as_much_as_the_details() -
 def test_finished_jobs_are_asked_for_once_the_one_that_waits_longest_first() -> None:
     enquiries = new_enquiries(job("j-2", "SUCCESS", name=None), job("j-1", "SUCCESS", name=None))
     asked = []
-    while question := enquiries.finished(NOW):
-        asked.append(question.job_id)
-        enquiries.begin(question, NOW)
-        enquiries.answered(question, "SUCCESS")
+    while request := enquiries.finished(NOW):
+        asked.append(request.job_id)
+        enquiries.begin(request, NOW)
+        enquiries.answered(request, "SUCCESS")
     assert asked == ["j-2", "j-1"]
 
 
@@ -122,24 +122,24 @@ def test_nothing_is_asked_twice_at_the_same_time() -> None:
         waiting("j-3", confirmed_at=NOW - 40),
         job("j-4", "SUCCESS", name=None),
     )
-    questions = [*enquiries.live(NOW, 80.0), *filter(None, [enquiries.finished(NOW)])]
-    assert {question.job_id for question in questions} == {"j-1", "j-2", "j-3", "j-4"}
-    for question in questions:
-        enquiries.begin(question, NOW)
+    requests = [*enquiries.live(NOW, 80.0), *filter(None, [enquiries.finished(NOW)])]
+    assert {request.job_id for request in requests} == {"j-1", "j-2", "j-3", "j-4"}
+    for request in requests:
+        enquiries.begin(request, NOW)
     assert wanted(enquiries) == []
     assert enquiries.finished(NOW) is None
-    for question in questions:
-        enquiries.put_off(question)
+    for request in requests:
+        enquiries.put_off(request)
     assert len(wanted(enquiries)) == 3
 
 
 def test_what_failed_rests_for_longer_and_longer() -> None:
     enquiries = new_enquiries(job(name=None))
-    (question,) = enquiries.live(NOW, 80.0)
+    (request,) = enquiries.live(NOW, 80.0)
     now = NOW
     for pause in (60.0, 120.0, 240.0, 480.0, LONGEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS):
-        enquiries.begin(question, NOW)
-        enquiries.failed(question, now)
+        enquiries.begin(request, NOW)
+        enquiries.failed(request, now)
         assert wanted(enquiries, now + pause - 1) == []
         now += pause
         assert wanted(enquiries, now) == ["j-1"]
@@ -148,12 +148,12 @@ def test_what_failed_rests_for_longer_and_longer() -> None:
 def test_what_left_is_forgotten() -> None:
     enquiries = new_enquiries(job(name=None), job("j-2", confirmed_at=NOW - 40))
     (missing, new) = enquiries.live(NOW, 80.0)
-    for question in (missing, new):
-        enquiries.begin(question, NOW)
-        enquiries.gone(question.job_id)
-        enquiries.failed(question, NOW)
-        enquiries.answered(question, "RUNNING")
-        enquiries.put_off(question)
+    for request in (missing, new):
+        enquiries.begin(request, NOW)
+        enquiries.gone(request.job_id)
+        enquiries.failed(request, NOW)
+        enquiries.answered(request, "RUNNING")
+        enquiries.put_off(request)
     assert wanted(enquiries, NOW + 1e6) == []
     enquiries.seen(job(name=None))
     assert wanted(enquiries) == ["j-1"]
@@ -163,7 +163,7 @@ def test_a_clock_that_was_set_back_makes_everything_due() -> None:
     enquiries = DetailRequests(pause=60.0, state_interval=30.0)
     enquiries.seen(waiting(confirmed_at=NOW + 86_400))
     enquiries.seen(job("j-2", name=None))
-    enquiries.failed(Question("j-2"), NOW + 86_400)
+    enquiries.failed(JobRequest("j-2"), NOW + 86_400)
     enquiries.listed(LISTED, frozenset(), NOW)
     assert wanted(enquiries) == ["j-2", "j-1"]
 
@@ -178,11 +178,11 @@ def test_a_finished_job_that_changed_may_have_run_again_and_is_asked_once_more()
         enquiries = new_enquiries(over)
         assert enquiries.finished(NOW) is None
         enquiries.seen(again)
-        question = enquiries.finished(NOW)
-        assert question == Question("j-1")
-        enquiries.begin(question, NOW)
+        request = enquiries.finished(NOW)
+        assert request == JobRequest("j-1")
+        enquiries.begin(request, NOW)
         assert enquiries.finished(NOW) is None
-        enquiries.answered(question, again.state)
+        enquiries.answered(request, again.state)
         enquiries.seen(again)
         assert enquiries.finished(NOW) is None
 

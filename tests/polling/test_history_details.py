@@ -30,7 +30,7 @@ def test_whoever_comes_to_be_wanted_more_goes_first() -> None:
 
 def test_a_job_that_somebody_else_asked_for_is_not_asked_for_again() -> None:
     archive = archive_of("a", "b")
-    archive.asked("a", 1.0)
+    archive.requested("a", 1.0)
     assert [archive.urgent(1.0) for _ in range(2)] == ["b", None]
 
 

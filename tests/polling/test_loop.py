@@ -1,4 +1,4 @@
-"""A loop survives its work, tells how it went, and is seen when it stops."""
+"""A loop survives its work, reports how it went, and is seen when it stops."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 
 import structlog
 
-from trainwave_exporter.api import Timeout
+from trainwave_exporter.api import InvalidKey, ServerError, Timeout, TrainwaveError
 from trainwave_exporter.model import Fact, LoopBegan, LoopRun
-from trainwave_exporter.polling.loop import SUMMARY_SECONDS, Loop, Work
+from trainwave_exporter.polling.loop import Loop, Work
+from trainwave_exporter.runtime.clock import Clock
+from trainwave_exporter.runtime.failure_log import SUMMARY_SECONDS
 
 
 class Clocks:
@@ -26,13 +28,12 @@ class Clocks:
             interval=interval,
             work=work,
             observe=self.facts.append,
-            clock=lambda: 1000.0 + self.now,
-            monotonic=lambda: self.now,
+            clock=Clock(time=lambda: 1000.0 + self.now, monotonic=lambda: self.now),
             excused=lambda: self.excused,
         )
 
 
-async def test_a_run_is_told_with_its_outcome_and_duration() -> None:
+async def test_a_run_is_reported_with_its_outcome_and_duration() -> None:
     clocks = Clocks()
 
     async def work(_step: Callable[[], None]) -> None:
@@ -75,6 +76,31 @@ async def test_failures_are_logged_at_their_beginning_now_and_then_and_at_their_
     runs = [fact.succeeded for fact in clocks.facts if isinstance(fact, LoopRun)]
     assert runs == [False] * 25 + [True] * 2
     assert [*errors, loop.last_error] == ["no answer within 10 s", None]
+
+
+async def test_another_cause_is_logged_at_once_and_another_text_of_the_same_is_not() -> None:
+    """Whoever reads the log must not take an invalid key for the outage before it."""
+    clocks = Clocks()
+    errors: list[TrainwaveError] = [
+        ServerError(503, None, "maintenance"),
+        ServerError(503, None, "maintenance until noon"),
+        InvalidKey(401, "invalid_api_key", "the key is invalid"),
+        InvalidKey(401, "invalid_api_key", "the key is invalid"),
+    ]
+    left = iter(errors)
+
+    async def work(_step: Callable[[], None]) -> None:
+        raise next(left)
+
+    loop = clocks.loop(work)
+    with structlog.testing.capture_logs() as logs:
+        for _ in errors:
+            await loop.run()
+            clocks.now += 30
+    assert [(entry["event"], entry["error"]) for entry in logs] == [
+        ("loop_failing", str(errors[0])),
+        ("loop_still_failing", str(errors[2])),
+    ]
 
 
 async def test_a_bug_in_the_work_is_shown_once_with_its_traceback_and_stops_nothing() -> None:

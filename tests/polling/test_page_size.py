@@ -10,8 +10,8 @@ def walk(size: PageSize, jobs: int, cap: int) -> list[int]:
     asked = []
     offset = 0
     while offset < jobs:
-        asked.append(size.ask)
-        came = min(size.ask, cap, jobs - offset)
+        asked.append(size.next)
+        came = min(size.next, cap, jobs - offset)
         offset += came
         size.came(asked[-1], came, last=offset == jobs)
     return asked
@@ -31,7 +31,7 @@ def test_pages_grow_while_they_come_full() -> None:
 def test_what_is_granted_is_asked_for_from_then_on() -> None:
     size = PageSize(100)
     assert walk(size, 700, cap=250) == [100, 200, 400, 250]
-    assert size.ask == 250
+    assert size.next == 250
 
 
 def test_no_less_than_what_is_set_is_asked_for() -> None:
@@ -42,11 +42,11 @@ def test_no_less_than_what_is_set_is_asked_for() -> None:
 def test_a_refusal_ends_the_trying() -> None:
     size = PageSize(100)
     size.came(100, 100, last=False)
-    assert size.ask == 200
+    assert size.next == 200
     assert size.refused(200)
-    assert size.ask == 100
+    assert size.next == 100
     walk(size, 1000, cap=1000)
-    assert size.ask == 100
+    assert size.next == 100
 
 
 def test_what_was_granted_before_is_not_refused_for_its_size() -> None:
@@ -59,4 +59,4 @@ def test_what_was_granted_before_is_not_refused_for_its_size() -> None:
 def test_an_empty_page_short_of_the_end_teaches_nothing() -> None:
     size = PageSize(100)
     size.came(100, 0, last=False)
-    assert size.ask == 100
+    assert size.next == 100

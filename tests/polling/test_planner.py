@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from random import Random
 
@@ -27,35 +27,34 @@ from trainwave_exporter.model import (
 )
 from trainwave_exporter.polling.allocation import longest_age
 from trainwave_exporter.polling.history_details import HistoryDetails
-from trainwave_exporter.polling.planner import Ideals, Planner, in_place_order
-from trainwave_exporter.polling.question import Question
+from trainwave_exporter.polling.job_request import JobRequest
+from trainwave_exporter.polling.planner import Planner
+from trainwave_exporter.polling.scope import Intervals
 
 RATE = 60.0
-WEIGHTS = dict.fromkeys(Metric, 1.0) | {Metric.GPU_UTILIZATION: 32.0}
 
 
 def new_planner(
     *jobs: Job,
     urgent: Sequence[str] = (),
     others: Sequence[str] = (),
-    weights: Mapping[Metric, float] = WEIGHTS,
 ) -> Planner:
-    ideals = Ideals(readings_interval=60.0, state_interval=30.0, weights=weights)
+    intervals = Intervals(running=30.0, sweep=600.0, directory=300.0, readings=60.0)
     wanted = Wanted(urgent, others)
     planner = Planner(
-        account="a", ideals=ideals, history=HistoryDetails(lambda: wanted, pause=60.0)
+        account="a", intervals=intervals, history=HistoryDetails(lambda: wanted, pause=60.0)
     )
     planner.apply([Appeared(each) for each in jobs], NOW)
     planner.listed(NOW - 10, frozenset(), NOW)
     return planner
 
 
-def answer(planner: Planner, *questions: Question, now: float) -> None:
-    for question in questions:
-        if question.metric is None:
-            planner.details_answered(question, "RUNNING")
+def answer(planner: Planner, *requests: JobRequest, now: float) -> None:
+    for request in requests:
+        if request.metric is None:
+            planner.details_answered(request, "RUNNING")
         else:
-            planner.reading_answered(question, now)
+            planner.reading_answered(request, now)
 
 
 def read_once(*jobs: Job) -> Planner:
@@ -67,8 +66,8 @@ def read_once(*jobs: Job) -> Planner:
 
 def test_missing_details_of_live_jobs_come_before_readings() -> None:
     planner = new_planner(job(hourly_cost_dollars=30.0), job("j-2", name=None))
-    assert planner.choose(1, NOW, RATE) == [Question("j-2")]
-    assert Question("j-2") not in planner.choose(100, NOW, RATE)
+    assert planner.choose(1, NOW, RATE) == [JobRequest("j-2")]
+    assert JobRequest("j-2") not in planner.choose(100, NOW, RATE)
 
 
 def test_no_more_is_asked_than_there_are_slots_nor_what_is_under_way() -> None:
@@ -79,18 +78,18 @@ def test_no_more_is_asked_than_there_are_slots_nor_what_is_under_way() -> None:
     assert planner.choose(4, NOW + 900, RATE) == []
 
 
-def one_by_one(planner: Planner, turns: int, now: float = NOW) -> list[Question]:
-    return [question for _ in range(turns) for question in planner.choose(1, now, RATE)]
+def one_by_one(planner: Planner, turns: int, now: float = NOW) -> list[JobRequest]:
+    return [request for _ in range(turns) for request in planner.choose(1, now, RATE)]
 
 
-def is_gpu(question: Question) -> bool:
-    return question.metric is Metric.GPU_UTILIZATION
+def is_gpu(request: JobRequest) -> bool:
+    return request.metric is Metric.GPU_UTILIZATION
 
 
 def test_gpu_utilization_comes_first_and_leaves_the_rest_every_fourth_turn() -> None:
     planner = new_planner(*(job(f"j-{n:02}") for n in range(30)))
     asked = one_by_one(planner, 40)
-    assert [is_gpu(question) for question in asked] == [True, True, True, False] * 10
+    assert [is_gpu(request) for request in asked] == [True, True, True, False] * 10
 
 
 def test_a_gpu_that_is_due_comes_before_first_readings_of_anything_else() -> None:
@@ -99,45 +98,45 @@ def test_a_gpu_that_is_due_comes_before_first_readings_of_anything_else() -> Non
     planner = read_once(*known)
     planner.apply([Appeared(job(f"j-new-{n}")) for n in range(10)], NOW + 600)
     asked = one_by_one(planner, 22, NOW + 600)
-    due = {Question(each.id, Metric.GPU_UTILIZATION) for each in known}
+    due = {JobRequest(each.id, Metric.GPU_UTILIZATION) for each in known}
     assert due <= set(asked)
-    assert sum(is_gpu(question) for question in asked) == 16
+    assert sum(is_gpu(request) for request in asked) == 16
 
 
 def test_turns_that_the_rest_had_while_no_gpu_was_due_count_against_its_part() -> None:
     """Of 10 jobs all GPUs are due again after 50 turns of the rest: they go without a break."""
     planner = new_planner(*(job(f"j-{n}") for n in range(10)))
     answer(planner, *one_by_one(planner, 60), now=NOW)
-    assert all(is_gpu(question) for question in one_by_one(planner, 10, NOW + 600))
+    assert all(is_gpu(request) for request in one_by_one(planner, 10, NOW + 600))
 
 
 def test_known_readings_keep_every_fourth_of_the_turns_that_new_ones_would_take() -> None:
     planner = read_once(job("j-0"), job("j-1"))
     planner.apply([Appeared(job(f"j-new-{n}")) for n in range(10)], NOW + 600)
     asked = [each for each in one_by_one(planner, 72, NOW + 600) if not is_gpu(each)]
-    assert sum(question.job_id in {"j-0", "j-1"} for question in asked[4:24]) == 5
+    assert sum(request.job_id in {"j-0", "j-1"} for request in asked[4:24]) == 5
 
 
 def test_finished_jobs_get_two_of_five_turns_of_the_rest_and_what_nobody_else_wants() -> None:
     finished = [job(f"j-over-{n}", "SUCCESS", name=None) for n in range(30)]
     planner = new_planner(*(job(f"j-{n}") for n in range(10)), *finished)
     rest = [each for each in one_by_one(planner, 50) if not is_gpu(each)]
-    assert sum(question.metric is None for question in rest[:25]) == 10
+    assert sum(request.metric is None for request in rest[:25]) == 10
     assert len(planner.choose(1000, NOW, RATE)) == 40
 
 
 def test_details_of_live_jobs_leave_gpu_utilization_every_other_turn() -> None:
     planner = new_planner(*(job(f"j-{n:02}", name=None) for n in range(20)))
     asked = one_by_one(planner, 20)
-    assert sum(question.metric is None for question in asked) == 10
-    assert sum(is_gpu(question) for question in asked) == 8  # the rest keeps its part
+    assert sum(request.metric is None for request in asked) == 10
+    assert sum(is_gpu(request) for request in asked) == 8  # the rest keeps its part
 
 
 def test_history_comes_after_what_is_shown() -> None:
     planner = new_planner(job("j-over", "SUCCESS", name=None), others=["j-old"])
-    assert planner.choose(1, NOW, RATE) == [Question("j-over")]
-    assert planner.choose(5, NOW, RATE) == [Question("j-old")]
-    planner.failed(Question("j-old"), NOW)
+    assert planner.choose(1, NOW, RATE) == [JobRequest("j-over")]
+    assert planner.choose(5, NOW, RATE) == [JobRequest("j-old")]
+    planner.failed(JobRequest("j-old"), NOW)
     assert planner.choose(5, NOW, RATE) == []
 
 
@@ -148,18 +147,18 @@ def test_details_that_budgets_need_come_first_of_finished_jobs_and_get_three_of_
     urgent = ["j-old-0", "j-over-19", *(f"j-old-{n}" for n in range(1, 18))]
     planner = new_planner(*(job(f"j-{n}") for n in range(10)), *finished, urgent=urgent)
     asked = [planner.choose(1, NOW, RATE)[0] for _ in range(24)]
-    assert [question.job_id for question in asked if question.metric is None] == urgent[:18]
+    assert [request.job_id for request in asked if request.metric is None] == urgent[:18]
     asked = [planner.choose(1, NOW, RATE)[0] for _ in range(8)]
-    details = [question.job_id for question in asked if question.metric is None]
+    details = [request.job_id for request in asked if request.metric is None]
     assert details == ["j-old-17", "j-over-0"]
-    rest = [question.job_id for question in planner.choose(1000, NOW, RATE)]
+    rest = [request.job_id for request in planner.choose(1000, NOW, RATE)]
     assert "j-over-19" not in rest
     assert "j-over-18" in rest
 
 
 def test_details_that_budgets_need_take_all_turns_that_nobody_else_wants() -> None:
     planner = new_planner(urgent=[f"j-old-{n}" for n in range(7)], others=["j-older"])
-    assert [question.job_id for question in planner.choose(8, NOW, RATE)] == [
+    assert [request.job_id for request in planner.choose(8, NOW, RATE)] == [
         *(f"j-old-{n}" for n in range(7)),
         "j-older",
     ]
@@ -167,16 +166,10 @@ def test_details_that_budgets_need_take_all_turns_that_nobody_else_wants() -> No
 
 def test_details_that_were_put_off_are_asked_for_at_once_again() -> None:
     planner = new_planner(urgent=["j-old"])
-    assert planner.choose(5, NOW, RATE) == [Question("j-old")]
+    assert planner.choose(5, NOW, RATE) == [JobRequest("j-old")]
     assert planner.choose(5, NOW + 1, RATE) == []
-    planner.put_off(Question("j-old"))
-    assert planner.choose(5, NOW + 2, RATE) == [Question("j-old")]
-
-
-def test_details_go_first_and_readings_in_the_order_of_places() -> None:
-    planner = new_planner(job("j-2"), job("j-1"), job("j-3", name=None))
-    asked = in_place_order(planner.choose(100, NOW, RATE))
-    assert [question.job_id for question in asked] == ["j-3", *sorted(["j-1", "j-2", "j-3"] * 6)]
+    planner.put_off(JobRequest("j-old"))
+    assert planner.choose(5, NOW + 2, RATE) == [JobRequest("j-old")]
 
 
 def test_a_list_that_contradicts_the_devices_has_them_asked_again_at_once() -> None:
@@ -184,11 +177,11 @@ def test_a_list_that_contradicts_the_devices_has_them_asked_again_at_once() -> N
     known = job(gpus=2.0, readings=devices)
     planner = read_once(known)
     idle = Readings(gpu_utilization=reading(0.01, at=NOW + 30))
-    told = job(gpus=2.0, confirmed_at=NOW + 30, readings=idle)
+    reported = job(gpus=2.0, confirmed_at=NOW + 30, readings=idle)
     planner.compare(known, job(readings=Readings(cpu=reading(0.0))), NOW + 30)
     assert planner.choose(5, NOW + 30, RATE) == []
-    planner.compare(known, told, NOW + 30)
-    assert planner.choose(5, NOW + 30, RATE) == [Question("j-1", Metric.GPU_UTILIZATION)]
+    planner.compare(known, reported, NOW + 30)
+    assert planner.choose(5, NOW + 30, RATE) == [JobRequest("j-1", Metric.GPU_UTILIZATION)]
 
 
 @pytest.mark.parametrize(
@@ -231,26 +224,26 @@ def test_what_departs_is_forgotten() -> None:
 
 def test_what_failed_rests_and_what_was_put_off_does_not() -> None:
     planner = new_planner(job(), job("j-2", name=None))
-    questions = planner.choose(100, NOW, RATE)
-    for question in questions:
-        planner.failed(question, NOW)
+    requests = planner.choose(100, NOW, RATE)
+    for request in requests:
+        planner.failed(request, NOW)
     assert planner.choose(100, NOW + 59, RATE) == []
     again = planner.choose(100, NOW + 61, RATE)
-    assert set(again) == set(questions)
-    for question in again:
-        planner.put_off(question)
-    assert set(planner.choose(100, NOW + 61, RATE)) == set(questions)
+    assert set(again) == set(requests)
+    for request in again:
+        planner.put_off(request)
+    assert set(planner.choose(100, NOW + 61, RATE)) == set(requests)
 
 
 def test_where_there_is_enough_every_reading_is_asked_for_exactly_once_an_interval() -> None:
     """Ten jobs take 60 requests a minute; there are 100, and the 40 left over are not wasted."""
     planner = new_planner(*(job(f"j-{n}", hourly_cost_dollars=1.0 + n) for n in range(10)))
-    times: dict[Question, list[float]] = {}
+    times: dict[JobRequest, list[float]] = {}
     for second in range(600):
         now = NOW + second
-        for question in planner.choose(100, now, 100.0):
-            times.setdefault(question, []).append(now)
-            answer(planner, question, now=now)
+        for request in planner.choose(100, now, 100.0):
+            times.setdefault(request, []).append(now)
+            answer(planner, request, now=now)
     assert len(times) == 60
     for asked in times.values():
         assert [later - sooner for sooner, later in pairwise(asked)] == [60] * 9
@@ -260,7 +253,7 @@ def test_the_first_readings_of_a_new_job_come_within_two_minutes_whatever_the_lo
     planner = new_planner(*(job(f"j-{n}") for n in range(500)))
     now = run(planner, NOW, seconds=300)
     planner.apply([Appeared(job("j-new"))], now)
-    wanted = {Question("j-new", metric) for metric in Metric}
+    wanted = {JobRequest("j-new", metric) for metric in Metric}
     for second in range(120):
         asked = planner.choose(1, now + second, RATE)
         answer(planner, *asked, now=now + second)
@@ -269,7 +262,7 @@ def test_the_first_readings_of_a_new_job_come_within_two_minutes_whatever_the_lo
 
 
 def run(planner: Planner, begin: float, *, seconds: int) -> float:
-    """Ask and answer one question a second; return when that ended."""
+    """Ask and answer one request a second; return when that ended."""
     for second in range(seconds):
         answer(planner, *planner.choose(1, begin + second, RATE), now=begin + second)
     return begin + seconds
@@ -279,11 +272,10 @@ def run(planner: Planner, begin: float, *, seconds: int) -> float:
 @given(
     prices=st.lists(st.none() | st.floats(0, 1000), min_size=1, max_size=25),
     finishing=st.floats(0, 1),
-    gpu_weight=st.floats(0.001, 10_000),
     seed=st.integers(0, 1000),
 )
-def test_nothing_starves_whatever_the_prices_and_weights(
-    prices: list[float | None], finishing: float, gpu_weight: float, seed: int
+def test_nothing_starves_whatever_the_prices(
+    prices: list[float | None], finishing: float, seed: int
 ) -> None:
     """No reading gets older than the bound, while jobs finish and others come in their place."""
     random = Random(seed)
@@ -291,28 +283,28 @@ def test_nothing_starves_whatever_the_prices_and_weights(
         job(f"j-{n}", hourly_cost_dollars=price, name="x" if price is not None else None)
         for n, price in enumerate(prices)
     ]
-    planner = new_planner(*jobs, weights=WEIGHTS | {Metric.GPU_UTILIZATION: gpu_weight})
-    ages: dict[Question, float] = {}
+    planner = new_planner(*jobs)
+    ages: dict[JobRequest, float] = {}
     bound = longest_age(6 * len(jobs), RATE, 60.0)
-    seen: dict[Question, float] = {
-        Question(each.id, metric): NOW for each in jobs for metric in Metric
+    seen: dict[JobRequest, float] = {
+        JobRequest(each.id, metric): NOW for each in jobs for metric in Metric
     }
     now = NOW
     for second in range(int(2.5 * bound)):
         now = NOW + second
         if random.random() < finishing:  # somebody wants to know what a finished job was
             planner.apply([Appeared(job(f"j-over-{second}", "SUCCESS", name=None))], now)
-        for question in planner.choose(1, now, RATE):
-            if question.metric is not None:
-                ages[question] = max(ages.get(question, 0.0), now - seen[question])
-                seen[question] = now
-            answer(planner, question, now=now)
+        for request in planner.choose(1, now, RATE):
+            if request.metric is not None:
+                ages[request] = max(ages.get(request, 0.0), now - seen[request])
+                seen[request] = now
+            answer(planner, request, now=now)
     assert set(seen) == set(ages)
     assert max(ages.values()) <= bound
     assert max(now - since for since in seen.values()) <= bound
 
 
-def test_the_plan_tells_what_it_comes_to_and_what_twice_the_limit_would_bring() -> None:
+def test_the_plan_reports_what_it_comes_to_and_what_twice_the_limit_would_bring() -> None:
     planner = new_planner(*(job(f"j-{n}") for n in range(20)))
     for second in range(120):
         answer(planner, *planner.choose(1, NOW + second, RATE), now=NOW + second)

@@ -8,8 +8,8 @@ import pytest
 from support.planner_jobs import NOW, job
 
 from trainwave_exporter.polling.detail_requests import DetailRequests
+from trainwave_exporter.polling.job_request import JobRequest
 from trainwave_exporter.polling.price_check import PriceCheck
-from trainwave_exporter.polling.question import Question
 
 MINUTE = 60.0
 PRICE = 36.0
@@ -134,18 +134,18 @@ def test_a_doubted_price_is_asked_for_once_and_its_answer_settles_it() -> None:
         enquiries.seen(job(cost_dollars=cost, hourly_cost_dollars=PRICE, confirmed_at=at))
         enquiries.listed(at, {"j-1"}, at)
 
-    def wanted(minutes: float) -> list[Question]:
+    def wanted(minutes: float) -> list[JobRequest]:
         return enquiries.live(NOW + minutes * MINUTE, 80.0)
 
     see(0, 10)
     see(1, 10.6)
     assert wanted(1) == []
     see(2, 11.8)
-    question = Question("j-1")
-    assert wanted(2) == [question]
-    enquiries.begin(question, NOW + 2 * MINUTE)
+    request = JobRequest("j-1")
+    assert wanted(2) == [request]
+    enquiries.begin(request, NOW + 2 * MINUTE)
     assert wanted(2) == []
-    enquiries.answered(question, "RUNNING")
+    enquiries.answered(request, "RUNNING")
     see(3, 13.0)
     assert wanted(3) == []
     enquiries.gone("j-1")
@@ -165,10 +165,10 @@ def test_prices_take_no_more_than_a_tenth_of_the_requests() -> None:
             )
         enquiries.listed(at, set(prices), at)
     now = NOW + MINUTE
-    assert enquiries.live(now, 80.0) == [Question("j-2")]
-    enquiries.begin(Question("j-2"), now)
+    assert enquiries.live(now, 80.0) == [JobRequest("j-2")]
+    enquiries.begin(JobRequest("j-2"), now)
     assert enquiries.live(now + 7.4, 80.0) == []
-    assert enquiries.live(now + 7.5, 80.0) == [Question("j-1")]
+    assert enquiries.live(now + 7.5, 80.0) == [JobRequest("j-1")]
 
 
 def test_a_cost_that_fell_is_doubted_until_the_details_are_read() -> None:

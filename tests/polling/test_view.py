@@ -5,8 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 from trainwave_exporter.model import Project
-from trainwave_exporter.polling.view import LONGEST, view_of
-from trainwave_exporter.polling.watch_scope import WatchScope
+from trainwave_exporter.polling.scope import LONGEST_VIEW, WatchScope, view_of
 
 ALL = WatchScope()
 
@@ -26,7 +25,7 @@ def test_what_is_configured_needs_no_answer_and_wins() -> None:
     assert view_of(WatchScope(project="p-3"), ["o-1"], [project("p-1")]) == "p-3"
 
 
-def test_without_organizations_projects_tell_theirs_or_themselves() -> None:
+def test_without_organizations_projects_report_theirs_or_themselves() -> None:
     assert view_of(ALL, [], [project("p-2", "o-5"), project("p-1"), project("p-3", "o-4")]) == (
         "o-4,o-5"
     )
@@ -40,7 +39,7 @@ def test_it_is_empty_where_nothing_is_known() -> None:
 def test_a_long_one_becomes_a_hash_of_itself() -> None:
     ids = [f"o-{number:02}" for number in range(17)]
     written = ",".join(ids)
-    assert len(written) == 84 > LONGEST
+    assert len(written) == 84 > LONGEST_VIEW
     digest = sha256(written.encode()).hexdigest()[:16]
     assert view_of(ALL, ids) == f"sha256:{digest}"
     assert view_of(ALL, ids[:16]) == ",".join(ids[:16])

@@ -16,6 +16,7 @@ from support.simulated import serving
 
 from trainwave_exporter.config import KeySource, key_source, load
 from trainwave_exporter.daemon import Daemon
+from trainwave_exporter.runtime.clock import Clock
 from trainwave_exporter.runtime.sd_notify import Notifier
 from trainwave_exporter.simulator import SimulatedWorld, Simulator
 
@@ -175,7 +176,7 @@ async def test_a_stopped_loop_starves_the_watchdog(
     keys: dict[str, KeySource] = {
         account.name: key_source(account, environ) for account in settings.accounts
     }
-    daemon = Daemon(settings, keys, monotonic=lambda: time.monotonic() + ahead)
+    daemon = Daemon(settings, keys, clock=Clock(monotonic=lambda: time.monotonic() + ahead))
     running = asyncio.create_task(daemon.run())
     try:
         async with asyncio.timeout(30):

@@ -33,6 +33,7 @@ from trainwave_exporter.fleet import (
 from trainwave_exporter.ledger import Ledger, LedgerOptions, Store, WatchedScope
 from trainwave_exporter.metrics import ExporterMetrics, Exposition, Selection
 from trainwave_exporter.model import Exchange, Fact, Metric
+from trainwave_exporter.runtime.clock import Clock
 
 ACCOUNT = "a"
 WAYS = ("jobs", "job", "projects", "organizations", *(f"metrics/{metric}" for metric in Metric))
@@ -80,24 +81,22 @@ class Pipeline:
             observe=self._observe,
             now=self.now,
         )
+        clock = Clock(time=self.clock, monotonic=self.clock, sleep=self._sleep, random=Random(1))
         self.ledger = Ledger(
             open_store=partial(Store.open, None),
             options=LedgerOptions(accounts={ACCOUNT: WatchedScope()}),
             publish=self.exposition.apply,
             observe=self._observe,
-            clock=self.clock,
-            monotonic=self.clock,
+            clock=clock,
         )
         self._answer = httpx.Response(503)
         self._client = Client(
             account=ACCOUNT,
             base_url="http://api.test/api/v1",
             key=lambda: "key",
-            budget=RateBudget(random=Random(1), monotonic=self.clock, sleep=self._sleep),
+            budget=RateBudget(clock=clock),
             observe=self._observe,
-            random=Random(1),
-            clock=self.clock,
-            sleep=self._sleep,
+            clock=clock,
             transport=httpx.MockTransport(lambda _: self._respond()),
         )
         self._body, self._status, self._headers = b"", 200, dict[str, str]()

@@ -23,12 +23,10 @@ class Sender:
     ) -> None:
         self.time = time
         self.budget = RateBudget(
-            random=Random(7),
             share=share,
             initial_limit=limit,
             max_in_flight=max_in_flight,
-            monotonic=time.monotonic,
-            sleep=time.sleep,
+            clock=time.as_clock(Random(7)),
         )
         self.sent: list[tuple[float, Priority]] = []
         self.tasks: list[asyncio.Task[None]] = []

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import heapq
 from itertools import count
+from random import Random
+
+from trainwave_exporter.runtime.clock import Clock
 
 START = 1_711_011_600.0
 """2024-03-21T09:00:00Z."""
@@ -35,6 +38,15 @@ class FakeTime:
 
     def monotonic(self) -> float:
         return self._elapsed
+
+    def as_clock(self, random: Random | None = None) -> Clock:
+        """Return it as the exporter's clock, with chance of its own."""
+        return Clock(
+            time=self.clock,
+            monotonic=self.monotonic,
+            sleep=self.sleep,
+            random=random or Random(1),
+        )
 
     async def sleep(self, seconds: float) -> None:
         woken = asyncio.get_running_loop().create_future()

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from random import Random
 from typing import Any
 
 from aiohttp import web
@@ -179,7 +178,7 @@ class FirstStart:
         self._shown: dict[tuple[type, str], Record] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         settings = Settings()
-        self._budget = RateBudget(random=Random(1), monotonic=time.monotonic, sleep=time.sleep)
+        self._budget = RateBudget(clock=time.as_clock())
         self._fleet = Fleet(
             accounts=("a",), policy=policy(settings), observe=lambda _: None, now=time.now
         )
@@ -188,8 +187,7 @@ class FirstStart:
             options=LedgerOptions(budgets=tuple(budgets), accounts={"a": WatchedScope()}),
             publish=self._show,
             observe=lambda _: None,
-            clock=time.clock,
-            monotonic=time.monotonic,
+            clock=time.as_clock(),
         )
         polling = settings.polling
         self._client = Client(
@@ -198,10 +196,7 @@ class FirstStart:
             key=lambda: "key",
             budget=self._budget,
             observe=lambda _: None,
-            random=Random(1),
-            clock=time.clock,
-            monotonic=time.monotonic,
-            sleep=time.sleep,
+            clock=time.as_clock(),
         )
         self._poller = AccountPoller(
             account="a",
@@ -217,11 +212,8 @@ class FirstStart:
                 directory=polling.directory_interval,
                 readings=polling.readings_interval,
             ),
-            weights=settings.weights.by_metric,
             undescribed=partial(self._ledger.undescribed, "a"),
-            clock=time.clock,
-            monotonic=time.monotonic,
-            sleep=time.sleep,
+            clock=time.as_clock(),
         )
 
     @property

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any, NamedTuple
 
@@ -13,8 +14,9 @@ from aiohttp import web
 
 from trainwave_exporter.api import Client, RateBudget
 from trainwave_exporter.fleet import Fleet, JobsSeen, Observation, Policy, SweepEnded, SweepFailed
-from trainwave_exporter.model import ChangeListener, Fact, Job, Metric
+from trainwave_exporter.model import ChangeListener, Fact, Job
 from trainwave_exporter.polling import AccountPoller, Intervals, WatchScope
+from trainwave_exporter.runtime.clock import Clock
 
 
 class Wanted(NamedTuple):
@@ -170,22 +172,15 @@ class Watch:
         self.facts: list[Fact] = []
         self.observations: list[Observation] = []
         share, limit = options.pop("share", 1.0), options.pop("limit", 100_000)
-        self.budget = RateBudget(
-            share=share,
-            initial_limit=limit,
-            random=Random(1),
-            max_in_flight=16,
-            monotonic=self.clock,
-        )
+        clock = Clock(time=self.clock, monotonic=self.clock, random=Random(1))
+        self.budget = RateBudget(share=share, initial_limit=limit, max_in_flight=16, clock=clock)
         self.client = Client(
             account="a",
             base_url=api.url,
             key=lambda: "key",
             budget=self.budget,
             observe=self.facts.append,
-            random=Random(1),
-            clock=self.clock,
-            sleep=_at_once,
+            clock=replace(clock, sleep=_at_once),
         )
         self.fleet = Fleet(
             accounts=("a",),
@@ -210,17 +205,11 @@ class Watch:
             observe=self.facts.append,
             scope=WatchScope(**options),
             intervals=Intervals(running=30, sweep=600, directory=300, readings=60),
-            weights=dict.fromkeys(Metric, 1.0) | {Metric.GPU_UTILIZATION: 16.0},
             undescribed=lambda: Wanted(urgent=self.urgent, others=self.undescribed),
-            clock=self.clock,
-            monotonic=self.clock,
-            sleep=self._pause,
+            clock=replace(clock, sleep=self._pause),
         )
         self.pauses: list[float] = []
-        """Seconds that the poller wanted to wait between two questions."""
-        self.patient = False
-        """Whether they go by then, on its clock, and bring the answers."""
-
+        """Seconds that the poller waited between two batches of requests."""
         self.listeners: list[ChangeListener] = [self.poller.apply]
 
     def clock(self) -> float:
@@ -229,9 +218,6 @@ class Watch:
     async def _pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
         await _at_once(seconds)
-        if self.patient:
-            self.shift += seconds
-            await self.settle()
 
     async def run(self, *names: str) -> None:
         """Run loops once, by name, and wait for all they set going."""
@@ -242,8 +228,7 @@ class Watch:
 
     async def settle(self) -> None:
         async with asyncio.timeout(10):
-            while self.poller._tasks:
-                await asyncio.wait(self.poller._tasks)
+            await self.poller.settle()
 
     def error(self, name: str) -> str | None:
         (loop,) = (loop for loop in self.poller.loops if loop.name == name)

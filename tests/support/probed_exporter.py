@@ -34,6 +34,7 @@ from trainwave_exporter.config import CONFIG_FILE, KeySource, key_source, load, 
 from trainwave_exporter.daemon import Daemon, daemon
 from trainwave_exporter.polling import poller
 from trainwave_exporter.runtime import event_loop, logs
+from trainwave_exporter.runtime.clock import Clock
 
 TICK: Final = 0.004
 """Seconds between two looks at the clock."""
@@ -201,7 +202,7 @@ def main(gauges: Path, clock_file: str, flags: list[str]) -> None:
     logs.configure(level=settings.log.level, form=settings.log.format, redact=redact)
 
     async def run() -> None:
-        exporter = Daemon(settings, keys, clock=clock, monotonic=monotonic)
+        exporter = Daemon(settings, keys, clock=Clock(time=clock, monotonic=monotonic))
         probing = asyncio.create_task(_probe_when(exporter, Gauges.at(gauges)))
         await exporter.run()
         probing.cancel()

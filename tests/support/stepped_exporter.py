@@ -30,6 +30,7 @@ from trainwave_exporter.config import CONFIG_FILE, KeySource, key_source, load, 
 from trainwave_exporter.daemon import Daemon, daemon
 from trainwave_exporter.polling import poller
 from trainwave_exporter.runtime import logs
+from trainwave_exporter.runtime.clock import Clock
 
 PLANNING_SECONDS = 0.1
 PUBLICATION_SECONDS = 0.05
@@ -203,7 +204,9 @@ def _run(clock: StepClock, flags: list[str]) -> NoReturn:
     }
     redact = redactor(tuple(keys.values()))
     logs.configure(level=settings.log.level, form=settings.log.format, redact=redact)
-    exporter = Daemon(settings, keys, clock=clock, monotonic=lambda: clock() + time.monotonic())
+    exporter = Daemon(
+        settings, keys, clock=Clock(time=clock, monotonic=lambda: clock() + time.monotonic())
+    )
     asyncio.run(exporter.run())
     logs.flush()
     os._exit(0)

@@ -201,7 +201,7 @@ class StillWatch:
         self._time = time = api.time
         settings = Settings()
         polling = settings.polling
-        self._budget = RateBudget(random=Random(1), monotonic=time.monotonic, sleep=time.sleep)
+        self._budget = RateBudget(clock=time.as_clock())
         self.fleet = Fleet(
             accounts=("a",),
             policy=Policy(
@@ -220,10 +220,7 @@ class StillWatch:
             key=lambda: "key",
             budget=self._budget,
             observe=lambda _: None,
-            random=Random(1),
-            clock=time.clock,
-            monotonic=time.monotonic,
-            sleep=time.sleep,
+            clock=time.as_clock(),
         )
         self.poller = AccountPoller(
             account="a",
@@ -239,11 +236,8 @@ class StillWatch:
                 directory=polling.directory_interval,
                 readings=polling.readings_interval,
             ),
-            weights=settings.weights.by_metric,
             undescribed=lambda: UndescribedJobs(others=history),
-            clock=time.clock,
-            monotonic=time.monotonic,
-            sleep=time.sleep,
+            clock=time.as_clock(),
         )
         self.second = 0
         self.delays: dict[str, int] = {}

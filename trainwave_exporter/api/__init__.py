@@ -1,6 +1,6 @@
-"""The door to the Trainwave API: every endpoint, both wire dialects, one budget of requests.
+"""The client of the Trainwave API: every endpoint, both wire dialects, one rate limit.
 
-Nothing past this door knows a wire format: records of `trainwave_exporter.model` come out, or an
+Nothing outside knows a wire format: calls return records of `trainwave_exporter.model`, or raise an
 error of the tree in `trainwave_exporter.api.errors`.
 """
 

@@ -1,7 +1,7 @@
-"""How much an answer may hold: in bytes, in values, in items of a list.
+"""Size limits of answers: bytes, JSON values, items of a list.
 
-The bounds go by the kind of answer, and never by the ``limit`` of a request, which a server may
-ignore. Bytes are counted as they come, values before any of them is read.
+They depend on the kind of answer, never on the ``limit`` of a request, which a server may ignore.
+Bytes are counted as they arrive, values before any of them is parsed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from trainwave_exporter.api.steps import Steps
 
 
 class AnswerBounds(Struct, frozen=True):
-    """What an answer of one kind may hold."""
+    """Size limits of one kind of answer."""
 
     bytes: int
     """Of the body, decompressed."""

@@ -1,19 +1,15 @@
 """Every endpoint of the reference, as typed coroutines for one API key.
 
-Each request waits for its turn in the budget, goes over the wire, teaches the budget what its
-answer's headers report, and is reported to the listener as one `Exchange`. Lists are tried
-again after a passing failure; single jobs and readings are not, as the planner will ask again by
-itself, and a 429 never is: the budget blocks, and whoever asked learns of it. The ``Retry-After``
-of a 5xx does the same.
+Each request waits until the rate limit allows it, is sent, updates the rate limit by the headers of
+its answer, and is reported to the listener as one `Exchange`. Lists are retried after a transient
+failure; single jobs and readings are not, as the planner requests them again. A 429 is never
+retried: it blocks all requests and is raised. So does the ``Retry-After`` of a 5xx.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from random import Random
 from typing import Final, TypeVar
 from urllib.parse import quote
 
@@ -72,6 +68,7 @@ from trainwave_exporter.model import (
     Unit,
     Unreadable,
 )
+from trainwave_exporter.runtime.clock import Clock
 
 T = TypeVar("T")
 R = TypeVar("R", Job, Project, Organization, Offer)
@@ -82,7 +79,7 @@ _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 5.0
 """Seconds of a block after which a list is still tried again."""
 _LONGEST_BLOCK: Final = 60.0
-"""Seconds of a block that a request waits for. Who waits longer in silence looks well."""
+"""Seconds of a block that a request waits for. A longer wait would look like good health."""
 _MOST_HOPS: Final = 2
 _SKEW_NOISE: Final = 5.0
 """Seconds by which the API's clock may seem to differ because an answer was on its way."""
@@ -94,15 +91,14 @@ log = structlog.get_logger()
 class Client:
     """The API as one key sees it.
 
-    ``key`` returns the present key and is asked before each request; ``budget`` must be this
-    key's own; ``observe`` receives every `Fact`. ``units`` say how the numbers of the metric
-    endpoints are to be read, ``inline_units`` those within jobs. ``timeout`` (seconds) is for a
-    whole exchange, the wait for its turn not included; none waits for over a minute of a block.
-    ``network`` is the way to the API; None: as the environment has it. ``transport`` stands in for
-    all of that.
+    ``key`` returns the present key and is called before each request; ``budget`` must be this
+    key's own; ``observe`` receives every `Fact`. ``units`` are the units of the metric endpoints,
+    ``inline_units`` those within jobs. ``timeout`` (seconds) is for a whole exchange, without the
+    wait for the rate limit; no request waits for a block of over a minute. ``network`` holds
+    proxies and certificates; None: those of the environment. ``transport`` replaces all of that.
 
     Every method raises errors of the tree in `trainwave_exporter.api.errors`, and nothing else. The
-    constructor raises `NetworkSettingsError` for an environment that is of no use.
+    constructor raises `NetworkSettingsError` for proxies or certificates that cannot be used.
     """
 
     def __init__(
@@ -113,10 +109,7 @@ class Client:
         key: Callable[[], str],
         budget: RateBudget,
         observe: FactListener,
-        random: Random,
-        clock: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Clock,
         cost_unit: CostUnit = CostUnit.AUTO,
         units: Mapping[Metric, Unit] = DEFAULT_UNITS,
         inline_units: Mapping[Metric, Unit] = DEFAULT_INLINE_UNITS,
@@ -129,10 +122,7 @@ class Client:
         self._credential = Credential(key)
         self._budget = budget
         self._observe = observe
-        self._random = random
         self._clock = clock
-        self._monotonic = monotonic
-        self._sleep = sleep
         self._cost_unit = cost_unit
         self._units = {**DEFAULT_UNITS, **units}
         self._inline_units = {**DEFAULT_INLINE_UNITS, **inline_units}
@@ -190,22 +180,22 @@ class Client:
         )
 
     async def list_offers(self, *, limit: int = 100, offset: int = 0) -> Page[Offer]:
-        """Return one page of the prices on offer, dollars an hour, of the deployed dialect."""
+        """Return one page of offers: prices in dollars per hour (deployed dialect only)."""
         return await self._list("offers", {}, limit, offset, Priority.DIRECTORY, read_offer)
 
     async def get_job(self, job_id: str) -> Job:
-        """Return what the API reports of one job."""
+        """Return the details of one job."""
         call = Call(method="GET", url=f"{self._base}/jobs/{_segment(job_id)}/")
         return await self._request("job", call, Priority.READINGS, in_one(self._read_one_job))
 
     async def create_job(self, spec: NewJob) -> Job:
-        """Start a job and return it. Asks in the latest dialect met, else in the documented one."""
-        body = request_body(spec, self._dialect or Dialect.DOCUMENTED, self._clock())
+        """Start a job and return it, in the dialect of the latest answer or the documented one."""
+        body = request_body(spec, self._dialect or Dialect.DOCUMENTED, self._clock.time())
         call = Call(method="POST", url=f"{self._base}/jobs/", body=body)
         return await self._request("create", call, Priority.RUNNING, in_one(self._read_one_job))
 
     async def stop_job(self, job_id: str) -> None:
-        """Stop a job. Asks in the latest dialect met, else in the documented one."""
+        """Stop a job, in the dialect of the latest answer or the documented one."""
         job = f"{self._base}/jobs/{_segment(job_id)}"
         if self._dialect is Dialect.DEPLOYED:
             call = Call(method="POST", url=f"{job}/cancel/", body={})
@@ -219,9 +209,9 @@ class Client:
         )
 
     async def get_metric(self, job_id: str, metric: Metric) -> Reading | None:
-        """Return the newest reading of one metric; ``None`` if the answer holds nothing readable.
+        """Return the newest reading of one metric; ``None`` if the answer has none.
 
-        What could not be read is reported to the listener as `Unreadable`.
+        What cannot be parsed is reported to the listener as `Unreadable`.
         """
         endpoint = f"metrics/{metric}"
         call = Call(method="GET", url=f"{self._base}/{endpoint}/", query={"job_id": job_id})
@@ -252,7 +242,7 @@ class Client:
         priority: Priority,
         read_item: Callable[[object, Context, list[Fact]], R | None],
     ) -> Page[R]:
-        """Ask for one page, again if the failure may pass."""
+        """Request one page; retry transient failures."""
         query |= {"limit": str(limit), "offset": str(offset)}
         call = Call(
             method="GET", url=f"{self._base}/{endpoint}/", query=query, most_bytes=PAGE.bytes
@@ -279,7 +269,7 @@ class Client:
             except _PASSING:
                 if self._budget.blocked_for > _LONGEST_PAUSE:
                     raise
-                await self._sleep(self._random.uniform(0, _FIRST_PAUSE * 2**attempt))
+                await self._clock.sleep(self._clock.random.uniform(0, _FIRST_PAUSE * 2**attempt))
         return await self._request(endpoint, call, priority, read)
 
     def _read_one_job(self, answer: HttpAnswer) -> Job:
@@ -295,7 +285,7 @@ class Client:
     async def _request(
         self, endpoint: str, call: Call, priority: Priority, read: Callable[[HttpAnswer], Steps[T]]
     ) -> T:
-        """Do one call, going along where the API moves it within its own origin."""
+        """Send a call, and follow redirects within the API's origin."""
         for _ in range(_MOST_HOPS + 1):
             result = await self._exchange(endpoint, call, priority, read)
             if not isinstance(result, Call):
@@ -306,16 +296,16 @@ class Client:
     async def _exchange(
         self, endpoint: str, call: Call, priority: Priority, read: Callable[[HttpAnswer], Steps[T]]
     ) -> T | Call:
-        """Send one request and read its answer; return the call to make instead if it moved."""
+        """Send one request and return what it read; for a redirect, the call to make instead."""
         await self._budget.acquire(priority, _LONGEST_BLOCK)
-        started = self._monotonic()
+        started = self._clock.monotonic()
         outcome: str | None = None
         try:
-            answer = await self._wire.send(call, self._hear)
+            answer = await self._wire.send(call, self._take_headers)
             if answer.status in _REDIRECTS and "location" in answer.headers:
                 outcome = RedirectRefused.outcome
                 return self._moved(call, answer)
-            result = await take_turns(read(answer), self._wire.turn)
+            result = await take_turns(read(answer))
             self._budget.succeed()
             outcome = "ok"
         except TrainwaveError as error:
@@ -326,17 +316,17 @@ class Client:
             elif isinstance(error, ServerError) and error.retry_after:
                 with self._noting_block():
                     self._budget.back_off(error.retry_after, BlockReason.UNAVAILABLE)
-            # Where it was raised, local variables hold the answer as it came.
+            # Frames of the traceback hold the answer, which may repeat the key.
             raise error.with_traceback(None) from None
         else:
             return result
         finally:
             self._budget.release()
             if outcome is not None:  # not when cancelled: that says nothing about the API
-                self._report_exchange(endpoint, outcome, self._monotonic() - started)
+                self._report_exchange(endpoint, outcome, self._clock.monotonic() - started)
 
-    def _hear(self, headers: httpx.Headers, now: float) -> None:
-        """Take in what any answer's headers report."""
+    def _take_headers(self, headers: httpx.Headers, now: float) -> None:
+        """Take in the headers of any answer: rate limit and clock."""
         rates = rate_headers(headers, now)
         with self._noting_block():
             self._budget.learn(rates)
@@ -348,7 +338,7 @@ class Client:
 
     @contextmanager
     def _noting_block(self) -> Iterator[None]:
-        """Log a long block when it begins: until it ends, nothing else is heard of the API."""
+        """Log a long block when it begins: until it ends, nothing is requested."""
         before = self._budget.blocked_for
         yield
         seconds = self._budget.blocked_for
@@ -357,7 +347,7 @@ class Client:
                 "api_requests_blocked",
                 account=self._account,
                 seconds=round(seconds),
-                reason=self._budget.snapshot(self._clock()).blocked_reason,
+                reason=self._budget.snapshot(self._clock.time()).blocked_reason,
             )
 
     def _moved(self, call: Call, answer: HttpAnswer) -> Call:
@@ -398,7 +388,7 @@ def _query(**parameters: str | None) -> dict[str, str]:
 
 
 def _segment(job_id: str) -> str:
-    """Quote a job's id for a path. Raises `NotFound` for one that would leave its place there."""
+    """Return a job's id quoted for a path. Raises `NotFound` for one that changes the path."""
     if job_id not in {"", ".", ".."}:
         with suppress(UnicodeEncodeError):
             return quote(job_id, safe="")

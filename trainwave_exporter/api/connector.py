@@ -1,9 +1,9 @@
-"""Connections over which a server may answer a request only so many times.
+"""Connections with a limit on informational responses.
 
-Before its answer a server may send others (``100 Continue``, ``103 Early Hints``), as many as it
-likes. aiohttp takes all that have arrived in one turn of the event loop, some hundred thousand a
-second. What stands between it and the socket here hands bytes on a few at a time, counts the
-answers that aiohttp finds in them, and hangs up where there are too many.
+Before its answer a server may send any number of others (``100 Continue``, ``103 Early Hints``).
+aiohttp parses all that have arrived in one turn of the event loop, some hundred thousand a second.
+So bytes are passed on to it in small pieces, the answers that it finds in them are counted, and the
+connection is closed where there are too many.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _A_PIECE: Final = 16 * 1024
 
 
 class BoundedConnector(aiohttp.TCPConnector):
-    """Opens and keeps connections, and gives each request one that is bounded."""
+    """Opens and keeps connections, each with that limit."""
 
     async def connect(
         self,
@@ -39,7 +39,7 @@ class BoundedConnector(aiohttp.TCPConnector):
 
 
 class _AnswerCounter(asyncio.Protocol):
-    """Passes on what comes over a connection until it holds too many answers."""
+    """Passes on what a connection receives, until it holds too many answers."""
 
     def __init__(self, transport: asyncio.Transport, handler: ResponseHandler) -> None:
         self._transport = transport

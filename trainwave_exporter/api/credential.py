@@ -1,4 +1,4 @@
-"""The API key, as one request needs it: fetched anew each time, sent in one header, shown never."""
+"""The API key: read anew for each request, sent in one header, never shown."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _MOST_REMEMBERED = 8
 _LONGEST_TEXT = 200
 _LONGEST_LOOKED_AT = 4_096
 _SHORTEST_IN_DATA = 8
-"""Characters of a key that is looked for in data. A shorter one is no secret, and part of words."""
+"""Length of the shortest key that is looked for in data: a shorter one may be part of words."""
 
 
 class Credential:
-    """A key that only its header gets to see.
+    """A key that appears in its header only.
 
     ``fetch`` returns the present key (it may change between requests) and must not raise.
     """
@@ -49,7 +49,7 @@ class Credential:
     def tidy(self, text: str) -> str:
         """Return text of the API as it may stand in a message: short, printable, without the key.
 
-        The key goes first: cut or cleaned before, a piece of it might remain.
+        The key is removed first: after the text was cut, a piece of it might remain.
         """
         for key in {*self._sent, self._fetch()}:
             for spelling in _spellings(key):
@@ -59,7 +59,7 @@ class Credential:
         return tidied if len(tidied) <= _LONGEST_TEXT else f"{tidied[: _LONGEST_TEXT - 1]}…"
 
     def redaction(self) -> Redaction:
-        """Return what takes the keys known now out of the data of an answer."""
+        """Return what removes the known keys from the data of an answer."""
         keys = {key for key in {*self._sent, self._fetch()} if len(key) >= _SHORTEST_IN_DATA}
         spellings = {spelling for key in keys for spelling in _spellings(key)}
         return Redaction(tuple(sorted(spellings, key=len, reverse=True)))

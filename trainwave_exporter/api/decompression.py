@@ -1,7 +1,7 @@
-"""How bodies are compressed on their way: gzip or not at all, unpacked in bounded pieces.
+"""Content encoding of answers: gzip or none, decompressed in bounded pieces.
 
-Nothing else is asked for. A body in another encoding, or in several, is refused before any of it is
-read: two layers turn some bytes into gigabytes.
+A body in another encoding, or in several, is refused unread: two layers turn some bytes into
+gigabytes.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Both wire forms of jobs, projects and organizations, read into the model.
 
-The two dialects differ in where things stand, and in one thing that cannot be seen: whether
-``total_cost`` counts dollars or cents. `_cost_unit` decides that, for every cost there is.
+The two dialects differ in the places of fields, and in one thing that no answer states: whether
+``total_cost`` is in dollars or cents. `_cost_unit` decides that, for every cost.
 
-Each reader takes one JSON value and returns a record, or ``None`` for what has no identity. What
-cannot be read is left out of the record and added to ``notes``.
+Each function takes one JSON value and returns a record, or ``None`` for one without an id. What
+cannot be parsed is left out of the record and added to ``notes``.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _FLAT_HARDWARE: Final = frozenset({"gpu_type", "gpus", "cpu_cores", "memory_gb"}
 
 
 class Context(Struct, frozen=True, kw_only=True):
-    """What is known of an answer besides the objects in it."""
+    """What applies to all objects of an answer."""
 
     account: str
     dialect: Dialect
@@ -106,7 +106,7 @@ def read_job(raw: object, context: Context, notes: list[Fact]) -> Job | None:
         organization_id=_organization_id(fields)
         or (_organization_id(project) if project else None),
         owner=fields.get_text("owner", _OWNER),
-        # What is allocated (the offer) goes before what was asked for (the configuration).
+        # What is allocated (the offer) wins over what was requested (the configuration).
         gpu_type=first_text(
             SHARED_NAME, (fields, "gpu_type"), (offer, "gpu_type"), (config, "gpu_type")
         ),
@@ -213,11 +213,11 @@ def _cost(raw: Mapping[str, Any], fields: Fields, context: Context) -> float | N
 
 
 def _cost_unit(raw: Mapping[str, Any], context: Context) -> CostUnit:
-    """Decide in which unit a job's ``total_cost`` is; ``AUTO`` remains where that is not known.
+    """Return the unit of a job's ``total_cost``; ``AUTO`` where it is unknown.
 
-    The envelope speaks for a dialect and so does the job's shape: an object for its project, a
-    ``config`` or a ``cloud_offer`` are the deployed form, a string for its project and hardware at
-    the top level the documented one. They must agree, for a wrong amount is worse than none.
+    Both the envelope and the shape of the job indicate a dialect: an object for its project, a
+    ``config`` or a ``cloud_offer`` the deployed one, a string for its project and hardware at the
+    top level the documented one. They must agree: a wrong amount is worse than none.
     """
     if context.cost_unit is not CostUnit.AUTO:
         return context.cost_unit
@@ -252,7 +252,7 @@ def _expiry(value: object) -> float | None:
 
 
 def _inline_readings(metrics: Fields, context: Context) -> Readings:
-    """Read the two metrics that jobs carry along."""
+    """Parse the two metrics that jobs contain."""
     readings: dict[str, Reading] = {}
     for name, metric in _INLINE_METRICS.items():
         value = metrics.raw.get(name)

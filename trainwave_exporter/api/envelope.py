@@ -1,4 +1,4 @@
-"""From an answer to its data: refusals, what is no JSON, and the dialect an answer speaks."""
+"""Opens the envelope of an answer: errors, data, and its dialect."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _KEY_CODES: Final = frozenset(
 """Codes of a 403 that are about the key: the vendor's, and those that its framework has for it."""
 
 _GATEWAY_STATUSES: Final = frozenset({407, 511})
-"""A proxy, or the network itself, wants credentials."""
+"""A proxy or the network requires authentication."""
 
 _TITLE = re.compile(rb"<title[^<>]{,200}>(.{,500}?)</title", re.IGNORECASE | re.DOTALL)
 
@@ -48,7 +48,7 @@ _HEAD_BYTES: Final = 16 * 1024
 
 
 class Dialect(StrEnum):
-    """The two forms in which the API is known to speak; distinguished in every single answer."""
+    """The two known forms of answers; recognized in every single answer."""
 
     DOCUMENTED = "documented"
     """That of the reference: ``{"success": …, "data": …}``."""
@@ -68,7 +68,7 @@ class OpenedAnswer(Struct, frozen=True):
 
 
 def open_answer(answer: HttpAnswer, tidy: Tidy) -> OpenedAnswer:
-    """Return an answer's data.
+    """Return the data of an answer.
 
     Raises `Refused`, `BodyTooLarge`, `NotJson` and `UnexpectedShape`.
     """
@@ -76,7 +76,7 @@ def open_answer(answer: HttpAnswer, tidy: Tidy) -> OpenedAnswer:
 
 
 def open_page(answer: HttpAnswer, tidy: Tidy) -> Steps[OpenedAnswer]:
-    """Return the data of an answer that is about a list, the items of which are yet to be decoded.
+    """Return the data of an answer that holds a list, whose items are yet to be decoded.
 
     Raises as `open_answer` does.
     """
@@ -93,7 +93,7 @@ def open_page(answer: HttpAnswer, tidy: Tidy) -> Steps[OpenedAnswer]:
 
 
 def check_acknowledged(answer: HttpAnswer, tidy: Tidy) -> None:
-    """Raise like `open_answer`, but let an answer without any data, or an empty one, pass."""
+    """Raise as `open_answer` does, but accept an answer without data, or an empty one."""
     if answer.status >= 400 or answer.body.strip():
         _accepted(answer, tidy)
 
@@ -109,7 +109,7 @@ def _opened(payload: Any) -> OpenedAnswer:  # noqa: ANN401 - JSON is Any
 
 
 def _accepted(answer: HttpAnswer, tidy: Tidy) -> Any:  # noqa: ANN401 - JSON is Any
-    """Return the JSON value of an answer that is no refusal."""
+    """Return the JSON value of an answer that is no error."""
     if answer.status >= 400:
         raise _refusal(answer, tidy)
     finish(count_values(answer.body, ONE))
@@ -151,8 +151,8 @@ def _refusal(answer: HttpAnswer, tidy: Tidy, payload: dict[str, Any] | None = No
 def _is_about_key(answer: HttpAnswer, code: str | None) -> bool:
     """Whether a 401 or 403 says that the key is refused.
 
-    The API says so in JSON or in plain text. Markup is of something in front of it, and so is a 403
-    without a body. A 403 with a code says by it what it is about.
+    The API answers in JSON or in plain text. Markup comes from a proxy or gateway, and so does a
+    403 without a body. The code of a 403, if there is one, decides.
     """
     if _is_markup(answer):
         return False
@@ -176,7 +176,7 @@ def _is_markup(answer: HttpAnswer) -> bool:
 def _error_of(answer: HttpAnswer) -> tuple[str | None, str]:
     """Return the code and the sentence of an error body of either dialect, JSON or text.
 
-    Of a page of HTML, that is its title.
+    For a page of HTML: its title.
     """
     body = answer.body
     if _is_markup(answer):
@@ -208,7 +208,7 @@ def _error_in(payload: Any) -> tuple[str | None, str]:  # noqa: ANN401 - JSON is
 
 
 def _spelled(value: object) -> str:
-    """Return a JSON value as text; nothing of one that is nested too deep for that."""
+    """Return a JSON value as text; empty for one that is nested too deeply."""
     try:
         return json.dumps(value)
     except RecursionError:

@@ -8,7 +8,7 @@
     │   ├── NotJson             HTML, half a JSON, bytes that are no text
     │   ├── UnexpectedShape     JSON, but not of this endpoint's shape (``data: null``, wrong types)
     │   ├── BodyTooLarge        more bytes, values or items than such an answer may hold
-    │   ├── UnsupportedEncoding compressed by what was not asked for, or more than once
+    │   ├── UnsupportedEncoding compressed as was not requested, or more than once
     │   └── RedirectRefused     to another origin, or in circles; the key was not sent there
     └── Refused                 the API said no (or the exporter, before asking, about a bad key)
         ├── InvalidKey          401, 403, or code ``invalid_api_key``
@@ -29,13 +29,13 @@ from typing import ClassVar
 
 
 class TrainwaveError(Exception):
-    """An exchange with the API that did not bring what was asked for."""
+    """A failed exchange with the API."""
 
     outcome: ClassVar[str] = "error"
 
 
 class NoAnswer(TrainwaveError):  # noqa: N818 - says what happened, as all of the tree
-    """Nothing came back, or not all of it."""
+    """No answer, or an incomplete one."""
 
     outcome = "no_answer"
 
@@ -47,13 +47,13 @@ class Timeout(NoAnswer):
 
 
 class ConnectionFailed(NoAnswer):
-    """There was no connection, it broke, or what spoke at its other end was not HTTP."""
+    """No connection, a broken one, or one over which something else than HTTP came."""
 
     outcome = "connection"
 
 
 class UnusableAnswer(TrainwaveError):  # noqa: N818 - says what happened, as all of the tree
-    """Something came back that cannot be used."""
+    """An answer that cannot be used."""
 
     outcome = "unusable"
 
@@ -71,25 +71,25 @@ class UnexpectedShape(UnusableAnswer):
 
 
 class BodyTooLarge(UnusableAnswer):
-    """The body holds more than an answer of its kind may; the message says more of what."""
+    """The body is larger than an answer of its kind may be; the message says in what."""
 
     outcome = "too_large"
 
 
 class UnsupportedEncoding(UnusableAnswer):
-    """The body is compressed by what was not asked for, or more than once; it was not read."""
+    """The body is compressed as was not requested, or more than once; it was not read."""
 
     outcome = "unsupported_encoding"
 
 
 class RedirectRefused(UnusableAnswer):
-    """The answer points elsewhere, and following it would risk the key or never end."""
+    """A redirect to another origin, which would leak the key, or one too many."""
 
     outcome = "redirect"
 
 
 class Refused(TrainwaveError):  # noqa: N818 - says what happened, as all of the tree
-    """The API said no."""
+    """The API answered with an error."""
 
     outcome = "refused"
 
@@ -111,10 +111,9 @@ class InvalidKey(Refused):
 
 
 class Forbidden(Refused):
-    """The request was refused, but nothing says that the key is why.
+    """The request was refused, but not because of the key, as far as is known.
 
-    So does a proxy, firewall or gateway in front of the API, and the API with a code of its own for
-    something else than the key.
+    A proxy, firewall or gateway does that, and the API with a code that is not about the key.
     """
 
     outcome = "forbidden"

@@ -1,8 +1,8 @@
-"""Tolerant reading of single JSON values: what cannot be read is reported, never guessed.
+"""Lenient parsing of single JSON values: what cannot be parsed is reported, never guessed.
 
-Every converter takes one JSON value (never ``None``), returns what it means in the model's terms
-and raises `Misread` for anything else. `Fields` applies them to the fields of one object, so that
-a bad field costs that field alone.
+Every converter takes one JSON value (never ``None``), returns it in units of the model, and raises
+`Misread` for anything else. `Fields` applies them to the fields of one object, so that a bad field
+spoils that field alone.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Categories of characters that are not seen, but may change how others are."""
 
 Redact: TypeAlias = Callable[[str], str]
-"""Takes the API key out of text."""
+"""Removes the API key from text."""
 
 
 class Misread(ValueError):  # noqa: N818 - says what happened
-    """A value that could not be read; ``reason`` is of a closed set."""
+    """A value that cannot be parsed; ``reason`` is of a closed set."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -61,10 +61,10 @@ def text(value: object) -> str | None:
 
 
 def identifier(value: object) -> str | None:
-    """Return an id: a string or a whole number; never one that would climb up a path.
+    """Return an id: a string or a whole number.
 
-    Nor one that is too long, or holds characters that are not seen: what is changed to be shown
-    names something else, or nothing.
+    Raises `Misread` for one that changes a path, is too long, or has invisible characters: once
+    changed, it would name something else.
     """
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < ABSURD:
         return str(value)
@@ -104,7 +104,7 @@ SHARED_NAME: Final = FieldNames(text, 256, shared=True)
 
 
 def escaped(found: str) -> str:
-    r"""Return a text with characters that are not seen as ``\x1b`` or ``\u202e``."""
+    r"""Return a text with invisible characters as ``\x1b`` or ``\u202e``."""
     if found.isprintable():
         return found
     return "".join(c if _visible(c) else c.encode("unicode_escape").decode() for c in found)
@@ -141,7 +141,7 @@ def number(value: object) -> float:
 
 
 def reported(value: float) -> float:
-    """Return a number unless it stands for "unknown"."""
+    """Return a number; ``None`` for one that stands for "unknown"."""
     if value in _SENTINELS:
         raise Misread("out_of_range")
     return value
@@ -172,7 +172,7 @@ def gpu_count(value: object) -> float:
 
 
 def size(value: object) -> float | None:
-    """Return the size of a part no machine is without; zero is how some say "not known"."""
+    """Return the size of something that every machine has; zero stands for "unknown"."""
     return amount(value) or None
 
 
@@ -189,7 +189,7 @@ def gigabytes(value: object) -> float | None:
 def moment(value: object) -> float:
     """Return a time as Unix seconds, reported as ISO 8601 (UTC if without zone), Unix s or Unix ms.
 
-    Only the years 2001 to 2099 pass: what lies outside is a placeholder or no time at all.
+    Only the years 2001 to 2099 are accepted: all else is a placeholder or no time.
     """
     if isinstance(value, str) and not _DECIMAL.fullmatch(value):
         try:

@@ -1,15 +1,15 @@
-"""The four gates every request passes before it is sent, each with one reason to say "not yet".
+"""The four rate limits that every request passes before it is sent.
 
-* `SlidingWindow`: our allowance within any minute;
-* `ServerWindow`: what the API says is left for all users of the key, less the people's part;
-* `PaceGate`: an even spread of what can wait (sweeps and readings);
-* `BlockGate`: silence after a 429, for a ``Retry-After``, or when nothing is left for long; then a
-  single probe, and a careful start after it.
+* `SlidingWindow`: the exporter's allowance within any minute;
+* `ServerWindow`: what the API reports as remaining, less the part of other users of the key;
+* `PaceGate`: spreads what can wait (sweeps and readings) evenly;
+* `BlockGate`: blocks after a 429, for a ``Retry-After``, or when nothing remains for long; then
+  lets a single probe through, and starts slowly.
 
-A gate answers two questions: how many requests it would let through at once (`room`), and when it
-will let the next one through (`opens`, meant for when there is no room). ``low`` is for requests
-that can wait, and not for those that keep running jobs and the directory current. Gates do not
-count; the budget notifies them of each request it lets go (`spend`) or takes back (`refund`).
+`room` is how many requests a gate lets through at once, `opens` when it will let the next one
+through if there is no room. ``low`` is the priority of requests that can wait, as opposed to those
+that keep running jobs and the directory current. The budget calls `spend` for each request that is
+sent, and `refund` for one that was not sent after all.
 
 All times are seconds of the monotonic clock: however the wall clock is set, a minute is a minute.
 """
@@ -18,36 +18,35 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
 from enum import StrEnum
 from itertools import takewhile
-from random import Random
 from typing import Final, Protocol
 
 from trainwave_exporter.api.headers import RateHeaders
+from trainwave_exporter.runtime.clock import Clock
 
 WINDOW: Final = 60.0
 """Seconds the limit is counted over."""
 
 SPAN: Final = WINDOW + 1.0
-"""Seconds a request counts here. The second more is for the way to the API: of two requests a
-minute apart, the earlier may have been slower on it, and they would meet within its minute."""
+"""Seconds that a request counts here. The additional second is for network latency: of two requests
+a minute apart, the earlier may take longer, so that both arrive within one minute."""
 
 LONGEST_WAIT: Final = 300.0
-"""Seconds of our own choosing, or until the end of a window, that nothing is sent at most."""
+"""Longest block in seconds that no header orders, and longest time to the end of a window."""
 
 LONGEST_ORDER: Final = 3600.0
-"""Seconds that ``Retry-After`` is obeyed at most: no header may silence the exporter for ever."""
+"""Longest ``Retry-After`` in seconds that is obeyed: no header may stop the exporter for ever."""
 
 FAR_RESET: Final = 120.0
 """Seconds until ``X-RateLimit-Reset`` beyond which a window without requests left is a block."""
 
 HIGHEST_LIMIT: Final = 100_000
-"""Requests a minute; a larger limit is taken for this one, as no exporter needs it."""
+"""Requests a minute; a larger limit counts as this one, as no exporter needs it."""
 
 
 class BlockReason(StrEnum):
-    """Why nothing is sent."""
+    """Why no request is sent."""
 
     RATE_LIMITED = "rate_limited"
     """The API refused a request as one too many."""
@@ -58,7 +57,7 @@ class BlockReason(StrEnum):
 
 
 class Gate(Protocol):
-    """What may hold a request back."""
+    """Something that may delay a request."""
 
     def room(self, now: float, *, low: bool) -> float:
         """Return how many requests might be sent at once; below 1: none."""
@@ -68,11 +67,7 @@ class Gate(Protocol):
 
 
 class LimitTerms:
-    """How many requests there are to spend in a minute, and who has a claim on them.
-
-    All figures are requests a minute. They are asked for several times for each request, and hardly
-    ever change: so they are reckoned when they do.
-    """
+    """The limit, and how it is divided. All figures are requests a minute."""
 
     def __init__(self, *, share: float, limit: int) -> None:
         self.limit = limit
@@ -80,13 +75,13 @@ class LimitTerms:
         """A lower limit that one answer reported, and the next must confirm."""
         self._share = share
         self._reserved: dict[str, float] = {}
-        self._reckon()
+        self._divide()
 
     def learn(self, limit: float | None) -> None:
         """Take over the limit that the API reports, if it makes sense.
 
-        One that is lower than the present one needs two answers in a row, of which the higher
-        counts: with a limit of 1, reported once, nothing would be asked for a minute.
+        A lower one needs two answers in a row, of which the higher counts: after a limit of 1,
+        reported once by mistake, nothing would be requested for a minute.
         """
         if limit is None or limit < 1:
             return
@@ -98,32 +93,32 @@ class LimitTerms:
             headers = max(headers, doubted)
         if headers != self.limit:
             self.limit = headers
-            self._reckon()
+            self._divide()
 
     def reserve(self, name: str, requests_per_minute: float) -> None:
-        """Keep so much for the urgent requests known as ``name``, instead of what was before."""
+        """Reserve so much for the urgent requests ``name``, in place of what was before."""
         self._reserved[name] = requests_per_minute
-        self._reckon()
+        self._divide()
 
     def reconfigure(self, share: float) -> None:
         """Use this share of the limit."""
         self._share = share
-        self._reckon()
+        self._divide()
 
-    def _reckon(self) -> None:
+    def _divide(self) -> None:
         # The sliver keeps 0.29 x 100 at 29, which binary fractions put a hair below.
         self.allowance = max(1, math.floor(self.limit * self._share + 1e-9))
-        """What the exporter may send; one at least, or it would never learn more."""
-        self.people = self.limit - self.allowance
-        """What belongs to the other users of the key."""
+        """What the exporter may send; at least one, as the limit is learned from answers."""
+        self.others = self.limit - self.allowance
+        """What is left to other users of the key."""
         self.reserved = min(math.ceil(sum(self._reserved.values())), self.allowance - 1)
-        """What is kept for what is urgent; one is always left for the rest."""
+        """What is reserved for urgent requests; one is always left for the rest."""
         self.patient = self.allowance - self.reserved
-        """What there is for what can wait."""
+        """What requests that can wait may use."""
 
 
 class SlidingWindow:
-    """At most the allowance in any minute, and of it for what can wait at most its part."""
+    """Allows at most the allowance in any minute, and its part to what can wait."""
 
     def __init__(self, terms: LimitTerms) -> None:
         self._terms = terms
@@ -181,16 +176,16 @@ def _frees(log: deque[float], most: int, now: float) -> float:
 
 
 class ServerWindow:
-    """What the API last said is left, reckoned forward by what was sent since.
+    """What the API last reported as remaining, less what was sent since.
 
     Answers overtake each other, so within one window (known by its ``Reset``) the lowest figure
-    counts; requests on their way count as spent. When the window is over, nothing is known, and
-    nothing is held back, until the next answer.
+    counts; requests in flight count as spent. After the end of the window nothing is known, and
+    nothing is delayed, until the next answer.
 
-    A window whose ``Reset`` moves on before the window is over is a sliding one: the API frees each
-    request a minute after it came, not all of them at once. There the newest figure counts. What is
-    left and what the exporter itself used in the last minute are together what others leave for it,
-    and in that it has a sliding window of its own.
+    A window whose ``Reset`` moves on before its end is a sliding one: the API frees each request a
+    minute after it came, not all of them at once. There the newest figure counts. What remains and
+    what the exporter used in the last minute are together what others leave to it, and it uses that
+    as a sliding window of its own.
     """
 
     _SAME = 5.0
@@ -207,7 +202,7 @@ class ServerWindow:
         self._reset = 0.0
         self._ends = 0.0
         self._left = 0.0
-        self._told = 0
+        self._remaining = 0
 
     def learn(self, headers: RateHeaders, outstanding: int, now: float) -> None:
         """Take over what an answer reports while ``outstanding`` other requests are under way."""
@@ -229,17 +224,17 @@ class ServerWindow:
         elif reset > self._first_reset + self._SAME:
             self._sliding = True
         if self._sliding:
-            ours = left + self._window.counted_by_api(now) - self._terms.people
+            ours = left + self._window.counted_by_api(now) - self._terms.others
             self._reduction = max(0, self._terms.allowance - ours)
         if known and reset <= self._reset:
             self._left = min(self._left, left)
-            self._told = min(self._told, remaining)
+            self._remaining = min(self._remaining, remaining)
         else:
-            self._reset, self._ends, self._left, self._told = reset, ends, left, remaining
+            self._reset, self._ends, self._left, self._remaining = reset, ends, left, remaining
 
     def remaining(self, now: float) -> int | None:
         """Return the lowest figure reported within the present window."""
-        return self._told if self._known(now) else None
+        return self._remaining if self._known(now) else None
 
     def spend(self) -> None:
         """Count one request."""
@@ -250,12 +245,12 @@ class ServerWindow:
         self._left += 1
 
     def room(self, now: float, *, low: bool) -> float:
-        """Return what the API leaves beyond the people's part."""
+        """Return what the API leaves beyond the part of other users."""
         if not self._known(now):
             return math.inf
         if self._sliding:
             return self._window.room(now, low=low, reduction=self._reduction)
-        room = self._left - self._terms.people
+        room = self._left - self._terms.others
         if low:
             # What is urgent will need its part of what is left until the window ends.
             room -= math.ceil(self._terms.reserved * min(1.0, (self._ends - now) / WINDOW))
@@ -265,7 +260,7 @@ class ServerWindow:
         """Return when the API's window ends; or sooner, when what is urgent needs less of it."""
         if self._sliding:
             return min(self._ends, self._window.opens(now, low=low, reduction=self._reduction))
-        spare = self._left - self._terms.people - 1
+        spare = self._left - self._terms.others - 1
         if low and spare >= 0 and self._terms.reserved:
             return max(now, self._ends - WINDOW * spare / self._terms.reserved)
         return self._ends
@@ -275,11 +270,10 @@ class ServerWindow:
 
 
 class PaceGate:
-    """What can wait goes out evenly, after a first burst of a quarter of its minute.
+    """A token bucket for what can wait: an even rate, after a burst of a quarter of a minute.
 
-    Time spent idle saves up for another burst; time spent at the end of the minute's allowance
-    does not, or every minute would begin with one: there only a second's worth is kept, as callers
-    look once a second.
+    While the allowance of the minute is used up, only a second's worth of tokens is kept (callers
+    look once a second), or every minute would begin with a burst.
     """
 
     def __init__(self, terms: LimitTerms, window: SlidingWindow) -> None:
@@ -330,19 +324,18 @@ class PaceGate:
 
 
 class BlockGate:
-    """Nothing until its time is over; then one at a time, at an even pace for a minute.
+    """Blocks everything for a time, then lets single requests through for a minute, evenly.
 
-    The first one after it is a probe: while it is under way nothing else is (`on_trial`), and so on
-    until the API serves one. All goes by the monotonic clock, which nobody sets.
+    The first one is a probe: while it is in flight nothing else is (`on_trial`), and so on until
+    the API serves one.
     """
 
     _FIRST_WAIT = 2.0
     _MOST_DOUBLINGS = 8
 
-    def __init__(self, terms: LimitTerms, random: Random, monotonic: Callable[[], float]) -> None:
+    def __init__(self, terms: LimitTerms, clock: Clock) -> None:
         self._terms = terms
-        self._random = random
-        self._monotonic = monotonic
+        self._clock = clock
         self._failures = 0
         self._probed = False
         self._until = -math.inf
@@ -353,20 +346,20 @@ class BlockGate:
     def begin(
         self, retry_after: float | None, reason: BlockReason = BlockReason.RATE_LIMITED
     ) -> None:
-        """Block for as long as the API says, else for twice as long (at most) as last time."""
-        now = self._monotonic()
+        """Block for as long as the API says, else for a random time whose maximum doubles."""
+        now = self._clock.monotonic()
         ordered = retry_after is not None and 0 < retry_after < math.inf
         if now >= self._until:
             self._failures += 1
         elif not ordered:
-            return  # several answers may report the same excess: one step for all
+            return  # several answers to requests in flight report the same: one step for all
         if retry_after is not None and ordered:
             until = now + min(retry_after, LONGEST_ORDER)
-            slot = until + self._random.uniform(0, self._spacing)
+            slot = until + self._clock.random.uniform(0, self._spacing)
         else:
             doublings = min(self._failures - 1, self._MOST_DOUBLINGS)
             longest = min(self._FIRST_WAIT * 2**doublings, LONGEST_WAIT)
-            slot = until = now + self._random.uniform(0, longest)
+            slot = until = now + self._clock.random.uniform(0, longest)
         self._seconds += max(0.0, until - max(now, self._until))
         if until > self._until:
             self._until, self._reason = until, reason
@@ -386,7 +379,7 @@ class BlockGate:
     @property
     def left(self) -> float:
         """Seconds until the block ends; 0 when there is none."""
-        return max(0.0, self._until - self._monotonic())
+        return max(0.0, self._until - self._clock.monotonic())
 
     @property
     def reason(self) -> BlockReason | None:
@@ -401,18 +394,18 @@ class BlockGate:
     def spend(self) -> None:
         """Count one request."""
         self._probed = True
-        self._next_slot = self._monotonic() + self._spacing
+        self._next_slot = self._clock.monotonic() + self._spacing
 
     def room(self, now: float, *, low: bool) -> float:  # noqa: ARG002 - all are alike here
         """Return 0 while blocked, 1 at each slot for a minute after."""
-        since = self._monotonic() - self._until
+        since = self._clock.monotonic() - self._until
         if since >= SPAN:
             return math.inf
-        return 1 if since >= 0 and self._monotonic() >= self._next_slot else 0
+        return 1 if since >= 0 and self._clock.monotonic() >= self._next_slot else 0
 
     def opens(self, now: float, *, low: bool) -> float:  # noqa: ARG002 - all are alike here
         """Return when the block, and the wait for the next slot, are over."""
-        return now + max(self.left, self._next_slot - self._monotonic())
+        return now + max(self.left, self._next_slot - self._clock.monotonic())
 
     @property
     def _spacing(self) -> float:

@@ -1,7 +1,7 @@
-"""What the API says in headers: its clock, its rate limit, and when to come back.
+"""Parses headers of the API: its clock, its rate limit, and ``Retry-After``.
 
-Headers come from outside and may be anything, so everything here returns ``None`` for what makes
-no sense. Names are looked up without regard to case, whatever mapping they come in.
+All functions return ``None`` for a value that makes no sense. Names are looked up without regard to
+case.
 """
 
 from __future__ import annotations

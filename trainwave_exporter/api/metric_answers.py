@@ -47,12 +47,12 @@ DEFAULT_UNITS: Final[Mapping[Metric, Unit]] = MappingProxyType(
         Metric.DISK: Unit.BYTES_PER_SECOND,
     }
 )
-"""How the answers of the metric endpoints are read unless the operator says otherwise."""
+"""Default units of the metric endpoints."""
 
 DEFAULT_INLINE_UNITS: Final[Mapping[Metric, Unit]] = MappingProxyType(
     {Metric.GPU_UTILIZATION: Unit.PERCENT, Metric.MEMORY: Unit.GIGABYTES}
 )
-"""How ``metrics.gpu_utilization`` and ``metrics.memory_usage`` within a job are read."""
+"""Default units of ``metrics.gpu_utilization`` and ``metrics.memory_usage`` within a job."""
 
 _QUANTITIES: Final[Mapping[Unit, tuple[Quantity, float, float]]] = {
     # What a number in this unit is: a quantity, after multiplication and division.
@@ -90,7 +90,7 @@ _DEEPEST = 6
 
 
 class Found(Struct, frozen=True):
-    """What an answer came to: perhaps a reading, and why perhaps not all of it was read."""
+    """A reading parsed from an answer, if it has one, and why it may be incomplete."""
 
     reading: Reading | None
     problems: tuple[str, ...]
@@ -101,7 +101,7 @@ class Found(Struct, frozen=True):
 def read_reading(
     data: object, unit: Unit, received_at: float, skew: float = 0.0, most_values: int = ONE.values
 ) -> Found:
-    """Read an answer's data in ``unit``.
+    """Parse the data of an answer, in ``unit``.
 
     The reading's time is the newest timestamp in the answer, by our clock: the API's is ``skew``
     seconds ahead of it. It is never later than the time of receipt. Of data that holds more than

@@ -30,9 +30,9 @@ _HASHED_NAME: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 
 
 class NetworkSettingsError(ValueError):
-    """An environment variable is of no use. The text names it and says what was expected.
+    """An environment variable that cannot be used. The text names it and says what is expected.
 
-    It never holds the value of a proxy variable, as a password may be part of that.
+    It never repeats the value of a proxy variable, which may contain a password.
     """
 
 
@@ -126,10 +126,10 @@ def _is_host(text: str) -> bool:
 
 
 class NetworkSettings:
-    """What an environment says about the way to the API.
+    """Proxies and certificates by the environment.
 
-    Raises `NetworkSettingsError` for certificates that cannot be used; the addresses of proxies are
-    looked at in `proxy_for`, when it is known which of them count.
+    Raises `NetworkSettingsError` for certificates that cannot be used. Addresses of proxies are
+    checked in `proxy_for`, once it is known which of them apply.
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
@@ -167,7 +167,7 @@ class NetworkSettings:
 def _variable(environ: Mapping[str, str], name: str) -> tuple[str, str] | None:
     """Return the spelling of a variable that counts, and its value; None without one.
 
-    The lower-case one wins, even where it is empty: it then says that there is to be none.
+    The lower-case one wins, even where it is empty, which means: none.
     """
     for spelling in (name.lower(), name.upper()):
         if spelling in environ:

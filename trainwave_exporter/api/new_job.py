@@ -1,4 +1,4 @@
-"""What it takes to start a job, and how either dialect wants to be asked for it."""
+"""What it takes to start a job, and the request for it in either dialect."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class NewJob(Struct, frozen=True, kw_only=True):
 
 
 def request_body(job: NewJob, dialect: Dialect, now: float) -> dict[str, object]:
-    """Return the JSON object that asks for ``job``; ``now`` is what expiry counts from."""
+    """Return the body of the request; expiry counts from ``now`` (Unix seconds)."""
     given = {name: value for name, value in asdict(job).items() if value is not None}
     expires_after = given.pop("expires_after", None)
     if dialect is Dialect.DOCUMENTED:

@@ -1,4 +1,4 @@
-"""Where the API is, and that no request, and so no key, goes anywhere else."""
+"""The origin of the API: no request, and so no key, is sent to another."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from trainwave_exporter.api.errors import RedirectRefused
 def base_of(base_url: str) -> str:
     """Return a base URL without slashes at its end.
 
-    Raises `ValueError` for anything but an http or https URL of a host and perhaps a path; user
-    and password have no place in it, as the key is the only credential.
+    Raises `ValueError` for anything but an http or https URL of a host and perhaps a path, without
+    user and password.
     """
     base = base_url.strip().rstrip("/")
     try:
@@ -31,7 +31,7 @@ def base_of(base_url: str) -> str:
 def redirect_target(url: str, location: str, tidy: Callable[[str], str]) -> str:
     """Return where ``location``, in the answer to ``url``, leads within the same origin.
 
-    Raises `RedirectRefused` if it leads out of it, or nowhere.
+    Raises `RedirectRefused` if it leads to another origin, or is no URL.
     """
     here = httpx.URL(url)
     target = None

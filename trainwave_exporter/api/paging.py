@@ -1,7 +1,7 @@
-"""Walking a list page by page, by own arithmetic.
+"""Reads a list page by page, by ``offset``.
 
 ``next`` links are never followed: the reference's own example drops the query's parameters, and a
-link may point at another host, where the key must not go.
+link may point to another host, which must not get the key.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Page(Struct, Generic[T], frozen=True, kw_only=True):
 
 
 class Collected(Struct, Generic[T], frozen=True, kw_only=True):
-    """All that a walk along a list brought."""
+    """All items of a list."""
 
     items: tuple[T, ...]
     """Each id once, as the newest answer has it."""
@@ -56,10 +56,10 @@ class Collected(Struct, Generic[T], frozen=True, kw_only=True):
 def read_page(
     opened: OpenedAnswer, offset: int, read: Callable[[object], T | None]
 ) -> Steps[Page[T]]:
-    """Read the page of a list that was asked for with ``offset``.
+    """Parse the page of a list that was requested with ``offset``.
 
-    A page without ``count`` or ``next`` is a whole list, and so is a bare JSON list. An empty page
-    short of the ``count`` is not the last: what should be there was not reported.
+    A page without ``count`` or ``next`` is a complete list, and so is a bare JSON list. An empty
+    page before the ``count`` is reached is not the last: items are missing.
     """
     data = opened.data
     results = data.get("results") if isinstance(data, dict) else data
@@ -94,9 +94,9 @@ async def pages(
 ) -> AsyncIterator[Page[T]]:
     """Yield page after page of ``fetch(offset)`` until the list ends.
 
-    It ends with a page that says so, with one that brings no id unseen before (a server that
-    ignores ``offset`` would go round for ever), or after ``most`` pages. Whatever ``fetch`` raises
-    passes through: a walk cut short is not a whole list.
+    It ends with a page that says so, with one without new ids (a server that ignores ``offset``
+    would never end), or after ``most`` pages. Raises what ``fetch`` raises; the list is incomplete
+    then.
     """
     offset = 0
     seen: set[str] = set()
@@ -113,7 +113,7 @@ async def pages(
 async def collect(
     fetch: Callable[[int], Awaitable[Page[T]]], *, most: int = MAX_PAGES
 ) -> Collected[T]:
-    """Walk as `pages` does, and return all there was in the pages."""
+    """Read all `pages` and return their items."""
     items: dict[str, T] = {}
     requests, promised, ended, readable = 0, 0, False, True
     async for page in pages(fetch, most=most):

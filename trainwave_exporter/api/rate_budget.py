@@ -1,20 +1,17 @@
-"""One budget of requests for everything that uses a key: retries, discovery and all.
+"""The rate limiter of one key, for everything that uses it, retries and discovery included.
 
-Whoever wants to send waits in `RateBudget.acquire` for its turn, and calls `RateBudget.release`
-when the exchange is over. A turn comes when all gates of `trainwave_exporter.api.gates` let one
-request through and a place among those in flight is free; more urgent requests go first, equal
-ones in the order of their asking. The budget starts with an assumed limit and learns the real one
-from the answers' headers.
+A caller waits in `RateBudget.acquire` before it sends a request, and calls `RateBudget.release`
+when the exchange is over. A request may be sent when all gates of `trainwave_exporter.api.gates`
+let it through and fewer than the maximum are in flight; more urgent ones go first, equal ones in
+order.
+The limit is assumed at first, and learned from the headers of answers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-import time
-from collections.abc import Awaitable, Callable
 from enum import IntEnum
-from random import Random
 
 from msgspec import Struct
 
@@ -30,10 +27,11 @@ from trainwave_exporter.api.gates import (
     SlidingWindow,
 )
 from trainwave_exporter.api.headers import RateHeaders
+from trainwave_exporter.runtime.clock import Clock
 
 _SHORTEST_SLEEP = 0.001
 _USUAL_SECONDS = 0.2
-"""Exchanges for so many seconds of the allowance may be under way, or `_LEAST_IN_FLIGHT`."""
+"""Most requests in flight, in seconds of the allowance; at least `_LEAST_IN_FLIGHT`."""
 _LEAST_IN_FLIGHT = 16
 
 
@@ -45,7 +43,7 @@ _BLOCKED = {
 
 
 class Priority(IntEnum):
-    """Who goes first: what is running, then the directory, then what can wait."""
+    """Most urgent first: running jobs, then the directory, then what can wait."""
 
     RUNNING = 0
     DIRECTORY = 1
@@ -54,7 +52,7 @@ class Priority(IntEnum):
 
     @property
     def low(self) -> bool:
-        """Whether it can wait: it is spread evenly and leaves alone what is reserved."""
+        """Whether it can wait: it is spread evenly, and may not use what is reserved."""
         return self >= Priority.SWEEP
 
 
@@ -70,53 +68,44 @@ class BudgetSnapshot(Struct, frozen=True, kw_only=True):
 
 
 class RateBudget:
-    """The requests of one key.
+    """Limits the requests of one key.
 
-    ``share`` of the limit is ours to use, the rest is for people and their other programs.
-    ``initial_limit`` (requests a minute) holds until the API reports its own. ``max_in_flight``
-    bounds the exchanges under way; None: 16, or more where the allowance is so large.
-    ``monotonic`` gives the seconds that ``sleep`` waits in: no limit goes by the wall clock, which
-    may be set.
+    The exporter uses ``share`` of the limit; the rest is for other users of the key.
+    ``initial_limit`` (requests a minute) holds until the API reports one. ``max_in_flight`` bounds
+    the requests in flight; None: 16, or more where the limit is high. All goes by the monotonic
+    clock, as the wall clock may be set.
     """
 
     def __init__(
         self,
         *,
-        random: Random,
+        clock: Clock,
         share: float = 0.8,
         initial_limit: int = 100,
         max_in_flight: int | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._terms = LimitTerms(share=share, limit=initial_limit)
         self._window = SlidingWindow(self._terms)
         self._server = ServerWindow(self._terms, self._window)
         self._pace = PaceGate(self._terms, self._window)
-        self._block = BlockGate(self._terms, random, monotonic)
+        self._block = BlockGate(self._terms, clock)
         self._gates: tuple[Gate, ...] = (self._block, self._window, self._server, self._pace)
         self._max_in_flight = max_in_flight
         self._in_flight = 0
-        self._monotonic = monotonic
-        self._sleep = sleep
+        self._clock = clock
         self._waiting: dict[Priority, dict[asyncio.Future[None], float]] = {p: {} for p in Priority}
-        """Those who wait, and the longest block that each waits for."""
+        """Callers that wait, and the longest block that each waits for."""
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at = math.inf
 
     async def acquire(self, priority: Priority, longest_block: float = math.inf) -> None:
-        """Wait for a turn to send one request, which counts as sent from then on.
+        """Wait until one request may be sent; it counts as sent from then on.
 
-        Each turn must be given back by `release` once the exchange is over. Raises `RateLimited`
-        as soon as there is a block that lasts longer than ``longest_block`` seconds.
+        `release` must be called once the exchange is over. Raises `RateLimited` as soon as there is
+        a block that lasts longer than ``longest_block`` seconds.
         """
         if self._block.left > longest_block:
             raise self.blocked()
-        if not self._anyone_waits and self._room:
-            now = self._monotonic()
-            if not self._closed(priority, now):
-                self._spend(priority, now)
-                return
         turn = asyncio.get_running_loop().create_future()
         self._waiting[priority][turn] = longest_block
         self._serve()
@@ -131,32 +120,37 @@ class RateBudget:
             raise
 
     def release(self) -> None:
-        """Give back the place in flight: the exchange ended, well or badly."""
+        """Note that a request is no longer in flight, whatever came of it."""
         self._in_flight -= 1
         self._serve()
 
     def available(self, priority: Priority) -> int:
-        """Return how many requests the rate would let go now, beyond those that wait already.
+        """Return how many requests the limit allows now, beyond those that wait already.
 
-        Places in flight are left out of account: they come free within an answer's time.
+        The maximum in flight does not count: it allows more as soon as an answer comes.
         """
-        now = self._monotonic()
+        now = self._clock.monotonic()
         ahead = sum(len(turns) for other, turns in self._waiting.items() if other <= priority)
         room = min(gate.room(now, low=priority.low) for gate in self._gates)
         return max(0, math.floor(room) - ahead)
 
     def reserve(self, name: str, requests_per_minute: float) -> None:
-        """Keep so many requests a minute for ``name``; sweeps and readings leave them alone.
+        """Reserve requests per minute for ``name``; sweeps and readings may not use them.
 
         A later figure for the same name replaces the earlier one.
         """
         self._terms.reserve(name, requests_per_minute)
         self._serve()
 
+    @property
+    def unreserved(self) -> int:
+        """Requests per minute that are left for sweeps and readings; at least one."""
+        return self._terms.patient
+
     def learn(self, headers: RateHeaders) -> None:
-        """Learn from what an answer (any answer) to a request not yet released reports."""
+        """Take in the headers of any answer to a request not yet released."""
         self._terms.learn(headers.limit)
-        self._server.learn(headers, max(0, self._in_flight - 1), self._monotonic())
+        self._server.learn(headers, max(0, self._in_flight - 1), self._clock.monotonic())
         seconds = headers.seconds_left
         if headers.remaining == 0 and seconds is not None and seconds > FAR_RESET:
             self.back_off(seconds, BlockReason.USED_UP)
@@ -170,7 +164,7 @@ class RateBudget:
         self._turn_away()
 
     def blocked(self) -> RateLimited:
-        """Return the error of whoever cannot wait for the end of the present block."""
+        """Return the error that requests get which cannot wait for the end of the block."""
         reason = _BLOCKED[self._block.reason or BlockReason.RATE_LIMITED]
         seconds = self._block.left
         message = f"{reason}; the next one goes out in {seconds:.0f} s"
@@ -179,7 +173,7 @@ class RateBudget:
     def succeed(self) -> None:
         """Note that the API served a request not yet released.
 
-        After a block, requests go out side by side again, and the next `back_off` starts small.
+        After a block, requests are sent concurrently again, and the next `back_off` starts small.
         """
         self._block.succeed()
 
@@ -195,12 +189,12 @@ class RateBudget:
 
     @property
     def blocked_seconds(self) -> float:
-        """Seconds spent blocked so far: who waited for a turn in them did not hang."""
+        """Seconds spent blocked so far: a loop that waited in them did not hang."""
         return self._block.seconds
 
     def snapshot(self, now: float) -> BudgetSnapshot:
-        """Return what the budget looks like; ``now`` is the wall clock's time, Unix seconds."""
-        at = self._monotonic()
+        """Return the state of the rate limit; ``now``: Unix seconds."""
+        at = self._clock.monotonic()
         return BudgetSnapshot(
             limit=self._terms.limit,
             allowance=self._terms.allowance,
@@ -218,7 +212,7 @@ class RateBudget:
 
     @property
     def _room(self) -> bool:
-        """Whether a place among those in flight is free."""
+        """Whether one more may be in flight."""
         return self._in_flight < (1 if self._block.on_trial else self._most_in_flight)
 
     @property
@@ -226,14 +220,14 @@ class RateBudget:
         return any(self._waiting.values())
 
     def _closed(self, priority: Priority, now: float) -> list[Gate]:
-        """Return the gates that let nothing of that kind through now."""
+        """Return the gates that let no request of that priority through now."""
         return [gate for gate in self._gates if gate.room(now, low=priority.low) < 1]
 
     def _serve(self) -> None:
-        """Let go all whose turn it is; set the alarm for the next one, if any."""
+        """Let all requests go that may; set the alarm for the next one, if any waits."""
         while self._anyone_waits and self._room:
             priority = next(p for p, turns in self._waiting.items() if turns)
-            now = self._monotonic()
+            now = self._clock.monotonic()
             if closed := self._closed(priority, now):
                 opens = max(gate.opens(now, low=priority.low) for gate in closed)
                 self._set_alarm(max(opens - now, _SHORTEST_SLEEP))
@@ -246,7 +240,7 @@ class RateBudget:
         self._clear_alarm()
 
     def _turn_away(self) -> None:
-        """Have those fail who do not wait for as long as the block lasts."""
+        """Raise in the callers that do not wait for as long as the block lasts."""
         for turns in self._waiting.values():
             for turn in [turn for turn, longest in turns.items() if longest < self._block.left]:
                 del turns[turn]
@@ -261,7 +255,7 @@ class RateBudget:
         self._block.spend()
 
     def _take_back(self, priority: Priority) -> None:
-        """Undo the turn of one who was cancelled before it could use it."""
+        """Undo a request that was cancelled before it was sent."""
         self._in_flight -= 1
         self._window.refund(low=priority.low)
         self._server.refund()
@@ -269,7 +263,7 @@ class RateBudget:
 
     def _set_alarm(self, seconds: float) -> None:
         """See to it that `_serve` runs in so many seconds; an earlier alarm will set the next."""
-        at = self._monotonic() + seconds
+        at = self._clock.monotonic() + seconds
         if self._alarm is not None and self._alarm_at <= at:
             return
         self._clear_alarm()
@@ -282,6 +276,6 @@ class RateBudget:
             self._alarm = None
 
     async def _ring(self, seconds: float) -> None:
-        await self._sleep(seconds)
+        await self._clock.sleep(seconds)
         self._alarm = None
         self._serve()

@@ -1,4 +1,4 @@
-"""Takes the API key out of data, before anything of it is kept: an API may repeat it anywhere."""
+"""Removes the API key from data before any of it is kept: an API may repeat it anywhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ REDACTED: Final = "[redacted]"
 
 
 class Redaction:
-    """Knows keys in all ways in which they may be written, the longest first, and shows none."""
+    """Removes keys in all their spellings, the longest first."""
 
     __slots__ = ("_spellings",)
 

@@ -1,7 +1,7 @@
-"""Looks up host names in threads that nobody waits for.
+"""Looks up host names in daemon threads.
 
-uvloop looks names up in threads of its own, and waits for them before the process ends. A resolver
-that does not answer would hold up a shutdown until it gives up.
+uvloop looks names up in threads that it waits for before the process ends: a resolver that does not
+answer would delay a shutdown until its timeout.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class DaemonThreadResolver(AbstractResolver):
         return await loop.run_in_executor(self._executor, _look_up, host, port, family)
 
     async def close(self) -> None:
-        """Leave alone what is under way: its threads end by themselves."""
+        """Do nothing: threads end by themselves."""
 
 
 def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:

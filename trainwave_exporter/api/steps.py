@@ -1,12 +1,12 @@
-"""Long work in steps, between which the event loop has its turn.
+"""Long work in steps, so that it does not block the event loop.
 
-Steps are a generator: plain code that yields after at most a few milliseconds of work, and returns
-its result. Who drives it decides what happens in between.
+Steps are a generator that yields after at most a few milliseconds of work, and returns its result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator
+import asyncio
+from collections.abc import Callable, Generator
 from typing import TypeAlias, TypeVar
 
 A = TypeVar("A")
@@ -16,7 +16,7 @@ Steps: TypeAlias = Generator[None, None, T]
 
 
 def finish(steps: Steps[T]) -> T:
-    """Do all steps at once, and return what they come to."""
+    """Do all steps at once, and return the result."""
     while True:
         try:
             next(steps)
@@ -24,18 +24,18 @@ def finish(steps: Steps[T]) -> T:
             return end.value  # type: ignore[no-any-return]  # Any, as typeshed has it
 
 
-async def take_turns(steps: Steps[T], turn: Callable[[], Awaitable[None]]) -> T:
-    """Do all steps, each after a ``turn`` is waited for, and return what they come to."""
+async def take_turns(steps: Steps[T]) -> T:
+    """Do all steps, yield to the event loop between them, and return the result."""
     while True:
         try:
             next(steps)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]  # Any, as typeshed has it
-        await turn()
+        await asyncio.sleep(0)
 
 
 def in_one(work: Callable[[A], T]) -> Callable[[A], Steps[T]]:
-    """Return work that is short as steps of which there is one."""
+    """Return short work as a single step."""
 
     def steps(argument: A) -> Steps[T]:
         yield from ()

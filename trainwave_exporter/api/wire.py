@@ -1,9 +1,9 @@
 """One exchange over HTTP: a call goes out with the key, an answer comes back within bounds.
 
-The client is httpx's, over httpx-aiohttp's transport (a sixth of httpcore's CPU cost at many
-requests at once). Proxies and certificates come from the environment
-(`trainwave_exporter.api.network`). Nothing here knows what answers mean, nor retries, nor follows
-redirects, nor keeps a cookie or anything else of an answer.
+The client is httpx's, over httpx-aiohttp's transport (a sixth of httpcore's CPU cost with many
+requests in flight). Proxies and certificates come from the environment
+(`trainwave_exporter.api.network`). Nothing here interprets answers, retries, follows redirects, or
+keeps cookies.
 """
 
 from __future__ import annotations
@@ -37,26 +37,22 @@ from trainwave_exporter.api.errors import (
 )
 from trainwave_exporter.api.network import NetworkSettings
 from trainwave_exporter.api.resolver import DaemonThreadResolver
-from trainwave_exporter.runtime.loop_throttle import LoopThrottle
+from trainwave_exporter.runtime.clock import Clock
 
 _FAILURES = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError, ValueError)
 """What a transport raises; the aiohttp one does not map all of aiohttp's own errors."""
 
 _NO_LOCATION = (httpx.InvalidURL, httpx.RemoteProtocolError)
-"""What httpx raises for a redirect to what is no URL, which it looks at without following it."""
+"""What httpx raises for a redirect whose target is no URL, although it does not follow it."""
 
 _LONGEST_REFUSAL = 64 * 1024
-"""Bytes read of an error's body; what it says has room in them."""
+"""Bytes that are read of an error's body."""
 
 _REFUSAL_PATIENCE = 1.0
-"""Seconds an error's body may take; after that its status has to do."""
+"""Seconds that an error's body may take; after that the status alone counts."""
 
 _CONNECT_SHARE, _SILENCE_SHARE = 0.4, 0.8
-"""Of the patience with a whole exchange: for a connection, and for the wait between two pieces."""
-
-_A_TURN = 4
-"""Steps of reading answers that are done within one turn of the event loop: a few milliseconds,
-however many answers there are."""
+"""Parts of the timeout: for a connection, and for the wait between two pieces of an answer."""
 
 _KEEPALIVE_SECONDS = 5.0
 """How long a connection that is not used stays open."""
@@ -69,7 +65,7 @@ _HEADERS = {
 
 
 class Call(Struct, frozen=True, kw_only=True):
-    """What to ask for, relative to nothing: ``url`` is whole, but for the query."""
+    """A request to send: ``url`` is absolute, without the query."""
 
     method: str
     url: str
@@ -81,7 +77,7 @@ class Call(Struct, frozen=True, kw_only=True):
 
 
 class HttpAnswer(Struct, frozen=True, kw_only=True):
-    """What came back, whole."""
+    """A complete answer."""
 
     status: int
     headers: httpx.Headers
@@ -95,11 +91,11 @@ class HttpAnswer(Struct, frozen=True, kw_only=True):
 
 
 class Wire:
-    """Sends calls, one by one or many at once; their number is bounded by the budget, not here.
+    """Sends calls; how many are in flight is bounded by the budget, not here.
 
-    ``timeout`` (seconds) is for a whole exchange, connecting and the last byte included. Parts of
-    it are for single phases, so that an error names the one it was: looking the name up,
-    connecting and agreeing on TLS; waiting for an answer to begin or to go on.
+    ``timeout`` (seconds) is for a whole exchange, from name lookup to the last byte. Parts of it
+    are for single phases, so that an error names the phase: name lookup, connection and TLS;
+    waiting for an answer to begin or to go on.
     """
 
     def __init__(
@@ -107,20 +103,21 @@ class Wire:
         *,
         credential: Credential,
         timeout: float,
-        clock: Callable[[], float],
+        clock: Clock,
         client: httpx.AsyncClient,
     ) -> None:
         self._credential = credential
         self._timeout = timeout
         self._clock = clock
-        self._throttle = LoopThrottle(_A_TURN)
         self._client = client
 
-    async def send(self, call: Call, heard: Callable[[httpx.Headers, float], None]) -> HttpAnswer:
+    async def send(
+        self, call: Call, on_headers: Callable[[httpx.Headers, float], None]
+    ) -> HttpAnswer:
         """Send one call and return its answer, whatever its status.
 
-        ``heard`` is called with the headers and their time of arrival before the body is read, so
-        that nothing of them is lost with it. Raises `NoAnswer`, `BodyTooLarge`,
+        ``on_headers`` is called with the headers and their time of arrival before the body is read:
+        they count even where the body cannot be used. Raises `NoAnswer`, `BodyTooLarge`,
         `UnsupportedEncoding` and, for a body that cannot be decompressed, `NotJson`;
         `RedirectRefused` for a redirect to what is no URL; `InvalidKey` if the key cannot be sent,
         and `BadRequest` if nothing else of the call can.
@@ -131,7 +128,7 @@ class Wire:
             raise BadRequest(None, None, "no HTTP request can be made of this")
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._exchange(request, call.most_bytes, heard)
+                return await self._exchange(request, call.most_bytes, on_headers)
         except TimeoutError:
             failure = Timeout(f"no whole answer within {self._timeout:g} s")
         except zlib.error:
@@ -142,10 +139,6 @@ class Wire:
             failure = self._failure(error)
         # Raised out here, it carries no context: that would hold the request, and so the key.
         raise failure
-
-    async def turn(self) -> None:
-        """Return when it is the turn of another step of reading an answer."""
-        await self._throttle.wait()
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -166,17 +159,16 @@ class Wire:
         self,
         request: httpx.Request,
         most_bytes: int,
-        heard: Callable[[httpx.Headers, float], None],
+        on_headers: Callable[[httpx.Headers, float], None],
     ) -> HttpAnswer:
         response = await self._client.send(request, stream=True)
         try:
-            received_at = self._clock()
-            await self.turn()
-            heard(response.headers, received_at)
+            received_at = self._clock.time()
+            on_headers(response.headers, received_at)
             body = await self._body(response, most_bytes)
         finally:
             await response.aclose()
-            del response.stream  # which holds the response, so that only a collection would find it
+            del response.stream  # breaks a cycle of references
         return HttpAnswer(
             status=response.status_code,
             headers=response.headers,
@@ -207,7 +199,7 @@ class Wire:
                 if len(piece) > room:
                     return bytes(body), False
                 if len(piece) >= PIECE:
-                    await self.turn()
+                    await asyncio.sleep(0)
         return bytes(body), True
 
     def _failure(self, error: Exception) -> TrainwaveError:
@@ -219,7 +211,7 @@ class Wire:
         if isinstance(cause, aiohttp.ConnectionTimeoutError):
             return Timeout(f"no connection within {_CONNECT_SHARE * self._timeout:g} s")
         if isinstance(cause, aiohttp.SocketTimeoutError):
-            return Timeout(f"nothing heard for {_SILENCE_SHARE * self._timeout:g} s")
+            return Timeout(f"nothing received for {_SILENCE_SHARE * self._timeout:g} s")
         if isinstance(cause, (TimeoutError, httpx.TimeoutException)):
             return Timeout("the connection timed out")
         return ConnectionFailed(self._credential.tidy(f"{type(cause).__name__}: {cause}"))
@@ -238,7 +230,7 @@ def new_client(
     proxied: Mapping[str, httpx.AsyncBaseTransport],
     timeout: float,
 ) -> httpx.AsyncClient:
-    """Return a client that goes by the environment in nothing, and keeps nothing of an answer.
+    """Return a client that ignores the environment and keeps no cookies.
 
     ``proxied`` are the transports to URLs that begin so. ``timeout`` is for a whole exchange.
     """

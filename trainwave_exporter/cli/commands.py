@@ -27,6 +27,7 @@ from trainwave_exporter.config import (
     key_source,
     load,
     redactor,
+    removed_settings,
     stray_variables,
 )
 from trainwave_exporter.config.wording import spell
@@ -59,6 +60,7 @@ class CommandLineConfiguration:
         """
         settings = _settings(self._options, self._environ)
         self._configure_logs()
+        _warn_of_removed(self._options, self._environ)
         _warn_of_strays(self._environ, settings)  # one of which may be meant to be the key
         keys: dict[str, KeySource] = {
             account.name: self._source(account) for account in settings.accounts
@@ -99,6 +101,7 @@ def check(options: Options, environ: Mapping[str, str]) -> int:
     """Try every account's key, and print what it can see."""
     settings = _settings(options, environ)
     logs.configure(level=settings.log.level, form=settings.log.format, redact=redactor(()))
+    _warn_of_removed(options, environ)
     _warn_of_strays(environ, settings)
     report = event_loop.run(trial.check(settings, _keys(settings, environ), environ))
     write(trial.render(report))
@@ -233,13 +236,17 @@ def _host(settings: Settings, daemon: Daemon) -> str:
 
 def _settings(options: Options, environ: Mapping[str, str]) -> Settings:
     """Return the settings from flags, environment and file."""
+    return _checked(load(flags_of(options), environ, _file(options, environ)))
+
+
+def _file(options: Options, environ: Mapping[str, str]) -> Path | None:
     file = getattr(options, CONFIG_FILE.path, None)
     if file is None:
         file = environ.get(CONFIG_FILE.variable) or None
     elif not file:
         problem = f"expected {CONFIG_FILE.expected}, got {spell(file)}"
         raise ConfigError(CONFIG_FILE.flag, None, problem)
-    return _checked(load(flags_of(options), environ, Path(file) if file else None))
+    return Path(file) if file else None
 
 
 def _checked(settings: Settings) -> Settings:
@@ -261,6 +268,12 @@ def _keys(settings: Settings, environ: Mapping[str, str]) -> dict[str, KeySource
     )
     _try(keys)
     return keys
+
+
+def _warn_of_removed(options: Options, environ: Mapping[str, str]) -> None:
+    """Log the settings that are given and have no effect any more."""
+    if names := removed_settings(flags_of(options), environ, _file(options, environ)):
+        log.warning("settings_without_effect", names=names, reason="removed in this version")
 
 
 def _warn_of_strays(environ: Mapping[str, str], settings: Settings) -> None:

@@ -13,7 +13,14 @@ from zoneinfo import ZoneInfo
 from trainwave_exporter import __version__
 from trainwave_exporter.cli.chargeback import FORMATS
 from trainwave_exporter.cli.parser import PROGRAM, Options, Parser
-from trainwave_exporter.config import CONFIG_FILE, SECTIONS, SETTINGS, Setting, TimeZone
+from trainwave_exporter.config import (
+    CONFIG_FILE,
+    REMOVED,
+    SECTIONS,
+    SETTINGS,
+    Setting,
+    TimeZone,
+)
 from trainwave_exporter.config.wording import spell
 from trainwave_exporter.ledger.billing.report import Dimension
 from trainwave_exporter.simulator import (
@@ -33,7 +40,11 @@ DEMO_SECTIONS = ("polling", "fleet", "waste", "metrics", "web", "log")
 def flags_of(options: Options) -> dict[str, str]:
     """Return the flags of settings that were given, by `Setting.path`."""
     given = vars(options)
-    flags = {setting.path: given[setting.path] for setting in SETTINGS if setting.path in given}
+    flags = {
+        setting.path: given[setting.path]
+        for setting in (*SETTINGS, *REMOVED)
+        if setting.path in given
+    }
     return {
         path: text if isinstance(text, str) else ",".join(text)  # a flag that was repeated
         for path, text in flags.items()
@@ -95,6 +106,10 @@ def _add_settings(parser: Parser, sections: Collection[str], *, alone: bool) -> 
         for setting in SETTINGS:
             if setting.section == section and not setting.file_only:
                 _add_setting(parser, group, setting, alone=alone)
+    if not alone:
+        for setting in REMOVED:
+            hidden = argparse.SUPPRESS
+            parser.add_flag(setting.flag, dest=setting.path, default=hidden, help=hidden)
 
 
 def _add_setting(

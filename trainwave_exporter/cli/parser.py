@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any, Final, Never
 
-from trainwave_exporter.config import CONFIG_FILE, SETTINGS
+from trainwave_exporter.config import CONFIG_FILE, REMOVED, SETTINGS
 from trainwave_exporter.config.wording import spell
 
 PROGRAM: Final = "trainwave-exporter"
@@ -84,7 +84,9 @@ class Parser(argparse.ArgumentParser):
             if not flag.startswith("--") or flag == "--":
                 continue
             if flag not in known:
-                near = get_close_matches(flag, [*command.flags, *self.flags], n=1)
+                removed = {setting.flag for setting in REMOVED}
+                meant = [each for each in (*command.flags, *self.flags) if each not in removed]
+                near = get_close_matches(flag, meant, n=1)
                 hint = f"did you mean {near[0]}?" if near else f"see {command.prog} --help"
                 self.error(f"unknown flag {flag}; {hint}")
             action = known[flag]

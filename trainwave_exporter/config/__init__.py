@@ -1,8 +1,8 @@
 """Configuration: from file, environment and flags to checked `Settings`, and the API keys."""
 
-from trainwave_exporter.config.declared import CONFIG_FILE, SECTIONS, SETTINGS, Setting
+from trainwave_exporter.config.declared import CONFIG_FILE, REMOVED, SECTIONS, SETTINGS, Setting
 from trainwave_exporter.config.errors import ConfigError
-from trainwave_exporter.config.loading import load, stray_variables
+from trainwave_exporter.config.loading import load, removed_settings, stray_variables
 from trainwave_exporter.config.secrets import KeySource, Secret, key_source, redactor
 from trainwave_exporter.config.settings import AccountSettings, Settings, TrainwaveSettings
 from trainwave_exporter.config.values import IN_MEMORY, TimeZone
@@ -11,6 +11,7 @@ from trainwave_exporter.config.yaml_file import parse_document
 __all__ = [
     "CONFIG_FILE",
     "IN_MEMORY",
+    "REMOVED",
     "SECTIONS",
     "SETTINGS",
     "AccountSettings",
@@ -25,5 +26,6 @@ __all__ = [
     "load",
     "parse_document",
     "redactor",
+    "removed_settings",
     "stray_variables",
 ]

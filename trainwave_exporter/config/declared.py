@@ -14,6 +14,7 @@ from msgspec.structs import fields
 from trainwave_exporter.config.settings import Settings
 from trainwave_exporter.config.values import FilePath, Parsed
 from trainwave_exporter.config.wording import expectation, spell
+from trainwave_exporter.model import Metric
 
 PREFIX = "TRAINWAVE"
 
@@ -160,6 +161,13 @@ LISTS: tuple[str, ...] = tuple(
 SETTINGS: tuple[Setting, ...] = tuple(
     setting for name, struct in SECTIONS.items() for setting in declared(name, struct)
 )
+
+REMOVED: tuple[Setting, ...] = tuple(
+    Setting(section="weights", key=metric.value, doc="", expected="", type=float)
+    for metric in Metric
+)
+"""Settings of the version before: they are accepted, to no effect but a warning. The next version
+refuses them."""
 
 CONFIG_FILE = Setting(
     section="config",

@@ -19,6 +19,7 @@ from trainwave_exporter.config.declared import (
     CONFIG_FILE,
     LISTS,
     PREFIX,
+    REMOVED,
     SECTIONS,
     SETTINGS,
     Setting,
@@ -35,6 +36,7 @@ from trainwave_exporter.config.values import AccountName, FilePath
 from trainwave_exporter.config.wording import spell
 from trainwave_exporter.config.yaml_file import read_document
 
+_REMOVED_SECTIONS = tuple(dict.fromkeys(setting.section for setting in REMOVED))
 _KEY_REFERENCES = frozenset({"api_key_file", "api_key_env"})
 
 
@@ -43,7 +45,7 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str], file: Path | None
 
     ``flags`` are texts by `Setting.path`. An empty environment variable counts as unset.
     """
-    document = read_document(file) if file else {}
+    document = _without_removed(read_document(file)) if file else {}
     source = file or Path()
     _refuse_unknown(source, "", document, [*SECTIONS, *LISTS])
     values = {
@@ -72,14 +74,34 @@ def stray_variables(environ: Mapping[str, str], settings: Settings) -> dict[str,
     ours = {setting.variable for setting in SETTINGS if not setting.file_only}
     keys = {account.api_key_env for account in (settings.trainwave, *settings.accounts)}
     known = {*ours, *keys, CONFIG_FILE.variable}
+    removed = {setting.variable for setting in REMOVED}
     prefix = f"{PREFIX}_"  # which says nothing of how near two names are
     meant = {name.removeprefix(prefix): name for name in sorted(known)}
     found: dict[str, str | None] = {}
     for name in sorted(environ):
-        if name.startswith(prefix) and name not in known:
+        if name.startswith(prefix) and name not in known | removed:
             near = get_close_matches(name.removeprefix(prefix), meant, n=1)
             found[name] = meant[near[0]] if near else None
     return found
+
+
+def removed_settings(
+    flags: Collection[str], environ: Mapping[str, str], file: Path | None
+) -> list[str]:
+    """Return the settings that are given and have no effect any more, as they are spelled there.
+
+    ``flags`` are those given, by `Setting.path`. Raises `ConfigError` for a file that `load` would
+    not read.
+    """
+    document = read_document(file) if file else {}
+    given = [setting.flag for setting in REMOVED if setting.path in flags]
+    given += [setting.variable for setting in REMOVED if environ.get(setting.variable)]
+    given += [f"{file}: {section}" for section in _REMOVED_SECTIONS if section in document]
+    return given
+
+
+def _without_removed(document: Mapping[object, object]) -> Mapping[object, object]:
+    return {key: value for key, value in document.items() if key not in _REMOVED_SECTIONS}
 
 
 def _settings_of(section: str) -> list[Setting]:

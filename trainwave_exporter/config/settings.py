@@ -43,7 +43,6 @@ _MEMORY = Meta(extra={"choices": (Unit.PERCENT, Unit.RATIO, *_BYTES)})
 _TRANSFER = Meta(
     extra={"choices": (Unit.BYTES_PER_SECOND, Unit.MEGABITS_PER_SECOND, Unit.BYTES_TOTAL)}
 )
-_WEIGHT = Meta(gt=0, le=10_000)
 _FILE_ONLY = Meta(extra={"file_only": True})
 _ONE_OR_MORE = Meta(extra={"one_or_more": True})
 _AS_THE_TOOLKIT_HAS_IT = Meta(extra={"flag": "--web.config.file"})
@@ -183,25 +182,6 @@ class ReadingsSettings(Struct, frozen=True, kw_only=True):
             Metric.GPU_UTILIZATION: self.listed_gpu_utilization,
             Metric.MEMORY: self.listed_memory,
         }
-
-
-class WeightsSettings(Struct, frozen=True, kw_only=True):
-    """Priorities of readings where requests are scarce, besides the price of the job."""
-
-    cpu: Annotated[float, _WEIGHT, Meta(description="Weight of CPU utilization.")] = 64.0
-    memory: Annotated[float, _WEIGHT, Meta(description="Weight of memory use.")] = 1.0
-    network: Annotated[float, _WEIGHT, Meta(description="Weight of network I/O.")] = 1.0
-    gpu_utilization: Annotated[float, _WEIGHT, Meta(description="Weight of GPU utilization.")] = (
-        512.0
-    )
-    gpu_memory: Annotated[float, _WEIGHT, Meta(description="Weight of GPU memory use.")] = 1.0
-    disk: Annotated[float, _WEIGHT, Meta(description="Weight of disk I/O.")] = 1.0
-
-    @property
-    def by_metric(self) -> Mapping[Metric, float]:
-        """The weight of each of the six metrics."""
-        fields = asdict(self)
-        return {metric: fields[metric] for metric in Metric}
 
 
 class StorageSettings(Struct, frozen=True, kw_only=True):
@@ -358,7 +338,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     polling: PollingSettings = PollingSettings()
     fleet: FleetSettings = FleetSettings()
     readings: ReadingsSettings = ReadingsSettings()
-    weights: WeightsSettings = WeightsSettings()
     storage: StorageSettings = StorageSettings()
     waste: WasteSettings = WasteSettings()
     budgets: tuple[BudgetSettings, ...] = ()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from random import Random
 
 import structlog
 from msgspec.structs import asdict
@@ -15,67 +14,27 @@ from trainwave_exporter.config import AccountSettings, ConfigError, KeySource, S
 from trainwave_exporter.fleet import Fleet, Observation
 from trainwave_exporter.model import FactListener, RateLimit
 from trainwave_exporter.polling import AccountPoller, Intervals, WantedDetails, WatchScope
+from trainwave_exporter.runtime.clock import Clock
 
 log = structlog.get_logger()
 
 
+@dataclass(kw_only=True, slots=True, eq=False)
 class AccountRuntime:
-    """One account's budget, client and poller."""
+    """What watches one account, and the settings that it was made from."""
 
-    def __init__(
-        self,
-        account: AccountSettings,
-        key: KeySource,
-        settings: Settings,
-        *,
-        network: NetworkSettings,
-        budget: RateBudget,
-        shown: bool,
-        fleet: Fleet,
-        report: Callable[[Observation], None],
-        undescribed: Callable[[], WantedDetails],
-        observe: FactListener,
-        clock: Callable[[], float],
-        monotonic: Callable[[], float],
-        random: Random,
-    ) -> None:
-        self.account = account
-        self.key = key
-        self._recipe = _recipe(account, settings)
-        self.shown = shown
-        """Whether a complete sweep can be scraped."""
-        self.budget = budget
-        self.client = build_client(
-            account, key, settings, network, budget, observe, clock, monotonic, random
-        )
-        polling = settings.polling
-        self.poller = AccountPoller(
-            account=account.name,
-            client=self.client,
-            budget=budget,
-            fleet=fleet,
-            report=report,
-            observe=observe,
-            scope=WatchScope(
-                organization=account.organization,
-                project=account.project,
-                page_size=account.page_size,
-            ),
-            intervals=Intervals(
-                running=polling.running_interval,
-                sweep=polling.sweep_interval,
-                directory=polling.directory_interval,
-                readings=polling.readings_interval,
-            ),
-            weights=settings.weights.by_metric,
-            undescribed=undescribed,
-            clock=clock,
-            monotonic=monotonic,
-        )
+    account: AccountSettings
+    key: KeySource
+    settings: Settings
+    budget: RateBudget
+    client: Client
+    poller: AccountPoller
+    shown: bool = False
+    """Whether a complete sweep can be scraped."""
 
     def suits(self, account: AccountSettings, settings: Settings) -> bool:
         """Whether it would not be otherwise by these settings."""
-        return self._recipe == _recipe(account, settings)
+        return _recipe(self.account, self.settings) == _recipe(account, settings)
 
     def rate_limit(self, now: float) -> RateLimit:
         """Return the state of the budget as a fact."""
@@ -93,9 +52,7 @@ class AccountRuntimeFactory:
         report: Callable[[Observation], None],
         undescribed: Callable[[str], WantedDetails],
         observe: FactListener,
-        clock: Callable[[], float],
-        monotonic: Callable[[], float],
-        random: Random,
+        clock: Clock,
     ) -> None:
         """``undescribed`` names finished jobs of an account whose details are wanted."""
         self._network = network
@@ -104,8 +61,6 @@ class AccountRuntimeFactory:
         self._undescribed = undescribed
         self._observe = observe
         self._clock = clock
-        self._monotonic = monotonic
-        self._random = random
 
     def runtime_of(
         self,
@@ -123,29 +78,48 @@ class AccountRuntimeFactory:
             before = None
         if before is not None and before.suits(account, settings):
             return before
-        return AccountRuntime(
-            account,
-            key,
-            settings,
-            network=self._network,
-            budget=self._budget(account) if before is None else before.budget,
-            shown=before is not None and before.shown,
+        budget = new_budget(account, self._clock) if before is None else before.budget
+        client = build_client(
+            account, key, settings, self._network, budget, self._observe, self._clock
+        )
+        polling = settings.polling
+        poller = AccountPoller(
+            account=account.name,
+            client=client,
+            budget=budget,
             fleet=self._fleet,
             report=self._report,
-            undescribed=partial(self._undescribed, account.name),
             observe=self._observe,
+            scope=WatchScope(
+                organization=account.organization,
+                project=account.project,
+                page_size=account.page_size,
+            ),
+            intervals=Intervals(
+                running=polling.running_interval,
+                sweep=polling.sweep_interval,
+                directory=polling.directory_interval,
+                readings=polling.readings_interval,
+            ),
+            undescribed=partial(self._undescribed, account.name),
             clock=self._clock,
-            monotonic=self._monotonic,
-            random=self._random,
+        )
+        return AccountRuntime(
+            account=account,
+            key=key,
+            settings=settings,
+            budget=budget,
+            client=client,
+            poller=poller,
+            shown=before is not None and before.shown,
         )
 
-    def _budget(self, account: AccountSettings) -> RateBudget:
-        return RateBudget(
-            share=account.rate_limit_share,
-            initial_limit=account.initial_rate_limit,
-            monotonic=self._monotonic,
-            random=self._random,
-        )
+
+def new_budget(account: AccountSettings, clock: Clock) -> RateBudget:
+    """Return the budget of requests of an account."""
+    return RateBudget(
+        share=account.rate_limit_share, initial_limit=account.initial_rate_limit, clock=clock
+    )
 
 
 def identity(account: AccountSettings) -> tuple[object, ...]:
@@ -155,7 +129,7 @@ def identity(account: AccountSettings) -> tuple[object, ...]:
 
 def _recipe(account: AccountSettings, settings: Settings) -> tuple[object, ...]:
     """Return the settings that a runtime is made from."""
-    return account, settings.polling, settings.readings, settings.weights
+    return account, settings.polling, settings.readings
 
 
 def network_settings(environ: Mapping[str, str]) -> NetworkSettings:
@@ -183,9 +157,7 @@ def build_client(
     network: NetworkSettings,
     budget: RateBudget,
     observe: FactListener,
-    clock: Callable[[], float] = time.time,
-    monotonic: Callable[[], float] = time.monotonic,
-    random: Random | None = None,
+    clock: Clock,
 ) -> Client:
     """Return the API client of an account, as the settings want it.
 
@@ -199,8 +171,6 @@ def build_client(
             budget=budget,
             observe=observe,
             clock=clock,
-            monotonic=monotonic,
-            random=random or Random(),  # noqa: S311 - spreads retries, guards nothing
             cost_unit=account.cost_unit,
             units=settings.readings.units,
             inline_units=settings.readings.listed_units,

@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from random import Random
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -33,7 +32,7 @@ from trainwave_exporter.api import (
 )
 from trainwave_exporter.config import AccountSettings, KeySource, Settings
 from trainwave_exporter.config.values import Duration
-from trainwave_exporter.daemon.account_runtime import build_client, network_settings
+from trainwave_exporter.daemon.account_runtime import build_client, network_settings, new_budget
 from trainwave_exporter.daemon.wiring import ledger_options, load_access
 from trainwave_exporter.ledger.billing.scopes import (
     Names,
@@ -56,6 +55,7 @@ from trainwave_exporter.polling import (
     requests_per_minute,
     round_seconds,
 )
+from trainwave_exporter.runtime.clock import Clock
 
 MOST_PAGES = 20
 """So many pages of a list are read; what comes after is only counted."""
@@ -187,12 +187,9 @@ async def _check(
     account: AccountSettings, key: KeySource, settings: Settings, network: NetworkSettings
 ) -> AccountReport:
     facts: list[Fact] = []
-    budget = RateBudget(
-        share=account.rate_limit_share,
-        initial_limit=account.initial_rate_limit,
-        random=Random(),  # noqa: S311 - spreads retries, guards nothing
-    )
-    client = build_client(account, key, settings, network, budget, facts.append)
+    clock = Clock()
+    budget = new_budget(account, clock)
+    client = build_client(account, key, settings, network, budget, facts.append, clock)
     report = AccountReport(name=account.name, api_url=account.api_url)
     try:
         return await _ask(report, account, settings, client, budget, facts)

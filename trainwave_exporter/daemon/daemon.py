@@ -19,10 +19,8 @@ import asyncio
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
-from random import Random
 
 import structlog
 
@@ -59,7 +57,7 @@ from trainwave_exporter.metrics import ExporterMetrics, Exposition
 from trainwave_exporter.model import Appeared, Change, Fact
 from trainwave_exporter.polling import Loop, Schedule, Work
 from trainwave_exporter.runtime import logs
-from trainwave_exporter.runtime.clock import ClockWatch
+from trainwave_exporter.runtime.clock import Clock, ClockWatch
 from trainwave_exporter.runtime.daemon_threads import DaemonThreadExecutor
 from trainwave_exporter.runtime.freed_memory import return_small_blocks
 from trainwave_exporter.runtime.gc_schedule import GcSchedule
@@ -92,9 +90,7 @@ class Daemon:
         settings: Settings,
         keys: Mapping[str, KeySource],
         *,
-        clock: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
-        random: Random | None = None,
+        clock: Clock | None = None,
         configuration: Configuration | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
@@ -107,10 +103,9 @@ class Daemon:
         a web configuration file, or an environment, of no use.
         """
         self._settings = settings
-        self._clock = clock
-        self._monotonic = monotonic
-        self._started_at = clock()
-        self._clock_watch = ClockWatch(clock, monotonic)
+        self._clock = clock = clock or Clock()
+        self._started_at = clock.time()
+        self._clock_watch = ClockWatch(clock)
         self._clock_watch.listen(self._clock_set)
         self._stopping = asyncio.Event()
         self._manager = Notifier()
@@ -140,7 +135,6 @@ class Daemon:
             publish=self._show,
             observe=self._observe,
             clock=clock,
-            monotonic=monotonic,
         )
         self._fleet = Fleet(
             accounts=names,
@@ -156,8 +150,6 @@ class Daemon:
             undescribed=self._ledger.undescribed,
             observe=self._observe,
             clock=clock,
-            monotonic=monotonic,
-            random=random or Random(),  # noqa: S311 - spreads retries, guards nothing
         )
         self._runtimes = [
             self._runtime_factory.runtime_of(account, keys[account.name], settings)
@@ -166,8 +158,8 @@ class Daemon:
         self._house_loop = self._loop("housekeeping", HOUSEKEEPING_SECONDS, self._keep_house)
         self._publication = self._loop("publication", PUBLICATION_SECONDS, self._publish)
         self._book_loop = self._loop("ledger", settings.storage.write_interval, self._keep_books)
-        self._schedule = Schedule(self._loops, clock_watch=self._clock_watch, monotonic=monotonic)
-        self._gc_schedule = GcSchedule(monotonic)
+        self._schedule = Schedule(self._loops, clock_watch=self._clock_watch)
+        self._gc_schedule = GcSchedule(clock.monotonic)
         self.web = WebServer(
             answer=lambda: self.exposition.answer,
             telemetry_path=settings.web.telemetry_path,
@@ -236,10 +228,10 @@ class Daemon:
             log.info("stopped")
 
     def _config_loaded(self, succeeded: bool) -> None:
-        self.telemetry.config_loaded(succeeded=succeeded, at=self._clock())
+        self.telemetry.config_loaded(succeeded=succeeded, at=self._clock.time())
 
     def _web_config_loaded(self, succeeded: bool) -> None:
-        self.telemetry.web_config_loaded(succeeded=succeeded, at=self._clock())
+        self.telemetry.web_config_loaded(succeeded=succeeded, at=self._clock.time())
 
     async def _listen(self) -> None:
         if not self._settings.web.systemd_socket:
@@ -316,7 +308,7 @@ class Daemon:
         for accounts in (stays, names):
             self._pass_on(
                 self._fleet.reconfigure(
-                    accounts=accounts, policy=policy(settings), now=self._clock()
+                    accounts=accounts, policy=policy(settings), now=self._clock.time()
                 )
             )
         for runtime in runtimes:
@@ -343,7 +335,6 @@ class Daemon:
             work=work,
             observe=self._observe,
             clock=self._clock,
-            monotonic=self._monotonic,
         )
 
     @property
@@ -392,7 +383,7 @@ class Daemon:
         return self._overview.overview(
             version=__version__,
             started_at=self._started_at,
-            now=self._clock(),
+            now=self._clock.time(),
             settings=self._settings,
             accounts=self._runtimes,
             fleet=self._fleet,
@@ -405,7 +396,7 @@ class Daemon:
 
     def _observe(self, fact: Fact) -> None:
         self.telemetry.observe(fact)
-        self._overview.observe(fact, self._clock())
+        self._overview.observe(fact, self._clock.time())
 
     def _show(self, changes: Iterable[Change]) -> None:
         changes = tuple(changes)
@@ -414,7 +405,7 @@ class Daemon:
 
     def _report(self, observation: Observation) -> None:
         self._clock_watch.look()  # before anything is dated by another clock
-        self._pass_on(self._fleet.apply(observation, self._clock()))
+        self._pass_on(self._fleet.apply(observation, self._clock.time()))
         if isinstance(observation, SweepEnded) and not all(
             runtime.shown for runtime in self._runtimes
         ):
@@ -422,7 +413,7 @@ class Daemon:
 
     def _clock_set(self, seconds: float) -> None:
         self._ledger.clock_set(seconds)
-        self._pass_on(self._fleet.apply(ClockSet(seconds), self._clock()))
+        self._pass_on(self._fleet.apply(ClockSet(seconds), self._clock.time()))
 
     def _pass_on(self, changes: Sequence[Change]) -> None:
         self._show(changes)
@@ -441,7 +432,7 @@ class Daemon:
             )
         )
         for runtime in self._runtimes:
-            self.telemetry.observe(runtime.rate_limit(self._clock()))
+            self.telemetry.observe(runtime.rate_limit(self._clock.time()))
         self._gc_schedule.look()
         return_small_blocks()
 

@@ -104,7 +104,7 @@ class ViewSeen(Struct, frozen=True):
 
     account: str
     view: str
-    """What the account's key sees, see `trainwave_exporter.polling.view`; empty if unknown."""
+    """What the account's key sees, see `trainwave_exporter.polling.scope`; empty if unknown."""
 
 
 Observation: TypeAlias = (

@@ -40,6 +40,7 @@ from trainwave_exporter.model import (
     Project,
     Record,
 )
+from trainwave_exporter.runtime.clock import Clock
 from trainwave_exporter.runtime.failure_log import FailureLog
 
 log = structlog.get_logger()
@@ -74,8 +75,7 @@ class Ledger:
         options: LedgerOptions,
         publish: ChangeListener,
         observe: FactListener,
-        clock: Callable[[], float],
-        monotonic: Callable[[], float],
+        clock: Clock,
         read_store: Callable[[], Store] | None = None,
     ) -> None:
         """``publish`` receives what the ledger shows, within the event loop.
@@ -87,12 +87,11 @@ class Ledger:
         self._publish = publish
         self._observe = observe
         self._clock = clock
-        self._monotonic = monotonic
         self._seen = PendingObservations()
         self._unpublished: list[Change] = []
         self._turn: asyncio.Future[_Done] | None = None
-        self._not_before = monotonic()
-        self._failures = FailureLog("ledger", monotonic, level="error")
+        self._not_before = clock.monotonic()
+        self._failures = FailureLog("ledger", clock.monotonic, level="error")
         self._unmatched: tuple[Unmatched, ...] = ()
         self._clock_set = 0
 
@@ -170,7 +169,7 @@ class Ledger:
         if self._turn is not None:  # a turn that was cancelled is still under way
             return
         seen, self._seen = self._seen, PendingObservations()
-        now, writing = milliseconds(self._clock()), self._monotonic() >= self._not_before
+        now, writing = milliseconds(self._clock.time()), self._clock.monotonic() >= self._not_before
         turn = asyncio.get_running_loop().run_in_executor(None, self._work, seen, now, writing)
         turn.add_done_callback(lambda turn: self._finish(turn, seen))
         self._turn = turn
@@ -200,7 +199,7 @@ class Ledger:
 
     def _work(self, seen: PendingObservations, now: int, writing: bool) -> _Done:
         """Do a turn's work; in a thread."""
-        began = self._monotonic()
+        began = self._clock.monotonic()
         error = None
         self._writer.reconfigure(self._options)
         self._writer.note(seen, now)
@@ -217,7 +216,7 @@ class Ledger:
             changes=self._writer.changes(),
             written=writing and error is None,
             error=error,
-            seconds=self._monotonic() - began,
+            seconds=self._clock.monotonic() - began,
             size_bytes=self._writer.size_bytes,
             unmatched=self._writer.unmatched,
         )
@@ -243,7 +242,7 @@ class Ledger:
                 LedgerRun(
                     succeeded=done.written,
                     seconds=done.seconds,
-                    finished_at=self._clock(),
+                    finished_at=self._clock.time(),
                     waiting=len(self._seen.jobs),
                     size_bytes=done.size_bytes,
                     lost=isinstance(done.error, LostStoreError),
@@ -260,5 +259,5 @@ class Ledger:
 
     def _failed(self, error: StoreError) -> None:
         """Log the failure, and wait before the next attempt to write."""
-        self._not_before = self._monotonic() + RETRY_SECONDS
+        self._not_before = self._clock.monotonic() + RETRY_SECONDS
         self._failures.failed(str(error), cause=str(error))

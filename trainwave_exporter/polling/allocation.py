@@ -27,6 +27,22 @@ CEILING: Final = 4.0
 GPU_SECONDS: Final = 75.0
 """No GPU utilization waits longer than this, as long as all can be read so often within
 `GPU_SHARE` of the budget."""
+WEIGHTS: Final[Mapping[Metric, float]] = {
+    Metric.CPU: 64.0,
+    Metric.MEMORY: 1.0,
+    Metric.NETWORK: 1.0,
+    Metric.GPU_UTILIZATION: 512.0,
+    Metric.GPU_MEMORY: 1.0,
+    Metric.DISK: 1.0,
+}
+"""Importance of each metric, beside the price of its job.
+
+Idle time and waste follow from GPU utilization, and what a job that does not use its GPUs does
+instead shows in its CPU utilization; the others describe a job and decide nothing. By the square
+root, GPU utilization is requested 23 times as often as these, and CPU utilization 8 times.
+"""
+CHEAPEST: Final = 0.1
+"""Jobs below this price, in dollars per hour, or of unknown price have the importance of this."""
 GPU_SHARE: Final = 0.75
 """The part of the requests for readings that GPU utilization may take while others are due."""
 SPARED: Final = 0.6
@@ -39,11 +55,10 @@ Counts: TypeAlias = Mapping[Metric, Mapping[int, int]]
 """How many readings there are, by metric and rank."""
 
 
-def rank_of(importance: float) -> int:
-    """Return the rank of an importance; from one rank to the next it doubles."""
-    if importance <= 0:
-        return -_HIGHEST_RANK
-    return max(-_HIGHEST_RANK, min(_HIGHEST_RANK, round(log2(importance))))
+def rank_of(metric: Metric, hourly_cost_dollars: float | None) -> int:
+    """Return the rank of a reading by its importance; from one rank to the next it doubles."""
+    importance = WEIGHTS[metric] * max(hourly_cost_dollars or 0.0, CHEAPEST)
+    return min(_HIGHEST_RANK, round(log2(importance)))
 
 
 class Allocation(Struct, frozen=True, kw_only=True):
@@ -113,6 +128,22 @@ def allocate(counts: Counts, per_second: float, ideal: float) -> Allocation:
         else:
             most = price
     return Allocation(ideal=ideal, price=most, ceiling=ceiling, gpu_ceiling=gpu_ceiling)
+
+
+def requests_per_minute(requests: int, interval: float) -> float:
+    """Return the requests a minute of a list of so many requests, walked every so many seconds.
+
+    A list that is walked less than once a minute still needs all of its requests in that minute.
+    """
+    return requests * max(1.0, 60.0 / interval)
+
+
+def round_seconds(readings: int, rate: float, ideal: float) -> float:
+    """Return how long a round of so many readings takes at ``rate`` requests a minute.
+
+    No less than the ``ideal`` interval in seconds; a rate below one counts as one.
+    """
+    return max(ideal, 60.0 * readings / max(1.0, rate))
 
 
 def longest_age(readings: int, requests_per_minute: float, ideal: float) -> float:

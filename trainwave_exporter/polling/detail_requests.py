@@ -1,16 +1,15 @@
-"""Which jobs' own pages are worth asking for: what lists do not report, once, and who went missing.
+"""Which jobs' details are requested.
 
-* A job that ran when last heard of and is missing from the running list has probably ended: its
-  last state and cost are wanted at once.
-* What the list does not bring of a live job (name, hardware, price, start) is asked for once per
-  state; the missing details of a finished one, without which nobody knows what its money was spent
-  on, once.
+* A job that ran and is missing from the running list has probably ended: its last state and cost
+  are wanted at once.
+* Details that the list does not report of a live job (name, hardware, price, start) are requested
+  once per state; those of a finished one, without which its cost has no owner, once.
 * Where a running job's cost grows at another rate than its price, or falls, its details are read
   again (`trainwave_exporter.polling.price_check`).
 * Where a finished job changes its state or its cost, it may have run again meanwhile, and its
   details are read again.
-* Jobs that wait to run or are being wound up are never named by the running list: nothing else
-  confirms their state, so they are asked for as often as a share of the budget allows.
+* Jobs that wait to run or are shutting down are never in the running list. Nothing else confirms
+  their state, so they are requested as often as a share of the budget allows.
 
 All times are Unix seconds.
 """
@@ -23,8 +22,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from trainwave_exporter.model import Job
+from trainwave_exporter.polling.job_request import JobRequest, pause_seconds, resting
 from trainwave_exporter.polling.price_check import PriceCheck
-from trainwave_exporter.polling.question import Question, pause_seconds, resting
 
 _UNLISTED_SHARE: Final = 0.25
 """The part of the budget that confirming the state of unlisted jobs may take."""
@@ -36,8 +35,8 @@ _CENT: Final = 0.011
 
 
 @dataclass(slots=True)
-class _Asked:
-    """How asking for one job's details went so far."""
+class _DetailState:
+    """How requests for one job's details went so far."""
 
     answered_in_state: str | None = None
     failures: int = 0
@@ -45,11 +44,11 @@ class _Asked:
     under_way: bool = False
 
 
-_NEVER = _Asked()
+_NEVER = _DetailState()
 
 
 class DetailRequests:
-    """The questions about the jobs of one account themselves."""
+    """Chooses the requests for details of one account's jobs."""
 
     def __init__(self, *, pause: float, state_interval: float) -> None:
         """``pause``: seconds of rest after a first failure.
@@ -60,12 +59,12 @@ class DetailRequests:
         self._state_interval = state_interval
         self._jobs: dict[str, Job] = {}
         self._alive: set[str] = set()
-        self._asked: dict[str, _Asked] = {}
+        self._states: dict[str, _DetailState] = {}
         self._live: dict[str, None] = {}
         self._prices = PriceCheck()
         self._doubted: dict[str, None] = {}
         """Running jobs whose price has to be read again."""
-        self._price_asked_at = -math.inf
+        self._price_requested_at = -math.inf
         self._finished: dict[str, None] = {}
         self._finished_anew: dict[str, None] = {}
         """Finished jobs that may have run again since their details were read."""
@@ -96,7 +95,7 @@ class DetailRequests:
         self._prices.forget(job_id)
         for memory in (
             self._jobs,
-            self._asked,
+            self._states,
             self._live,
             self._doubted,
             self._finished,
@@ -116,20 +115,18 @@ class DetailRequests:
         """Return the jobs that run, by all that is known, and are not among those."""
         return [job for job_id in self._alive - named if (job := self._jobs[job_id]).running]
 
-    def live(self, now: float, requests_per_minute: float) -> list[Question]:
-        """Return which live jobs to ask for now, most urgent first."""
+    def live(self, now: float, requests_per_minute: float) -> list[JobRequest]:
+        """Return the live jobs whose details are wanted now, most urgent first."""
         unlisted = [
             job
             for job_id in self._unlisted
-            if self._is_unlisted(job := self._jobs[job_id], now) and self._may_be_asked(job_id, now)
+            if self._is_unlisted(job := self._jobs[job_id], now) and self._may_be_sent(job_id, now)
         ]
         waiting = sum(not job.running for job in unlisted)
         patience = 60.0 * waiting / (_UNLISTED_SHARE * max(1.0, requests_per_minute))
         patience = max(self._state_interval, patience)
         missing = [job for job in unlisted if job.running]
-        undetailed = [
-            self._jobs[job_id] for job_id in self._live if self._may_be_asked(job_id, now)
-        ]
+        undetailed = [self._jobs[job_id] for job_id in self._live if self._may_be_sent(job_id, now)]
         doubted = self._repriced(now, requests_per_minute)
         overdue = [
             job
@@ -139,69 +136,69 @@ class DetailRequests:
         wanted = [
             sorted(jobs, key=_dearest_first) for jobs in (missing, undetailed, doubted, overdue)
         ]
-        return list(dict.fromkeys(Question(job.id) for jobs in wanted for job in jobs))
+        return list(dict.fromkeys(JobRequest(job.id) for jobs in wanted for job in jobs))
 
     def _repriced(self, now: float, requests_per_minute: float) -> list[Job]:
         """Return the dearest job whose price has to be read again, if it is time for one."""
         pause = 60.0 / (_PRICE_SHARE * max(1.0, requests_per_minute))
-        if 0 <= now - self._price_asked_at < pause:
+        if 0 <= now - self._price_requested_at < pause:
             return []
-        jobs = [self._jobs[job_id] for job_id in self._doubted if self._may_be_asked(job_id, now)]
+        jobs = [self._jobs[job_id] for job_id in self._doubted if self._may_be_sent(job_id, now)]
         return sorted(jobs, key=_dearest_first)[:1]
 
-    def finished(self, now: float) -> Question | None:
-        """Return the finished job that waits longest to be asked for what it was."""
+    def finished(self, now: float) -> JobRequest | None:
+        """Return the finished job whose details have been wanted for longest."""
         for job_id in (*self._finished_anew, *self._finished):
-            if self._may_be_asked(job_id, now):
-                return Question(job_id)
+            if self._may_be_sent(job_id, now):
+                return JobRequest(job_id)
         return None
 
-    def begin(self, question: Question, now: float) -> None:
+    def begin(self, request: JobRequest, now: float) -> None:
         """Note that the request is on its way."""
-        self._entry(question).under_way = True
-        if question.job_id in self._doubted:
-            self._price_asked_at = now
+        self._entry(request).under_way = True
+        if request.job_id in self._doubted:
+            self._price_requested_at = now
 
-    def answered(self, question: Question, state: str) -> None:
+    def answered(self, request: JobRequest, state: str) -> None:
         """Note that it was answered, while the job was in ``state``."""
-        job = self._jobs.get(question.job_id)
+        job = self._jobs.get(request.job_id)
         if job is not None:
-            self._asked[job.id] = _Asked(answered_in_state=state)
+            self._states[job.id] = _DetailState(answered_in_state=state)
             if job.id in self._doubted:
                 del self._doubted[job.id]
                 self._prices.confirmed(job)
             self._finished_anew.pop(job.id, None)
             self._sort(job)
 
-    def failed(self, question: Question, now: float) -> None:
-        """Note that it came to nothing, so that it is not asked again at once."""
-        entry = self._entry(question)
+    def failed(self, request: JobRequest, now: float) -> None:
+        """Note that it failed, so that it is not sent again at once."""
+        entry = self._entry(request)
         entry.under_way = False
         entry.failures += 1
         entry.not_before = now + pause_seconds(self._pause, entry.failures)
 
-    def put_off(self, question: Question) -> None:
-        """Note that it was given up for no fault of its own; it may be asked again at once."""
-        self._entry(question).under_way = False
+    def put_off(self, request: JobRequest) -> None:
+        """Note that it was not sent because of a block; it may be sent again at once."""
+        self._entry(request).under_way = False
 
-    def _entry(self, question: Question) -> _Asked:
-        if question.job_id not in self._jobs:
-            return _Asked()  # it left meanwhile
-        return self._asked.setdefault(question.job_id, _Asked())
+    def _entry(self, request: JobRequest) -> _DetailState:
+        if request.job_id not in self._jobs:
+            return _DetailState()  # it left meanwhile
+        return self._states.setdefault(request.job_id, _DetailState())
 
     def _sort(self, job: Job) -> None:
         """Put a job where it belongs by what is known of it."""
-        state = self._asked.get(job.id, _NEVER).answered_in_state
-        wanted = state != job.state and _lacks_details(job, asked=state is not None)
+        state = self._states.get(job.id, _NEVER).answered_in_state
+        wanted = state != job.state and _lacks_details(job, requested=state is not None)
         for queue, there in ((self._live, not job.finished), (self._finished, job.finished)):
             if wanted and there:
                 queue.setdefault(job.id)
             else:
                 queue.pop(job.id, None)
 
-    def _may_be_asked(self, job_id: str, now: float) -> bool:
-        asked = self._asked.get(job_id, _NEVER)
-        return not asked.under_way and not resting(now, asked.not_before)
+    def _may_be_sent(self, job_id: str, now: float) -> bool:
+        state = self._states.get(job_id, _NEVER)
+        return not state.under_way and not resting(now, state.not_before)
 
     def _is_unlisted(self, job: Job, now: float) -> bool:
         """Whether a live job is missing from the newest walk of the running list."""
@@ -222,15 +219,15 @@ def _dearest_first(job: Job) -> float:
     return -(job.hourly_cost_dollars or 0.0)
 
 
-def _lacks_details(job: Job, *, asked: bool) -> bool:
+def _lacks_details(job: Job, *, requested: bool) -> bool:
     """Whether something is missing that a job's details would report.
 
-    Where the list reports name, hardware and price, it reports all that the details do; missing
-    times are worth a request only where the details had to be asked for the rest.
+    A list that reports name, hardware and price reports all that the details do; missing times are
+    worth a request only where the details had to be requested for the rest.
     """
     if job.name is None or job.gpus is None or job.hourly_cost_dollars is None:
         return True
     times_missing = (job.running and job.started_at is None) or (
         job.finished and job.finished_at is None
     )
-    return asked and times_missing
+    return requested and times_missing

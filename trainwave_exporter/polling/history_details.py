@@ -1,7 +1,7 @@
-"""Finished jobs that lists report too little of.
+"""Finished jobs of which lists do not report enough.
 
-Most of them ended long ago and are not shown; what they were spent on, and when, is in their
-details alone. One answer is enough.
+Most of them ended long ago and are not shown; owner, hardware and times, by which their cost is
+attributed, are in their details alone. One answer is enough.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from trainwave_exporter.polling.question import pause_seconds
+from trainwave_exporter.polling.job_request import pause_seconds
 
 AGAIN_SECONDS: Final = 86_400.0
-"""What was asked for is asked for again after this long, if it is still wanted."""
+"""Details that are still wanted are requested again after this long."""
 
 
 class WantedDetails(Protocol):
@@ -29,10 +29,10 @@ class WantedDetails(Protocol):
 
 
 @dataclass(slots=True)
-class _AskedHistory:
+class _HistoryRequest:
     at: float
     again: float
-    """Seconds after which it may be asked for again."""
+    """Seconds after which it may be requested again."""
     failures: int = 0
 
 
@@ -43,7 +43,7 @@ class HistoryDetails:
         """``wanted`` names some of them; ``pause``: seconds of rest after a first failure."""
         self._wanted = wanted
         self._pause = pause
-        self._asked: dict[str, _AskedHistory] = {}
+        self._requests: dict[str, _HistoryRequest] = {}
         self._tidied_at = 0.0
         self._urgent = _DetailsQueue()
         self._others = _DetailsQueue()
@@ -58,35 +58,35 @@ class HistoryDetails:
 
     def _take(self, queue: _DetailsQueue, wanted: Sequence[str], now: float) -> str | None:
         for job_id in queue.rest(wanted, now):
-            asked = self._asked.get(job_id)
-            if asked is None or not 0 <= now - asked.at < asked.again:
-                self.asked(job_id, now)
+            sent = self._requests.get(job_id)
+            if sent is None or not 0 <= now - sent.at < sent.again:
+                self.requested(job_id, now)
                 return job_id
         return None
 
-    def asked(self, job_id: str, now: float) -> None:
-        """Note that the details of a job are asked for."""
+    def requested(self, job_id: str, now: float) -> None:
+        """Note that the details of a job are requested."""
         if not 0 <= now - self._tidied_at < AGAIN_SECONDS:
             self._tidied_at = now
-            self._asked = {
-                known: asked
-                for known, asked in self._asked.items()
-                if 0 <= now - asked.at < AGAIN_SECONDS
+            self._requests = {
+                known: sent
+                for known, sent in self._requests.items()
+                if 0 <= now - sent.at < AGAIN_SECONDS
             }
-        known = self._asked.get(job_id)
+        known = self._requests.get(job_id)
         failures = 0 if known is None else known.failures
-        self._asked[job_id] = _AskedHistory(now, AGAIN_SECONDS, failures)
+        self._requests[job_id] = _HistoryRequest(now, AGAIN_SECONDS, failures)
 
     def failed(self, job_id: str) -> None:
-        """Note that nothing came, so that it is asked for again after a rest."""
-        asked = self._asked.get(job_id)
-        if asked is not None:
-            asked.failures += 1
-            asked.again = pause_seconds(self._pause, asked.failures)
+        """Note that the request failed; it is sent again after a pause."""
+        sent = self._requests.get(job_id)
+        if sent is not None:
+            sent.failures += 1
+            sent.again = pause_seconds(self._pause, sent.failures)
 
     def put_off(self, job_id: str) -> None:
-        """Note that it was not asked for; it may be at once."""
-        self._asked.pop(job_id, None)
+        """Note that it was not requested because of a block; it may be at once."""
+        self._requests.pop(job_id, None)
 
 
 class _DetailsQueue:

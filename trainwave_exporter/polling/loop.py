@@ -1,4 +1,4 @@
-"""A polling loop: runs one piece of work again and again, and lets nobody miss that it stopped."""
+"""A polling loop: repeats one piece of work, logs failures, and knows whether it hangs."""
 
 from __future__ import annotations
 
@@ -6,25 +6,21 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-import structlog
-
 from trainwave_exporter.api import TrainwaveError
 from trainwave_exporter.model import FactListener, LoopBegan, LoopRun
-
-log = structlog.get_logger()
+from trainwave_exporter.runtime.clock import Clock
+from trainwave_exporter.runtime.failure_log import FailureLog
 
 Work: TypeAlias = Callable[[Callable[[], None]], Awaitable[None]]
-"""What a loop does; it is handed a function to call whenever it got a step further."""
+"""What a loop does; its argument is to be called after every step forward."""
 
-SUMMARY_SECONDS = 300.0
-"""How often a loop that goes on failing says so."""
 _GRACE_SECONDS = 330.0
-"""How long a loop may be silent beyond its intervals: a little more than the longest wait for a
-turn, but for blocks, which do not count."""
+"""Seconds that a loop may take beyond its intervals: a little more than the longest wait for the
+rate limit. Blocks do not count."""
 
 
 class Loop:
-    """One loop: what it does, how often, and how that went."""
+    """One loop, and how its last run went."""
 
     def __init__(
         self,
@@ -34,97 +30,66 @@ class Loop:
         interval: float,
         work: Work,
         observe: FactListener,
-        clock: Callable[[], float],
-        monotonic: Callable[[], float],
+        clock: Clock,
         excused: Callable[[], float] = lambda: 0.0,
-        steady: bool = False,
     ) -> None:
-        """``excused`` returns the seconds so far that do not count against it when it is silent.
-
-        ``steady``: after a run that took longer than its interval the next one begins at once, and
-        not when the interval after that is over.
-        """
+        """``excused`` returns the seconds so far in which it could not go on: blocks."""
         self.account = account
         self.name = name
         self.interval = interval
-        self.steady = steady
         self._work = work
         self._observe = observe
         self._clock = clock
-        self._monotonic = monotonic
         self._excused = excused
         self._stir()
-        self._failing_since: float | None = None
-        self._failures = 0
-        self._summarized_at = 0.0
+        self._failures = FailureLog("loop", clock.monotonic, account=account, loop=name)
         self._under_way: asyncio.Task[None] | None = None
         self.last_run: LoopRun | None = None
         self.last_error: str | None = None
 
     @property
     def stopped(self) -> bool:
-        """Whether it has not got a step further for much longer than it should take."""
-        silent = self._monotonic() - self._excused() - self._stirred_at
+        """Whether it made no step forward for much longer than it should take."""
+        silent = self._clock.monotonic() - self._excused() - self._stirred_at
         return silent > 3 * self.interval + _GRACE_SECONDS
 
     async def run(self) -> None:
-        """Do the work once, unless it is being done. Never raises: trouble is logged and kept."""
+        """Do the work once, unless it is being done. Failures are logged, not raised."""
         if self._under_way is not None:
             return
         self._under_way = asyncio.current_task()
-        began = self._monotonic()
+        began = self._clock.monotonic()
         self._stir()
-        self._observe(LoopBegan(self.account, self.name, self._clock()))
+        self._observe(LoopBegan(self.account, self.name, self._clock.time()))
         error: str | None = None
         try:
             await self._work(self._stir)
         except TrainwaveError as failure:
             error = str(failure)
-            self._log_failure(error)
+            self._failures.failed(error, cause=failure.outcome)
         except Exception as failure:  # noqa: BLE001 - a bug must not stop the loop; it is logged
             error = f"{type(failure).__name__}: {failure}"
-            self._log_failure(error, bug=failure)
+            self._failures.failed(error, cause=type(failure).__name__, bug=failure)
         finally:
             self._under_way = None
         if error is None:
-            self._log_recovery()
+            self._failures.recovered()
         self._stir()
         self.last_error = error
         self.last_run = LoopRun(
             account=self.account,
             loop=self.name,
             succeeded=error is None,
-            seconds=self._monotonic() - began,
-            finished_at=self._clock(),
+            seconds=self._clock.monotonic() - began,
+            finished_at=self._clock.time(),
         )
         self._observe(self.last_run)
 
     async def cancel(self) -> None:
-        """Give up what is under way, and wait until that is so."""
+        """Cancel the present run, and wait for its end."""
         if self._under_way is not None:
             self._under_way.cancel()
             await asyncio.wait([self._under_way])
 
     def _stir(self) -> None:
-        self._stirred_at = self._monotonic() - self._excused()
-
-    def _log_failure(self, error: str, bug: Exception | None = None) -> None:
-        """Log that it began to fail, and from time to time that it goes on: not every failure."""
-        now = self._monotonic()
-        self._failures += 1
-        facts = {"account": self.account, "loop": self.name, "error": error}
-        if self._failing_since is None:
-            self._failing_since = self._summarized_at = now
-            log.warning("loop_failing", **facts, exc_info=bug)
-        elif now - self._summarized_at >= SUMMARY_SECONDS:
-            self._summarized_at = now
-            seconds = round(now - self._failing_since)
-            log.warning("loop_still_failing", failures=self._failures, seconds=seconds, **facts)
-
-    def _log_recovery(self) -> None:
-        if self._failing_since is not None:
-            seconds = round(self._monotonic() - self._failing_since)
-            facts = {"failures": self._failures, "seconds": seconds}
-            log.info("loop_recovered", account=self.account, loop=self.name, **facts)
-        self._failing_since = None
-        self._failures = 0
+        self._stirred_at = self._clock.monotonic() - self._excused()

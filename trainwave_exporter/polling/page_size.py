@@ -1,8 +1,8 @@
-"""How many jobs to ask for in a page: as many as the service grants, since each page is a request.
+"""Chooses the page size of lists: as large as the service grants, since each page is a request.
 
-No source says how large a page may be. What is set is asked for first; as long as pages come full
-and do not hold the whole list, twice as many. A page that comes shorter than it was asked for shows
-what is granted; a refusal of more than what was granted before ends the trying.
+No source says how large a page may be. The first request is for the configured size; as long as
+pages come full and do not hold the whole list, the next is for twice as many. A page that is
+shorter than requested shows what is granted; a refusal ends the trying.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ LARGEST: Final = 1000
 
 
 class PageSize:
-    """What to ask one list for."""
+    """Page size of one list."""
 
     def __init__(self, first: int) -> None:
         self._first = first
         self._granted = 0
         self._limit = LARGEST
-        self.ask = first
-        """How many to ask for in the next page."""
+        self.next = first
+        """Jobs to request in the next page."""
 
-    def came(self, asked: int, size: int, *, last: bool) -> None:
-        """Take in that a page came with ``size`` jobs where so many were asked for."""
-        if last or size == 0:
+    def came(self, requested: int, received: int, *, last: bool) -> None:
+        """Note that a page came with so many jobs."""
+        if last or received == 0:
             return
-        self._granted = max(self._granted, min(asked, size))
-        if size < asked:
-            self._limit = min(self._limit, max(size, self._first))
-            self.ask = min(self.ask, self._limit)
-        elif self.ask <= asked:
-            self.ask = max(self._first, min(2 * asked, self._limit))
+        self._granted = max(self._granted, min(requested, received))
+        if received < requested:
+            self._limit = min(self._limit, max(received, self._first))
+            self.next = min(self.next, self._limit)
+        elif self.next <= requested:
+            self.next = max(self._first, min(2 * requested, self._limit))
 
-    def refused(self, asked: int) -> bool:
-        """Take in that so many were refused; return whether fewer might be granted."""
-        if asked <= max(self._first, self._granted):
+    def refused(self, requested: int) -> bool:
+        """Note that so many jobs were refused; return whether fewer might be granted."""
+        if requested <= max(self._first, self._granted):
             return False
-        self._limit = self.ask = max(self._first, self._granted)
+        self._limit = self.next = max(self._first, self._granted)
         return True

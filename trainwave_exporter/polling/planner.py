@@ -1,7 +1,6 @@
-"""Which requests are worth most now. No I/O and no clock: jobs, answers and the time come in.
+"""Which requests about single jobs are sent. No I/O and no clock: jobs, answers and time come in.
 
-The lists of jobs bring state and cost by themselves, and some readings; what is planned here is the
-rest, in this order:
+Lists report state and cost, and some readings; the rest is requested in this order:
 
 1. jobs that went missing and details of live jobs (`trainwave_exporter.polling.detail_requests`);
 2. GPU utilization, by which idle jobs are found: what a list contradicts, what was never read, what
@@ -10,19 +9,17 @@ rest, in this order:
 3. all other readings: what was never read, then what is due;
 4. details of finished jobs: those that budgets need, those that are shown, and all others.
 
-So that nothing starves, the later ones have a fixed part of the turns (`_READING_TURNS` and
-those after it). Details that budgets need have one before all others (`_URGENT_TURNS`): they are
-wanted after a first start on a long history, and then not any more.
+So that nothing starves, the later ones have a fixed part of the turns
+(`trainwave_exporter.polling.request_order`).
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
+from itertools import islice
 from typing import Final
-
-from msgspec import Struct
 
 from trainwave_exporter.model import (
     Appeared,
@@ -34,83 +31,32 @@ from trainwave_exporter.model import (
     Plan,
     PlannedAge,
 )
-from trainwave_exporter.polling.allocation import GPU_SHARE, allocate, longest_age
+from trainwave_exporter.polling.allocation import allocate, longest_age, round_seconds
 from trainwave_exporter.polling.detail_requests import DetailRequests
 from trainwave_exporter.polling.history_details import HistoryDetails
-from trainwave_exporter.polling.pace import round_seconds
-from trainwave_exporter.polling.question import Question
-from trainwave_exporter.polling.reading_queue import ReadingLane, ReadingQueue
+from trainwave_exporter.polling.job_request import JobRequest
+from trainwave_exporter.polling.reading_queue import ReadingQueue
+from trainwave_exporter.polling.request_order import RequestOrder
+from trainwave_exporter.polling.scope import Intervals
 
-_URGENT_TURNS: Final = 3 / 4
-"""The part of all turns that finished jobs get without whose details no budget is known."""
-_READING_TURNS: Final = 1 / 2
-"""The part of all turns that is left for GPU utilization while details of live jobs are wanted."""
-_REST_TURNS: Final = 1 - GPU_SHARE
-"""The part of those turns that all the rest gets while GPU utilization is due."""
-_DUE_TURNS: Final = 1 / 4
-"""The part of the turns of other readings that known ones get while there are new ones."""
-_FINISHED_TURNS: Final = 2 / 5
-"""The part of the turns of the rest that finished jobs get while there are other readings to ask
-for."""
-_REMEMBERED: Final = 16
-"""So many turns that the rest had while no GPU utilization was due count against its part."""
 _CONTRADICTION: Final = 0.1
 """How far a list's one number may be from the mean of the devices before they are read again."""
 _MINUTE: Final = 60.0
-_SLIVER: Final = 1e-9
-"""What adding up thirds may leave short of a whole."""
-
-
-class Ideals(Struct, frozen=True, kw_only=True):
-    """What is aimed at, if the budget allows."""
-
-    readings_interval: float
-    """Seconds from one question for a reading to the next."""
-    state_interval: float
-    """Seconds after which the state of a live job is to be confirmed."""
-    weights: Mapping[Metric, float]
-    """How much each metric matters beside the price of its job."""
-
-
-class _Share:
-    """Gives someone a fixed part of the turns while others would take them all."""
-
-    def __init__(self, part: float, *, remembered: int = 0) -> None:
-        """``remembered``: turns beyond that part which count against later ones."""
-        self._gain = part / (1 - part)
-        self._least = -float(remembered)
-        self._credit = 0.0
-
-    @property
-    def due(self) -> bool:
-        return self._credit >= 1 - _SLIVER
-
-    def others_had_one(self) -> None:
-        self._credit = min(1.0, self._credit) + self._gain
-
-    def had_one(self) -> None:
-        self._credit = max(self._least, self._credit - 1)
 
 
 class Planner:
-    """What is asked about the jobs of one account, one by one."""
+    """Chooses the requests about single jobs of one account."""
 
-    def __init__(self, *, account: str, ideals: Ideals, history: HistoryDetails) -> None:
+    def __init__(self, *, account: str, intervals: Intervals, history: HistoryDetails) -> None:
         """``history`` names finished jobs whose details are wanted, most of them not shown."""
         self._account = account
-        self._ideals = ideals
+        self._intervals = intervals
         self._history = history
-        pause = ideals.readings_interval
-        self._reading_queue = ReadingQueue(
-            ideal=ideals.readings_interval, pause=pause, weights=ideals.weights
-        )
-        self._detail_requests = DetailRequests(pause=pause, state_interval=ideals.state_interval)
-        self._urgent_turns = _Share(_URGENT_TURNS)
-        self._reading_turns = _Share(_READING_TURNS)
-        self._rest_turns = _Share(_REST_TURNS, remembered=_REMEMBERED)
-        self._due_turns = _Share(_DUE_TURNS)
-        self._finished_turns = _Share(_FINISHED_TURNS)
-        self._asked_at: deque[float] = deque()
+        pause = intervals.readings
+        self._reading_queue = ReadingQueue(ideal=intervals.readings, pause=pause)
+        self._detail_requests = DetailRequests(pause=pause, state_interval=intervals.running)
+        self._order = RequestOrder(self._detail_requests, self._reading_queue, history)
+        self._sent_at: deque[float] = deque()
         self._settled: tuple[dict[Metric, Counter[int]], float] | None = None
         self._doubled = self._reading_queue.allocation
         """What would be, were the budget twice as large."""
@@ -118,7 +64,7 @@ class Planner:
     # What happens to jobs
 
     def apply(self, changes: Iterable[Change], now: float) -> None:
-        """Take in what happened to jobs; of other accounts and other things nothing is taken."""
+        """Take in what happened to jobs of this account."""
         for change in changes:
             match change:
                 case Appeared(Job() as job) | Changed(_, Job() as job):
@@ -137,143 +83,67 @@ class Planner:
         self._detail_requests.listed(since, named, now)
 
     def unnamed(self, named: AbstractSet[str]) -> list[Job]:
-        """Return the jobs that run, by all that is known, and are not among those."""
+        """Return the running jobs, as far as is known, that are not among those."""
         return self._detail_requests.unnamed(named)
 
     def compare(self, known: Job, reported: Job, now: float) -> None:
-        """Look whether a list contradicts the readings of GPUs that it cannot replace."""
+        """Have GPU utilization requested again where a list contradicts its readings of devices."""
         before, after = known.readings.gpu_utilization, reported.readings.gpu_utilization
         if before is None or after is None or len(before.points) <= 1:
             return
         devices, whole = before.mean, after.mean
         if devices is not None and whole is not None and abs(devices - whole) > _CONTRADICTION:
-            self._reading_queue.hint(known.id, now)
+            self._reading_queue.contradict(known.id, now)
 
-    # What to ask
+    # What to request
 
-    def choose(self, slots: int, now: float, requests_per_minute: float) -> list[Question]:
-        """Return at most ``slots`` questions, best first; they count as asked from now on.
+    def choose(self, slots: int, now: float, requests_per_minute: float) -> list[JobRequest]:
+        """Return at most ``slots`` requests, best first; they count as sent from now on.
 
-        ``requests_per_minute``: what the budget has for all that is planned here.
+        ``requests_per_minute``: what lists leave for all that is planned here.
         """
         self._reading_queue.look(now)
         self._settle(requests_per_minute)
-        live = iter(self._detail_requests.live(now, requests_per_minute))
-        gpus, others = (
-            self._reading_queue.due(ReadingLane.GPUS, now),
-            self._reading_queue.due(ReadingLane.OTHERS, now),
-        )
-        chosen: list[Question] = []
-        for _ in range(slots):
-            question = self._take_urgent(now) if self._urgent_turns.due else None
-            if question is None:
-                question = self._next(live, gpus, others, now)
-                self._urgent_turns.others_had_one()
-            if question is None:
-                break
-            if question.metric is None:
-                self._detail_requests.begin(question, now)
-            chosen.append(question)
-        self._asked_at.extend([now] * len(chosen))
+        chosen = list(islice(self._order.take(now, requests_per_minute), max(0, slots)))
+        self._sent_at.extend([now] * len(chosen))
         return chosen
-
-    def _next(
-        self,
-        live: Iterator[Question],
-        gpus: Iterator[Question],
-        others: Iterator[Question],
-        now: float,
-    ) -> Question | None:
-        if not self._reading_turns.due and (question := next(live, None)):
-            self._reading_turns.others_had_one()
-            return question
-        question = self._take_rest(others, now) if self._rest_turns.due else None
-        if question := question or self._take_gpu(gpus):
-            self._reading_turns.had_one()
-            return question
-        return next(live, None) or self._take_rest(others, now)
-
-    def _take_gpu(self, due: Iterator[Question]) -> Question | None:
-        question = (
-            self._reading_queue.take_hinted()
-            or self._reading_queue.take_new(ReadingLane.GPUS)
-            or next(due, None)
-        )
-        if question is not None:
-            self._rest_turns.others_had_one()
-        return question
-
-    def _take_rest(self, due: Iterator[Question], now: float) -> Question | None:
-        question = self._take_finished(now) if self._finished_turns.due else None
-        question = question or self._take_other(due) or self._take_finished(now)
-        if question is not None:
-            self._rest_turns.had_one()
-        return question
-
-    def _take_other(self, due: Iterator[Question]) -> Question | None:
-        question = next(due, None) if self._due_turns.due else None
-        if question is not None:
-            self._due_turns.had_one()
-        elif question := self._reading_queue.take_new(ReadingLane.OTHERS):
-            self._due_turns.others_had_one()
-        else:
-            question = next(due, None)
-        if question is not None:
-            self._finished_turns.others_had_one()
-        return question
-
-    def _take_urgent(self, now: float) -> Question | None:
-        if (job_id := self._history.urgent(now)) is None:
-            return None
-        self._urgent_turns.had_one()
-        return Question(job_id)
-
-    def _take_finished(self, now: float) -> Question | None:
-        question = self._take_urgent(now) or self._detail_requests.finished(now)
-        if question is not None:
-            self._history.asked(question.job_id, now)
-        elif (job_id := self._history.other(now)) is not None:
-            question = Question(job_id)
-        if question is not None:
-            self._finished_turns.had_one()
-        return question
 
     # How it went
 
-    def details_answered(self, question: Question, state: str) -> None:
+    def details_answered(self, request: JobRequest, state: str) -> None:
         """Note that a job's details came, while it was in ``state``."""
-        self._detail_requests.answered(question, state)
+        self._detail_requests.answered(request, state)
 
-    def reading_answered(self, question: Question, asked_at: float) -> float | None:
+    def reading_answered(self, request: JobRequest, requested_at: float) -> float | None:
         """Note that a reading came.
 
-        Return how old, in seconds, the answer before it had become when this one was asked for.
+        Return how old, in seconds, the reading before it had become when this one was requested.
         """
-        return self._reading_queue.answered(question, asked_at)
+        return self._reading_queue.answered(request, requested_at)
 
-    def failed(self, question: Question, now: float) -> None:
-        """Note that nothing came, so that it is not asked again at once."""
-        self._of(question).failed(question, now)
-        if question.metric is None:
-            self._history.failed(question.job_id)
+    def failed(self, request: JobRequest, now: float) -> None:
+        """Note that a request failed, so that it is not repeated at once."""
+        self._of(request).failed(request, now)
+        if request.metric is None:
+            self._history.failed(request.job_id)
 
-    def put_off(self, question: Question) -> None:
-        """Note that it was not asked, for no fault of its own."""
-        self._of(question).put_off(question)
-        if question.metric is None:
-            self._history.put_off(question.job_id)
+    def put_off(self, request: JobRequest) -> None:
+        """Note that a request was not sent because of a block."""
+        self._of(request).put_off(request)
+        if request.metric is None:
+            self._history.put_off(request.job_id)
 
-    # What it comes to
+    # Expected ages
 
     @property
     def readings(self) -> int:
-        """How many readings of running jobs have to be asked for."""
+        """How many readings of running jobs have to be requested."""
         return self._reading_queue.readings
 
     def outlook(self, now: float, requests_per_minute: float) -> Plan:
-        """Return what the plan comes to at this budget, and what twice the limit would bring."""
+        """Return how old readings get at this budget, and at twice the limit."""
         self._settle(requests_per_minute)
-        ideal, readings = self._ideals.readings_interval, self.readings
+        ideal, readings = self._intervals.readings, self.readings
         counts, present, doubled = (
             self._reading_queue.counts,
             self._reading_queue.allocation,
@@ -302,17 +172,17 @@ class Planner:
         counts = {metric: +ranks for metric, ranks in self._reading_queue.counts.items()}
         if self._settled != (counts, requests_per_minute):
             self._settled = (counts, requests_per_minute)
-            ideal, per_second = self._ideals.readings_interval, _per_second(requests_per_minute)
+            ideal, per_second = self._intervals.readings, _per_second(requests_per_minute)
             self._reading_queue.allocation = allocate(counts, per_second, ideal)
             self._doubled = allocate(counts, 2 * per_second, ideal)
 
     def _used(self, now: float) -> int:
-        while self._asked_at and not 0 <= now - self._asked_at[0] < _MINUTE:
-            self._asked_at.popleft()
-        return len(self._asked_at)
+        while self._sent_at and not 0 <= now - self._sent_at[0] < _MINUTE:
+            self._sent_at.popleft()
+        return len(self._sent_at)
 
-    def _of(self, question: Question) -> DetailRequests | ReadingQueue:
-        return self._detail_requests if question.metric is None else self._reading_queue
+    def _of(self, request: JobRequest) -> DetailRequests | ReadingQueue:
+        return self._detail_requests if request.metric is None else self._reading_queue
 
     def _forget(self, job_id: str) -> None:
         self._detail_requests.gone(job_id)
@@ -321,11 +191,3 @@ class Planner:
 
 def _per_second(requests_per_minute: float) -> float:
     return max(1.0, requests_per_minute) / _MINUTE
-
-
-def in_place_order(questions: Iterable[Question]) -> list[Question]:
-    """Return details first, then what lies together in the exposition.
-
-    Within a batch it is all the same when a question is sent.
-    """
-    return sorted(questions, key=lambda question: (question.metric is not None, question.job_id))

@@ -1,11 +1,10 @@
 """Which running jobs' prices have to be read again, as their cost grows at another rate.
 
-Lists report what a job costs, and not always at which price; a price that was read once is wrong
-after it changed, and with it burn, forecasts and the value of idle time. The growth of the cost
-shows that. Bills that come in steps are compared from step to step, so that standing still says
-nothing. A cost that fell may be that of another run, whose start only the details report. What is
-confirmed is not doubted again for two minutes, and for longer each time that it is contradicted all
-the same.
+Lists report the cost of a job, but not always its price. A price that changed makes spend rate,
+forecasts and the value of idle time wrong; the growth of the cost shows it. Bills that come in
+steps are compared from step to step, so that a cost that stands still is no sign. A cost that fell
+may be that of another run, whose start only the details report. A confirmed price is not doubted
+again for two minutes, and for longer each time that it is contradicted all the same.
 
 Times are Unix seconds, money is US dollars.
 """

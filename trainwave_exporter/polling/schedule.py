@@ -1,11 +1,10 @@
-"""Runs the loops on time. The only place that knows APScheduler."""
+"""Runs the loops at their intervals. The only file that imports APScheduler."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -21,19 +20,19 @@ _WATCH_SECONDS = 1.0
 _SOON = timedelta(milliseconds=1)
 
 
-def _tells(record: logging.LogRecord) -> bool:
-    """Whether a line of APScheduler's is news; that a loop was cancelled by a stop is none."""
+def _is_error(record: logging.LogRecord) -> bool:
+    """Whether a line of APScheduler's is an error; a loop that was cancelled by a stop is none."""
     return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
 
 
-logging.getLogger("apscheduler.executors.default").addFilter(_tells)
+logging.getLogger("apscheduler.executors.default").addFilter(_is_error)
 
 
 class _Every(BaseTrigger):  # type: ignore[misc] # APScheduler carries no types
     """At an interval; what was missed is made up for once, however much it was.
 
-    APScheduler's own interval trigger names every single missed time first: after a month of sleep,
-    millions of them.
+    APScheduler's own interval trigger lists every single missed time first: thousands of millions,
+    where the clock of a machine begins in 1970 and is then set.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -45,22 +44,19 @@ class _Every(BaseTrigger):  # type: ignore[misc] # APScheduler carries no types
 
 
 class Schedule:
-    """Every loop at its interval, the first time at once, never twice at the same time.
+    """Runs every loop at its interval, the first time at once, never twice at the same time.
 
-    APScheduler computes its next wake-up from the wall clock. When that is set back, it would sleep
-    through the time that is now to be lived twice: a silent stop. So the clock is looked at every
-    second, and if it was set, every loop starts anew.
+    APScheduler computes its next wake-up from the wall clock. When that is set back by an hour, it
+    would sleep for an hour: a silent stop. So the clock is looked at every second, and if it was
+    set, every loop starts anew.
     """
 
-    def __init__(
-        self, loops: Iterable[Loop], *, clock_watch: ClockWatch, monotonic: Callable[[], float]
-    ) -> None:
+    def __init__(self, loops: Iterable[Loop], *, clock_watch: ClockWatch) -> None:
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+            job_defaults={"misfire_grace_time": None},  # however late, it runs
         )
         self._loops = tuple(loops)
-        self._monotonic = monotonic
         self._clock_watch = clock_watch
         clock_watch.listen(self._start_anew)
         self._watch: asyncio.TimerHandle | None = None
@@ -78,37 +74,27 @@ class Schedule:
             self._add(loop)
 
     async def remove(self, loops: Iterable[Loop]) -> None:
-        """Start these loops no more, and give up what they have under way."""
+        """Stop these loops, and cancel their present runs."""
         loops = tuple(loops)
         for loop in loops:
             self._scheduler.remove_job(_id(loop))
         await asyncio.gather(*(loop.cancel() for loop in loops))
 
     def hurry(self, loop: Loop) -> None:
-        """Run a loop now, unless it is running or all is stopped; then at its interval again."""
+        """Run a loop now, unless it is running, and then at its interval again."""
         if self._watch is not None:
             self._scheduler.modify_job(_id(loop), next_run_time=datetime.now(UTC))
 
     def _add(self, loop: Loop) -> None:
         self._scheduler.add_job(
-            self._run,
+            loop.run,
             _Every(loop.interval),
-            args=(loop,),
             id=_id(loop),
             next_run_time=datetime.now(UTC),
         )
 
-    async def _run(self, loop: Loop) -> None:
-        """Run a loop, once as a rule. APScheduler leaves out a time that comes meanwhile."""
-        with suppress(asyncio.CancelledError):  # it would log that as if it were an error
-            late = True
-            while late:
-                began = self._monotonic()
-                await loop.run()
-                late = loop.steady and self._monotonic() - began > loop.interval
-
     def stop(self) -> None:
-        """Start nothing any more, and cancel what is running."""
+        """Start no more runs, and cancel the present ones."""
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None

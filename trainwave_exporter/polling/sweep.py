@@ -1,4 +1,4 @@
-"""Walking a list of jobs, page by page, and what can be said about it afterwards."""
+"""Walks a list of jobs page by page."""
 
 from __future__ import annotations
 
@@ -13,35 +13,36 @@ from msgspec import Struct
 from trainwave_exporter.api import BadRequest, BodyTooLarge, Client, Page, Priority, Timeout, pages
 from trainwave_exporter.model import Job
 from trainwave_exporter.polling.page_size import PageSize
-from trainwave_exporter.polling.watch_scope import WatchScope
+from trainwave_exporter.polling.scope import WatchScope
+from trainwave_exporter.runtime.clock import Clock
 
 Report: TypeAlias = Callable[[tuple[Job, ...], float], None]
-"""Called with jobs of a page and the Unix time at which they were asked for."""
+"""Called with jobs of a page and the Unix time at which they were requested."""
 
 _A_TURN: Final = 50
-"""Jobs that are reported within one turn of the event loop: a few milliseconds."""
+"""Jobs that are reported in one turn of the event loop: a few milliseconds."""
 
 
 class Sweep(Struct, frozen=True, kw_only=True):
-    """One walk to the end of a list."""
+    """The result of a complete walk."""
 
     began_at: float
     seen: frozenset[str]
     requests: int
     whole: bool
-    """Nothing of the list is known to be missing."""
+    """Whether the list is complete, as far as is known."""
 
 
 @dataclass(slots=True)
 class _SweptJobs:
-    """What a walk, or two of the same list, came across."""
+    """What one or two walks of a list found."""
 
     seen: set[str] = field(default_factory=set)
     requests: int = 0
     unreadable: int = 0
     total: int | None = None
     ended: bool = False
-    """The last page said that it was the last, instead of repeating what had come before."""
+    """The last page said that it was the last, and did not only repeat others."""
 
     @property
     def short(self) -> bool:
@@ -59,10 +60,8 @@ class _SweptJobs:
 class Sweeper:
     """Walks the lists of jobs of one account."""
 
-    def __init__(
-        self, client: Client, scope: WatchScope, *, report: Report, clock: Callable[[], float]
-    ) -> None:
-        """``report`` is handed every page as it comes, in parts where it is long."""
+    def __init__(self, client: Client, scope: WatchScope, *, report: Report, clock: Clock) -> None:
+        """``report`` is called with the jobs of every page as it comes; in parts if it is long."""
         self._client = client
         self._scope = scope
         self._report = report
@@ -72,17 +71,17 @@ class Sweeper:
     async def sweep(
         self, *, status: str | None, priority: Priority, step: Callable[[], None]
     ) -> Sweep:
-        """Walk the list of jobs (those of a status, or all) and return what it came to.
+        """Walk the list of jobs (those of a status, or all) and return the result.
 
-        Lists shift while they are paged: a job may come twice, or slip through. If fewer came than
-        the API counts, a full list is walked once more. A filtered list proves no absence, so there
-        it does not matter.
+        Lists shift while they are paged: a job may come twice, or be missed. If fewer came than the
+        API counts, a full list is walked once more. A filtered list proves no absence, so there it
+        does not matter.
 
         ``step`` is called after every page. Raises what `Client.list_jobs` raises; pages reported
         until then stay reported.
         """
         found = _SweptJobs()
-        began_at = self._clock()
+        began_at = self._clock.time()
         await self._walk(found, status, priority, step)
         if found.short and status is None:
             await self._walk(found, status, priority, step)
@@ -104,7 +103,7 @@ class Sweeper:
     async def _fetch(
         self, found: _SweptJobs, status: str | None, priority: Priority, offset: int
     ) -> Page[Job]:
-        asked_at, size = self._clock(), self._page_size.ask
+        requested_at, size = self._clock.time(), self._page_size.next
         try:
             page = await self._client.list_jobs(
                 org=self._scope.organization,
@@ -122,5 +121,5 @@ class Sweeper:
         self._page_size.came(size, page.size, last=page.last)
         for first in range(0, len(page.items) or 1, _A_TURN):  # an empty page is news, too
             await asyncio.sleep(0)
-            self._report(page.items[first : first + _A_TURN], asked_at)
+            self._report(page.items[first : first + _A_TURN], requested_at)
         return page

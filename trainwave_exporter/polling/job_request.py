@@ -1,4 +1,4 @@
-"""What may be asked about a job, and how long a question rests that came to nothing."""
+"""A request about a job, and how long one that failed is not repeated."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from msgspec import Struct
 from trainwave_exporter.model import Metric
 
 LONGEST_PAUSE_SECONDS: Final = 900.0
-"""However often a question failed, it is asked again after this long."""
+"""However often a request failed, it is repeated after this long."""
 _MOST_DOUBLINGS: Final = 20
 
 
-class Question(Struct, frozen=True):
+class JobRequest(Struct, frozen=True):
     """One request worth sending: a job's details, or one of its readings."""
 
     job_id: str
@@ -22,7 +22,7 @@ class Question(Struct, frozen=True):
 
 
 def pause_seconds(first: float, failures: int) -> float:
-    """Return how long to leave a question alone after so many failures in a row, the last included.
+    """Return the seconds until a request is repeated that failed so often in a row.
 
     ``first`` seconds after one, doubled with each, up to `LONGEST_PAUSE_SECONDS`.
     """
