@@ -151,7 +151,7 @@ class LedgerState:
                 self._left[job_id] = None
         self._most_shown = max(self._most_shown, len(self._entries) - len(self._left))
         beyond = list(islice(self._left, max(0, len(self._left) - self._most_shown)))
-        self._given_up = self._uncounted.intersection(beyond)
+        self._given_up = frozenset(self._uncounted.intersection(beyond))
         return self._drop(self._given_up.symmetric_difference(beyond))
 
     def _drop(self, job_ids: Iterable[str]) -> list[str]:
