@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event
 
 import pytest
-from support.exporter import Metrics, wait_for
+from support.exporter import Exporter, Metrics, wait_for
+from support.made_up_api import Answer, listed
+from support.made_up_api import serving as made_up
 from support.open_files import open_files
 from support.probed_exporter import ProbedExporter
 from support.simulated import serving
@@ -193,3 +197,57 @@ def test_the_event_loop_is_never_blocked_for_long_whatever_the_api_does(tmp_path
                 exporter.get(path)
             pause.wait(0.2)
         assert exporter.gauges.longest_block < LONGEST_BLOCK
+
+
+def in_tiny_chunks(client: socket.socket) -> None:
+    """Send a body in a quarter of a million chunks of one byte."""
+    client.settimeout(0.5)
+    head = b"POST /-/reload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    try:
+        client.sendall(head + b"1\r\nx\r\n" * 250_000)
+    except OSError:
+        return  # it was thrown out before it could send all
+
+
+@pytest.mark.timeout(180)
+def test_bodies_in_tiny_chunks_do_not_hold_the_event_loop(tmp_path: Path) -> None:
+    """Of which each connection may have a quarter of a megabyte come within one turn of it."""
+    with polling(tmp_path) as (exporter, _), ExitStack() as clients:
+        exporter.metrics()
+        exporter.gauges.reset()
+        with ThreadPoolExecutor(20) as crowd:
+            for _ in range(5):
+                connections = [clients.enter_context(connect(exporter)) for _ in range(20)]
+                for _ in crowd.map(in_tiny_chunks, connections):
+                    pass
+        wait_for(lambda: exporter.gauges.ticks >= TICKS, "looks at the event loop")
+        assert exporter.gauges.longest_block < LONGEST_BLOCK
+
+
+def test_no_request_for_anything_that_is_served_asks_the_api() -> None:
+    """Of which nothing is due for an hour, once all lists were read."""
+    asked: Counter[str] = Counter()
+
+    def respond(path: str) -> Answer:
+        asked[path] += 1
+        return listed([], documented=True)
+
+    def all_read(metrics: Metrics) -> bool:
+        runs = metrics.by("loop", "trainwave_exporter_loop_runs_total", outcome="ok")
+        return all(runs.get(loop, 0) > 0 for loop in ("running", "sweep", "directory"))
+
+    with (
+        made_up(respond) as url,
+        Exporter(
+            f"--trainwave.api-url={url}",
+            "--polling.running-interval=1h",
+            "--polling.sweep-interval=1h",
+            "--polling.directory-interval=1h",
+            env={"TRAINWAVE_API_KEY": KEY},
+        ) as exporter,
+    ):
+        exporter.wait(all_read, "all lists to be read")
+        before = asked.copy()
+        for path in ("/metrics", "/", "/-/ready", "/-/healthy", "/nothing") * 20:
+            exporter.get(path)
+        assert asked == before

@@ -17,6 +17,7 @@ from trainwave_exporter.ledger.billing.report import Chargeback, Dimension, char
 from trainwave_exporter.ledger.billing.units import seconds
 from trainwave_exporter.ledger.storage.errors import StoreError
 from trainwave_exporter.ledger.storage.store import Store
+from trainwave_exporter.ledger.storage.store_reader import ALL
 
 
 def read(folder: Path, span: Span, zone: ZoneInfo, by: Sequence[Dimension]) -> Chargeback:
@@ -30,7 +31,7 @@ def read(folder: Path, span: Span, zone: ZoneInfo, by: Sequence[Dimension]) -> C
         if pruned is not None and span.begin < pruned:
             kept_since = datetime.fromtimestamp(seconds(pruned), zone).isoformat(" ", "minutes")
             raise StoreError(f"{folder}: only totals are kept of the time before {kept_since}")
-        state, queue = store.load(), queue_bound(store.longest_queue())
+        state, queue = store.load(most=ALL), queue_bound(store.longest_queue())
         projects = {project.id: project for project in state.projects}
         jobs = store.histories(span.begin, span.end)
         found = chargeback(jobs, projects, span, zone, by, queue)
