@@ -543,13 +543,13 @@ async def test_all_six_readings_of_a_running_job_are_asked_for(api: Api, watch: 
 
 
 async def test_requests_are_sent_in_batches_until_the_next_look(api: Api, watch: Watches) -> None:
-    """600 of them are 38 batches of 16, so there are 37 pauses; the last ends 0.9 s after."""
+    """600 of them are 75 batches of 8, so there are 74 pauses; the last ends 0.9 s after."""
     for n in range(100):
         api.add(f"j-{n}")
     it = watch()
     await it.run("running", "readings")
     assert api.asked["metrics"] == 600
-    assert len(it.pauses) == 37
+    assert len(it.pauses) == 74
     assert 0 <= min(it.pauses) <= max(it.pauses) < 0.9
 
 

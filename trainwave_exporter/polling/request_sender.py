@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 _LEAST_UNDER_WAY: Final = 16
 """Requests that may be sent or wait for the rate limit, however low that is."""
-_BATCH: Final = 16
+_BATCH: Final = 8
 """Requests that are sent at once. More at once, and their answers, would delay scrapes."""
 _SPREAD: Final = 0.9
 """The part of the interval over which batches are spread."""
