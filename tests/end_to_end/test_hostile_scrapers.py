@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event
@@ -192,4 +193,29 @@ def test_the_event_loop_is_never_blocked_for_long_whatever_the_api_does(tmp_path
             for path in ("/metrics", "/", "/-/ready", "/nothing"):
                 exporter.get(path)
             pause.wait(0.2)
+        assert exporter.gauges.longest_block < LONGEST_BLOCK
+
+
+def in_tiny_chunks(client: socket.socket) -> None:
+    """Send a body in a quarter of a million chunks of one byte."""
+    client.settimeout(0.5)
+    head = b"POST /-/reload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    try:
+        client.sendall(head + b"1\r\nx\r\n" * 250_000)
+    except OSError:
+        return  # it was thrown out before it could send all
+
+
+@pytest.mark.timeout(180)
+def test_bodies_in_tiny_chunks_do_not_hold_the_event_loop(tmp_path: Path) -> None:
+    """Of which each connection may have a quarter of a megabyte come within one turn of it."""
+    with polling(tmp_path) as (exporter, _), ExitStack() as clients:
+        exporter.metrics()
+        exporter.gauges.reset()
+        with ThreadPoolExecutor(20) as crowd:
+            for _ in range(5):
+                connections = [clients.enter_context(connect(exporter)) for _ in range(20)]
+                for _ in crowd.map(in_tiny_chunks, connections):
+                    pass
+        wait_for(lambda: exporter.gauges.ticks >= TICKS, "looks at the event loop")
         assert exporter.gauges.longest_block < LONGEST_BLOCK

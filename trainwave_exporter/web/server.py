@@ -22,6 +22,7 @@ from aiohttp.typedefs import Middleware
 from trainwave_exporter.exposition import Format, ScrapeAnswer, negotiate
 from trainwave_exporter.runtime.loop_throttle import LoopThrottle
 from trainwave_exporter.web.access import Access
+from trainwave_exporter.web.bodies import MOST_BODY, refuse_bodies
 from trainwave_exporter.web.connections import (
     IDLE_SECONDS,
     Connections,
@@ -43,7 +44,7 @@ _BACKLOG = 1024  # connections that the kernel keeps for us; who finds no place 
 _EPISODE_SECONDS = 60.0  # without a dropped connection, after which the next is logged
 
 REQUEST_SECONDS = 5.0
-"""Time in which a request must be complete, its body excepted; a TLS handshake likewise."""
+"""Time in which a request must be complete, and once more its body; a TLS handshake likewise."""
 
 ANSWER_SECONDS = 60.0
 """Time in which an answer must be taken to its last byte."""
@@ -131,7 +132,9 @@ class WebServer:
         self._watching: asyncio.Task[None] | None = None
         self._socket_files: list[UnixSocket] = []
         self._listening: list[socket.socket] = []
-        guards: list[Middleware] = [] if access is None else [access.guard]
+        guards: list[Middleware] = [refuse_bodies(request_timeout)]
+        if access is not None:
+            guards.append(access.guard)
         if host_names:
             guards.append(only_under(host_names, {"/", _RELOAD}))
         application = web.Application(middlewares=[self._connections.under_way, *guards])
@@ -150,7 +153,11 @@ class WebServer:
             handle_signals=False,
             shutdown_timeout=_GRACE,
             keepalive_timeout=IDLE_SECONDS,
-            lingering_time=request_timeout,
+            # A body has been read when it is answered, or is not read at all; the rest is for the
+            # parser, which holds at most this much of it, or a sixteenth as many chunks.
+            lingering_time=0,
+            read_bufsize=MOST_BODY,
+            auto_decompress=False,
         )
 
     async def start(self, *addresses: str, sockets: Iterable[socket.socket] = ()) -> None:
