@@ -82,7 +82,7 @@ class ExporterMetrics:
         self._connections_dropped = own.counter(
             "web_connections_dropped_total",
             "Connections refused or closed early, by reason: limit (connection limit reached, all"
-            " busy), displaced (idle, closed for a new one), request_timeout, answer_timeout,"
+            " busy), displaced (closed for a new one), request_timeout, answer_timeout,"
             " accept_failed (no file descriptor left).",
             "reason",
         )

@@ -3,8 +3,10 @@
 A connection takes a file descriptor, and memory for what is not sent yet. There are at most so many
 of them; where there is no room, the newest takes the place of one without a request under way: of
 the address that has most, the one that has waited longest. Some places are kept for the addresses
-of known scrapers: those that fetched the metrics before. A request must be complete, and an answer
-taken to its last byte, within a bound of time.
+of known scrapers: those that fetched the metrics before. As anybody can become one, none of them
+can keep another out: where each place has an answer under way, a known scraper takes one from an
+address that has more of them. A request must be complete, and an answer taken to its last byte,
+within a bound of time.
 """
 
 from __future__ import annotations
@@ -57,7 +59,8 @@ class Drop(StrEnum):
     LIMIT = "limit"
     """There are too many, and each has an answer under way."""
     DISPLACED = "displaced"
-    """It had no request under way, and there was no other place for a newer one."""
+    """There was no other place for a newer one, and it had no request under way, or its address
+    more places than that of the newer one."""
     REQUEST_TIMEOUT = "request_timeout"
     """It sent no complete request in time."""
     ANSWER_TIMEOUT = "answer_timeout"
@@ -214,11 +217,14 @@ class Connections:
         known = client in self._known
         if len(self._open) < self._most and (known or len(self._strangers) < self._most_strangers):
             return True
+        places = Counter(each.client for each in self._open.values())
         idle = [each for each in self._waiting if each.idle]
-        victims = [each for each in idle if each in self._strangers] or (idle if known else [])
+        victims = [each for each in idle if each in self._strangers]
+        if not victims and known:
+            have_more = places[client] + 1  # after which this one would have as many
+            victims = idle + [e for e in self._open.values() if places[e.client] > have_more]
         if not victims:
             return False
-        places = Counter(each.client for each in self._open.values())
         victim = max(victims, key=lambda each: places[each.client])  # of equals the first
         victim.drop(Drop.DISPLACED)
         return True

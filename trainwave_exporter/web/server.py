@@ -267,7 +267,7 @@ class WebServer:
         self._packing += coding is Coding.ZSTD
         try:
             await _send(request, response, parts, throttle)
-            if not self._connections.was_dropped(request):
+            if request.method != "HEAD" and not self._connections.was_dropped(request):
                 self._connections.scraped(request)
                 self._scraped(wanted, self._clock() - began)
         except ConnectionError as error:

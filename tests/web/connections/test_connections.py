@@ -278,6 +278,41 @@ async def test_places_are_kept_for_known_scrapers_even_where_others_do_not_let_g
         await site.until(limit=1)
 
 
+async def test_a_known_scraper_does_not_keep_out_another_however_many_answers_it_leaves(
+    make_server: Callable[..., WebServer],
+) -> None:
+    """Whoever asks for little, and reads none of it, is known as well."""
+    small = SCRAPE.replace(b"/metrics", b"/metrics?name[]=trainwave_up")
+    async with (
+        served(make_server, large(50_000_000), most_connections=4) as site,
+        AsyncExitStack() as stack,
+    ):
+        loop = asyncio.get_running_loop()
+        assert await site.scrape() == 200
+        crowd = [stack.enter_context(closing(await site.connect(small, "127.0.0.2")))]
+        assert await loop.sock_recv(crowd[0], 12) == b"HTTP/1.1 200"
+        await loop.sock_sendall(crowd[0], SCRAPE)
+        for _ in range(3):  # one more would be refused
+            crowd.append(stack.enter_context(closing(await site.connect(SCRAPE, "127.0.0.2"))))
+            assert await loop.sock_recv(crowd[-1], 12) == b"HTTP/1.1 200"
+        refused = stack.enter_context(closing(await site.connect(b"", "127.0.0.2")))
+        assert await ends(refused) == b""
+        await site.until(limit=1)
+        assert await site.scrape() == 200
+        await site.until(limit=1, displaced=1)
+
+
+async def test_headers_alone_are_no_scrape(
+    exposition: Exposition, make_server: Callable[..., WebServer]
+) -> None:
+    scrapes: list[object] = []
+    async with served(make_server, exposition, scrapes=scrapes, most_connections=4) as site:
+        host, port = site.server.addresses[0]
+        async with ClientSession() as client, client.head(f"http://{host}:{port}/metrics") as head:
+            assert head.status == 200
+        assert scrapes == []
+
+
 @pytest.mark.parametrize("characters", [30_000, 300_000, 20_000_000])
 async def test_an_answer_counts_until_its_last_byte_is_taken(
     make_server: Callable[..., WebServer], characters: int
