@@ -19,6 +19,12 @@ def run() -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, (*_ENDING, signal.SIGHUP))
     _leave_no_core()
     _open_standard_streams()
+    # Importing all the rest has libraries open files that the environment names.
+    from trainwave_exporter.runtime.library_files import problem_of_library_files  # noqa: PLC0415
+
+    if (problem := problem_of_library_files()) is not None:
+        sys.stderr.write(f"trainwave-exporter: error: {problem}\n")
+        return 2
     from trainwave_exporter.cli import main  # noqa: PLC0415 - this is what takes a moment
 
     return main(begin=_let_signals_through)

@@ -229,6 +229,6 @@ def test_a_log_of_tls_keys_that_cannot_be_written_is_reported_by_its_variable(
 ) -> None:
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "none" / "keys"))
     assert refusal({}) == (
-        "SSLKEYLOGFILE: cannot be written: no such file or directory;"
+        f"SSLKEYLOGFILE: {tmp_path}/none/keys cannot be written: no such file or directory;"
         " set it to a file that can be, or unset it"
     )

@@ -361,3 +361,20 @@ def test_a_fifo_for_a_file_is_refused_at_once_in_one_line(
         2,
         f"trainwave-exporter: error: {error.format(fifo)}\n",
     )
+
+
+@pytest.mark.parametrize("command", [(), ("check",), ("metrics",)])
+@pytest.mark.parametrize(
+    "variable", ["SSLKEYLOGFILE", "SSL_CERT_FILE", "SSL_CERT_DIR", "OPENSSL_CONF"]
+)
+def test_a_fifo_that_a_library_would_open_is_refused_at_once_in_one_line(
+    tmp_path: Path, command: tuple[str, ...], variable: str
+) -> None:
+    """Most would be opened while the libraries are imported, in which no signal ends the wait."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    status, errors = ended(
+        *command, streams="", TRAINWAVE_API_KEY="demo-key", **{variable: str(fifo)}
+    )
+    assert status == 2
+    assert re.fullmatch(rf"trainwave-exporter: error: {variable}: {fifo} .+ unset it\n", errors)

@@ -19,6 +19,7 @@ import aiohttp
 import httpx
 from msgspec import Struct
 
+from trainwave_exporter.runtime.library_files import key_log_problem, printable
 from trainwave_exporter.runtime.regular_files import open_regular
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -210,11 +211,13 @@ def _ssl_context(environ: Mapping[str, str]) -> ssl.SSLContext:
         problem = _problem_of_file(file)
     elif directories and not any(map(_holds_certificates, directories.split(os.pathsep))):
         problem = (
-            f"SSL_CERT_DIR: {_printable(directories)} holds no certificates under hashed names;"
+            f"SSL_CERT_DIR: {printable(directories)} holds no certificates under hashed names;"
             " set it to a directory that `openssl rehash` has prepared, or unset it"
         )
     else:
         problem = None
+    # Python itself looks for this variable in the making of a context.
+    problem = problem or key_log_problem()
     if problem is not None:
         raise NetworkSettingsError(problem)
     try:
@@ -225,13 +228,8 @@ def _ssl_context(environ: Mapping[str, str]) -> ssl.SSLContext:
         return httpx.create_ssl_context(trust_env=False)
     except ssl.SSLError:
         raise NetworkSettingsError(
-            f"SSL_CERT_FILE: {_printable(file or '')} holds no certificates in PEM form;"
+            f"SSL_CERT_FILE: {printable(file or '')} holds no certificates in PEM form;"
             " set it to a file of certificates of trusted authorities, or unset it"
-        ) from None
-    except OSError as error:  # Python itself looks for this variable in the making of a context
-        raise NetworkSettingsError(
-            f"SSLKEYLOGFILE: cannot be written: {_reason(error)};"
-            " set it to a file that can be, or unset it"
         ) from None
 
 
@@ -241,7 +239,7 @@ def _problem_of_file(file: str) -> str | None:
             return None
     except OSError as error:
         return (
-            f"SSL_CERT_FILE: {_printable(file)} cannot be read: {_reason(error)};"
+            f"SSL_CERT_FILE: {printable(file)} cannot be read: {_reason(error)};"
             " set it to a file of certificates of trusted authorities, or unset it"
         )
 
@@ -255,7 +253,3 @@ def _holds_certificates(directory: str) -> bool:
 
 def _reason(error: OSError) -> str:
     return (error.strerror or type(error).__name__).lower()
-
-
-def _printable(path: str) -> str:
-    return path if path.isprintable() else repr(path)
