@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "web",
     },
     "cli": {"config", "daemon", "exposition", "metrics", "ledger", "runtime", "simulator"},
-    "__main__": {"cli"},
+    "__main__": {"cli", "runtime"},
     "__init__": set(),
 }
 """Besides this, every package may import itself and, for the version, the package."""

@@ -22,7 +22,7 @@ from trainwave_exporter.ledger import (
     milliseconds,
 )
 from trainwave_exporter.ledger.billing.catch_up import PATIENCE
-from trainwave_exporter.ledger.billing.ledger_state import OPENING, SeenJob
+from trainwave_exporter.ledger.billing.ledger_state import LEAST_REMEMBERED, OPENING, SeenJob
 from trainwave_exporter.ledger.billing.meter import PRICE_PATIENCE
 from trainwave_exporter.ledger.billing.stored_records import UndescribedJobs
 from trainwave_exporter.ledger.ledger_writer import BUDGET_INTERVAL, PendingObservations
@@ -771,6 +771,92 @@ def test_a_job_that_nobody_tells_of_any_more_is_kept_in_the_store_only(tmp_path:
 
 
 # Retention
+
+
+HALF = LEAST_REMEMBERED // 2
+
+
+def come_and_go(world: LedgerWorld, *names: str, **fields: Any) -> None:
+    """Have jobs appear, and then neither a list nor their own details name them any more."""
+    world.see(*(world.job(name, **fields) for name in names))
+    world.take(PendingObservations(hidden=set(names)))
+
+
+def numbered(name: str, jobs: int) -> list[str]:
+    return [f"{name}-{number}" for number in range(jobs)]
+
+
+def test_as_many_jobs_that_are_hidden_are_remembered_as_were_shown_and_all_are_counted_right(
+    tmp_path: Path,
+) -> None:
+    """Ten dollars each, an hour later 3.60 more of two, one of which the store alone knows."""
+    world = LedgerWorld(tmp_path)
+    world.open(world.job("first", cost_dollars=10.0))
+    come_and_go(world, "first", cost_dollars=10.0)
+    for name in ("a", "b"):
+        come_and_go(world, *numbered(name, HALF), cost_dollars=10.0)
+    assert world.keeper.known_run("first") is None
+    assert all(world.keeper.known_run(name) for name in numbered("a", HALF) + numbered("b", HALF))
+    before = 10.0 * (LEAST_REMEMBERED + 1)
+    assert world.cost() == pytest.approx(before)
+    world.now += 3600
+    world.see(*(world.job(name, cost_dollars=13.6) for name in ("first", "b-0")))
+    assert world.cost() == pytest.approx(before + 2 * 3.6)
+    assert world.corrections() == (0, 0)
+    assert world.keeper.known_run("first") is not None
+
+
+def test_of_a_large_fleet_all_are_remembered_while_its_account_cannot_be_read(
+    world: LedgerWorld,
+) -> None:
+    names = numbered("j", LEAST_REMEMBERED + 500)
+    world.open()
+    come_and_go(world, *names)
+    assert all(world.keeper.known_run(name) for name in names)
+    come_and_go(world, "one-more")
+    assert sum(world.keeper.known_run(name) is None for name in names) == 1
+
+
+def test_a_job_whose_gpu_type_is_awaited_is_counted_before_it_is_forgotten(
+    world: LedgerWorld,
+) -> None:
+    world.open()
+    come_and_go(world, "first", gpu_type=None, cost_dollars=1.0)
+    for name in ("a", "b"):
+        come_and_go(world, *numbered(name, HALF), gpu_type=None, cost_dollars=1.0)
+    assert world.cost("") is None  # of all of them details may still report the type
+    assert world.keeper.known_run("first") is not None
+    world.tick(1)
+    world.tick(HELD)
+    assert world.cost("") == 1.0
+    assert world.keeper.known_run("first") is None
+
+
+def test_an_absurd_cost_of_a_job_that_is_forgotten_makes_nothing_unknown_for_ever(
+    world: LedgerWorld,
+) -> None:
+    world.open()
+    world.see(world.job("absurd", cost_dollars=10.0))
+    world.now += 60
+    come_and_go(world, "absurd", cost_dollars=1e6)
+    assert world.unknown("cost") == {"implausible_amount"}
+    for name in ("a", "b"):
+        come_and_go(world, *numbered(name, HALF))
+    assert world.unknown("cost") == set()
+
+
+def test_a_start_reads_those_of_the_jobs_under_way_that_were_seen_last(tmp_path: Path) -> None:
+    world = LedgerWorld(tmp_path)
+    world.open()
+    for number in range(5):
+        world.now += 86_400
+        world.see(world.job(f"j-{number}"))
+    world.now += 86_400
+    world.see(world.job("j-waits", gpu_type=None))
+    world.keeper.close()
+    with closing(Store.open_for_reading(tmp_path)) as store:
+        assert {entry.id for entry in store.load(most=2).live} == {"j-4", "j-waits"}
+        assert {entry.id for entry in store.load(most=3).live} == {"j-3", "j-4", "j-waits"}
 
 
 def test_detail_beyond_its_retention_goes_and_totals_stay(tmp_path: Path) -> None:

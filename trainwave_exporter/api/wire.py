@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Callable, Mapping
-from http.cookiejar import CookieJar
-from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
@@ -217,11 +215,27 @@ class Wire:
         return ConnectionFailed(self._credential.tidy(f"{type(cause).__name__}: {cause}"))
 
 
-class _NoCookies(CookieJar):
+class _NoCookies(httpx.Cookies):
     """Keeps no cookie."""
 
-    def extract_cookies(self, response: Any, request: Any) -> None:  # noqa: ANN401 - as typeshed
-        """Leave the cookies of an answer alone."""
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Leave the cookies of an answer alone; httpx would make three objects to look for any."""
+
+
+_NO_COOKIES = _NoCookies()
+
+
+class _Client(httpx.AsyncClient):
+    """A client without cookies."""
+
+    @property
+    def cookies(self) -> httpx.Cookies:
+        """None, whatever was answered."""
+        return _NO_COOKIES
+
+    @cookies.setter
+    def cookies(self, _: object) -> None:
+        raise AttributeError("this client has no cookies")
 
 
 def new_client(
@@ -234,8 +248,7 @@ def new_client(
 
     ``proxied`` are the transports to URLs that begin so. ``timeout`` is for a whole exchange.
     """
-    return httpx.AsyncClient(
-        cookies=_NoCookies(),
+    return _Client(
         timeout=httpx.Timeout(
             None,  # asyncio.timeout bounds the whole exchange, and so the writing
             pool=_CONNECT_SHARE * timeout,  # from the name to TLS

@@ -228,4 +228,9 @@ class Credit:
 
 
 def _payer(entry: JobEntry) -> _Payer:
-    return entry.organization_id, entry.labels.project_id
+    return _who_pays(entry.organization_id, entry.labels.project_id)
+
+
+def _who_pays(organization_id: str | None, project_id: str) -> _Payer:
+    """Return what tells who pays: the project only where the organization is not reported."""
+    return organization_id, "" if organization_id else project_id

@@ -6,7 +6,7 @@ of running jobs alone (burn, credit runway) needs no store, and goes on when tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -280,6 +280,7 @@ class LedgerWriter:
                 self._implausible.pop(entry.id, None)
             else:
                 self._implausible[entry.id] = entry.account
+        self._forgotten(book.leave(seen.hidden))
         self._budget_tracker.written(batch, before, book, store, now)
         self._tidy(book, store, now)
 
@@ -390,10 +391,14 @@ class LedgerWriter:
             self._tidied_at = now
         elif since >= CLEANUP_INTERVAL:
             self._tidied_at = now
-            book.forget(now - FORGET_AFTER)
+            self._forgotten(book.forget(now - FORGET_AFTER))
             store.bound(now)
             if self._options.retention:
                 store.prune(now - self._options.retention)
+
+    def _forgotten(self, job_ids: Iterable[str]) -> None:
+        for job_id in job_ids:
+            self._implausible.pop(job_id, None)
 
     def reckon(self, now: int) -> None:
         """Work out what follows from the books. Raises `StoreError` when they cannot be read."""

@@ -8,6 +8,7 @@ that fails leaves the state as the store is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Final
 
 from msgspec import Struct
@@ -38,6 +39,9 @@ from trainwave_exporter.model import Job
 
 OPENING: Final = milliseconds(150)
 """How long a new series is shown as zero, so that every scraper sees it begin there."""
+
+LEAST_REMEMBERED: Final = 1000
+"""So many jobs that are not shown any more are remembered, however few are shown."""
 
 _DETAILS: Final = (
     *("name", "organization_id", "owner", "gpu_type", "gpus", "hourly_cost_dollars"),
@@ -79,6 +83,11 @@ class LedgerState:
         self._clock_set: dict[str, int] = {}
         """By how much the wall clock had been set when each job was last seen, milliseconds."""
         self._uncounted = {entry.id for entry in state.live if entry.series is None}
+        self._left = dict.fromkeys(sorted(self._entries, key=self._last_seen))
+        """Jobs that are not shown, as none is at first, in the order in which they left."""
+        self._most_shown = max(LEAST_REMEMBERED, len(self._left))
+        self._given_up: frozenset[str] = frozenset()
+        """Those of them that go as soon as they are counted."""
         self.series = {entry.labels: entry for entry in state.series}
         self.groups = Groups(self.series, rules.max_groups)
         self.corrections = state.corrections
@@ -118,16 +127,43 @@ class LedgerState:
         """Yield the jobs that are not over."""
         return (entry for entry in self._entries.values() if not entry.finished)
 
-    def forget(self, before: int) -> None:
+    def forget(self, before: int) -> list[str]:
         """Forget jobs that nobody has told of since, but for those that still have to be counted.
 
-        The store knows them, should they be told of again.
+        Return their ids. The store knows them, should they be told of again.
         """
-        self._entries = {
-            entry.id: entry
+        return self._drop(
+            entry.id
             for entry in self._entries.values()
-            if entry.last_seen >= before or entry.series is None
-        }
+            if entry.last_seen < before and entry.series is not None
+        )
+
+    def leave(self, job_ids: Iterable[str]) -> list[str]:
+        """Note that jobs are not shown any more; return the ids of those that are forgotten for it.
+
+        Most come back, such as when their account can be read again: so as many are remembered as
+        were shown at a time, those that left last. What API makes up jobs without end, without
+        bringing them back, fills no memory with them.
+        """
+        for job_id in job_ids:
+            if job_id in self._entries:
+                self._left.pop(job_id, None)
+                self._left[job_id] = None
+        self._most_shown = max(self._most_shown, len(self._entries) - len(self._left))
+        beyond = list(islice(self._left, max(0, len(self._left) - self._most_shown)))
+        self._given_up = frozenset(self._uncounted.intersection(beyond))
+        return self._drop(self._given_up.symmetric_difference(beyond))
+
+    def _drop(self, job_ids: Iterable[str]) -> list[str]:
+        dropped = list(job_ids)
+        for job_id in dropped:
+            self._entries.pop(job_id, None)
+            self._clock_set.pop(job_id, None)
+            self._left.pop(job_id, None)
+        return dropped
+
+    def _last_seen(self, job_id: str) -> int:
+        return self._entries[job_id].last_seen
 
     @property
     def unopened(self) -> frozenset[str]:
@@ -182,6 +218,7 @@ class LedgerState:
                 (asked or entry.account in self.regaining)
                 and entry.account in self._accounts
                 and abs(now - asked_since) < PATIENCE
+                and entry.id not in self._given_up
             )
             left = entry if asked else abandoned(entry)
             if before is None and self._is_counted(left):
@@ -220,8 +257,12 @@ class LedgerState:
             else:
                 self._uncounted.discard(entry.id)
         for job_id, item in seen.items():
-            if not item.shown and job_id not in self._uncounted:
-                self._entries.pop(job_id, None)
+            if item.shown:
+                self._left.pop(job_id, None)
+            elif job_id in self._uncounted:
+                self._left[job_id] = None
+            else:
+                self._drop([job_id])
             if item.job.finished or not item.shown:
                 self._clock_set.pop(job_id, None)
             else:

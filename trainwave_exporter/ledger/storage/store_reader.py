@@ -35,6 +35,8 @@ from trainwave_exporter.ledger.storage import database, rows
 
 S = TypeVar("S", bound=Struct)
 
+MOST_LOADED: Final = 20_000
+"""So many jobs that are not over are known at a start without being asked for."""
 _CHUNK: Final = 500
 """Ids in one query; SQLite takes no more than 999 in its older versions."""
 _BALANCES: Final = f"SELECT {', '.join(rows.BALANCE)} FROM balances ORDER BY at"  # noqa: S608 - our own names
@@ -64,6 +66,9 @@ _WITHIN: Final = """
     CASE WHEN created >= {begin} AND name IS NULL AND gpu_type = '' THEN {near} ELSE {far} END"""
 _FAR: Final = 10**15
 _NEAR: Final = 10**14
+_LIVE: Final = """
+    WHERE series_owner IS NULL
+        OR key IN (SELECT key FROM jobs WHERE over_seen IS NULL ORDER BY last_seen DESC LIMIT ?)"""
 _JOBS: Final = f"SELECT key, {', '.join(rows.JOB)} FROM jobs"  # noqa: S608 - our own names
 _SERIES: Final = f"SELECT {', '.join(rows.SERIES)} FROM series"  # noqa: S608 - our own names
 
@@ -83,8 +88,12 @@ class StoreReader:
             (before,) = self._connection.execute("SELECT pruned_before FROM ledger").fetchone()
         return None if before is None else int(before)
 
-    def load(self) -> StoredState:
-        """Return what an exporter has to know when it starts."""
+    def load(self, most: int = MOST_LOADED) -> StoredState:
+        """Return what an exporter has to know when it starts.
+
+        Of the jobs that are not over, those that were seen last, at most so many. An API may have
+        made up any number of others that it never named again.
+        """
         with self._trouble():
             select = self._connection.execute
             up, down = select("SELECT corrected_up, corrected_down FROM ledger").fetchone()
@@ -93,10 +102,7 @@ class StoreReader:
                 names[project_id].add(name)
             return StoredState(
                 series=tuple(map(rows.series_entry, select(_SERIES))),
-                live=tuple(
-                    rows.job_entry(row[1:])
-                    for row in select(f"{_JOBS} WHERE over_seen IS NULL OR series_owner IS NULL")
-                ),
+                live=tuple(rows.job_entry(row[1:]) for row in select(f"{_JOBS} {_LIVE}", (most,))),
                 corrections=(up, down),
                 dearest=self._number("SELECT ifnull(max(cost_last_rate), 0) FROM jobs"),
                 opened=dict(select("SELECT name, opened FROM accounts")),
