@@ -58,6 +58,7 @@ def dashboard() -> Dashboard:
                 ],
             ),
             Row("Scrapes", [_scrape_time(), _scraped(), _series(), _folded()]),
+            Row("Dropped", [_connections_dropped(), _log_lines_dropped()]),
             Row("Process", [_cpu(), _memory(), _files(), _versions()]),
         ],
     )
@@ -532,6 +533,40 @@ def _folded() -> Panel:
             f"{_WHO} limit of {{{{kind}}}} reached",
         ),
         bounds="limit$",
+    )
+
+
+def _connections_dropped() -> Panel:
+    return panels.series(
+        About(
+            title="Connections dropped",
+            description=(
+                "Connections that were refused or closed early, by reason. limit, displaced and"
+                " accept_failed: there were more than the exporter accepts."
+            ),
+            no_data="No exporter answers",
+            width=12,
+        ),
+        Query(
+            "sum by (cluster, instance, reason) (increase("
+            f"trainwave_exporter_web_connections_dropped_total{{{_ITS}}}[$__rate_interval]))",
+            f"{_WHO} {{{{reason}}}}",
+        ),
+    )
+
+
+def _log_lines_dropped() -> Panel:
+    return panels.series(
+        About(
+            title="Log lines dropped",
+            description="Log lines that are lost because nobody reads the exporter's output.",
+            no_data="No exporter answers",
+            width=12,
+        ),
+        Query(
+            f"increase(trainwave_exporter_log_lines_dropped_total{{{_ITS}}}[$__rate_interval])",
+            _WHO,
+        ),
     )
 
 

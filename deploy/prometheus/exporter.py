@@ -52,6 +52,7 @@ def group(settings: Settings) -> Group:
             _ledger_lost(),
             _reload_failed(),
             _clock_skew(settings),
+            _dropping(),
         ),
     )
 
@@ -544,6 +545,37 @@ max by (cluster, instance, account) (abs(last_over_time(trainwave_exporter_clock
             f"account {{{{ $labels.account }}}} have differed by more than {number(seconds)} "
             f"seconds, now by {own(DURATION)}. Ages, and the times to which costs are attributed, "
             "are off by as much. Most likely the exporter's clock is wrong: check NTP."
+        ),
+        dashboard=_OF_INSTANCE,
+    )
+
+
+def _dropping() -> Alert:
+    minutes, window = 15, 10
+    reasons = 'reason=~"limit|displaced|accept_failed"'
+    refused = f"trainwave_exporter_web_connections_dropped_total{{{reasons}}}"
+    lost = "trainwave_exporter_log_lines_dropped_total"
+    kinds = [
+        f"""\
+label_replace(
+  sum by (cluster, instance) (increase({counter}[{window}m])) > 0,
+  "dropped", "{dropped}", "", ""
+)"""
+        for dropped, counter in (("connections", refused), ("log lines", lost))
+    ]
+    return Alert(
+        alert="TrainwaveExporterDropping",
+        severity="warning",
+        concern="dropping",
+        # One crowd, or one moment in which nobody reads the log, is over before it fires.
+        expr="\nor\n".join(kinds),
+        pending=f"{minutes}m",
+        summary="The exporter {{ $labels.instance }} drops {{ $labels.dropped }}",
+        description=(
+            f"For {counted(minutes, 'minute')} {_EXPORTER} has dropped {{{{ $labels.dropped }}}} "
+            f"in each {counted(window, 'minute')}. Connections are dropped where there are more "
+            "than it accepts, log lines where nobody reads its standard error. Close the port to "
+            "whoever does not scrape, or have the log read."
         ),
         dashboard=_OF_INSTANCE,
     )

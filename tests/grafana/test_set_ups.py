@@ -43,9 +43,11 @@ ONLY_NOW: set[Asked] = {
     ("trainwave-cost", "Budgets in the current period", "E"),
     ("trainwave-cost", "Unknown figures", "A"),
     ("trainwave-exporter", "Ledger: file", "A"),
+    ("trainwave-exporter", "Connections dropped", "A"),
+    ("trainwave-exporter", "Log lines dropped", "A"),
 }
-"""Queries for what version 0.1.0 does not expose: bounds, accrued spend, unknown figures, and
-whether the ledger is in its own file."""
+"""Queries for what version 0.1.0 does not expose: bounds, accrued spend, unknown figures, whether
+the ledger is in its own file, and what the exporter drops."""
 
 MOVING = {
     (uid, panel["title"], one["refId"])
