@@ -25,6 +25,7 @@ from trainwave_exporter.api import (
     TrainwaveError,
     wire,
 )
+from trainwave_exporter.api.wire import new_client
 from trainwave_exporter.model import Exchange, Fact
 
 MakeClient = Callable[..., Client]
@@ -252,3 +253,11 @@ async def test_cookies_are_not_sent_back(make_client: MakeClient) -> None:
             await client.get_job("j-1")
     assert len(sock.heard) == 2
     assert all(b"cookie" not in heard.lower() for heard in sock.heard)
+
+
+async def test_cookies_are_not_kept_either() -> None:
+    """Not even where an API sets ever new ones."""
+    answers = httpx.MockTransport(lambda _: httpx.Response(200, headers={"Set-Cookie": "a=1"}))
+    async with new_client(transport=answers, proxied={}, timeout=1.0) as client:
+        await client.get("https://api.test/")
+        assert not list(client.cookies.jar)

@@ -10,7 +10,7 @@ import os
 import time
 import urllib.request
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import cycle
 from pathlib import Path
 from threading import Event
@@ -54,7 +54,8 @@ metrics: {{max_jobs: 1000, max_groups: 50}}
 class Scraper:
     """Scrapes, and says how long the slowest answer took.
 
-    For which the exporter, or the test, had no core to run on does not count: others have them.
+    For which the exporter's threads, one of which may hold the interpreter, or the test had no core
+    to run on does not count: others have them.
     """
 
     def __init__(self, exporter: ProbedExporter) -> None:
@@ -68,7 +69,7 @@ class Scraper:
         coding = next(self._codings)
         url = f"{self._exporter.url}/metrics"
         request = urllib.request.Request(url, headers={"Accept-Encoding": coding})
-        waits = Path("/proc/thread-self/schedstat"), self._exporter.schedule
+        waits = [Path("/proc/thread-self/schedstat"), *self._exporter.schedules]
         began, waited = time.monotonic(), waited_for_core(waits)
         with urllib.request.urlopen(request, timeout=30) as answer:
             body = answer.read()
@@ -79,7 +80,11 @@ class Scraper:
 
 def waited_for_core(schedules: Iterable[Path]) -> float:
     """Return for how many seconds threads waited for a core so far (proc(5), schedstat)."""
-    return sum(int(path.read_text().split()[1]) for path in schedules) / 1e9
+    waited = 0
+    for path in schedules:
+        with suppress(OSError):  # a thread that ended
+            waited += int(path.read_text().split()[1])
+    return waited / 1e9
 
 
 def figures(metrics: Metrics) -> dict[str, object]:

@@ -107,9 +107,9 @@ class ProbedExporter(Exporter):
         )
 
     @property
-    def schedule(self) -> Path:
-        """The file in which the kernel tells how the event loop's thread ran (``proc(5)``)."""
-        return Path(f"/proc/{self.process.pid}/task/{self.process.pid}/schedstat")
+    def schedules(self) -> list[Path]:
+        """The files in which the kernel reports how each thread ran (``proc(5)``)."""
+        return list(Path(f"/proc/{self.process.pid}/task").glob("*/schedstat"))
 
 
 def _targets(folder: Path) -> Iterator[str]:
