@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -11,7 +12,9 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from support.exporter import Metrics, wait_for
+from support.exporter import Exporter, Metrics, wait_for
+from support.made_up_api import Answer, listed
+from support.made_up_api import serving as made_up
 from support.open_files import open_files
 from support.probed_exporter import ProbedExporter
 from support.simulated import serving
@@ -219,3 +222,32 @@ def test_bodies_in_tiny_chunks_do_not_hold_the_event_loop(tmp_path: Path) -> Non
                     pass
         wait_for(lambda: exporter.gauges.ticks >= TICKS, "looks at the event loop")
         assert exporter.gauges.longest_block < LONGEST_BLOCK
+
+
+def test_no_request_for_anything_that_is_served_asks_the_api() -> None:
+    """Of which nothing is due for an hour, once all lists were read."""
+    asked: Counter[str] = Counter()
+
+    def respond(path: str) -> Answer:
+        asked[path] += 1
+        return listed([], documented=True)
+
+    def all_read(metrics: Metrics) -> bool:
+        runs = metrics.by("loop", "trainwave_exporter_loop_runs_total", outcome="ok")
+        return all(runs.get(loop, 0) > 0 for loop in ("running", "sweep", "directory"))
+
+    with (
+        made_up(respond) as url,
+        Exporter(
+            f"--trainwave.api-url={url}",
+            "--polling.running-interval=1h",
+            "--polling.sweep-interval=1h",
+            "--polling.directory-interval=1h",
+            env={"TRAINWAVE_API_KEY": KEY},
+        ) as exporter,
+    ):
+        exporter.wait(all_read, "all lists to be read")
+        before = asked.copy()
+        for path in ("/metrics", "/", "/-/ready", "/-/healthy", "/nothing") * 20:
+            exporter.get(path)
+        assert asked == before
