@@ -24,8 +24,8 @@ FILE: Final = HERE / "RESULTS.md"
 _HEAD: Final = """# What was measured
 
 By `make bench`, each against its peer in the same run. Milliseconds depend on the machine; what
-counts is the ratios. Each section has its own date: those that were not run again are older than
-the code.
+counts is the ratios. Each section has its own date: those that were not run again show earlier
+code.
 """
 
 
