@@ -115,7 +115,7 @@ def main() -> None:
             now = milliseconds(START + SWEEP_SECONDS * sweep)
             keeper.note(seen, now)
             keeper.write(seen, now)
-            keeper.reckon(now)
+            keeper.compute(now)
             exposition.apply(keeper.changes())
 
         def show(sweep: int) -> None:

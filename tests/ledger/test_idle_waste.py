@@ -78,9 +78,9 @@ class Story:
         return {reason: round(dollars, 6) for reason, dollars in self.spend().waste_dollars.items()}
 
     def entry(self) -> JobEntry:
-        book = self.world.keeper._book
-        assert book is not None
-        entry = book.entry("j-1")
+        state = self.world.keeper._state
+        assert state is not None
+        entry = state.entry("j-1")
         assert entry is not None
         return entry
 

@@ -469,7 +469,7 @@ def test_a_ledger_that_is_lost_when_a_budget_is_read_from_it_is_rescued(folder: 
     world.keeper.write(PendingObservations(), now)
     emptied(folder / NAME)
     with pytest.raises(LostStoreError, match="was overwritten while in use; the exporter goes on"):
-        world.keeper.reckon(now)
+        world.keeper.compute(now)
     assert (folder / f"{NAME}.rescued").exists()
 
 
@@ -482,7 +482,7 @@ def test_a_ledger_that_is_only_read_is_not_rescued(folder: Path) -> None:
     emptied(folder / NAME)
     world.keeper.close()  # so that it reads nothing any more
     with pytest.raises(StoreError, match="closed database") as caught:
-        world.keeper.reckon(now)
+        world.keeper.compute(now)
     assert type(caught.value) is StoreError
     assert not (folder / f"{NAME}.rescued").exists()
 

@@ -122,7 +122,7 @@ class LedgerWorld:
         try:
             self.keeper.write(samples, now)
         finally:
-            self.keeper.reckon(now)
+            self.keeper.compute(now)
             self._show()
 
     def tick(self, seconds: float) -> None:

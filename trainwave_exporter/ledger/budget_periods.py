@@ -24,7 +24,7 @@ _PRECISION = milliseconds(60)
 
 
 class BudgetPeriods:
-    """Keeps what budgets are reckoned from."""
+    """Keeps what budgets are computed from."""
 
     def __init__(self, budgets: Sequence[Budget]) -> None:
         self._budgets = budgets
@@ -34,12 +34,12 @@ class BudgetPeriods:
         """By budget that is used up: the period, and when the limit was reached in it."""
 
     def reconfigure(self, budgets: Sequence[Budget]) -> None:
-        """Reckon these budgets from now on."""
+        """Compute these budgets from now on."""
         self._budgets = budgets
         self._exhausted.clear()
 
     def begin(self, longest_queue: int | None) -> None:
-        """Reckon all anew from a store; ``longest_queue`` is the longest it knows, milliseconds."""
+        """Go by a store; ``longest_queue`` is the longest it knows, milliseconds."""
         self._queue = queue_bound(longest_queue)
         self._spends.clear()
         self._exhausted.clear()

@@ -1,4 +1,4 @@
-"""What follows from the books: budgets, credit, and which of these figures are unknown, and why.
+"""Budgets and credit, and which of these figures are unknown, and why.
 
 Money that is not known is absent, and never guessed; that it is absent is itself a record.
 """
@@ -52,7 +52,7 @@ WRITING_BOUND: Final = milliseconds(300)
 
 
 class BudgetTracker:
-    """Keeps what budgets and credit are reckoned from."""
+    """Keeps what budgets and credit are computed from."""
 
     def __init__(self, options: LedgerOptions, counted: Mapping[str, int]) -> None:
         """Begin with nothing; ``counted``, kept by others: the accounts that are fully listed."""
@@ -146,7 +146,7 @@ class BudgetTracker:
         self,
         batch: Batch,
         before: Mapping[str, JobEntry | None],
-        book: LedgerState,
+        ledger_state: LedgerState,
         store: Store,
         now: int,
     ) -> None:
@@ -163,21 +163,21 @@ class BudgetTracker:
         self._credit.seen(before, batch.jobs)
         self._credit.settle(now)
         whole = [o.id for o in self._organizations.values() if not self._doubts_of(o)]
-        self._credit.sample(whole, book.live(), self._projects, now)
+        self._credit.sample(whole, ledger_state.live(), self._projects, now)
         self._budgets.seen(batch.jobs, store)
 
     def figures(
-        self, store: Store | None, book: LedgerState | None, live: RunningJobs, now: int
+        self, store: Store | None, ledger_state: LedgerState | None, live: RunningJobs, now: int
     ) -> list[BudgetStatus | Funds | UnknownFigure]:
-        """Return all that is known now. Raises `StoreError` when the books cannot be read."""
+        """Return all that is known now. Raises `StoreError` when the store cannot be read."""
         found: list[BudgetStatus | Funds | UnknownFigure] = self._funds(store, live, now)
-        if store is not None and book is not None:
+        if store is not None and ledger_state is not None:
             wanted = self._budgets.wanted(now)
             self.undescribed = {
                 account: store.undescribed(account, wanted, UNDESCRIBED)
                 for account in self._options.accounts
             }
-            found += self._statuses_of_budgets(store, book, live, now)
+            found += self._statuses_of_budgets(store, ledger_state, live, now)
         return found
 
     def _funds(
@@ -206,11 +206,11 @@ class BudgetTracker:
         return min((self._unread([name]) for name in whole), key=len)
 
     def _statuses_of_budgets(
-        self, store: Store, book: LedgerState, live: RunningJobs, now: int
+        self, store: Store, ledger_state: LedgerState, live: RunningJobs, now: int
     ) -> list[BudgetStatus | Funds | UnknownFigure]:
         """Return the budgets, and which of their figures are unknown."""
-        opening, runners = book.unopened - book.regaining, live.runners()
-        scopes = self._scopes(store, book, live)
+        opening, runners = ledger_state.unopened - ledger_state.regaining, live.runners()
+        scopes = self._scopes(store, ledger_state, live)
         self.unmatched = tuple(scopes.unmatched)
         found: list[BudgetStatus | Funds | UnknownFigure] = [
             UnknownFigure(figure="scope", name=each.figure_name, reason=MATCHES_NOTHING)
@@ -277,9 +277,9 @@ class BudgetTracker:
         }
         return whole if seers and whole == seers else everyone
 
-    def _scopes(self, store: Store, book: LedgerState, live: RunningJobs) -> Scopes:
+    def _scopes(self, store: Store, ledger_state: LedgerState, live: RunningJobs) -> Scopes:
         """Return what is known of the names that are configured."""
-        names = self._names(store, book, live)
+        names = self._names(store, ledger_state, live)
         candidates = [
             unmatched
             for name, watched in self._options.accounts.items()
@@ -287,12 +287,12 @@ class BudgetTracker:
         ]
         for budget in self._options.budgets:
             candidates += unmatched_of_budget(budget, names)
-        pending = self._pending(store, book) if candidates else {}
+        pending = self._pending(store, ledger_state) if candidates else {}
         return judged(candidates, pending, self.unmatched)
 
-    def _names(self, store: Store, book: LedgerState, live: RunningJobs) -> Names:
+    def _names(self, store: Store, ledger_state: LedgerState, live: RunningJobs) -> Names:
         """Return what is known that a scope may name."""
-        labels = self._known_labels(store, {*book.series, *live.labels})
+        labels = self._known_labels(store, {*ledger_state.series, *live.labels})
         projects = {label.project_id for label in labels} | self._projects.keys()
         reported = {project.organization_id for project in self._projects.values()}
         reported |= self._credit.organizations | self._organizations.keys()
@@ -333,10 +333,10 @@ class BudgetTracker:
             self._stored = {history.entry.labels for history in store.histories(0, FAR_FUTURE)}
         return counted | self._stored
 
-    def _pending(self, store: Store, book: LedgerState) -> dict[str, Sequence[str]]:
+    def _pending(self, store: Store, ledger_state: LedgerState) -> dict[str, Sequence[str]]:
         """Return of which settings not all names are known yet, and why."""
         accounts = self._options.accounts
-        unread = self._unread(accounts, book.unopened - book.regaining)
+        unread = self._unread(accounts, ledger_state.unopened - ledger_state.regaining)
         if unread:
             return dict.fromkeys((*KINDS, "organization", "project"), tuple(unread))
         pending: dict[str, Sequence[str]] = {}
@@ -345,7 +345,7 @@ class BudgetTracker:
             pending |= dict.fromkeys(("organizations", "organization"), ("ledger_catching_up",))
         if not all(status and status.projects_listed for status in statuses):
             pending |= dict.fromkeys(("projects", "project"), ("ledger_catching_up",))
-        if any(each.account in accounts and not each.described for each in book.live()):
+        if any(each.account in accounts and not each.described for each in ledger_state.live()):
             pending["gpu_types"] = ("ledger_catching_up",)
         elif not self._history_described(store):
             pending["gpu_types"] = ()

@@ -209,7 +209,7 @@ class Ledger:
         except StoreError as failure:
             error = failure
         try:
-            self._writer.reckon(now)
+            self._writer.compute(now)
         except StoreError as failure:
             error = error or failure
         return _Done(

@@ -1,4 +1,4 @@
-"""Keeps the books: writes down what was seen, and says what follows from it.
+"""Writes what was seen to the store, and returns the records that follow from it.
 
 Nothing here knows of threads or of the event loop; all calls come one after the other. What comes
 of running jobs alone (burn, credit runway) needs no store, and goes on when that fails.
@@ -48,11 +48,11 @@ from trainwave_exporter.model import (
 )
 
 BUDGET_INTERVAL: Final = milliseconds(10)
-"""How often budgets and credit are reckoned anew."""
+"""How often budgets and credit are computed."""
 CLEANUP_INTERVAL: Final = HOUR
 """How often what is too old is dropped."""
 FORGET_AFTER: Final = 2 * DAY
-"""For how long jobs that nobody tells of any more are remembered outside the store."""
+"""For how long jobs that no account reports any more are remembered outside the store."""
 
 
 class PendingObservations(Struct, kw_only=True):
@@ -65,7 +65,7 @@ class PendingObservations(Struct, kw_only=True):
     hidden: set[str] = field(default_factory=set)
     """Jobs that are not shown while their account cannot be read; most of them will be again."""
     gone: set[str] = field(default_factory=set)
-    """Organizations that nobody tells of any more."""
+    """Organizations that no account reports any more."""
 
     def __bool__(self) -> bool:
         """Whether there is anything."""
@@ -87,7 +87,7 @@ class PendingObservations(Struct, kw_only=True):
 
 
 class LedgerWriter:
-    """The books, and what is shown of them."""
+    """The state of the ledger, and what is shown of it."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class LedgerWriter:
         self._options = options
         self._store: Store | None = None
         self._writable = False
-        self._book: LedgerState | None = None
+        self._state: LedgerState | None = None
         self._lost: str | None = None
         """How the file of the ledger was lost, while another one is written in its place."""
         self._restored = False
@@ -125,7 +125,7 @@ class LedgerWriter:
         self._published = PublishedRecords()
         self._figures: set[tuple[type[Record], str]] = set()
         """The records of budgets and credit that are shown."""
-        self._reckoned_at = 0
+        self._computed_at = 0
         self._tidied_at: int | None = None
 
     @property
@@ -140,7 +140,7 @@ class LedgerWriter:
 
     def known_run(self, job_id: str) -> KnownRun | None:
         """Return what is stored of the present run of a job that is not over."""
-        entry = None if self._book is None else self._book.entry(job_id)
+        entry = None if self._state is None else self._state.entry(job_id)
         if entry is None or entry.finished or entry.running_since is None:
             return None
         rate = entry.idle_estimate.earlier_price
@@ -163,9 +163,9 @@ class LedgerWriter:
         self._budget_tracker.reconfigure(options)
         self._catch_up = self._catch_up.watching(options.accounts)
         self._waiting = True
-        if self._book is not None:
-            self._book.reconfigure(options.accounts, options.rules)
-        self._reckoned_at = 0
+        if self._state is not None:
+            self._state.reconfigure(options.accounts, options.rules)
+        self._computed_at = 0
 
     def open(self) -> None:
         """Open the store, if it is not. Raises `StoreError`, or `UnfitStoreError`.
@@ -199,7 +199,7 @@ class LedgerWriter:
     def _read(self) -> bool:
         """Have the store open at least to be read, and return whether it is."""
         if self._store is None and self._read_store is not None:
-            with suppress(StoreError):  # why it cannot be written tells more
+            with suppress(StoreError):  # why it cannot be written says more
                 self._begin(self._read_store())
         return self._store is not None
 
@@ -209,14 +209,14 @@ class LedgerWriter:
         try:
             if self._restored:
                 store.write(reopening(store.load()))
-            state, accounts = store.load(), store.accounts_by_labels()
-            self._budget_tracker.begin(state, store.longest_queue(), store.billed())
+            stored_state, accounts = store.load(), store.accounts_by_labels()
+            self._budget_tracker.begin(stored_state, store.longest_queue(), store.billed())
         except StoreError:
             store.close()
             raise
         self.close()
         self._store = store
-        self._book = LedgerState(state, self._options.accounts, self._options.rules)
+        self._state = LedgerState(stored_state, self._options.accounts, self._options.rules)
         self._restored = False
         self._catch_up = replace(self._catch_up, reporting=accounts)
 
@@ -263,61 +263,61 @@ class LedgerWriter:
             raise LostStoreError(self._lost)
 
     def _write(self, seen: PendingObservations, now: int) -> None:
-        book, store = self._book, self._store
-        assert book is not None and store is not None  # noqa: S101, PT018 - it is open
-        stored, batch, catch_up = self._plan(book, store, seen, now)
+        state, store = self._state, self._store
+        assert state is not None and store is not None  # noqa: S101, PT018 - it is open
+        stored, batch, catch_up = self._plan(state, store, seen, now)
         projects, balances = self._budget_tracker.to_write(seen.projects, seen.organizations)
         batch = replace(batch, projects=projects, balances=balances)
         if batch != Batch():
             batch = replace(batch, balances=(*balances, *self._budget_tracker.settled))
             store.write(batch)
-        before = {entry.id: book.entry(entry.id) or stored.get(entry.id) for entry in batch.jobs}
-        book.adopt(batch, seen.jobs, catch_up)
-        self._show_books(batch, seen.jobs, seen.hidden)
-        self._show_counters(book, batch, catch_up)
+        before = {entry.id: state.entry(entry.id) or stored.get(entry.id) for entry in batch.jobs}
+        state.adopt(batch, seen.jobs, catch_up)
+        self._show_idleness(batch, seen.jobs, seen.hidden)
+        self._show_counters(state, batch, catch_up)
         for entry in batch.jobs:
             if entry.unconfirmed_cost is None:
                 self._implausible.pop(entry.id, None)
             else:
                 self._implausible[entry.id] = entry.account
-        self._forgotten(book.leave(seen.hidden))
-        self._budget_tracker.written(batch, before, book, store, now)
-        self._tidy(book, store, now)
+        self._forgotten(state.leave(seen.hidden))
+        self._budget_tracker.written(batch, before, state, store, now)
+        self._tidy(state, store, now)
 
     def _plan(
-        self, book: LedgerState, store: Store, seen: PendingObservations, now: int
+        self, state: LedgerState, store: Store, seen: PendingObservations, now: int
     ) -> tuple[Mapping[str, JobEntry], Batch, CatchUp]:
-        """Return what the store knows of jobs that the book does not, and what is to be written.
+        """Return what the store knows of jobs that the state does not, and what is to be written.
 
         And who has caught up with that.
         """
-        stored = store.jobs(book.unknown(seen.jobs))
-        book.dearest_offer = self._dearest_offer
-        return stored, *book.plan(seen.jobs, stored, self._counted, now, self._catch_up)
+        stored = store.jobs(state.unknown(seen.jobs))
+        state.dearest_offer = self._dearest_offer
+        return stored, *state.plan(seen.jobs, stored, self._counted, now, self._catch_up)
 
     def _check(self, now: int) -> None:
         """Raise `LostStoreError` if the file of the store is lost; what it held is kept then."""
-        book, store = self._book, self._store
-        assert book is not None and store is not None  # noqa: S101, PT018 - it is open
+        state, store = self._state, self._store
+        assert state is not None and store is not None  # noqa: S101, PT018 - it is open
         try:
             store.check()
         except LostStoreError as lost:
-            self._save(lost, book, store, now)
+            self._save(lost, state, store, now)
             raise LostStoreError(self._lost or f"{lost}; opened anew, it holds all") from None
 
-    def _save(self, lost: LostStoreError, book: LedgerState, store: Store, now: int) -> None:
+    def _save(self, lost: LostStoreError, state: LedgerState, store: Store, now: int) -> None:
         """Keep what a lost file held. Raises `LostStoreError` where that is not possible now."""
         if lost.on_disk:
             self._let_go()
             return
-        held = replace(book.held(), projects=self._budget_tracker.projects)
+        held = replace(state.held(), projects=self._budget_tracker.projects)
         try:
             self._store = store.rescue(lost, held, now)
         except StoreError as error:
             text = f"{lost}, and what it held cannot be written elsewhere: {error}"
             raise LostStoreError(text) from None
         if not lost.readable:
-            book.lost(now)
+            state.lost(now)
             self._budget_tracker.begin(
                 self._store.load(), self._store.longest_queue(), self._store.billed()
             )
@@ -331,25 +331,25 @@ class LedgerWriter:
 
         Once: until then, counters stand still.
         """
-        book, store = self._book, self._store
-        if book is None or store is None or not self._catch_up.behind or not self._counted:
+        state, store = self._state, self._store
+        if state is None or store is None or not self._catch_up.behind or not self._counted:
             return
         # Times stand still, too, so that nothing is counted under labels that may yet change.
-        _, batch, catch_up = self._plan(book, store, seen, min(now, *self._counted.values()))
-        self._show_counters(book, batch, catch_up)
+        _, batch, catch_up = self._plan(state, store, seen, min(now, *self._counted.values()))
+        self._show_counters(state, batch, catch_up)
 
-    def _show_counters(self, book: LedgerState, batch: Batch, catch_up: CatchUp) -> None:
-        """Show what the books count as of this batch, as far as it has caught up."""
+    def _show_counters(self, state: LedgerState, batch: Batch, catch_up: CatchUp) -> None:
+        """Show what is counted as of this batch, as far as it has caught up."""
         changed = {series.labels: series for series in batch.series}
         if self._waiting or catch_up.behind != self._catch_up.behind:
-            changed = book.series | changed
+            changed = state.series | changed
         for labels, series in changed.items():
             if series.opened_at is not None and not catch_up.waits(labels):
                 self._published.show(records.spend(series))
         self._catch_up = catch_up
         self._waiting = catch_up.waits_for_any
         if not self._waiting:
-            up, down = batch.corrections or book.corrections
+            up, down = batch.corrections or state.corrections
             self._published.show(Corrections(up=dollars(up), down=dollars(down)))
 
     def _show_unknown(self, now: int) -> None:
@@ -379,19 +379,19 @@ class LedgerWriter:
         found = set()
         for job_id, runner in self._live.overdue(now).items():
             found.add(("burn", runner.account))
-            entry = None if self._book is None else self._book.entry(job_id)
+            entry = None if self._state is None else self._state.entry(job_id)
             if entry is not None and entry.idle_estimate.unpriced_idle:
                 found.add(("waste", runner.account))
         return found
 
-    def _tidy(self, book: LedgerState, store: Store, now: int) -> None:
+    def _tidy(self, state: LedgerState, store: Store, now: int) -> None:
         """Drop what is too old, now and then; not by a clock that was just set."""
         since = now - (now if self._tidied_at is None else self._tidied_at)
         if self._tidied_at is None or not 0 <= since < 2 * CLEANUP_INTERVAL:
             self._tidied_at = now
         elif since >= CLEANUP_INTERVAL:
             self._tidied_at = now
-            self._forgotten(book.forget(now - FORGET_AFTER))
+            self._forgotten(state.forget(now - FORGET_AFTER))
             store.bound(now)
             if self._options.retention:
                 store.prune(now - self._options.retention)
@@ -400,14 +400,14 @@ class LedgerWriter:
         for job_id in job_ids:
             self._implausible.pop(job_id, None)
 
-    def reckon(self, now: int) -> None:
-        """Work out what follows from the books. Raises `StoreError` when they cannot be read."""
+    def compute(self, now: int) -> None:
+        """Compute what follows. Raises `StoreError` when the store cannot be read."""
         self._show_burn(now)
         self._show_unknown(now)
-        if not 0 <= now - self._reckoned_at < BUDGET_INTERVAL:
-            self._reckoned_at = now
+        if not 0 <= now - self._computed_at < BUDGET_INTERVAL:
+            self._computed_at = now
             try:
-                self._show_outlook(now)
+                self._show_figures(now)
             except StoreError:
                 if self._writable:
                     self._check(now)  # likewise
@@ -417,7 +417,7 @@ class LedgerWriter:
         """Return what has to be shown otherwise since the last call."""
         return self._published.take()
 
-    def _show_books(
+    def _show_idleness(
         self, batch: Batch, seen: Mapping[str, SeenJob], hidden: Collection[str]
     ) -> None:
         for entry in batch.jobs:
@@ -431,12 +431,12 @@ class LedgerWriter:
 
     def _show_burn(self, now: int) -> None:
         silent = self._options.accounts.keys() - self._counted.keys()
-        known = self._book.series if self._book is not None else {}
+        known = self._state.series if self._state is not None else {}
         limit = self._options.rules.max_groups
         if limit and len(self._live.labels) > 2 * limit:
             self._live.forget_idle(known)
         # Some of these labels may still become others: they take no places from what is counted.
-        groups = Groups((), limit) if self._book is None else self._book.groups.copy()
+        groups = Groups((), limit) if self._state is None else self._state.groups.copy()
         shown = set()
         for labels, rate in self._live.burn(silent, now, groups.place).items():
             if rate or labels in known:
@@ -445,9 +445,9 @@ class LedgerWriter:
                 self._published.show(burn)
         self._published.retain(Burn, shown)
 
-    def _show_outlook(self, now: int) -> None:
+    def _show_figures(self, now: int) -> None:
         """Show budgets and credit, and which figures of theirs are unknown."""
-        found = self._budget_tracker.figures(self._store, self._book, self._live, now)
+        found = self._budget_tracker.figures(self._store, self._state, self._live, now)
         for record in found:
             self._published.show(record)
         shown: set[tuple[type[Record], str]] = {(type(record), record.key) for record in found}

@@ -128,9 +128,9 @@ class LedgerState:
         return (entry for entry in self._entries.values() if not entry.finished)
 
     def forget(self, before: int) -> list[str]:
-        """Forget jobs that nobody has told of since, but for those that still have to be counted.
+        """Forget jobs that no account has reported since, but those that have to be counted yet.
 
-        Return their ids. The store knows them, should they be told of again.
+        Return their ids. The store knows them, should they be reported again.
         """
         return self._drop(
             entry.id

@@ -1,4 +1,4 @@
-"""From the books to the model's records, in dollars, GPU hours and seconds; and what changed."""
+"""From the ledger to records of the model, in dollars, GPU hours and seconds; and what changed."""
 
 from __future__ import annotations
 
