@@ -119,7 +119,7 @@ def shown(text: str) -> dict[str, str | None]:
 def rules(daemon: Daemon) -> tuple[object, ...]:
     """Return what it goes by: how often loops run, what accounts may ask for, what is kept."""
     return (
-        {(loop.account, loop.name): loop.interval for loop in daemon._loops},
+        {(loop.account, loop.name): loop.interval for loop in daemon.loops},
         {account.name: account.allowance for account in daemon.overview().accounts},
         daemon._fleet._policy,
     )

@@ -81,8 +81,8 @@ class Rounds:
             {"default": Key()},
             clock=Clock(time=self.clock, monotonic=self.clock, random=Random(1)),
         )
-        self._loops = {loop.name: loop for loop in self.daemon._loops}
-        (self._watch,) = self.daemon._runtimes
+        self._loops = {loop.name: loop for loop in self.daemon.loops}
+        (self._watch,) = self.daemon.runtimes
 
     def clock(self) -> float:
         return self.now

@@ -129,7 +129,7 @@ def test_no_traceback_of_the_daemon_shows_the_key_even_with_all_local_variables(
     daemon = Daemon(settings, {"default": Source()})
 
     def fail(daemon: Daemon) -> None:
-        clients = [watch.client for watch in daemon._runtimes]
+        clients = [watch.client for watch in daemon.runtimes]
         credentials = [client._credential for client in clients]
         assert credentials
         raise RuntimeError

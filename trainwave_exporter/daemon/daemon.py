@@ -32,6 +32,7 @@ from trainwave_exporter.daemon.account_runtime import (
     identity,
     network_settings,
 )
+from trainwave_exporter.daemon.readiness import blocked_accounts, unready_reasons
 from trainwave_exporter.daemon.reload import Configuration, Reloader
 from trainwave_exporter.daemon.wiring import (
     ledger_folder,
@@ -151,14 +152,13 @@ class Daemon:
             observe=self._observe,
             clock=clock,
         )
-        self._runtimes = [
-            self._runtime_factory.runtime_of(account, keys[account.name], settings)
-            for account in settings.accounts
-        ]
-        self._house_loop = self._loop("housekeeping", HOUSEKEEPING_SECONDS, self._keep_house)
+        self.runtimes: tuple[AccountRuntime, ...] = ()
+        """What watches each account."""
+        self.runtimes = self._runtimes_for(settings, keys)
+        self._housekeeping = self._loop("housekeeping", HOUSEKEEPING_SECONDS, self._keep_house)
         self._publication = self._loop("publication", PUBLICATION_SECONDS, self._publish)
-        self._book_loop = self._loop("ledger", settings.storage.write_interval, self._keep_books)
-        self._schedule = Schedule(self._loops, clock_watch=self._clock_watch)
+        self._ledger_loop = self._new_ledger_loop(settings)
+        self._schedule = Schedule(self.loops, clock_watch=self._clock_watch)
         self._gc_schedule = GcSchedule(clock.monotonic)
         self.web = WebServer(
             answer=lambda: self.exposition.answer,
@@ -209,7 +209,7 @@ class Daemon:
             listening=",".join(self.web.listening),
             scheme=self.web.scheme,
             event_loop=type(asyncio.get_running_loop()).__module__.partition(".")[0],
-            accounts=",".join(runtime.account.name for runtime in self._runtimes),
+            accounts=",".join(runtime.account.name for runtime in self.runtimes),
         )
         self._schedule.start()
         self._manager.ready()
@@ -220,7 +220,7 @@ class Daemon:
         finally:
             self._manager.stopping()
             self._schedule.stop()
-            await asyncio.gather(*(runtime.poller.stop() for runtime in self._runtimes))
+            await asyncio.gather(*(runtime.poller.stop() for runtime in self.runtimes))
             try:
                 await self._ledger.close()
             finally:
@@ -281,51 +281,61 @@ class Daemon:
         Raises `ConfigError` for those that need a restart, before anything is changed.
         """
         refuse_what_needs_a_restart(self._settings, settings)
-        before = {runtime.account.name: runtime for runtime in self._runtimes}
-        runtimes = [
+        before, loops_before = self.runtimes, self.loops
+        ledger_loop = self._ledger_loop
+        if ledger_loop.interval != settings.storage.write_interval:
+            ledger_loop = self._new_ledger_loop(settings)
+        runtimes = self._runtimes_for(settings, keys)
+        loops = self._all_loops(runtimes, ledger_loop)
+        await self._schedule.remove(set(loops_before) - set(loops))
+        gone = [runtime for runtime in before if runtime not in runtimes]
+        await asyncio.gather(*(runtime.poller.stop() for runtime in gone))
+        # From here on nothing is awaited: who comes next finds all of the old or all of the new.
+        self._settings, self.runtimes, self._ledger_loop = settings, runtimes, ledger_loop
+        self._reconfigure(before)
+        self._schedule.add(set(loops) - set(loops_before))
+
+    def _runtimes_for(
+        self, settings: Settings, keys: Mapping[str, KeySource]
+    ) -> tuple[AccountRuntime, ...]:
+        """Return what watches each account; what need not change is the same as before."""
+        known = {runtime.account.name: runtime for runtime in self.runtimes}
+        return tuple(
             self._runtime_factory.runtime_of(
-                account, keys[account.name], settings, before.get(account.name)
+                account, keys[account.name], settings, known.get(account.name)
             )
             for account in settings.accounts
-        ]
-        book_loop = self._book_loop
-        if book_loop.interval != settings.storage.write_interval:
-            book_loop = self._loop("ledger", settings.storage.write_interval, self._keep_books)
-        loops_before, loops = self._loops, self._all_loops(runtimes, book_loop)
-        await self._schedule.remove(set(loops_before) - set(loops))
-        await asyncio.gather(
-            *(runtime.poller.stop() for runtime in before.values() if runtime not in runtimes)
         )
-        # From here on nothing is awaited: who comes next finds all of the old or all of the new.
-        self._settings, self._runtimes, self._book_loop = settings, runtimes, book_loop
-        names = [account.name for account in settings.accounts]
+
+    def _reconfigure(self, before: Sequence[AccountRuntime]) -> None:
+        """Have everything go by the present settings; ``before``: what watched accounts so far."""
+        accounts = {account.name: account for account in self._settings.accounts}
+        known = {runtime.account.name: runtime.account for runtime in before}
         stays = [
-            account.name
-            for account in settings.accounts
-            if account.name in before
-            and identity(before[account.name].account) == identity(account)
+            name
+            for name, account in accounts.items()
+            if name in known and identity(known[name]) == identity(account)
         ]
-        for accounts in (stays, names):
+        for names in (stays, list(accounts)):  # an account whose identity changed is another one
             self._pass_on(
                 self._fleet.reconfigure(
-                    accounts=accounts, policy=policy(settings), now=self._clock.time()
+                    accounts=names, policy=policy(self._settings), now=self._clock.time()
                 )
             )
-        for runtime in runtimes:
+        for runtime in self.runtimes:
             runtime.budget.reconfigure(runtime.account.rate_limit_share)
-            if runtime not in before.values():
+            if runtime not in before:
                 jobs = self._fleet.jobs(runtime.account.name)
                 runtime.poller.apply(Appeared(job) for job in jobs)
-        self._ledger.reconfigure(ledger_options(settings))
+        self._ledger.reconfigure(ledger_options(self._settings))
         self.exposition.reconfigure(
-            selection=selection(settings),
-            max_jobs=settings.metrics.max_jobs,
-            max_groups=settings.metrics.max_groups,
+            selection=selection(self._settings),
+            max_jobs=self._settings.metrics.max_jobs,
+            max_groups=self._settings.metrics.max_groups,
         )
-        for name in before.keys() - set(names):
+        for name in known.keys() - accounts.keys():
             self.telemetry.forget(name)
             self._overview.forget(name)
-        self._schedule.add(set(loops) - set(loops_before))
 
     def _loop(self, name: str, interval: float, work: Work) -> Loop:
         return Loop(
@@ -337,46 +347,28 @@ class Daemon:
             clock=self._clock,
         )
 
-    @property
-    def _loops(self) -> list[Loop]:
-        return self._all_loops(self._runtimes, self._book_loop)
+    def _new_ledger_loop(self, settings: Settings) -> Loop:
+        return self._loop("ledger", settings.storage.write_interval, self._write_ledger)
 
-    def _all_loops(self, runtimes: Iterable[AccountRuntime], book_loop: Loop) -> list[Loop]:
+    @property
+    def loops(self) -> list[Loop]:
+        """All loops, of every account and its own."""
+        return self._all_loops(self.runtimes, self._ledger_loop)
+
+    def _all_loops(self, runtimes: Iterable[AccountRuntime], ledger_loop: Loop) -> list[Loop]:
         loops = [loop for runtime in runtimes for loop in runtime.poller.loops]
-        return [*loops, self._house_loop, self._publication, book_loop]
+        return [*loops, self._housekeeping, self._publication, ledger_loop]
 
     def unready_reasons(self) -> list[str]:
         """Return why the exporter is not ready, in words; empty when it is."""
-        waiting = [
-            f"account {runtime.account.name}: no complete sweep yet"
-            for runtime in self._runtimes
-            if not runtime.shown
-        ]
-        if waiting:  # a block is why, as often as not
-            waiting += self.blocked_accounts()
-        stopped = [
-            f"loop {loop.name} of account {loop.account}: stopped"
-            if loop.account
-            else f"loop {loop.name}: stopped"
-            for loop in self._loops
-            if loop.stopped
-        ]
-        return waiting + stopped
+        return unready_reasons(self.runtimes, self.loops)
 
     def blocked_accounts(self) -> list[str]:
-        """Return for which accounts nothing is sent at present, and why, in words.
-
-        That is no reason to be unready: what is known can be scraped, ``trainwave_up`` says the
-        rest, and an orchestrator would hide both.
-        """
-        return [
-            f"account {runtime.account.name}: {runtime.budget.blocked().message}"
-            for runtime in self._runtimes
-            if runtime.budget.blocked_for
-        ]
+        """Return for which accounts nothing is sent at present, and why, in words."""
+        return blocked_accounts(self.runtimes)
 
     def _lives(self) -> bool:
-        return not any(loop.stopped for loop in self._loops)
+        return not any(loop.stopped for loop in self.loops)
 
     def overview(self) -> Overview:
         """Return what the page shows."""
@@ -385,9 +377,9 @@ class Daemon:
             started_at=self._started_at,
             now=self._clock.time(),
             settings=self._settings,
-            accounts=self._runtimes,
+            accounts=self.runtimes,
             fleet=self._fleet,
-            loops=self._loops,
+            loops=self.loops,
             refused_reload=self._reloader.refused,
         )
 
@@ -407,7 +399,7 @@ class Daemon:
         self._clock_watch.look()  # before anything is dated by another clock
         self._pass_on(self._fleet.apply(observation, self._clock.time()))
         if isinstance(observation, SweepEnded) and not all(
-            runtime.shown for runtime in self._runtimes
+            runtime.shown for runtime in self.runtimes
         ):
             self._schedule.hurry(self._publication)  # whoever starts it waits for the first jobs
 
@@ -418,7 +410,7 @@ class Daemon:
     def _pass_on(self, changes: Sequence[Change]) -> None:
         self._show(changes)
         self._ledger.apply(changes)
-        for runtime in self._runtimes:
+        for runtime in self.runtimes:
             runtime.poller.apply(changes)
 
     async def _keep_house(self, _step: Callable[[], None]) -> None:
@@ -427,21 +419,21 @@ class Daemon:
             TimePassed(
                 {
                     runtime.account.name: max(staleness, runtime.poller.readings_max_age)
-                    for runtime in self._runtimes
+                    for runtime in self.runtimes
                 }
             )
         )
-        for runtime in self._runtimes:
+        for runtime in self.runtimes:
             self.telemetry.observe(runtime.rate_limit(self._clock.time()))
         self._gc_schedule.look()
         return_small_blocks()
 
     async def _publish(self, _step: Callable[[], None]) -> None:
         self.telemetry.log_lines_dropped(logs.dropped())
-        swept = [runtime for runtime in self._runtimes if runtime.poller.swept]
+        swept = [runtime for runtime in self.runtimes if runtime.poller.swept]
         await self.exposition.publish_in_slices()
         for runtime in swept:
             runtime.shown = True
 
-    async def _keep_books(self, _step: Callable[[], None]) -> None:
+    async def _write_ledger(self, _step: Callable[[], None]) -> None:
         await self._ledger.run()
