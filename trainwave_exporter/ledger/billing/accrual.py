@@ -24,9 +24,22 @@ AWAY: Final = HOUR // 12
 
 def may_accrue(entry: JobEntry) -> bool:
     """Whether a job may owe more than its bill, now or within a short time."""
-    if entry.cost is None or not entry.cost.last.rate or entry.running_since is None:
+    if entry.cost is None or not entry.cost.last.rate:
         return False
-    return entry.finished_seen is None or _behind(entry, entry.cost) > 0
+    if entry.running_since is None:
+        return _never_seen(entry)
+    if entry.finished_seen is None or _behind(entry, entry.cost) > 0:
+        return True
+    return entry.cost.anchor.unseen > 0 and entry.cost.anchor.value == entry.cost.last.value
+
+
+def awaits_price(entry: JobEntry) -> bool:
+    """Whether a job ran before it was first seen, and its price is not known yet."""
+    meter, created = entry.cost, entry.life.created
+    if meter is None or meter.last.rate is not None or entry.described:
+        return False
+    ran = entry.running_since is not None or (entry.finished and not meter.last.value)
+    return ran and (created is None or entry.first_seen - created > STEP)
 
 
 def accrued(entry: JobEntry, begin: int, now: int) -> Bounds:
@@ -39,7 +52,13 @@ def accrued(entry: JobEntry, begin: int, now: int) -> Bounds:
     fit its price: that may have been another before. And where it ended while nobody looked.
     """
     meter = entry.cost
-    if meter is None or not meter.last.rate or entry.running_since is None:
+    if meter is None or not meter.last.rate:
+        return NOTHING
+    if _never_seen(entry):
+        ran = entry.first_seen - max(begin, entry.life.created or begin)
+        late = now - entry.first_seen <= BILL_BOUND
+        return Bounds(0, max(0, meter.last.rate * ran // HOUR) if late else 0)
+    if entry.running_since is None:
         return NOTHING
     rate, owed = meter.last.rate, _owed(entry, meter, now)
     if owed is None:
@@ -53,15 +72,21 @@ def accrued(entry: JobEntry, begin: int, now: int) -> Bounds:
         behind = min(behind, rate * (until - started) // HOUR - last.value)
         # Where it ran before it was seen, it may have been dearer then, and is billed for that.
         most = most if started < (entry.run_seen or entry.first_seen) else behind
-    since_begin = rate * (until - begin) // HOUR
-    least = max(0, min(behind, since_begin - unseen))
+    low, high = _prices_since(entry, rate, begin)
+    since_begin = high * (until - begin) // HOUR
+    least = max(0, min(behind, low * (until - begin) // HOUR - unseen))
     most = max(least, min(most + unseen, since_begin))
+    if entry.finished_seen is not None and last.value:  # its last bill may be complete
+        return Bounds(0, most)
+    if meter.anchor.rate != last.rate and last.value > meter.anchor.value:
+        # The last bill may be for all until then, or for a part at either price.
+        return Bounds(0, most)
     if unseen:  # it may have ended at the last look that saw it run, or just before the next
         return Bounds(least, most)
     if _started_unseen(entry, meter):
         # It has run since it was seen to, and no longer than since it was last seen to wait.
         ran = rate * (until - max(begin, entry.running_since)) // HOUR - last.value
-        return Bounds(max(0, min(least, ran)), least)
+        return Bounds(max(0, min(least, ran)), most)
     if _maybe_cheaper(entry, meter):
         # Its price may have been another before it was seen, until a bill shows that it was not.
         billed_since = meter.last.value > meter.anchor.value
@@ -70,9 +95,28 @@ def accrued(entry: JobEntry, begin: int, now: int) -> Bounds:
     if not _since_creation(entry, meter, until):
         return Bounds(least, most)
     # It cannot have run before its creation, and has since then, for all that is known.
+    rate = max(rate, entry.idle_estimate.earlier_price or 0)
+    if meter.anchor.unseen:
+        whole = rate * (until - (started or entry.life.created or begin)) // HOUR
+        return Bounds(least, max(least, min(whole - last.value, since_begin)))
     whole = rate * (until - max(begin, entry.life.created or begin)) // HOUR
     billed = min(last.value, max(0, rate * (meter.anchor.at - begin) // HOUR))
     return Bounds(least, max(least, whole - billed))
+
+
+def _never_seen(entry: JobEntry) -> bool:
+    """Whether a job was over when it was first seen, and may still be billed for all its run."""
+    life, billed = entry.life, entry.cost is not None and entry.cost.last.value
+    over = entry.finished_seen == entry.first_seen and not entry.run
+    return over and not billed and life.started is None and life.finished is None
+
+
+def _prices_since(entry: JobEntry, rate: int, begin: int) -> tuple[int, int]:
+    """Return the lower and the higher of a job's last prices since an instant."""
+    earlier, since = entry.idle_estimate.earlier_price, entry.idle_estimate.price_since
+    if earlier is None or since is None or since <= begin:
+        return rate, rate
+    return min(rate, earlier), max(rate, earlier)
 
 
 def _owed(entry: JobEntry, meter: Meter, now: int) -> tuple[int, int, int] | None:
@@ -89,7 +133,7 @@ def _owed(entry: JobEntry, meter: Meter, now: int) -> tuple[int, int, int] | Non
     if finished is not None:
         behind, unseen = behind + unseen, 0
     behind -= rate * (last.at - until) // HOUR if meter.behind else 0
-    if behind + unseen <= rate * SEEN_LATE // HOUR:
+    if behind + unseen <= rate * SEEN_LATE // HOUR and not meter.anchor.unseen:
         return None  # it ended that long before it was seen finished
     return behind, unseen, until
 
@@ -153,8 +197,10 @@ def _since_creation(entry: JobEntry, meter: Meter, until: int) -> bool:
     within minutes of its creation, no more than these can be missing.
     """
     seen, life = entry.run_seen or entry.first_seen, entry.life
+    if meter.anchor.unseen:  # as if it were first seen then
+        return meter.anchor.value == meter.last.value
     ran_before = entry.running_since is not None and entry.running_since <= seen
-    if life.started is not None or entry.finished_seen is not None or not ran_before:
+    if life.started is not None or not ran_before:
         return False
     if life.created is not None and seen - life.created <= STEP:
         return False

@@ -24,16 +24,17 @@ from operator import attrgetter
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from trainwave_exporter.ledger.billing import job_meters as meters
 from trainwave_exporter.ledger.billing.job_entry import Life, Meter, MeterSample
+from trainwave_exporter.ledger.billing.meter_value import as_priced, between
 from trainwave_exporter.ledger.billing.price_line import (
     TOLERANCE,
     WATCHED,
     exceeds,
     falls_short,
     rates_of,
-    was_billed,
 )
 from trainwave_exporter.ledger.billing.stored_records import JobHistory
 from trainwave_exporter.ledger.billing.units import DAY, HOUR
@@ -135,7 +136,7 @@ def _cheaper_before(history: JobHistory, at: int) -> Bounds | None:
         return _maybe_behind(value, rate, started, seen, at)
     if finished is None or not meter.last.finished or not started < seen < finished:
         return None
-    if not falls_short(value, rate, finished - started - _SLACK):
+    if not falls_short(value, rate, finished - started):
         return None
     # Or something was taken back since; so it was spent as the price says until then.
     before, line = value - rate * (finished - seen) // HOUR, rate * (at - started) // HOUR
@@ -171,14 +172,18 @@ def _ended_unseen(history: JobHistory, at: int, queue: int) -> Bounds | None:
     last_waited = since is None
     if not kept or kept[0].value or (since is not None and since > entry.first_seen):
         return None
-    place = -1 if last_waited and kept[-1].at < meter.last.at else 0
-    first = kept[place]
-    after = meter.last if last_waited or len(kept) == 1 else kept[1]
+    if len(kept) > 1 and kept[-1].unseen and kept[-1].finished:
+        first, after = kept[-2 if last_waited else 0], kept[-1]
+    else:
+        first = kept[-1 if last_waited and kept[-1].at < meter.last.at else 0]
+        after = meter.last if last_waited or len(kept) == 1 else kept[1]
     rates = rates_of(first, after)
     if first.value or not after.finished or rates is None or not rates[0] or at > after.at:
         return None
     ran = after.value * HOUR // rates[0]
-    if first.at + ran + WATCHED >= after.at:
+    if after.unseen and rates[0] != rates[1]:
+        return None
+    if not after.unseen and first.at + ran + WATCHED >= after.at:
         return None
     if last_waited:
         begin = first.at
@@ -196,31 +201,48 @@ def _between_looks(history: JobHistory, at: int) -> Bounds | None:
     """Return the bounds within a change that nobody saw and no price explains; None: it is none."""
     kept, meter = history.cost, history.entry.cost
     place = bisect_left(kept, at, key=attrgetter("at"))
-    if meter is None or history.entry.run or place == 0 or at > meter.last.at:
+    if meter is None or history.entry.run or not kept or at > meter.last.at:
         return None
+    place = max(1, place)
     before, after = kept[place - 1], kept[place] if place < len(kept) else meter.last
+    if not after.unseen:
+        return None
+    before = _begun(history, before)
+    if at <= before.at or meter.last.value == before.value:
+        return None
+    after = as_priced(after, kept[place + 1] if place + 1 < len(kept) else meter.last)
     rates, finished = rates_of(before, after), history.entry.life.finished
+    if rates is None:
+        return None
     end = after.at
     if after.finished and finished is not None:
         end = max(before.at, min(end, finished))
-    rise, time = after.value - before.value, end - before.at
-    if rates is None or not before.value or time <= WATCHED:
-        return None
-    line = rates[0] * max(0, min(at, end) - before.at) // HOUR
-    if exceeds(rise, rates[1], time):
-        spent = _at_any_price(rise, rates[1], before.at, end, at)
-        # What the price does not explain may be a correction, too, also one after the end.
-        return Bounds(before.value + min(spent.lower, line), before.value + spent.upper)
-    ended = after.finished and end < after.at
-    if ended and falls_short(rise, rates[0], time) and _was_billed(kept, place - 1):
-        # What is missing was taken back before the end, or after it.
-        short = rates[0] * time // HOUR - rise
-        return Bounds(max(0, before.value + line - short), before.value + line)
-    return None
+    rise, time, passed = after.value - before.value, end - before.at, min(at, end) - before.at
+    (low, high), left = rates, max(0, end - at)
+    ended = after.finished and finished is None
+    since = history.entry.running_since or 0
+    waited = not before.value and history.entry.life.started is None and since > before.at
+    if ended or waited:
+        explained = low == high and rise >= 0 and not exceeds(rise, high, time)
+    else:
+        explained = not exceeds(rise, high, time) and not falls_short(rise, low, time)
+    if explained and (after.unseen == 1 or low == high):
+        return _exactly(between(before, after, history.entry.life, at, billed=not waited))
+    spent = _at_any_price(max(0, rise), high, before.at, end, at)
+    # Or something was taken back, before or after.
+    low = 0 if ended or waited else low
+    least = min(spent.lower, low * passed // HOUR, rise - high * left // HOUR)
+    most = max(spent.upper, high * passed // HOUR, rise - low * left // HOUR)
+    return Bounds(max(0, before.value + least), before.value + most)
 
 
-def _was_billed(kept: Sequence[MeterSample], place: int) -> bool:
-    return was_billed(kept[max(0, place - 1)], kept[place])
+def _begun(history: JobHistory, first: MeterSample) -> MeterSample:
+    """Return a sample, or that of the creation where nothing was billed of a job that ran before."""
+    life, seen = history.entry.life, history.entry.first_seen
+    ran = (history.entry.running_since or seen) <= seen
+    if first.at != seen or first.value or life.started is not None or not ran:
+        return first
+    return replace(first, at=min(first.at, life.created or first.at))
 
 
 def _longest_run(history: JobHistory) -> int:
@@ -241,6 +263,12 @@ def _unseen(
     begun = created if started is None else started
     if rate and begun is not None and _is_contradicted(first, life, rate, begun, ended):
         return _at_any_price(first.value, rate, min(begun, ended), ended, at, _SLACK)
+    if rate and first.value and first.finished and started is not None and finished is not None:
+        # What differs a little from what its price says may have been at any time.
+        line = rate * max(0, min(at, ended) - started) // HOUR
+        other = line + first.value - rate * max(0, ended - started) // HOUR
+        least, most = min(line, other), max(line, other)
+        return Bounds(max(0, least), max(0, most)) if most - least > TOLERANCE else None
     end_known = not first.finished or finished is not None
     if not first.value or (end_known + (started is not None) + bool(rate) >= 2):
         return None

@@ -81,7 +81,13 @@ def observe(
     changed = known is not None and known.state not in {"", job.state}
     waited = _waited(known, entry, job)
     near = waited and known is not None and at - _last_seen(known) <= STEP
-    origin = replace(_origin(entry), state_changed=changed, seen_to_start=near, seen_to_wait=waited)
+    origin = replace(
+        _origin(entry),
+        state_changed=changed,
+        seen_to_start=near,
+        seen_to_wait=waited,
+        ran=known is not None and known.running_since is not None and not known.finished,
+    )
     # The start of another run may be reported after its first cost.
     begins = known is not None and known.run > 0 and known.life.started is None
     cost = _read(
