@@ -16,8 +16,8 @@ from support.ledger_world import LedgerWorld
 
 from trainwave_exporter.ledger import Budget, Period, Store
 from trainwave_exporter.ledger.billing.accrual import BILL_BOUND
-from trainwave_exporter.ledger.billing.ledger_state import OPENING
 from trainwave_exporter.ledger.billing.bounds import cost_before, queue_bound
+from trainwave_exporter.ledger.billing.ledger_state import OPENING
 from trainwave_exporter.ledger.billing.periods import Span
 from trainwave_exporter.ledger.billing.report import Dimension, chargeback
 from trainwave_exporter.ledger.billing.units import dollars, milliseconds

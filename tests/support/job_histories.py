@@ -3,7 +3,7 @@
 The arithmetic is its own, and shares nothing with the ledger. Times are minutes after a midnight at
 which a month ends, money is dollars. What the pages of `docs/money` leave open for a reason is not
 made up: prices change once at most where nobody can see when (while the exporter is away, or, in
-the documented dialect, under a bill that comes late), and a job is run again in the deployed dialect
+the documented dialect, under a bill at the end), and a job is run again in the deployed dialect
 only where it was seen over before.
 """
 
@@ -131,12 +131,12 @@ class History:
 
     def __str__(self) -> str:
         """Return all that is needed to follow the history by hand."""
-        lines = [
+        head = (
             f"seed {self.seed}, {'documented' if self.documented else 'deployed'} dialect, looks"
             f" every {self.pace:g} minutes from {self.looks[0]:g} to {self.looks[-1]:g} but for"
             f" {self.outages}, restarts {sorted(self.restarts)}"
-        ]
-        return "\n".join(lines + [f"  {job}" for job in self.jobs])
+        )
+        return "\n".join([head, *(f"  {job}" for job in self.jobs)])
 
     def is_watched(self, begin: float, end: float) -> bool:
         """Return whether the exporter looked all the time between two minutes."""
@@ -347,7 +347,7 @@ class _Maker:
             at = self.minute(job.runs[0].start + 5, job.last_bill)
             minute, billed = found.dearest / 60, found.billed(at)
             amount = round(billed * self.random.uniform(0.1, 0.9), 2)
-            # A small one may be an older answer for a while, one that comes with a bill lowers that.
+            # A small one may be an older answer for a while; one with a bill makes that smaller.
             alone = abs(found.billed(at + 2) - found.billed(at - 2)) <= 4.1 * minute
             if alone and 6 * minute < amount < billed:
                 found = _with(found, refund=(at, amount))

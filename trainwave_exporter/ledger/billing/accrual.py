@@ -58,11 +58,13 @@ def accrued(entry: JobEntry, begin: int, now: int) -> Bounds:
         ran = entry.first_seen - max(begin, entry.life.created or begin)
         late = now - entry.first_seen <= BILL_BOUND
         return Bounds(0, max(0, meter.last.rate * ran // HOUR) if late else 0)
-    if entry.running_since is None:
-        return NOTHING
-    rate, owed = meter.last.rate, _owed(entry, meter, now)
-    if owed is None:
-        return NOTHING
+    owed = None if entry.running_since is None else _owed(entry, meter, now)
+    return NOTHING if owed is None else _bounds(entry, meter, begin, owed)
+
+
+def _bounds(entry: JobEntry, meter: Meter, begin: int, owed: tuple[int, int, int]) -> Bounds:
+    """Return the bounds of what a job accrued since ``begin``; ``owed``: as `_owed` returns it."""
+    rate = meter.last.rate or 0
     last, (behind, unseen, until) = meter.last, owed
     started = entry.life.started
     most = behind
@@ -76,16 +78,22 @@ def accrued(entry: JobEntry, begin: int, now: int) -> Bounds:
     since_begin = high * (until - begin) // HOUR
     least = max(0, min(behind, low * (until - begin) // HOUR - unseen))
     most = max(least, min(most + unseen, since_begin))
-    if entry.finished_seen is not None and last.value:  # its last bill may be complete
-        return Bounds(0, most)
-    if meter.anchor.rate != last.rate and last.value > meter.anchor.value:
-        # The last bill may be for all until then, or for a part at either price.
+    repriced = meter.anchor.rate != last.rate and last.value > meter.anchor.value
+    if repriced or (entry.finished_seen is not None and last.value):
+        # Its last bill may be for all until then, or for a part at either price.
         return Bounds(0, most)
     if unseen:  # it may have ended at the last look that saw it run, or just before the next
         return Bounds(least, most)
+    return _narrowed(entry, meter, begin, until, Bounds(least, most))
+
+
+def _narrowed(entry: JobEntry, meter: Meter, begin: int, until: int, owed: Bounds) -> Bounds:
+    """Return what a job that runs accrued, with what is not known of its start and its prices."""
+    rate, last, (least, most) = meter.last.rate or 0, meter.last, (owed.lower, owed.upper)
     if _started_unseen(entry, meter):
         # It has run since it was seen to, and no longer than since it was last seen to wait.
-        ran = rate * (until - max(begin, entry.running_since)) // HOUR - last.value
+        since = max(begin, entry.running_since or begin)
+        ran = rate * (until - since) // HOUR - last.value
         return Bounds(max(0, min(least, ran)), most)
     if _maybe_cheaper(entry, meter):
         # Its price may have been another before it was seen, until a bill shows that it was not.
@@ -97,8 +105,9 @@ def accrued(entry: JobEntry, begin: int, now: int) -> Bounds:
     # It cannot have run before its creation, and has since then, for all that is known.
     rate = max(rate, entry.idle_estimate.earlier_price or 0)
     if meter.anchor.unseen:
-        whole = rate * (until - (started or entry.life.created or begin)) // HOUR
-        return Bounds(least, max(least, min(whole - last.value, since_begin)))
+        whole = rate * (until - (entry.life.started or entry.life.created or begin)) // HOUR
+        whole = min(whole - last.value, rate * (until - begin) // HOUR)
+        return Bounds(least, max(least, whole))
     whole = rate * (until - max(begin, entry.life.created or begin)) // HOUR
     billed = min(last.value, max(0, rate * (meter.anchor.at - begin) // HOUR))
     return Bounds(least, max(least, whole - billed))

@@ -237,7 +237,7 @@ def _between_looks(history: JobHistory, at: int) -> Bounds | None:
 
 
 def _begun(history: JobHistory, first: MeterSample) -> MeterSample:
-    """Return a sample, or that of the creation where nothing was billed of a job that ran before."""
+    """Return a sample, or the creation where nothing was billed of a job that ran before it."""
     life, seen = history.entry.life, history.entry.first_seen
     ran = (history.entry.running_since or seen) <= seen
     if first.at != seen or first.value or life.started is not None or not ran:

@@ -37,7 +37,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger.billing.job_entry import Meter, MeterSample
@@ -55,6 +54,7 @@ from trainwave_exporter.ledger.billing.late_bills import (
     is_on_in_steps,
     raised_anchor,
 )
+from trainwave_exporter.ledger.billing.meter_step import Step, nonzero
 from trainwave_exporter.ledger.billing.price_line import (
     LATENCY,
     PRICE_PATIENCE,
@@ -67,6 +67,15 @@ from trainwave_exporter.ledger.billing.price_line import (
     was_billed,
 )
 from trainwave_exporter.ledger.billing.units import HOUR
+from trainwave_exporter.ledger.billing.unseen import (
+    corrected,
+    marked,
+    paid_unseen,
+    ran_before,
+    seen_again,
+    since_seen,
+    started_since,
+)
 
 FINISH_GRACE: Final = 120_000
 """Milliseconds after which the bill of a job that was seen finished has to be complete, where
@@ -74,20 +83,7 @@ neither its price nor its begin says what the bill may come to."""
 STALE: Final = HOUR // 12
 """Milliseconds by which an answer may be older than the one before it, where servers take turns."""
 
-_SHORTLY: Final = HOUR // 20
 _QUARTER: Final = HOUR // 4
-
-
-class Step(Struct, frozen=True):
-    """What one more sample does."""
-
-    meter: Meter
-    kept: tuple[MeterSample, ...] = ()
-    """Samples to be kept besides those that are; the last is the anchor."""
-    dropped: int | None = None
-    """From when on samples kept before are not to be kept any more; None: all stay."""
-    corrections: tuple[int, ...] = ()
-    """By how much the meter changed otherwise than by its rate; negative when downwards."""
 
 
 def begin(new: MeterSample, origin: Origin = NOWHERE) -> Step:
@@ -116,44 +112,12 @@ def extend(meter: Meter, new: MeterSample, origin: Origin = NOWHERE, clock_set: 
         new = replace(new, at=last.at + 1)
     if last.finished and new.finished:
         return _after_end(meter, new, origin)
-    if not last.value and last.rate is not None and last.rate == new.rate:
-        # What it waited is no time that it ran.
-        if origin.seen_to_start and not (new.value or new.finished):
-            return Step(Meter(new, new), kept=(new,))
-        if origin.seen_to_wait and not exceeds(new.value, last.rate, new.at - last.at):
-            if new.at - last.at > STEP:  # nobody saw it start
-                if new.value:
-                    return _seen_again(meter, new, waited=True)
-                new = replace(new, unseen=1)
-            behind = max(0, last.rate * (new.at - last.at) // HOUR - new.value)
-            return Step(Meter(last, new, behind), kept=(last,))
-    started = _started_unseen(meter, new, origin)
-    if started is not None:
-        return started
-    reported = origin.started
+    reported = _started_or_unseen(meter, new, origin)
+    if reported is not None:
+        return reported
     if anchor.unseen:
-        origin = _since_seen(anchor, origin)
-    if meter.pending < 0 and last.unseen:
-        # It may be another run, whose start is reported within a few minutes.
-        if new.at - last.at <= _SHORTLY:
-            return Step(meter)
-        fell = Step(Meter(last, last), (last,), corrections=(meter.pending,))
-        return followed(fell, new, origin)
-    if _is_unseen(meter, new, origin):
-        if new.value < last.value and reported is not None:
-            fallen = Meter(last, replace(new, unseen=1), pending=new.value - last.value)
-            return Step(fallen, (last,))
-        return _seen_again(meter, new, waited=origin.seen_to_wait)
-    if new.value == last.value == anchor.value:
-        if last.unseen == 1 and new.rate != last.rate:  # it may have changed while nobody looked
-            return _seen_again(meter, new)
-        if _is_changed_again(meter, new, origin):
-            new = replace(new, unseen=2)
-        else:
-            away = new.at - last.at > WATCHED and not anchor.unseen
-            new = replace(new, unseen=last.unseen if last.at > anchor.at else int(away))
-    elif last.unseen == 2 and last.at > anchor.at:
-        return _seen_again(meter, new)
+        origin = since_seen(anchor, origin)
+    new = marked(meter, new, origin)
     based = based_anew(meter, new, origin)
     if based is None:
         return _grown(meter, new, origin)
@@ -161,68 +125,16 @@ def extend(meter: Meter, new: MeterSample, origin: Origin = NOWHERE, clock_set: 
     return replace(step, kept=(based.anchor, *step.kept), dropped=_dropped(meter, based, origin))
 
 
-def _started_unseen(meter: Meter, new: MeterSample, origin: Origin) -> Step | None:
-    """Return what a sample does after a time in which a job started, as is reported; or None."""
-    last, started = meter.last, origin.started
-    if last.value or new.finished or started is None or not last.at < started < new.at:
-        return None
-    if not new.value or new.rate is None or new.rate != last.rate:
-        return None
-    if new.at - last.at <= WATCHED or exceeds(new.value, new.rate, new.at - started):
-        return None
-    begun = MeterSample(started, 0, new.rate, finished=False)
-    return Step(from_begin(begun, new), kept=(begun,))
-
-
-def _since_seen(anchor: MeterSample, origin: Origin) -> Origin:
-    """Return the origin of what was not seen for a while: as if it was first seen after that."""
-    created = origin.created if origin.started is None else origin.started
-    return replace(origin, first_seen=anchor.at, created=created, started=None)
-
-
-def _is_unseen(meter: Meter, new: MeterSample, origin: Origin) -> bool:
-    """Return whether nobody looked for so long that prices, bills and refunds may be mixed up.
-
-    What goes on at one price, promptly or not at all, needs no other explanation.
-    """
-    anchor, last = meter.anchor, meter.last
-    rates = rates_of(last, new)
-    rise, time = new.value - last.value, new.at - last.at
-    waited = origin.seen_to_wait and last.rate != new.rate
-    if rates is None or not (origin.ran or waited) or last.finished or time <= WATCHED:
-        return False
-    if rise == 0:
-        return rates[0] != rates[1]
-    if new.finished or meter.behind:
-        return True
-    return exceeds(rise, rates[1], time) or falls_short(rise, rates[0], time)
-
-
-def _seen_again(meter: Meter, new: MeterSample, *, waited: bool = False) -> Step:
-    """Return what the first sample does after a time of which nobody knows what came when.
-
-    It is the begin of another line. Only a fall of the meter is a correction for certain.
-    """
-    anchor, last = meter.anchor, meter.last
-    changed = last.unseen or (anchor.rate != last.rate != new.rate and meter.behind)
-    seen = replace(new, unseen=2 if changed or new.unseen else 1)
-    still = meter.behind and anchor.value == last.value and not waited
-    kept = (seen,) if still or last.unseen else (last, seen)
-    corrections = _nonzero(min(meter.pending, 0), min(new.value - last.value, 0))
-    return Step(Meter(seen, seen), kept=kept, corrections=corrections)
-
-
-def _is_changed_again(meter: Meter, new: MeterSample, origin: Origin) -> bool:
-    """Return whether the price changes once more before there is a bill for the one before.
-
-    Or for the first time, where nobody knows since when the job ran.
-    """
-    anchor, last = meter.anchor, meter.last
-    changed = None not in {anchor.rate, last.rate, new.rate} and last.rate != new.rate
-    ran_before = origin.ran and anchor.at == origin.first_seen and origin.started is None
-    if ran_before and origin.created is not None and anchor.at - origin.created <= STEP:
-        ran_before = False
-    return changed and meter.behind > 0 and (anchor.rate != last.rate or ran_before)
+def _started_or_unseen(meter: Meter, new: MeterSample, origin: Origin) -> Step | None:
+    """Return what a sample does where the time since the last one was not seen; None: it was."""
+    last = meter.last
+    if meter.pending < 0 and last.unseen:
+        # It may be another run, whose start is reported within a few minutes.
+        if new.at - last.at <= STALE:
+            return Step(meter)
+        fell = Step(Meter(last, last), (last,), corrections=(meter.pending,))
+        return followed(fell, new, origin)
+    return started_since(meter, new, origin) or seen_again(meter, new, origin)
 
 
 def _dropped(meter: Meter, based: Meter, origin: Origin) -> int:
@@ -270,7 +182,7 @@ def _set_back(meter: Meter, new: MeterSample) -> Step:
     return replace(
         step,
         meter=Meter(step.meter.anchor, new, behind=behind),
-        corrections=_nonzero(meter.pending, correction),
+        corrections=nonzero(meter.pending, correction),
     )
 
 
@@ -337,9 +249,7 @@ def _grown(meter: Meter, new: MeterSample, origin: Origin) -> Step:
     if meter.pending > 0 > unexplained and -unexplained >= meter.pending - TOLERANCE:
         # It leapt from an older answer to a newer one, and is back: neither was a correction.
         unexplained, meter = meter.pending + unexplained, replace(meter, pending=0)
-    if anchor.unseen and (meter.pending > 0 or unexplained > 0):  # it may be for that time
-        meter, unexplained = replace(meter, pending=min(meter.pending, 0)), min(unexplained, 0)
-    corrections = _nonzero(meter.pending, unexplained)
+    corrections = corrected(anchor, meter.pending, unexplained)
     raised = None if corrections else raised_anchor(meter, new)
     if raised is not None:
         return Step(Meter(raised, new, behind), kept=(raised,), dropped=anchor.at)
@@ -447,42 +357,28 @@ def _after_end(meter: Meter, new: MeterSample, origin: Origin) -> Step:
             return Step(meter)  # its details are being read, and may explain it
         meter = repriced or replace(meter, pending=0)
         pending = 0 if repriced else pending
-        if pending > 0 and (anchor.unseen or _ran_before(meter, origin)):
-            paid = _paid_unseen(
-                replace(meter.last, at=anchor.at if anchor.finished else meter.last.at)
-            )
-            return followed(paid, new, origin)
+        if pending > 0 and (anchor.unseen or ran_before(meter, origin)):
+            end = anchor.at if anchor.finished else meter.last.at
+            return followed(paid_unseen(replace(meter.last, at=end)), new, origin)
     last = meter.last
     rise = new.value - last.value
     if rise == 0:
         same = new.rate in {None, last.rate}
         stays = meter if same else replace(meter, last=replace(last, rate=new.rate))
-        return Step(stays, corrections=_nonzero(pending))
+        return Step(stays, corrections=nonzero(pending))
     if rise > 0 and last.unseen == 2 and anchor.value == last.value:
-        return _seen_again(meter, replace(new, at=last.at))
+        return paid_unseen(replace(new, at=last.at))
     if rise > 0 and not pending:
         settled = _settled(meter, new, origin)
         if settled is not None:
             return settled
     known = origin.started is not None or origin.finished is not None
-    if rise > 0 and not known and (anchor.unseen or _ran_before(meter, origin)):
-        return _paid_unseen(replace(new, at=last.at))
+    if rise > 0 and ((anchor.unseen and not known) or ran_before(meter, origin)):
+        return paid_unseen(replace(new, at=last.at))
     if (rise > 0 or origin.state_changed) and not pending and known:
         waits = _corner(meter, new)  # it may be another run, whose start is not known yet
         return replace(waits, meter=replace(waits.meter, pending=rise))
-    return replace(_corner(meter, new), corrections=_nonzero(pending, rise))
-
-
-def _paid_unseen(new: MeterSample) -> Step:
-    """Return what the late bill does of a run of which nobody knows how long, and at which prices."""
-    seen = replace(new, unseen=2)
-    return Step(Meter(seen, seen), kept=(seen,))
-
-
-def _ran_before(meter: Meter, origin: Origin) -> bool:
-    """Return whether a job ran before it was first seen, and was not billed since then."""
-    seen, started = origin.first_seen, origin.started
-    return started is not None and seen is not None and started <= meter.anchor.at < seen
+    return replace(_corner(meter, new), corrections=nonzero(pending, rise))
 
 
 def _settled(meter: Meter, new: MeterSample, origin: Origin) -> Step | None:
@@ -544,10 +440,6 @@ def _corner(meter: Meter, new: MeterSample) -> Step:
     if last.at == anchor.at or (same_quarter and not began and not step):
         return Step(Meter(anchor, new))
     return Step(Meter(last, new), kept=(last,))
-
-
-def _nonzero(*amounts: int) -> tuple[int, ...]:
-    return tuple(amount for amount in amounts if amount)
 
 
 def _one_line(anchor: MeterSample, new: MeterSample) -> bool:

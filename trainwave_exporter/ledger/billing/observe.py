@@ -23,6 +23,7 @@ from trainwave_exporter.ledger.billing.job_entry import (
     UtilizationBucket,
 )
 from trainwave_exporter.ledger.billing.late_bills import STEP, Origin
+from trainwave_exporter.ledger.billing.meter_step import Step
 from trainwave_exporter.ledger.billing.peaks import rose
 from trainwave_exporter.ledger.billing.plausible import confirmed, plausible
 from trainwave_exporter.ledger.billing.stored_records import ClosedRun, DroppedSamples, KeptSample
@@ -312,7 +313,7 @@ class _Read(Struct, frozen=True):
     """A meter after a report, and what that did to what is kept."""
 
     known: _Known
-    step: meters.Step | None = None
+    step: Step | None = None
 
 
 def _read(
@@ -400,7 +401,7 @@ def _borne_out(
 
 
 def _corrections(
-    job_id: str, known: JobEntry | None, step: meters.Step | None, at: int
+    job_id: str, known: JobEntry | None, step: Step | None, at: int
 ) -> tuple[Correction, ...]:
     """Return the corrections of a job's cost that a step shows, with the time they were seen."""
     if step is None or not step.corrections or known is None or known.cost is None:

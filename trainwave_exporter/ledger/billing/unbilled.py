@@ -12,8 +12,8 @@ from typing import Final
 from msgspec import Struct
 
 from trainwave_exporter.ledger.billing.job_entry import IdleEstimate, JobEntry, MeterSample
-from trainwave_exporter.ledger.billing.meter import FINISH_GRACE
 from trainwave_exporter.ledger.billing.late_bills import STEP
+from trainwave_exporter.ledger.billing.meter import FINISH_GRACE
 from trainwave_exporter.ledger.billing.price_line import TOLERANCE
 from trainwave_exporter.ledger.billing.units import HOUR, microdollars, milliseconds
 from trainwave_exporter.ledger.billing.waste_rules import WasteRules

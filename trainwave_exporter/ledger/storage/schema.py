@@ -130,10 +130,6 @@ STEPS: Final = (
     ALTER TABLE jobs ADD COLUMN gpu_base INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE jobs ADD COLUMN cost_offset INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE jobs ADD COLUMN gpu_offset INTEGER NOT NULL DEFAULT 0;
-    ALTER TABLE jobs ADD COLUMN cost_anchor_unseen INTEGER;
-    ALTER TABLE jobs ADD COLUMN cost_last_unseen INTEGER;
-    ALTER TABLE jobs ADD COLUMN gpu_anchor_unseen INTEGER;
-    ALTER TABLE jobs ADD COLUMN gpu_last_unseen INTEGER;
     ALTER TABLE jobs ADD COLUMN cost_pending INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE jobs ADD COLUMN gpu_pending INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE jobs ADD COLUMN suspect_cost_at INTEGER;
@@ -144,6 +140,10 @@ STEPS: Final = (
     ALTER TABLE jobs ADD COLUMN memory_limit INTEGER;
     ALTER TABLE jobs ADD COLUMN peak_gpu_memory INTEGER;
     ALTER TABLE jobs ADD COLUMN gpu_memory_limit INTEGER;
+    ALTER TABLE jobs ADD COLUMN cost_anchor_unseen INTEGER;
+    ALTER TABLE jobs ADD COLUMN cost_last_unseen INTEGER;
+    ALTER TABLE jobs ADD COLUMN gpu_anchor_unseen INTEGER;
+    ALTER TABLE jobs ADD COLUMN gpu_last_unseen INTEGER;
     CREATE TABLE runs (  -- earlier runs of jobs whose id came back
         job INTEGER NOT NULL REFERENCES jobs (key) ON DELETE CASCADE,
         number INTEGER NOT NULL,
