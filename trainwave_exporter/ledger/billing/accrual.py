@@ -81,7 +81,7 @@ def _bounds(entry: JobEntry, meter: Meter, begin: int, owed: tuple[int, int, int
     repriced = meter.anchor.rate != last.rate and last.value > meter.anchor.value
     if repriced or (entry.finished_seen is not None and last.value):
         # Its last bill may be for all until then, or for a part at either price.
-        return Bounds(0, most)
+        return Bounds(max(0, least - meter.behind), most)
     if unseen:  # it may have ended at the last look that saw it run, or just before the next
         return Bounds(least, most)
     return _narrowed(entry, meter, begin, until, Bounds(least, most))

@@ -122,7 +122,7 @@ def billed(
     late = known.finished_seen is not None
     late = late and milliseconds(job.confirmed_at) - (known.finished_seen or 0) > FINISH_GRACE
     if not _is_known(known):
-        late, stuck = False, 0
+        late, stuck = late and _is_paid(known, price), 0
     return Bill(
         unbilled=max(left, -(price or 0)),
         unbilled_launching=0 if rise else launching,
@@ -130,6 +130,14 @@ def billed(
         stuck=min(stuck, max(0, risen)),
         after_finish=max(0, min(excess, risen)) if late else 0,
     )
+
+
+def _is_paid(entry: JobEntry, price: int | None) -> bool:
+    """Return whether a job's bills had come as it ran when it was last seen."""
+    meter, unbilled = entry.cost, entry.idle_estimate.unbilled or 0
+    if meter is None or meter.anchor.unseen or meter.last.unseen or not meter.last.value:
+        return False
+    return abs(unbilled) <= (price or 0) * FINISH_GRACE // HOUR
 
 
 def _is_known(entry: JobEntry) -> bool:
