@@ -104,6 +104,8 @@ class Replay:
         minutes = self.history.pace + 1
         if job.billing.step and not (self.history.documented and not self.history.outages):
             minutes += 2 * job.billing.late  # no start is known from which bills were late
+        if not self.history.documented and 0 <= self.history.looks[0] - job.created <= 5:
+            minutes += 5  # it is taken to have started when it was first seen
         return CENTS + job.dearest / 60 * minutes
 
     def true(self, job: MadeUpJob, minute: float, now: float = 1e9) -> tuple[float, float]:

@@ -349,7 +349,7 @@ class _Maker:
             amount = round(billed * self.random.uniform(0.1, 0.9), 2)
             # A small one may be an older answer for a while; one with a bill makes that smaller.
             alone = abs(found.billed(at + 2) - found.billed(at - 2)) <= 4.1 * minute
-            if alone and 6 * minute < amount < billed:
+            if at > looks[0] and alone and 6 * minute < amount < billed:
                 found = _with(found, refund=(at, amount))
         return found
 

@@ -55,8 +55,8 @@ def accrued(entry: JobEntry, begin: int, now: int) -> Bounds:
     if meter is None or not meter.last.rate:
         return NOTHING
     if _never_seen(entry):
-        ran = entry.first_seen - max(begin, entry.life.created or begin)
-        late = now - entry.first_seen <= BILL_BOUND
+        seen = entry.finished_seen or entry.first_seen
+        ran, late = seen - max(begin, entry.life.created or begin), now - seen <= BILL_BOUND
         return Bounds(0, max(0, meter.last.rate * ran // HOUR) if late else 0)
     owed = None if entry.running_since is None else _owed(entry, meter, now)
     return NOTHING if owed is None else _bounds(entry, meter, begin, owed)
@@ -83,7 +83,10 @@ def _bounds(entry: JobEntry, meter: Meter, begin: int, owed: tuple[int, int, int
         # Its last bill may be for all until then, or for a part at either price.
         return Bounds(max(0, least - meter.behind), most)
     if unseen:  # it may have ended at the last look that saw it run, or just before the next
-        return Bounds(least, most)
+        whole = high * (until - max(begin, entry.life.created or begin)) // HOUR
+        return Bounds(
+            least, max(most, whole - last.value) if _since_creation(entry, meter) else most
+        )
     return _narrowed(entry, meter, begin, until, Bounds(least, most))
 
 
@@ -100,7 +103,7 @@ def _narrowed(entry: JobEntry, meter: Meter, begin: int, until: int, owed: Bound
         billed_since = meter.last.value > meter.anchor.value
         ran = 0 if billed_since else rate * (until - entry.first_seen) // HOUR
         return Bounds(max(0, min(least, ran)), least)
-    if not _since_creation(entry, meter, until):
+    if not _since_creation(entry, meter):
         return Bounds(least, most)
     # It cannot have run before its creation, and has since then, for all that is known.
     rate = max(rate, entry.idle_estimate.earlier_price or 0)
@@ -117,6 +120,8 @@ def _never_seen(entry: JobEntry) -> bool:
     """Whether a job was over when it was first seen, and may still be billed for all its run."""
     life, billed = entry.life, entry.cost is not None and entry.cost.last.value
     over = entry.finished_seen == entry.first_seen and not entry.run
+    if entry.cost is not None and entry.running_since is None and entry.cost.last.unseen:
+        over = entry.finished  # it waited when it was last seen
     return over and not billed and life.started is None and life.finished is None
 
 
@@ -199,7 +204,7 @@ def _maybe_cheaper(entry: JobEntry, meter: Meter) -> bool:
     return 0 < last.value < explained
 
 
-def _since_creation(entry: JobEntry, meter: Meter, until: int) -> bool:
+def _since_creation(entry: JobEntry, meter: Meter) -> bool:
     """Whether a job may have accrued since its creation, for all that is known.
 
     A job whose cost rises within minutes, as most do, is billed as it runs. Of one that was seen
@@ -213,5 +218,4 @@ def _since_creation(entry: JobEntry, meter: Meter, until: int) -> bool:
         return False
     if life.created is not None and seen - life.created <= STEP:
         return False
-    stands = meter.anchor.at == seen and meter.anchor.value == meter.last.value
-    return stands and (not meter.last.value or until - seen > STEP)
+    return meter.anchor.at == seen and meter.anchor.value == meter.last.value

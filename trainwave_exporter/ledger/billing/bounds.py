@@ -190,7 +190,7 @@ def _ended_unseen(history: JobHistory, at: int, queue: int) -> Bounds | None:
         last_begin = min(after.at - ran, max(begin, (life.created or begin) + queue))
     else:
         begin = max(first.at - ran, min(first.at, life.created or 0))
-        last_begin = first.at
+        last_begin = max(begin, min(first.at, after.at - ran))
     return Bounds(
         _share(after.value, last_begin, last_begin + ran, at),
         _share(after.value, begin, begin + ran, at),
@@ -237,12 +237,12 @@ def _between_looks(history: JobHistory, at: int) -> Bounds | None:
 
 
 def _begun(history: JobHistory, first: MeterSample) -> MeterSample:
-    """Return a sample, or the creation where nothing was billed of a job that ran before it."""
+    """Return a sample, or the creation of a job that ran before it was first seen then."""
     life, seen = history.entry.life, history.entry.first_seen
     ran = (history.entry.running_since or seen) <= seen
-    if first.at != seen or first.value or life.started is not None or not ran:
+    if first.at != seen or life.started is not None or not ran:
         return first
-    return replace(first, at=min(first.at, life.created or first.at))
+    return replace(first, at=min(first.at, life.created or first.at), value=0)
 
 
 def _longest_run(history: JobHistory) -> int:

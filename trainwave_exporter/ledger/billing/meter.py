@@ -226,7 +226,7 @@ def _grown(meter: Meter, new: MeterSample, origin: Origin) -> Step:
         if repriced is None and (step := _after_fall(meter, new)) is not None:
             return step
         meter = repriced or _settled_fall(meter)
-    unexplained, behind = _unexplained(meter, new, origin)
+    unexplained, behind = _unexplained(meter, new)
     if (
         meter.pending
         and new.value == last.value
@@ -249,7 +249,7 @@ def _grown(meter: Meter, new: MeterSample, origin: Origin) -> Step:
     if meter.pending > 0 > unexplained and -unexplained >= meter.pending - TOLERANCE:
         # It leapt from an older answer to a newer one, and is back: neither was a correction.
         unexplained, meter = meter.pending + unexplained, replace(meter, pending=0)
-    corrections = corrected(anchor, meter.pending, unexplained)
+    corrections = corrected(anchor, new, meter.pending, unexplained)
     raised = None if corrections else raised_anchor(meter, new)
     if raised is not None:
         return Step(Meter(raised, new, behind), kept=(raised,), dropped=anchor.at)
@@ -369,7 +369,8 @@ def _after_end(meter: Meter, new: MeterSample, origin: Origin) -> Step:
     if rise > 0 and last.unseen == 2 and anchor.value == last.value:
         return paid_unseen(replace(new, at=last.at))
     if rise > 0 and not pending:
-        settled = _settled(meter, new, origin)
+        since = since_seen(anchor, origin) if anchor.unseen else origin
+        settled = _settled(meter, new, since)
         if settled is not None:
             return settled
     known = origin.started is not None or origin.finished is not None
@@ -400,7 +401,7 @@ def _settled(meter: Meter, new: MeterSample, origin: Origin) -> Step | None:
         more = exceeds(new.value - anchor.value, rates[1], end - anchor.at)
         if more and not (whole or due):
             return None
-        settled = replace(new, at=last.at)
+        settled = replace(new, at=last.at, unseen=last.unseen)
         if more and not due and anchor.at == origin.first_seen and origin.started is None:
             first = replace(anchor, value=new.value - rates[1] * (end - anchor.at) // HOUR)
             return Step(Meter(first, settled), kept=(first,), dropped=anchor.at)
@@ -456,7 +457,7 @@ def _one_line(anchor: MeterSample, new: MeterSample) -> bool:
     )
 
 
-def _unexplained(meter: Meter, new: MeterSample, origin: Origin = NOWHERE) -> tuple[int, int]:
+def _unexplained(meter: Meter, new: MeterSample) -> tuple[int, int]:
     """Return the change that nothing explains, and how far the meter is behind its rate then.
 
     What explains a change is the rate, a begin or an end of billing, or a lump that makes up for
@@ -470,7 +471,7 @@ def _unexplained(meter: Meter, new: MeterSample, origin: Origin = NOWHERE) -> tu
     low, high = rates
     if rise == 0:  # but two answers of one instant do not show that it stands still
         # It may have ended at once; where a start is reported, so is the end.
-        unseen = new.finished and time > WATCHED and origin.started is None
+        unseen = new.finished and time > WATCHED
         counted = LATENCY if unseen else time if time > LATENCY else 0
         return 0, meter.behind + low * counted // HOUR
     if exceeds(rise, high, time):

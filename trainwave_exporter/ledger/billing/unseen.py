@@ -118,12 +118,14 @@ def _is_changed_again(meter: Meter, new: MeterSample, origin: Origin) -> bool:
     return changed and meter.behind > 0 and (anchor.rate != last.rate or unknown)
 
 
-def corrected(anchor: MeterSample, *amounts: int) -> tuple[int, ...]:
+def corrected(anchor: MeterSample, new: MeterSample, *amounts: int) -> tuple[int, ...]:
     """Return which changes that no price explains are corrections for certain.
 
-    A rise since a time unseen may be for that time.
+    A rise since a time unseen may be for that time, and one since another price for that price.
     """
-    return nonzero(*(min(amount, 0) if anchor.unseen else amount for amount in amounts))
+    rates = rates_of(anchor, new)
+    doubtful = anchor.unseen or (rates is not None and rates[0] != rates[1])
+    return nonzero(*(min(amount, 0) if doubtful else amount for amount in amounts))
 
 
 def paid_unseen(new: MeterSample) -> Step:
