@@ -11,9 +11,9 @@ are reported, or where it cannot have run on the other side of the instant:
 
 Where the reported times contradict that, the price was another before the job was first seen. It
 was not above twice the dearest that is known of it, then: the present one, or the mean of its run.
-The same goes for a rise between two samples that no price explains, if they are so far apart that
-nobody looked meanwhile: at the same price before and after, it may have changed twice, or the cost
-may have been corrected at any time.
+The same goes for what lies before a sample that is marked as the first after a time unseen
+(`trainwave_exporter.ledger.billing.unseen`): prices may have changed twice, or the cost may have
+been corrected at any time.
 """
 
 from __future__ import annotations

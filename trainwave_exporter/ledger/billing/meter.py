@@ -15,6 +15,8 @@ same rules:
 - A rise by less contradicts the price likewise; but where the meter had not been billed before (it
   was zero, stood still, or the job was over) billing began in between, at the job's start where
   that is known, and where the job is over then, billing ended in between. A fall is a correction.
+- After a time in which nobody looked, what one price does not explain begins another line
+  (`trainwave_exporter.ledger.billing.unseen`).
 - A fall may be an older answer, where several servers answer in turn: it waits for the meter to
   leap back to where it was. Where starts and finishes are reported, any change after the end that
   is no late bill waits likewise: it may be another run's, whose start is reported a little later.
