@@ -71,6 +71,7 @@ from trainwave_exporter.ledger.billing.price_line import (
 from trainwave_exporter.ledger.billing.units import HOUR
 from trainwave_exporter.ledger.billing.unseen import (
     corrected,
+    is_settled,
     marked,
     paid_unseen,
     ran_before,
@@ -112,6 +113,8 @@ def extend(meter: Meter, new: MeterSample, origin: Origin = NOWHERE, clock_set: 
         return _set_back(meter, new)
     if new.at <= last.at:
         new = replace(new, at=last.at + 1)
+    if not is_settled(meter):
+        return followed(Step(Meter(last, last), kept=(last,)), new, origin)
     if last.finished and new.finished:
         return _after_end(meter, new, origin)
     reported = _started_or_unseen(meter, new, origin)

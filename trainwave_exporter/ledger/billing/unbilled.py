@@ -96,11 +96,7 @@ def billed(
         unbilled, launching = _at_first_sight(entry, price, value, waiting=waiting)
         return Bill(unbilled, launching, stuck=_stuck_now(known, entry, risen, rules, waiting))
     before = None if known.cost is None else known.cost.last
-    if (
-        entry.cost.anchor.unseen
-        and known.cost is not None
-        and (known.cost.anchor.at < entry.cost.anchor.at)
-    ):
+    if _is_first_after_unseen(known, entry):
         return Bill(0)  # nobody knows what it is for
     unbilled, launching = _due(known, before, entry, job, idle_estimate, price)
     rise = max(0, value - (0 if before is None else before.value))
@@ -130,6 +126,16 @@ def billed(
         stuck=min(stuck, max(0, risen)),
         after_finish=max(0, min(excess, risen)) if late else 0,
     )
+
+
+def _is_first_after_unseen(known: JobEntry, entry: JobEntry) -> bool:
+    """Return whether a bill is the first after a time that nobody saw."""
+    before, meter = known.cost, entry.cost
+    if before is None or meter is None:
+        return False
+    if meter.last.unseen and meter.last.value != meter.anchor.value:
+        return True
+    return meter.anchor.unseen > 0 and before.anchor.at < meter.anchor.at
 
 
 def _is_paid(entry: JobEntry, price: int | None) -> bool:

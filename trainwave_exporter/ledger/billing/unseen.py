@@ -88,9 +88,19 @@ def _begun_anew(meter: Meter, new: MeterSample, *, waited: bool = False) -> Step
     changed = last.unseen or (anchor.rate != last.rate != new.rate and meter.behind)
     seen = replace(new, unseen=2 if changed else 1)
     still = meter.behind and anchor.value == last.value and not waited
-    kept = (seen,) if still or last.unseen else (last, seen)
+    before = anchor if still or last.unseen else last
     corrections = nonzero(min(meter.pending, 0), min(new.value - last.value, 0))
-    return Step(Meter(seen, seen), kept=kept, corrections=corrections)
+    if seen.value != before.value:
+        # Its details come next, and may report that it is another run.
+        return Step(Meter(before, seen), kept=(before,), corrections=corrections)
+    return Step(Meter(seen, seen), kept=(before, seen), corrections=corrections)
+
+
+def is_settled(meter: Meter) -> bool:
+    """Return whether the last sample begins no other line, or is its anchor already."""
+    anchor, last = meter.anchor, meter.last
+    waits = meter.pending < 0 or last.at == anchor.at or last.value == anchor.value
+    return waits or not last.unseen
 
 
 def marked(meter: Meter, new: MeterSample, origin: Origin) -> MeterSample:
