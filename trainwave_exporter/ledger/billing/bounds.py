@@ -90,7 +90,8 @@ def cost_before(history: JobHistory, at: int, queue: int) -> Bounds:
     """
     bounds = _before_first(history, history.cost, history.entry.cost, at, queue)
     bounds = bounds or _cheaper_before(history, at) or _ended_unseen(history, at, queue)
-    bounds = bounds or _between_looks(history, at)
+    if bounds is None and (present := _between_looks(history, at)) is not None:
+        bounds = present.plus(_exactly(meters.earlier_cost(history, at)))
     return bounds or _exactly(meters.cost_before(history, at))
 
 
@@ -201,13 +202,14 @@ def _between_looks(history: JobHistory, at: int) -> Bounds | None:
     """Return the bounds within a change that nobody saw and no price explains; None: it is none."""
     kept, meter = history.cost, history.entry.cost
     place = bisect_left(kept, at, key=attrgetter("at"))
-    if meter is None or history.entry.run or not kept or at > meter.last.at:
+    if meter is None or not kept or at > meter.last.at:
         return None
     place = max(1, place)
     before, after = kept[place - 1], kept[place] if place < len(kept) else meter.last
     if not after.unseen:
         return None
-    before = _begun(history, before)
+    begun = _begun(history, before, after)
+    known, before = begun is before, begun
     if at <= before.at or meter.last.value == before.value:
         return None
     after = as_priced(after, kept[place + 1] if place + 1 < len(kept) else meter.last)
@@ -226,7 +228,7 @@ def _between_looks(history: JobHistory, at: int) -> Bounds | None:
         explained = low == high and rise >= 0 and not exceeds(rise, high, time)
     else:
         explained = not exceeds(rise, high, time) and not falls_short(rise, low, time)
-    if explained and (after.unseen == 1 or low == high):
+    if known and explained and (after.unseen == 1 or low == high):
         return _exactly(between(before, after, history.entry.life, at, billed=not waited))
     spent = _at_any_price(max(0, rise), high, before.at, end, at)
     # Or something was taken back, before or after.
@@ -236,11 +238,16 @@ def _between_looks(history: JobHistory, at: int) -> Bounds | None:
     return Bounds(max(0, before.value + least), before.value + most)
 
 
-def _begun(history: JobHistory, first: MeterSample) -> MeterSample:
-    """Return a sample, or the creation of a job that ran before it was first seen then."""
+def _begun(history: JobHistory, first: MeterSample, after: MeterSample) -> MeterSample:
+    """Return a sample, or the creation of a job that ran before it was first seen then.
+
+    That it was billed by then says more, unless its price changed before the bill after it.
+    """
     life, seen = history.entry.life, history.entry.first_seen
     ran = (history.entry.running_since or seen) <= seen
-    if first.at != seen or life.started is not None or not ran:
+    if first.at != seen or life.started is not None or not ran or history.entry.run:
+        return first
+    if first.value and after.unseen == 1:
         return first
     return replace(first, at=min(first.at, life.created or first.at), value=0)
 
@@ -263,7 +270,15 @@ def _unseen(
     begun = created if started is None else started
     if rate and begun is not None and _is_contradicted(first, life, rate, begun, ended):
         return _at_any_price(first.value, rate, min(begun, ended), ended, at, _SLACK)
-    if rate and first.value and first.finished and started is not None and finished is not None:
+    within = at < ended and (created is None or at > created)
+    if (
+        within
+        and rate
+        and first.value
+        and first.finished
+        and started is not None
+        and finished is not None
+    ):
         # What differs a little from what its price says may have been at any time.
         line = rate * max(0, min(at, ended) - started) // HOUR
         other = line + first.value - rate * max(0, ended - started) // HOUR

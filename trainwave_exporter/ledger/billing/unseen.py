@@ -73,7 +73,10 @@ def _is_unseen(meter: Meter, new: MeterSample, origin: Origin) -> bool:
     last = meter.last
     rates = rates_of(last, new)
     rise, time = new.value - last.value, new.at - last.at
-    waited = origin.seen_to_wait and last.rate != new.rate
+    # A job may be billed while it is launched.
+    waited = (origin.seen_to_wait and last.rate != new.rate) or (
+        last.value > 0 and new.finished and origin.created is not None
+    )
     if rates is None or not (origin.ran or waited) or last.finished or time <= WATCHED:
         return False
     if rise == 0:
