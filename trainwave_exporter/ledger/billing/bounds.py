@@ -11,9 +11,9 @@ are reported, or where it cannot have run on the other side of the instant:
 
 Where the reported times contradict that, the price was another before the job was first seen. It
 was not above twice the dearest that is known of it, then: the present one, or the mean of its run.
-The same goes for a rise between two samples that no price explains, if they are so far apart that
-nobody looked meanwhile: at the same price before and after, it may have changed twice, or the cost
-may have been corrected at any time.
+The same goes for what lies before a sample that is marked as the first after a time unseen
+(`trainwave_exporter.ledger.billing.unseen`): prices may have changed twice, or the cost may have
+been corrected at any time.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ from operator import attrgetter
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from trainwave_exporter.ledger.billing import job_meters as meters
 from trainwave_exporter.ledger.billing.job_entry import Life, Meter, MeterSample
+from trainwave_exporter.ledger.billing.meter_value import as_priced, between
 from trainwave_exporter.ledger.billing.price_line import (
     TOLERANCE,
     WATCHED,
     exceeds,
     falls_short,
     rates_of,
-    was_billed,
 )
 from trainwave_exporter.ledger.billing.stored_records import JobHistory
 from trainwave_exporter.ledger.billing.units import DAY, HOUR
@@ -89,7 +90,8 @@ def cost_before(history: JobHistory, at: int, queue: int) -> Bounds:
     """
     bounds = _before_first(history, history.cost, history.entry.cost, at, queue)
     bounds = bounds or _cheaper_before(history, at) or _ended_unseen(history, at, queue)
-    bounds = bounds or _between_looks(history, at)
+    if bounds is None and (present := _between_looks(history, at)) is not None:
+        bounds = present.plus(_exactly(meters.earlier_cost(history, at)))
     return bounds or _exactly(meters.cost_before(history, at))
 
 
@@ -135,7 +137,7 @@ def _cheaper_before(history: JobHistory, at: int) -> Bounds | None:
         return _maybe_behind(value, rate, started, seen, at)
     if finished is None or not meter.last.finished or not started < seen < finished:
         return None
-    if not falls_short(value, rate, finished - started - _SLACK):
+    if not falls_short(value, rate, finished - started):
         return None
     # Or something was taken back since; so it was spent as the price says until then.
     before, line = value - rate * (finished - seen) // HOUR, rate * (at - started) // HOUR
@@ -171,21 +173,25 @@ def _ended_unseen(history: JobHistory, at: int, queue: int) -> Bounds | None:
     last_waited = since is None
     if not kept or kept[0].value or (since is not None and since > entry.first_seen):
         return None
-    place = -1 if last_waited and kept[-1].at < meter.last.at else 0
-    first = kept[place]
-    after = meter.last if last_waited or len(kept) == 1 else kept[1]
+    if len(kept) > 1 and kept[-1].unseen and kept[-1].finished:
+        first, after = kept[-2 if last_waited else 0], kept[-1]
+    else:
+        first = kept[-1 if last_waited and kept[-1].at < meter.last.at else 0]
+        after = meter.last if last_waited or len(kept) == 1 else kept[1]
     rates = rates_of(first, after)
     if first.value or not after.finished or rates is None or not rates[0] or at > after.at:
         return None
     ran = after.value * HOUR // rates[0]
-    if first.at + ran + WATCHED >= after.at:
+    if after.unseen and rates[0] != rates[1]:
+        return None
+    if not after.unseen and first.at + ran + WATCHED >= after.at:
         return None
     if last_waited:
         begin = first.at
         last_begin = min(after.at - ran, max(begin, (life.created or begin) + queue))
     else:
         begin = max(first.at - ran, min(first.at, life.created or 0))
-        last_begin = first.at
+        last_begin = max(begin, min(first.at, after.at - ran))
     return Bounds(
         _share(after.value, last_begin, last_begin + ran, at),
         _share(after.value, begin, begin + ran, at),
@@ -196,31 +202,54 @@ def _between_looks(history: JobHistory, at: int) -> Bounds | None:
     """Return the bounds within a change that nobody saw and no price explains; None: it is none."""
     kept, meter = history.cost, history.entry.cost
     place = bisect_left(kept, at, key=attrgetter("at"))
-    if meter is None or history.entry.run or place == 0 or at > meter.last.at:
+    if meter is None or not kept or at > meter.last.at:
         return None
+    place = max(1, place)
     before, after = kept[place - 1], kept[place] if place < len(kept) else meter.last
+    if not after.unseen:
+        return None
+    begun = _begun(history, before, after)
+    known, before = begun is before, begun
+    if at <= before.at or meter.last.value == before.value:
+        return None
+    after = as_priced(after, kept[place + 1] if place + 1 < len(kept) else meter.last)
     rates, finished = rates_of(before, after), history.entry.life.finished
+    if rates is None:
+        return None
     end = after.at
     if after.finished and finished is not None:
         end = max(before.at, min(end, finished))
-    rise, time = after.value - before.value, end - before.at
-    if rates is None or not before.value or time <= WATCHED:
-        return None
-    line = rates[0] * max(0, min(at, end) - before.at) // HOUR
-    if exceeds(rise, rates[1], time):
-        spent = _at_any_price(rise, rates[1], before.at, end, at)
-        # What the price does not explain may be a correction, too, also one after the end.
-        return Bounds(before.value + min(spent.lower, line), before.value + spent.upper)
-    ended = after.finished and end < after.at
-    if ended and falls_short(rise, rates[0], time) and _was_billed(kept, place - 1):
-        # What is missing was taken back before the end, or after it.
-        short = rates[0] * time // HOUR - rise
-        return Bounds(max(0, before.value + line - short), before.value + line)
-    return None
+    rise, time, passed = after.value - before.value, end - before.at, min(at, end) - before.at
+    (low, high), left = rates, max(0, end - at)
+    ended = after.finished and finished is None
+    since = history.entry.running_since or 0
+    waited = not before.value and history.entry.life.started is None and since > before.at
+    if ended or waited:
+        explained = low == high and rise >= 0 and not exceeds(rise, high, time)
+    else:
+        explained = not exceeds(rise, high, time) and not falls_short(rise, low, time)
+    if known and explained and (after.unseen == 1 or low == high):
+        return _exactly(between(before, after, history.entry.life, at, billed=not waited))
+    spent = _at_any_price(max(0, rise), high, before.at, end, at)
+    # Or something was taken back, before or after.
+    low = 0 if ended or waited else low
+    least = min(spent.lower, low * passed // HOUR, rise - high * left // HOUR)
+    most = max(spent.upper, high * passed // HOUR, rise - low * left // HOUR)
+    return Bounds(max(0, before.value + least), before.value + most)
 
 
-def _was_billed(kept: Sequence[MeterSample], place: int) -> bool:
-    return was_billed(kept[max(0, place - 1)], kept[place])
+def _begun(history: JobHistory, first: MeterSample, after: MeterSample) -> MeterSample:
+    """Return a sample, or the creation of a job that ran before it was first seen then.
+
+    That it was billed by then says more, unless its price changed before the bill after it.
+    """
+    life, seen = history.entry.life, history.entry.first_seen
+    ran = (history.entry.running_since or seen) <= seen
+    if first.at != seen or life.started is not None or not ran or history.entry.run:
+        return first
+    if first.value and after.unseen == 1:
+        return first
+    return replace(first, at=min(first.at, life.created or first.at), value=0)
 
 
 def _longest_run(history: JobHistory) -> int:
@@ -241,6 +270,20 @@ def _unseen(
     begun = created if started is None else started
     if rate and begun is not None and _is_contradicted(first, life, rate, begun, ended):
         return _at_any_price(first.value, rate, min(begun, ended), ended, at, _SLACK)
+    within = at < ended and (created is None or at > created)
+    if (
+        within
+        and rate
+        and first.value
+        and first.finished
+        and started is not None
+        and finished is not None
+    ):
+        # What differs a little from what its price says may have been at any time.
+        line = rate * max(0, min(at, ended) - started) // HOUR
+        other = line + first.value - rate * max(0, ended - started) // HOUR
+        least, most = min(line, other), max(line, other)
+        return Bounds(max(0, least), max(0, most)) if most - least > TOLERANCE else None
     end_known = not first.finished or finished is not None
     if not first.value or (end_known + (started is not None) + bool(rate) >= 2):
         return None

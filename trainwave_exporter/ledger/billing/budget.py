@@ -94,7 +94,10 @@ def status(
     ]
     due = 0 if doubts.spend or doubts.forecast else spent_by(covered, now, end)
     reasons = [*doubts.spend]
-    if not reasons and (doubts.history or spent.width > EXACT):
+    awaited = not reasons and spend.is_price_awaited(covers, now)
+    if awaited:
+        reasons = ["price_unknown"]
+    elif not reasons and (doubts.history or spent.width > EXACT):
         reasons = ["history_incomplete"]
     unpriced = any(runner.overdue(now) for runner in covered)
     further = [*doubts.forecast, *["price_unknown"] * unpriced]
@@ -103,8 +106,8 @@ def status(
         reached: int | None = exhausted_at(limit)
     else:
         reached = lasts_until(limit - spent.lower, covered, now) if foreseen else None
-    whole = None if doubts.spend else dollars(spent.upper)
-    bound = None if doubts.spend or further else dollars(spent.upper + due)
+    whole = None if doubts.spend or awaited else dollars(spent.upper)
+    bound = None if doubts.spend or awaited or further else dollars(spent.upper + due)
     found = BudgetStatus(
         name=budget.name,
         limit_dollars=budget.limit_dollars,

@@ -40,6 +40,9 @@ class MeterSample(Struct, frozen=True, gc=False):
     """By how much it grows in an hour while the job is billed (or runs); None: not known then."""
     finished: bool
     """The job was finished then."""
+    unseen: int = 0
+    """How many changes of price may lie between the sample kept before and this, and nobody saw
+    when they were; 0: none, 2: two or more."""
 
 
 class UnconfirmedValue(Struct, frozen=True, gc=False):

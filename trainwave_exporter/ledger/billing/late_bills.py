@@ -37,6 +37,8 @@ class Origin(Struct, frozen=True):
     """It runs, and a few minutes before it was seen to wait; no start is reported."""
     seen_to_wait: bool = False
     """Before, it was seen to wait only; no start is reported."""
+    ran: bool = False
+    """It ran when it was last seen."""
 
 
 NOWHERE: Final = Origin()
@@ -76,7 +78,7 @@ def based_anew(meter: Meter, new: MeterSample, origin: Origin) -> Meter | None:
     if anchor.value > 0 and not stood_still(anchor, last):
         return None
     owed = anchor.value + rise - rates[1] * time // HOUR
-    if exceeds(owed, rates[1], anchor.at - origin.created):
+    if exceeds(owed, rates[1], anchor.at - origin.created) and not anchor.unseen:
         return None
     first = replace(anchor, value=owed, rate=rates[1])
     not_billed = rates[1] * (last.at - anchor.at) // HOUR

@@ -15,6 +15,8 @@ same rules:
 - A rise by less contradicts the price likewise; but where the meter had not been billed before (it
   was zero, stood still, or the job was over) billing began in between, at the job's start where
   that is known, and where the job is over then, billing ended in between. A fall is a correction.
+- After a time in which nobody looked, what one price does not explain begins another line
+  (`trainwave_exporter.ledger.billing.unseen`).
 - A fall may be an older answer, where several servers answer in turn: it waits for the meter to
   leap back to where it was. Where starts and finishes are reported, any change after the end that
   is no late bill waits likewise: it may be another run's, whose start is reported a little later.
@@ -37,7 +39,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger.billing.job_entry import Meter, MeterSample
@@ -55,8 +56,10 @@ from trainwave_exporter.ledger.billing.late_bills import (
     is_on_in_steps,
     raised_anchor,
 )
+from trainwave_exporter.ledger.billing.meter_step import Step, nonzero
 from trainwave_exporter.ledger.billing.price_line import (
     LATENCY,
+    PRICE_PATIENCE,
     TOLERANCE,
     WATCHED,
     exceeds,
@@ -66,28 +69,24 @@ from trainwave_exporter.ledger.billing.price_line import (
     was_billed,
 )
 from trainwave_exporter.ledger.billing.units import HOUR
+from trainwave_exporter.ledger.billing.unseen import (
+    corrected,
+    is_settled,
+    marked,
+    paid_unseen,
+    ran_before,
+    seen_again,
+    since_seen,
+    started_since,
+)
 
 FINISH_GRACE: Final = 120_000
 """Milliseconds after which the bill of a job that was seen finished has to be complete, where
 neither its price nor its begin says what the bill may come to."""
-PRICE_PATIENCE: Final = HOUR // 4
-"""Milliseconds that growth which contradicts the price waits for the price to be read anew."""
 STALE: Final = HOUR // 12
 """Milliseconds by which an answer may be older than the one before it, where servers take turns."""
 
 _QUARTER: Final = HOUR // 4
-
-
-class Step(Struct, frozen=True):
-    """What one more sample does."""
-
-    meter: Meter
-    kept: tuple[MeterSample, ...] = ()
-    """Samples to be kept besides those that are; the last is the anchor."""
-    dropped: int | None = None
-    """From when on samples kept before are not to be kept any more; None: all stay."""
-    corrections: tuple[int, ...] = ()
-    """By how much the meter changed otherwise than by its rate; negative when downwards."""
 
 
 def begin(new: MeterSample, origin: Origin = NOWHERE) -> Step:
@@ -114,20 +113,33 @@ def extend(meter: Meter, new: MeterSample, origin: Origin = NOWHERE, clock_set: 
         return _set_back(meter, new)
     if new.at <= last.at:
         new = replace(new, at=last.at + 1)
+    if not is_settled(meter):
+        return followed(Step(Meter(last, last), kept=(last,)), new, origin)
     if last.finished and new.finished:
         return _after_end(meter, new, origin)
-    if not last.value and last.rate is not None and last.rate == new.rate:
-        # What it waited is no time that it ran.
-        if origin.seen_to_start and not (new.value or new.finished):
-            return Step(Meter(new, new), kept=(new,))
-        if origin.seen_to_wait and not exceeds(new.value, last.rate, new.at - last.at):
-            behind = max(0, last.rate * (new.at - last.at) // HOUR - new.value)
-            return Step(Meter(last, new, behind), kept=(last,))
+    reported = _started_or_unseen(meter, new, origin)
+    if reported is not None:
+        return reported
+    if anchor.unseen:
+        origin = since_seen(anchor, origin)
+    new = marked(meter, new, origin)
     based = based_anew(meter, new, origin)
     if based is None:
         return _grown(meter, new, origin)
     step = _grown(based, new, origin)
     return replace(step, kept=(based.anchor, *step.kept), dropped=_dropped(meter, based, origin))
+
+
+def _started_or_unseen(meter: Meter, new: MeterSample, origin: Origin) -> Step | None:
+    """Return what a sample does where the time since the last one was not seen; None: it was."""
+    last = meter.last
+    if meter.pending < 0 and last.unseen:
+        # It may be another run, whose start is reported within a few minutes.
+        if new.at - last.at <= STALE:
+            return Step(meter)
+        fell = Step(Meter(last, last), (last,), corrections=(meter.pending,))
+        return followed(fell, new, origin)
+    return started_since(meter, new, origin) or seen_again(meter, new, origin)
 
 
 def _dropped(meter: Meter, based: Meter, origin: Origin) -> int:
@@ -175,7 +187,7 @@ def _set_back(meter: Meter, new: MeterSample) -> Step:
     return replace(
         step,
         meter=Meter(step.meter.anchor, new, behind=behind),
-        corrections=_nonzero(meter.pending, correction),
+        corrections=nonzero(meter.pending, correction),
     )
 
 
@@ -219,7 +231,7 @@ def _grown(meter: Meter, new: MeterSample, origin: Origin) -> Step:
         if repriced is None and (step := _after_fall(meter, new)) is not None:
             return step
         meter = repriced or _settled_fall(meter)
-    unexplained, behind = _unexplained(meter, new, origin)
+    unexplained, behind = _unexplained(meter, new)
     if (
         meter.pending
         and new.value == last.value
@@ -242,7 +254,7 @@ def _grown(meter: Meter, new: MeterSample, origin: Origin) -> Step:
     if meter.pending > 0 > unexplained and -unexplained >= meter.pending - TOLERANCE:
         # It leapt from an older answer to a newer one, and is back: neither was a correction.
         unexplained, meter = meter.pending + unexplained, replace(meter, pending=0)
-    corrections = _nonzero(meter.pending, unexplained)
+    corrections = corrected(anchor, new, meter.pending, unexplained)
     raised = None if corrections else raised_anchor(meter, new)
     if raised is not None:
         return Step(Meter(raised, new, behind), kept=(raised,), dropped=anchor.at)
@@ -341,7 +353,7 @@ def _may_wait(meter: Meter, new: MeterSample, unexplained: int, origin: Origin) 
 
 def _after_end(meter: Meter, new: MeterSample, origin: Origin) -> Step:
     """Return what a sample does to a job that was over before."""
-    pending = meter.pending
+    pending, anchor = meter.pending, meter.anchor
     if pending:
         repriced = _repriced(meter, new)
         if repriced is None and (
@@ -350,21 +362,29 @@ def _after_end(meter: Meter, new: MeterSample, origin: Origin) -> Step:
             return Step(meter)  # its details are being read, and may explain it
         meter = repriced or replace(meter, pending=0)
         pending = 0 if repriced else pending
+        if pending > 0 and (anchor.unseen or ran_before(meter, origin)):
+            end = anchor.at if anchor.finished else meter.last.at
+            return followed(paid_unseen(replace(meter.last, at=end)), new, origin)
     last = meter.last
     rise = new.value - last.value
     if rise == 0:
         same = new.rate in {None, last.rate}
         stays = meter if same else replace(meter, last=replace(last, rate=new.rate))
-        return Step(stays, corrections=_nonzero(pending))
+        return Step(stays, corrections=nonzero(pending))
+    if rise > 0 and last.unseen == 2 and anchor.value == last.value:
+        return paid_unseen(replace(new, at=last.at))
     if rise > 0 and not pending:
-        settled = _settled(meter, new, origin)
+        since = since_seen(anchor, origin) if anchor.unseen else origin
+        settled = _settled(meter, new, since)
         if settled is not None:
             return settled
     known = origin.started is not None or origin.finished is not None
+    if rise > 0 and ((anchor.unseen and not known) or ran_before(meter, origin)):
+        return paid_unseen(replace(new, at=last.at))
     if (rise > 0 or origin.state_changed) and not pending and known:
         waits = _corner(meter, new)  # it may be another run, whose start is not known yet
         return replace(waits, meter=replace(waits.meter, pending=rise))
-    return replace(_corner(meter, new), corrections=_nonzero(pending, rise))
+    return replace(_corner(meter, new), corrections=nonzero(pending, rise))
 
 
 def _settled(meter: Meter, new: MeterSample, origin: Origin) -> Step | None:
@@ -386,7 +406,7 @@ def _settled(meter: Meter, new: MeterSample, origin: Origin) -> Step | None:
         more = exceeds(new.value - anchor.value, rates[1], end - anchor.at)
         if more and not (whole or due):
             return None
-        settled = replace(new, at=last.at)
+        settled = replace(new, at=last.at, unseen=last.unseen)
         if more and not due and anchor.at == origin.first_seen and origin.started is None:
             first = replace(anchor, value=new.value - rates[1] * (end - anchor.at) // HOUR)
             return Step(Meter(first, settled), kept=(first,), dropped=anchor.at)
@@ -395,7 +415,7 @@ def _settled(meter: Meter, new: MeterSample, origin: Origin) -> Step | None:
     # Nobody saw it run: its price may have been up to twice as high.
     highest = rates[1] if anchor.value or anchor.at != origin.first_seen else 2 * rates[1]
     if begun is not None and not exceeds(new.value, highest, end - begun):
-        first = replace(new, at=anchor.at)
+        first = replace(new, at=anchor.at, unseen=anchor.unseen)
         return Step(Meter(first, first), kept=(first,), dropped=anchor.at)
     if not in_grace or exceeds(new.value - anchor.value, rates[1], new.at - anchor.at):
         return None
@@ -428,10 +448,6 @@ def _corner(meter: Meter, new: MeterSample) -> Step:
     return Step(Meter(last, new), kept=(last,))
 
 
-def _nonzero(*amounts: int) -> tuple[int, ...]:
-    return tuple(amount for amount in amounts if amount)
-
-
 def _one_line(anchor: MeterSample, new: MeterSample) -> bool:
     """Return whether the price alone explains all that was told since the anchor.
 
@@ -446,7 +462,7 @@ def _one_line(anchor: MeterSample, new: MeterSample) -> bool:
     )
 
 
-def _unexplained(meter: Meter, new: MeterSample, origin: Origin = NOWHERE) -> tuple[int, int]:
+def _unexplained(meter: Meter, new: MeterSample) -> tuple[int, int]:
     """Return the change that nothing explains, and how far the meter is behind its rate then.
 
     What explains a change is the rate, a begin or an end of billing, or a lump that makes up for
@@ -460,7 +476,7 @@ def _unexplained(meter: Meter, new: MeterSample, origin: Origin = NOWHERE) -> tu
     low, high = rates
     if rise == 0:  # but two answers of one instant do not show that it stands still
         # It may have ended at once; where a start is reported, so is the end.
-        unseen = new.finished and time > WATCHED and origin.started is None
+        unseen = new.finished and time > WATCHED
         counted = LATENCY if unseen else time if time > LATENCY else 0
         return 0, meter.behind + low * counted // HOUR
     if exceeds(rise, high, time):

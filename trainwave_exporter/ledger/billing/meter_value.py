@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from trainwave_exporter.ledger.billing.job_entry import Life, MeterSample
 from trainwave_exporter.ledger.billing.price_line import (
+    PRICE_PATIENCE,
     exceeds,
     falls_short,
     is_one_change,
@@ -38,8 +39,15 @@ def value_at(kept: Sequence[MeterSample], last: MeterSample, life: Life, at: int
             after = replace(after, rate=last.rate)
         return _before_first(after, life, at)
     before = kept[place - 1]
+    after = as_priced(after, kept[place + 1] if place + 1 < len(kept) else last)
     billed = was_billed(kept[place - 2] if place > 1 else before, before)
-    return _between(before, after, life, at, billed=billed)
+    return between(before, after, life, at, billed=billed)
+
+
+def as_priced(after: MeterSample, following: MeterSample) -> MeterSample:
+    """Return what was seen after a time unseen with its price, which may be read a little later."""
+    soon = following.at - after.at <= PRICE_PATIENCE
+    return replace(after, rate=following.rate) if after.unseen and soon else after
 
 
 def _before_first(first: MeterSample, life: Life, at: int) -> int:
@@ -62,7 +70,7 @@ def _before_first(first: MeterSample, life: Life, at: int) -> int:
     return max(0, value * (at - begin) // (end - begin))
 
 
-def _between(before: MeterSample, after: MeterSample, life: Life, at: int, *, billed: bool) -> int:
+def between(before: MeterSample, after: MeterSample, life: Life, at: int, *, billed: bool) -> int:
     """Return what a meter showed between two samples; ``billed``: it was when first seen."""
     rise = after.value - before.value
     rates = rates_of(before, after)
@@ -81,7 +89,7 @@ def _between(before: MeterSample, after: MeterSample, life: Life, at: int, *, bi
     line = before.value + low * passed // HOUR
     if rise * HOUR < low * time:
         if not billed:
-            return _begun_between(before, after, life, end, at)
+            return _begunbetween(before, after, life, end, at)
         if after.finished and end == after.at:
             return min(line, max(before.value, after.value))
     if falls_short(rise, low, time):
@@ -116,7 +124,7 @@ def _launched_before(start: MeterSample, after: MeterSample, life: Life, end: in
     )
 
 
-def _begun_between(before: MeterSample, after: MeterSample, life: Life, end: int, at: int) -> int:
+def _begunbetween(before: MeterSample, after: MeterSample, life: Life, end: int, at: int) -> int:
     """Return what a meter showed where billing began between two samples.
 
     A job is billed from its start, however late its bills are. Where the start is not known, or
@@ -130,5 +138,5 @@ def _begun_between(before: MeterSample, after: MeterSample, life: Life, end: int
         if low * (end - started) // HOUR >= rise:
             return before.value + min(rise, low * max(0, at - started) // HOUR)
         if is_one_change(begun, replace(after, at=end)):
-            return _between(begun, after, life, max(at, started), billed=True)
+            return between(begun, after, life, max(at, started), billed=True)
     return before.value + max(0, rise - low * (end - at) // HOUR)

@@ -8,11 +8,12 @@ from functools import partial
 
 from msgspec import Struct
 
-from trainwave_exporter.ledger.billing.accrual import accrued, may_accrue
+from trainwave_exporter.ledger.billing.accrual import accrued, awaits_price, may_accrue
 from trainwave_exporter.ledger.billing.bounds import NOTHING, Bounds, cost_before
 from trainwave_exporter.ledger.billing.job_entry import JobEntry, Labels
 from trainwave_exporter.ledger.billing.job_meters import cost_so_far
 from trainwave_exporter.ledger.billing.periods import Span
+from trainwave_exporter.ledger.billing.running_jobs import PRICE_BOUND
 from trainwave_exporter.ledger.billing.stored_records import JobHistory
 from trainwave_exporter.ledger.billing.units import HOUR
 
@@ -41,6 +42,7 @@ class PeriodSpend:
         self._lower: defaultdict[Payer, int] = defaultdict(int)
         self._upper: defaultdict[Payer, int] = defaultdict(int)
         self._accruing: dict[str, tuple[Payer, JobEntry]] = {}
+        self._unpriced: dict[str, tuple[Payer, JobEntry]] = {}
         for history in histories:
             self.update(history.entry, partial(_same, history))
 
@@ -60,6 +62,10 @@ class PeriodSpend:
             self._accruing[entry.id] = payer, entry
         else:
             self._accruing.pop(entry.id, None)
+        if awaits_price(entry):
+            self._unpriced[entry.id] = payer, entry
+        else:
+            self._unpriced.pop(entry.id, None)
 
     def _add(self, payer: Payer, spent: Bounds, *, sign: int) -> None:
         self._lower[payer] += sign * spent.lower
@@ -111,6 +117,15 @@ class PeriodSpend:
                 lower += owed.lower if covered else 0
                 upper += owed.upper
         return Bounds(lower, upper)
+
+    def is_price_awaited(self, covers: Callable[[Payer], bool | None], now: int) -> bool:
+        """Whether a payer that may be covered has a job that owes what only its price shows."""
+        self._unpriced = {
+            job_id: each
+            for job_id, each in self._unpriced.items()
+            if now - each[1].first_seen < PRICE_BOUND
+        }
+        return any(covers(payer) is not False for payer, _ in self._unpriced.values())
 
 
 def _described(entry: JobEntry) -> bool:

@@ -15,6 +15,8 @@ TOLERANCE: Final = 10_000
 LATENCY: Final = 1000
 """Milliseconds by which an answer may be older than it seems."""
 
+PRICE_PATIENCE: Final = HOUR // 4
+"""Milliseconds that growth which contradicts the price waits for the price to be read anew."""
 WATCHED: Final = HOUR // 4
 """Milliseconds for which a job that is watched may go unseen."""
 

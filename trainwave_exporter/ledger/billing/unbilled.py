@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from trainwave_exporter.ledger.billing.job_entry import IdleEstimate, JobEntry, MeterSample
+from trainwave_exporter.ledger.billing.late_bills import STEP
 from trainwave_exporter.ledger.billing.meter import FINISH_GRACE
 from trainwave_exporter.ledger.billing.price_line import TOLERANCE
 from trainwave_exporter.ledger.billing.units import HOUR, microdollars, milliseconds
@@ -95,6 +96,8 @@ def billed(
         unbilled, launching = _at_first_sight(entry, price, value, waiting=waiting)
         return Bill(unbilled, launching, stuck=_stuck_now(known, entry, risen, rules, waiting))
     before = None if known.cost is None else known.cost.last
+    if _is_first_after_unseen(known, entry):
+        return Bill(0)  # nobody knows what it is for
     unbilled, launching = _due(known, before, entry, job, idle_estimate, price)
     rise = max(0, value - (0 if before is None else before.value))
     if waiting:
@@ -108,10 +111,14 @@ def billed(
         covered = min(excess, launching)
         stuck = _stuck_later(entry, price, launching, covered, rules)
         excess, left = excess - covered, left + covered
+    if known.cost is not None and known.cost.anchor.unseen:
+        left = max(0, left)
     if job.finished and rise and left <= TOLERANCE:
         left = 0
     late = known.finished_seen is not None
     late = late and milliseconds(job.confirmed_at) - (known.finished_seen or 0) > FINISH_GRACE
+    if not _is_known(known):
+        late, stuck = late and _is_paid(known, price), 0
     return Bill(
         unbilled=max(left, -(price or 0)),
         unbilled_launching=0 if rise else launching,
@@ -119,6 +126,38 @@ def billed(
         stuck=min(stuck, max(0, risen)),
         after_finish=max(0, min(excess, risen)) if late else 0,
     )
+
+
+def _is_first_after_unseen(known: JobEntry, entry: JobEntry) -> bool:
+    """Return whether a bill is the first after a time that nobody saw."""
+    before, meter = known.cost, entry.cost
+    if before is None or meter is None:
+        return False
+    if meter.last.unseen and meter.last.value != meter.anchor.value:
+        return True
+    return meter.anchor.unseen > 0 and before.anchor.at < meter.anchor.at
+
+
+def _is_paid(entry: JobEntry, price: int | None) -> bool:
+    """Return whether a job's bills had come as it ran when it was last seen."""
+    meter, unbilled = entry.cost, entry.idle_estimate.unbilled or 0
+    if meter is None or meter.anchor.unseen or meter.last.unseen or not meter.last.value:
+        return False
+    return abs(unbilled) <= (price or 0) * FINISH_GRACE // HOUR
+
+
+def _is_known(entry: JobEntry) -> bool:
+    """Return whether all is known of how long a run ran, and at which prices."""
+    seen, started = entry.run_seen or entry.first_seen, entry.life.started
+    meter, since = entry.cost, entry.running_since
+    if meter is None or meter.anchor.unseen or meter.last.unseen:
+        return False
+    if started is not None:
+        return started >= seen - STEP
+    if since is None:
+        return entry.finished_seen != entry.first_seen  # it never ran
+    # It was seen to wait before, and what it cost then is no more.
+    return since > seen and entry.idle_estimate.earlier_price is None
 
 
 def _at_first_sight(
@@ -166,12 +205,14 @@ def _due(
     if known.finished or rate is None:
         return idle_estimate.unbilled, idle_estimate.unbilled_launching
     since = end if entry.running_since is None else entry.running_since
-    if job.state not in _WAITING and entry.life.started is None and entry.life.finished is None:
-        since = min(since, before.at)  # it was launching no longer than it was seen to be
+    unseen = at - before.at > STEP and entry.life.started is None
+    if job.state not in _WAITING and entry.life.finished is None and not unseen:
+        since = min(since, before.at) if entry.life.started is None else since
     running = max(0, end - max(before.at, since))
     changed = price_change(known, entry, idle_estimate, price)
     more = 0 if changed is None or price is None else (price - rate) * max(0, end - changed)
-    launching = max(0, min(end, since) - before.at)
+    # Where nobody saw it start, it was launching no longer than it was seen to be.
+    launching = 0 if unseen else max(0, min(end, since) - before.at)
     return (
         idle_estimate.unbilled + (rate * running + more) // HOUR,
         idle_estimate.unbilled_launching + rate * launching // HOUR,
