@@ -232,5 +232,5 @@ def _payer(entry: JobEntry) -> _Payer:
 
 
 def _who_pays(organization_id: str | None, project_id: str) -> _Payer:
-    """Return what tells who pays: the project only where the organization is not reported."""
+    """Return what identifies who pays: the project only where the organization is not reported."""
     return organization_id, "" if organization_id else project_id

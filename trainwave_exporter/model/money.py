@@ -1,6 +1,6 @@
 """What the ledger knows of money and GPU time: sums that outlive jobs, and what follows from them.
 
-Its own books are kept in whole micro-dollars and milliseconds; here they are dollars, GPU hours and
+The ledger keeps them in whole micro-dollars and milliseconds; here they are dollars, GPU hours and
 Unix seconds, like everything that is shown.
 """
 

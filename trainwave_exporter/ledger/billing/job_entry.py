@@ -54,7 +54,7 @@ class UnconfirmedValue(Struct, frozen=True, gc=False):
 
 
 class Meter(Struct, frozen=True, gc=False):
-    """The end of a meter's story: the last sample worth keeping, and the last of all.
+    """The end of a meter's history: the last sample worth keeping, and the last of all.
 
     The kept samples before these two are in the store only.
     """
@@ -70,7 +70,7 @@ class Meter(Struct, frozen=True, gc=False):
 
 
 class Life(Struct, frozen=True, gc=False):
-    """What is told of when a job was created, began to run and finished; milliseconds."""
+    """What is reported of when a job was created, began to run and finished; milliseconds."""
 
     created: int | None = None
     started: int | None = None
@@ -123,7 +123,7 @@ class Correction(Struct, frozen=True, gc=False):
 
 
 class Labels(Struct, frozen=True, gc=False):
-    """What money is told apart by. Empty where the API does not tell."""
+    """What money is broken down by. Empty where the API does not report it."""
 
     project_id: str
     owner: str
@@ -139,9 +139,9 @@ class Totals(Struct, frozen=True, gc=False):
     """What is counted, of a job or of a set of labels. No number in it ever falls."""
 
     cost: int = 0
-    """The highest cost told: corrections downwards do not lower it."""
+    """The highest cost reported: corrections downwards do not lower it."""
     gpu: int = 0
-    """The highest GPU time told; of it idle, busy and unknown are parts."""
+    """The highest GPU time reported; of it idle, busy and unknown are parts."""
     idle: int = 0
     busy: int = 0
     unknown: int = 0
@@ -211,7 +211,7 @@ class JobEntry(Struct, frozen=True, kw_only=True):
     account: str
     labels: Labels
     organization_id: str | None
-    """As the job itself tells; else its project may know."""
+    """As the job itself reports; else its project may know."""
     name: str | None
     life: Life
     first_seen: int
@@ -220,7 +220,7 @@ class JobEntry(Struct, frozen=True, kw_only=True):
     finished_seen: int | None = None
     """When it was first seen finished."""
     running_since: int | None = None
-    """When it started to run, as told or else as seen."""
+    """When it started to run, as reported or else as seen."""
     cost: Meter | None = None
     gpu: Meter | None = None
     totals: Totals = Totals()

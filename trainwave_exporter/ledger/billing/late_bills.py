@@ -45,7 +45,7 @@ NOWHERE: Final = Origin()
 
 
 def based_anew(meter: Meter, new: MeterSample, origin: Origin) -> Meter | None:
-    """Return the curve from an earlier or a higher begin, where bills come late; else None.
+    """Return the meter from an earlier or a higher begin, where bills come late; else None.
 
     That is only so of a job that ran when it was first seen, or when the clock was set back, and
     has not been billed since then.
@@ -86,7 +86,7 @@ def based_anew(meter: Meter, new: MeterSample, origin: Origin) -> Meter | None:
 
 
 def _from_reported_start(meter: Meter, new: MeterSample, rate: int, origin: Origin) -> Meter | None:
-    """Return the curve of a run whose start is reported, where its first bill comes; else None."""
+    """Return the meter of a run whose start is reported, where its first bill comes; else None."""
     last, started = meter.last, origin.started
     if new.value > last.value and started is not None:
         dearer = _dearer_before(meter, new, rate, started)
@@ -97,7 +97,7 @@ def _from_reported_start(meter: Meter, new: MeterSample, rate: int, origin: Orig
 
 
 def _billed_at_once(meter: Meter, new: MeterSample, origin: Origin) -> Meter | None:
-    """Return the curve of a job whose first bill came right after the first look; None: it did not.
+    """Return the meter of a job whose first bill came right after the first look; None: it did not.
 
     It was for more than the time between the two, and the meter stands still since.
     """
@@ -113,7 +113,7 @@ def _billed_at_once(meter: Meter, new: MeterSample, origin: Origin) -> Meter | N
 
 
 def _cheaper_before(meter: Meter, new: MeterSample, origin: Origin) -> Meter | None:
-    """Return the curve from the first look on, if it cost less before; else None.
+    """Return the meter from the first look on, if it cost less before; else None.
 
     It was taken to be in arrears at the present price when it was first seen. The first bill since
     makes up for that within `BILL_DELAY`, or the price was another before.
@@ -138,7 +138,7 @@ def _cheaper_before(meter: Meter, new: MeterSample, origin: Origin) -> Meter | N
 
 
 def _dearer_before(meter: Meter, new: MeterSample, rate: int, started: int) -> Meter | None:
-    """Return the curve from a higher begin, if the first bill since the first look explains more.
+    """Return the meter from a higher begin, if the first bill since the first look explains more.
 
     Up to that look, it cost no less than its price says, so that its price was higher then: at most
     twice.
@@ -168,7 +168,7 @@ def begin_in_arrears(first: MeterSample, rate: int | None, origin: Origin) -> Me
 
 
 def from_begin(begin: MeterSample, last: MeterSample) -> Meter:
-    """Return the curve of a run whose bills are behind its price since it began."""
+    """Return the meter of a run whose bills are behind its price since it began."""
     rate = begin.rate or 0
     return Meter(begin, last, behind=rate * (last.at - begin.at) // HOUR - last.value)
 
@@ -179,7 +179,7 @@ def _starts(anchor: MeterSample, origin: Origin) -> bool:
 
 
 def at_due_time(meter: Meter, new: MeterSample, origin: Origin) -> Meter:
-    """Return the curve with its last sample where the price says, if bills come in steps.
+    """Return the meter with its last sample where the price says, if bills come in steps.
 
     After a bill the meter stands still. The bill came late if it covers the time from the start on,
     or most of the time since the bill before: it was due earlier. If it covers less, the job was

@@ -51,11 +51,11 @@ _DETAILS: Final = (
 
 
 class SeenJob(Struct, frozen=True):
-    """A job as the API last told of it."""
+    """A job as the API last reported it."""
 
     job: Job
     shown: bool
-    """It is on show, so its details are asked for, and it will be told of again soon."""
+    """It is on show, so its details are asked for, and it will be reported again soon."""
     clock_set: int = 0
     """By how much the wall clock was set since the exporter started, milliseconds."""
 
@@ -110,7 +110,7 @@ class LedgerState:
         """Those of them that were not shown yet since the exporter started."""
 
     def reconfigure(self, accounts: Iterable[str], rules: WasteRules) -> None:
-        """Go by these rules from now on, and wait for what these accounts tell."""
+        """Go by these rules from now on, and wait for what these accounts report."""
         self._accounts = frozenset(accounts)
         self._rules = rules
         self.groups.limit = rules.max_groups
@@ -376,7 +376,7 @@ def _price(job: Job) -> int:
 
 
 def accounts_by_labels(entries: Iterable[JobEntry]) -> dict[Labels, frozenset[str]]:
-    """Return which accounts tell of jobs that are counted under the same labels."""
+    """Return which accounts report jobs that are counted under the same labels."""
     reporters: dict[Labels, frozenset[str]] = {}
     for entry in entries:
         if entry.series is not None:

@@ -143,7 +143,7 @@ def _started_or_unseen(meter: Meter, new: MeterSample, origin: Origin) -> Step |
 
 
 def _dropped(meter: Meter, based: Meter, origin: Origin) -> int:
-    """Return from when on samples are dropped as the curve begins anew."""
+    """Return from when on samples are dropped as the meter begins anew."""
     dropped = min(meter.anchor.at, based.anchor.at)
     if based.anchor.at == origin.first_seen and origin.started is not None:
         return min(dropped, origin.started)  # nor was it in arrears from its start on
@@ -274,7 +274,7 @@ def _grown(meter: Meter, new: MeterSample, origin: Origin) -> Step:
 
 
 def _settled_fall(meter: Meter) -> Meter:
-    """Return the curve where a fall was no older answer: the meter is not behind by it any more."""
+    """Return the meter where a fall was no older answer: the meter is not behind by it any more."""
     return replace(meter, behind=max(0, meter.behind + min(meter.pending, 0)))
 
 
@@ -320,7 +320,7 @@ def _after_fall(meter: Meter, new: MeterSample) -> Step | None:
 
 
 def _repriced(meter: Meter, new: MeterSample) -> Meter | None:
-    """Return the curve with a new price for what contradicted the old one, if that explains it."""
+    """Return the meter with a new price for what contradicted the old one, if that explains it."""
     if new.rate is None or new.rate == meter.last.rate:
         return None
     last = replace(meter.last, rate=new.rate)
@@ -449,7 +449,7 @@ def _corner(meter: Meter, new: MeterSample) -> Step:
 
 
 def _one_line(anchor: MeterSample, new: MeterSample) -> bool:
-    """Return whether the price alone explains all that was told since the anchor.
+    """Return whether the price alone explains all that was reported since the anchor.
 
     Billing that began after the anchor has its own first sample to begin a line.
     """

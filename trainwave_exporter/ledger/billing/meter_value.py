@@ -24,10 +24,10 @@ from trainwave_exporter.ledger.billing.units import HOUR
 
 
 def value_at(kept: Sequence[MeterSample], last: MeterSample, life: Life, at: int) -> int:
-    """Return what a meter showed just before an instant, as far as can be told by now.
+    """Return what a meter showed just before an instant, as far as is known by now.
 
     ``kept`` are the samples kept, in order of time, and ``last`` the last of all, kept or not.
-    It is zero before anything was billed, and what was told last after that. A correction at
+    It is zero before anything was billed, and what was reported last after that. A correction at
     ``at`` itself is not in it, so what was spent in [a, b) is the value at b less that at a.
     """
     if at > last.at:
@@ -35,7 +35,7 @@ def value_at(kept: Sequence[MeterSample], last: MeterSample, life: Life, at: int
     place = bisect_left(kept, at, key=attrgetter("at"))
     after = kept[place] if place < len(kept) else last
     if place == 0:
-        if not after.rate:  # the price may have been told later, or the clock set back since
+        if not after.rate:  # the price may have been reported later, or the clock set back since
             after = replace(after, rate=last.rate)
         return _before_first(after, life, at)
     before = kept[place - 1]

@@ -47,7 +47,7 @@ class PeriodSpend:
             self.update(history.entry, partial(_same, history))
 
     def update(self, entry: JobEntry, history: Callable[[], JobHistory | None]) -> None:
-        """Take over what has become of a job; its story is asked for only where it is needed."""
+        """Take over what has become of a job; its history is read only where it is needed."""
         if entry.cost is None:
             return
         value, before = cost_so_far(entry), self._spent_before(entry, entry.cost.last.at, history)
@@ -74,7 +74,7 @@ class PeriodSpend:
     def _spent_before(
         self, entry: JobEntry, seen_at: int, history: Callable[[], JobHistory | None]
     ) -> Bounds:
-        """Return what a job cost before the span, reckoned anew only when more is known of it."""
+        """Return what a job cost before the span, computed again only when more is known of it."""
         begin, created = self.span.begin, entry.life.created
         if created is not None and created >= begin:
             return NOTHING

@@ -11,7 +11,7 @@ from trainwave_exporter.ledger.billing.job_entry import MeterSample
 from trainwave_exporter.ledger.billing.units import HOUR
 
 TOLERANCE: Final = 10_000
-"""By how much a rise may miss the rate: a cent (costs are told in whole ones), 10 GPU seconds."""
+"""By how much a rise may miss the rate: a cent (costs come in whole ones), 10 GPU seconds."""
 LATENCY: Final = 1000
 """Milliseconds by which an answer may be older than it seems."""
 
@@ -31,7 +31,7 @@ def is_one_change(before: MeterSample, after: MeterSample) -> bool:
 
 
 def rates_of(before: MeterSample, after: MeterSample) -> tuple[int, int] | None:
-    """Return the lower and the higher of the rates told; None: none was."""
+    """Return the lower and the higher of the rates reported; None: none was."""
     a, b = before.rate, after.rate
     if a is None or b is None:
         only = b if a is None else a
@@ -40,7 +40,7 @@ def rates_of(before: MeterSample, after: MeterSample) -> tuple[int, int] | None:
 
 
 def was_billed(before: MeterSample, then: MeterSample) -> bool:
-    """Return whether a meter was being billed when it was seen, as far as can be told."""
+    """Return whether a meter was being billed when it was seen, as far as is known."""
     return then.value > 0 and not then.finished and not stood_still(before, then)
 
 

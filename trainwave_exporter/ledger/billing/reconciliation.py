@@ -78,7 +78,7 @@ def _is_outlier(
 def falls(balances: Sequence[Balance]) -> Iterator[tuple[Balance, Balance]]:
     """Yield the first and the last balance of each stretch in which the credit never rose.
 
-    Money was paid in where it rose; how much was spent meanwhile cannot be told from it.
+    Money was paid in where it rose; how much was spent meanwhile does not follow from it.
     """
     first = None
     for before, after in pairwise(balances):

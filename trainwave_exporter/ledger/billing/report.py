@@ -35,7 +35,7 @@ _Spent: TypeAlias = tuple[Bounds, Bounds]
 
 
 class Dimension(StrEnum):
-    """What spend can be told apart by."""
+    """What spend can be broken down by."""
 
     PROJECT = "project"
     OWNER = "owner"
@@ -109,7 +109,7 @@ def chargeback(
     by: Sequence[Dimension],
     queue: int = SHORTEST_QUEUE_BOUND,
 ) -> Chargeback:
-    """Return what was spent within a span, told apart by some dimensions, the dearest first.
+    """Return what was spent within a span, broken down by some dimensions, the dearest first.
 
     By day, if that is one of them, the days of the zone come one after the other. ``queue``: the
     longest plausible queue, milliseconds.
@@ -165,8 +165,8 @@ def _spent(
 ) -> Iterator[tuple[str, _Spent]]:
     """Yield what a job cost and its GPU time, within each part in which it lived."""
     entry = history.entry
-    value = [meter.last.at for meter in (entry.cost, entry.gpu) if meter is not None]
-    begin, end = _earliest(entry), max(value, default=0)
+    seen_at = [meter.last.at for meter in (entry.cost, entry.gpu) if meter is not None]
+    begin, end = _earliest(entry), max(seen_at, default=0)
     lived = [
         (day, part)
         for day, part in parts
@@ -185,8 +185,8 @@ def _earliest(entry: JobEntry) -> int | None:
     """Return when a job may have begun to cost anything; None: it may be any time."""
     if entry.life.created is None:
         return None
-    value = (entry.life.created, entry.life.started, entry.life.finished, entry.first_seen)
-    return min(at for at in value if at is not None)  # in whichever order they are told
+    times = (entry.life.created, entry.life.started, entry.life.finished, entry.first_seen)
+    return min(at for at in times if at is not None)  # in whichever order they are reported
 
 
 def _before(history: JobHistory, at: int, queue: int) -> _Spent:

@@ -54,7 +54,7 @@ class RunningJobs:
         self._burn: defaultdict[Labels, int] = defaultdict(int)
         self._reporters: dict[str, tuple[Labels, str]] = {}
         self._accounts: defaultdict[Labels, Counter[str]] = defaultdict(Counter)
-        """How many of the jobs each account tells of."""
+        """How many of the jobs each account reports."""
 
     def put(self, job: Job) -> None:
         """Take over what a job that is shown has become."""
@@ -101,10 +101,10 @@ class RunningJobs:
         groups = {labels: place(labels) for labels in self._accounts}
         unknown = {groups[runner.labels] for runner in self.overdue(now).values()}
         for labels, accounts in self._accounts.items():
-            # Where none of the jobs is left, whoever told of one might tell of another.
-            telling = {account for account, jobs in accounts.items() if jobs} or accounts.keys()
+            # Where none of the jobs is left, whoever reported one might report another.
+            reporting = {account for account, jobs in accounts.items() if jobs} or accounts.keys()
             group = groups[labels]
-            if not telling.isdisjoint(silent):
+            if not reporting.isdisjoint(silent):
                 unknown.add(group)
             burn[group] += self._burn[labels]
         return {labels: rate for labels, rate in burn.items() if labels not in unknown}

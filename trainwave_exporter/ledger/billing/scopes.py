@@ -77,7 +77,7 @@ class Scopes(Struct, frozen=True, kw_only=True):
     undecided: Sequence[Unmatched] = ()
     """They match nothing so far, but not all names are known yet."""
     pending: Mapping[str, Sequence[str]] = {}
-    """Why more names of a setting may become known. No reason: history may still tell of one, but
+    """Why more names of a setting may become known. No reason: history may still name one, but
     its cost is within known bounds."""
 
     def covers_nothing(self, budget: Budget, accounts: Collection[str]) -> bool:

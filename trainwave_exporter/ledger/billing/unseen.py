@@ -1,7 +1,7 @@
 """Time in which nobody looked at a job, or in which what was looked at does not show what it cost.
 
 Where a job was not seen for longer than `WATCHED`, its price may have changed and changed back, and
-bills, refunds and other prices cannot be told apart by the sum. What goes on at one price needs no
+the sum does not say what are bills, refunds or other prices. What goes on at one price needs no
 other explanation. Everything else makes the first sample after that time the begin of another line,
 as if the job were first seen then, and marks it: what it cost in between has bounds
 (`trainwave_exporter.ledger.billing.bounds`), unless one change between two known prices explains
