@@ -13,11 +13,11 @@ BUSY = Reading(Quantity.RATIO, 0.9, 1.0)
     "points",
     [(), (Point(0.5),), (Point(0.5, "0"),), (Point(0.5, None, "rx"),), (Point(0.5), Point(1, "1"))],
 )
-def test_a_reading_tells_the_points_it_was_made_of(points: tuple[Point, ...]) -> None:
+def test_a_reading_reports_the_points_it_was_made_of(points: tuple[Point, ...]) -> None:
     assert Reading.of(Quantity.RATIO, points, 1.0).points == points
 
 
-def test_one_number_is_the_same_reading_however_it_was_told() -> None:
+def test_one_number_is_the_same_reading_however_it_was_reported() -> None:
     assert Reading.of(Quantity.RATIO, [Point(0.9)], 1.0) == BUSY
 
 

@@ -46,7 +46,7 @@ def stand_still() -> None:
 
 
 @pytest.mark.parametrize("hog", [keep_the_core, stand_still])
-async def test_what_keeps_the_event_loop_busy_is_told(
+async def test_what_keeps_the_event_loop_busy_is_reported(
     tmp_path: Path, hog: Callable[[], None]
 ) -> None:
     gauges = Gauges.at(tmp_path / "gauges")

@@ -157,13 +157,15 @@ def test_every_locked_package_may_be_used() -> None:
         ),
     ],
 )
-def test_a_licence_that_is_not_allowed_is_told(law: Rules, runtime: set[str], trouble: str) -> None:
+def test_a_licence_that_is_not_allowed_is_reported(
+    law: Rules, runtime: set[str], trouble: str
+) -> None:
     packages = {"msgspec": locked(RUNTIME)["msgspec"]}
     troubles = list(licence_troubles(packages, law, runtime))
     assert any(t.startswith(trouble.replace("VERSION", packages["msgspec"])) for t in troubles)
 
 
-def test_a_package_in_another_version_than_locked_tells_no_licence() -> None:
+def test_a_package_in_another_version_than_locked_reports_no_licence() -> None:
     (trouble,) = licence_troubles({"msgspec": "0.0.1"}, Rules(("BSD-3-Clause",), {}, {}), set())
     assert trouble == "msgspec 0.0.1 does not tell its licence, or is not installed"
 

@@ -100,7 +100,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         peer = bare_sqlite(folder)
-        keeper = LedgerWriter(
+        writer = LedgerWriter(
             lambda: Store.open(folder), LedgerOptions(accounts={"main": WatchedScope()})
         )
         exposition = Exposition(
@@ -113,10 +113,10 @@ def main() -> None:
                 accounts={"main": AccountStatus(name="main", counted=True)},
             )
             now = milliseconds(START + SWEEP_SECONDS * sweep)
-            keeper.note(seen, now)
-            keeper.write(seen, now)
-            keeper.compute(now)
-            exposition.apply(keeper.changes())
+            writer.note(seen, now)
+            writer.write(seen, now)
+            writer.compute(now)
+            exposition.apply(writer.changes())
 
         def show(sweep: int) -> None:
             changes = (
@@ -132,9 +132,9 @@ def main() -> None:
             shown.append(cpu_of(partial(show, sweep)))
             written.append(cpu_of(partial(write, sweep)))
         ledger = statistics.median(written[1:])
-        size = keeper.size_bytes
-        idle, busy = scrapes(exposition, keeper, sweeps[-1])
-        keeper.close()
+        size = writer.size_bytes
+        idle, busy = scrapes(exposition, writer, sweeps[-1])
+        writer.close()
     exposed = statistics.median(shown[1:])
     publish(
         "ledger",
@@ -172,7 +172,7 @@ def main() -> None:
 
 
 def scrapes(
-    exposition: Exposition, keeper: LedgerWriter, jobs: list[Job]
+    exposition: Exposition, writer: LedgerWriter, jobs: list[Job]
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return p50 and p99 of a scrape's time alone, and beside a ledger that writes all the time."""
     exposition.answer.gzip(Format.TEXT)
@@ -196,7 +196,7 @@ def scrapes(
             now = START + SWEEP_SECONDS * SWEEPS + later
             moved = [replace(job, confirmed_at=now, cost_dollars=now - START) for job in jobs]
             seen = PendingObservations(jobs={job.id: SeenJob(job, shown=True) for job in moved})
-            keeper.write(seen, milliseconds(now))
+            writer.write(seen, milliseconds(now))
 
     thread = threading.Thread(target=write)
     thread.start()

@@ -44,12 +44,12 @@ def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return err.removeprefix("trainwave-exporter: error: ").removesuffix("\n")
 
 
-def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown(capsys, "--version").startswith(f"trainwave-exporter {__version__} (Python 3.")
 
 
 @pytest.mark.parametrize("command", [(), ("check",)])
-def test_help_tells_every_setting_with_flag_variable_and_default(
+def test_help_reports_every_setting_with_flag_variable_and_default(
     capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
 ) -> None:
     text = " ".join(shown(capsys, *command, "--help").split())
@@ -63,7 +63,7 @@ def test_help_tells_every_setting_with_flag_variable_and_default(
         assert f"({default}env: {setting.variable})" in text
 
 
-def test_help_of_the_demo_tells_nothing_of_keys_and_environment(
+def test_help_of_the_demo_reports_nothing_of_keys_and_environment(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     text = shown(capsys, "demo", "--help")
@@ -126,7 +126,7 @@ WRONG: dict[str, str] = {
 
 
 @pytest.mark.parametrize("line", WRONG)
-def test_wrong_usage_is_told_in_one_line(capsys: pytest.CaptureFixture[str], line: str) -> None:
+def test_wrong_usage_is_reported_in_one_line(capsys: pytest.CaptureFixture[str], line: str) -> None:
     assert refusal(capsys, *line.split()) == WRONG[line]
 
 
@@ -253,7 +253,7 @@ def test_an_interrupt_before_anything_runs_has_the_shells_status(
     assert capsys.readouterr().err == ""
 
 
-def test_the_metric_table_tells_every_metric(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_metric_table_reports_every_metric(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["metrics"], {}) == 0
     text = capsys.readouterr().out
     for metric in catalog():

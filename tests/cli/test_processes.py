@@ -98,7 +98,7 @@ def test_the_installed_command_takes_the_same_way_in() -> None:
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, -15), (signal.SIGINT, 130)])
-def test_who_was_to_tell_something_does_not_end_well_when_told_to_stop_before(
+def test_who_was_to_report_something_does_not_end_well_when_asked_to_stop_before(
     start: Start, number: signal.Signals, status: int
 ) -> None:
     process = start("metrics")
@@ -117,7 +117,7 @@ def test_who_was_to_tell_something_does_not_end_well_when_told_to_stop_before(
     ],
     ids=["socket-file", "both", "every-interface"],
 )
-def test_the_demo_tells_of_a_host_and_port_where_there_is_one(
+def test_the_demo_reports_a_host_and_port_where_there_is_one(
     start: Start, tmp_path: Path, flags: list[str], expected: str
 ) -> None:
     path = tmp_path / "demo.sock"
@@ -126,7 +126,7 @@ def test_the_demo_tells_of_a_host_and_port_where_there_is_one(
     assert re.fullmatch(expected.format(path), told)
 
 
-def test_the_demo_tells_where_to_look_and_serves_a_fleet_and_leaves_no_ledger(
+def test_the_demo_reports_where_to_look_and_serves_a_fleet_and_leaves_no_ledger(
     start: Start, tmp_path: Path
 ) -> None:
     ledger = tmp_path / "ledger"
@@ -147,7 +147,7 @@ def test_the_demo_tells_where_to_look_and_serves_a_fleet_and_leaves_no_ledger(
     assert not ledger.exists()
 
 
-def test_the_simulator_tells_its_url_and_key_and_stops_on_a_signal(start: Start) -> None:
+def test_the_simulator_reports_its_url_and_key_and_stops_on_a_signal(start: Start) -> None:
     process = start("simulator", "--port=0", "--jobs=1", "--speed=60", "--key=other-key")
     url = line_of(process, r"Simulated Trainwave: (\S+)")
     assert url.startswith("http://127.0.0.1:")
@@ -185,7 +185,7 @@ def test_check_fails_for_a_key_that_is_refused(
 IPV6_NETWORKS = "10.0.0.0/8,fd00::/8,[::1],::1,[::1,.svc,127.0.0.1"
 
 
-def test_networks_of_ipv6_among_the_exceptions_of_a_proxy_are_read_and_what_is_none_is_told(
+def test_networks_of_ipv6_among_the_exceptions_of_a_proxy_are_read_and_what_is_none_is_reported(
     start: Start, api_url: str
 ) -> None:
     """Each request would fail at the proxy, of which there is none."""
@@ -217,7 +217,7 @@ def long_ledger(tmp_path: Path) -> Path:
     world = LedgerWorld(tmp_path, now=now)
     jobs = (f"j-{number:0100}" for number in range(1000))
     world.open(*(world.job(id_, "SUCCESS", created_at=now - 3600, cost_dollars=1) for id_ in jobs))
-    world.keeper.close()
+    world.writer.close()
     return tmp_path
 
 
@@ -305,7 +305,7 @@ def ended(*arguments: str, streams: str, **variables: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("command", [("metrics",), ("simulator", "--port=0")])
-def test_a_full_disk_under_the_output_is_told_in_one_line(command: tuple[str, ...]) -> None:
+def test_a_full_disk_under_the_output_is_reported_in_one_line(command: tuple[str, ...]) -> None:
     told = "standard output cannot be written to: no space left on device"
     assert ended(*command, streams=">/dev/full") == (1, f"trainwave-exporter: error: {told}\n")
 

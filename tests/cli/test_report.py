@@ -233,7 +233,7 @@ def ledger(tmp_path: Path) -> Path:
         cost, gpu_hours = 3.6 * hours, float(hours)
         job = world.job(created_at=NOVEMBER, cost_dollars=cost, gpu_hours=gpu_hours)
         world.see(job)
-    world.keeper.close()
+    world.writer.close()
     return tmp_path / "ledger"
 
 
@@ -253,7 +253,7 @@ def failure(capsys: pytest.CaptureFixture[str], *arguments: str, **environ: str)
     return status, err.removeprefix("trainwave-exporter: error: ").removesuffix("\n")
 
 
-def test_the_report_is_by_project_owner_and_gpu_type_unless_told_otherwise(
+def test_the_report_is_by_project_owner_and_gpu_type_unless_reported_otherwise(
     capsys: pytest.CaptureFixture[str], ledger: Path
 ) -> None:
     assert printed(capsys, ledger, "--period=2026-11") == (
@@ -317,7 +317,7 @@ def inexact(tmp_path: Path) -> Path:
         shown=False,
         counted=True,
     )
-    world.keeper.close()
+    world.writer.close()
     return tmp_path / "ledger"
 
 
@@ -360,7 +360,7 @@ def test_a_report_says_what_running_jobs_owe_and_what_is_not_believed(
         world.now += 3600
         world.see(world.job(cost_dollars=0.0, **times))
     world.see(world.job("j-2", cost_dollars=1e6, created_at=world.now))
-    world.keeper.close()
+    world.writer.close()
     out = printed(capsys, tmp_path, "--by=owner", "--period=2026-11")
     assert out.splitlines()[2:] == [
         "total          0.00       0.00",
@@ -374,7 +374,7 @@ def test_a_report_names_the_accounts_whose_jobs_may_be_missing(
 ) -> None:
     world = LedgerWorld(tmp_path, now=NOVEMBER)
     world.see(world.job("j-1", "SUCCESS", created_at=NOVEMBER - 3600, cost_dollars=3.0))
-    world.keeper.close()
+    world.writer.close()
     out = printed(capsys, tmp_path, "--by=owner", "--period=2026-11")
     assert out.splitlines()[2:] == [
         "ada            3.00       0.00                 3.00              unknown",

@@ -165,7 +165,7 @@ SIMULATOR = ("simulator", "--port=0")
         (SIMULATOR, r"API (key)", signal.SIGINT),
     ],
 )
-def test_whoever_is_told_to_end_ends_well_however_many_signals_follow(
+def test_whoever_is_asked_to_end_ends_well_however_many_signals_follow(
     start: Start, command: tuple[str, ...], started: str | None, further: signal.Signals
 ) -> None:
     process = start(*command, TRAINWAVE_API_KEY="tw-key-1")

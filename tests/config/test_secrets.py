@@ -60,7 +60,7 @@ def test_nothing_is_read_before_the_first_call(tmp_path: Path) -> None:
     key_source(from_file(tmp_path / "none"), {})
 
 
-def test_without_any_key_the_error_tells_every_way_to_give_one() -> None:
+def test_without_any_key_the_error_reports_every_way_to_give_one() -> None:
     with pytest.raises(ConfigError) as caught:
         key_source(AccountSettings(name=AccountName("default")), {})()
     assert str(caught.value) == (

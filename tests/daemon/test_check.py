@@ -96,13 +96,13 @@ async def test_a_unit_that_cannot_be_right_shows_in_what_could_not_be_read() -> 
         ("5xx", "(50"),
     ],
 )
-async def test_a_failure_is_told_in_words(faults: str, problem: str) -> None:
+async def test_a_failure_is_reported_in_words(faults: str, problem: str) -> None:
     account = await check_one(simulator(faults=parse_faults(faults)))
     assert account.problem is not None
     assert problem in account.problem
 
 
-async def test_a_page_of_a_proxy_is_not_told_as_a_refused_key() -> None:
+async def test_a_page_of_a_proxy_is_not_reported_as_a_refused_key() -> None:
     page = "<html><head><title>Blocked by policy</title></head></html>"
 
     def refuse(_: web.Request) -> web.Response:

@@ -149,7 +149,7 @@ async def test_it_is_unready_and_says_why_when_loops_have_stopped() -> None:
             assert {"directory", "housekeeping"} <= stopped
 
 
-async def test_the_page_tells_of_trouble_in_words() -> None:
+async def test_the_page_reports_trouble_in_words() -> None:
     simulator = Simulator(SimulatedWorld(seed=1, jobs=4), keys=("another",))
     async with simulator.serve() as url:
         environ = {"TRAINWAVE_API_KEY": "not-a-key", "TRAINWAVE_API_URL": url}
@@ -315,7 +315,7 @@ async def test_the_page_counts_all_jobs_and_names_the_first_of_those_that_run() 
             assert len(page) < 40_000
 
 
-async def test_a_port_that_is_taken_is_told_in_one_line() -> None:
+async def test_a_port_that_is_taken_is_reported_in_one_line() -> None:
     async with running({"TRAINWAVE_API_KEY": "k", "TRAINWAVE_API_URL": "http://127.0.0.1:1"}) as it:
         _, port = it.web.addresses[0]
         with pytest.raises(StartError, match=rf"^cannot listen on 127\.0\.0\.1:{port}: [^\n]+$"):

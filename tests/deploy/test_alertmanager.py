@@ -334,7 +334,7 @@ def test_the_example_of_then_sends_every_alert_to_those_who_can_do_something(sui
 
 
 @BOTH
-def test_the_example_sends_every_alert_of_then_to_those_who_were_told(suite: str) -> None:
+def test_the_example_sends_every_alert_of_then_to_those_who_were_notified(suite: str) -> None:
     for name, rule in RULES_BEFORE.items():
         labels = {"alertname": name, **rule["labels"], **_about(rule["expr"])}
         told = receiver_of(suite, labels, CONFIG_BEFORE)

@@ -221,7 +221,7 @@ def test_report(tmp_path: Path, variables: dict[str, str]) -> None:
         )
     )
     world.directory(*(Project(account="a", id=row[0], name=row[1]) for row in rows))
-    world.keeper.close()
+    world.writer.close()
     (shown,) = re.findall(r"^```console\n\$ .*\n((?:.*\n)+?)```", REPORT, re.MULTILINE)
     assert run(the("report"), tmp_path, variables) == shown
 
@@ -239,7 +239,7 @@ def test_backup(tmp_path: Path, variables: dict[str, str]) -> None:
     run(the("backup"), tmp_path, variables)
     with closing(sqlite3.connect(tmp_path / "copy.sqlite3")) as copy:
         assert copy.execute("SELECT count(*) FROM jobs").fetchone() == (1,)
-    world.keeper.close()
+    world.writer.close()
 
 
 def test_go_back(tmp_path: Path, variables: dict[str, str]) -> None:

@@ -89,13 +89,13 @@ def test_every_price_is_in_dollars_and_a_missing_one_is_missing(
     )
 
 
-def test_gpu_hours_are_those_that_the_api_tells(api: SecondOpinion, metrics: Metrics) -> None:
+def test_gpu_hours_are_those_that_the_api_reports(api: SecondOpinion, metrics: Metrics) -> None:
     told = {job.id: job.gpu_hours for job in api.truth if job.gpu_hours is not None}
     shown = metrics.by("job_id", "trainwave_job_gpu_hours")
     assert {job_id: shown.get(job_id) for job_id in told} == pytest.approx(told)
 
 
-def test_gpu_hours_that_it_does_not_tell_follow_the_bill(
+def test_gpu_hours_that_it_does_not_report_follow_the_bill(
     api: SecondOpinion, metrics: Metrics
 ) -> None:
     shown = metrics.by("job_id", "trainwave_job_gpu_hours")
@@ -213,7 +213,7 @@ def test_the_key_is_nowhere_to_be_seen(exporter: Exporter, metrics: Metrics) -> 
 
 
 @pytest.mark.usefixtures("metrics")
-def test_it_goes_at_once_when_told(exporter: Exporter) -> None:
+def test_it_goes_at_once_when_asked(exporter: Exporter) -> None:
     """Last of all: it ends the exporter."""
     code, seconds = exporter.terminate()
     assert code == 0

@@ -43,7 +43,7 @@ REPEATS = 3
 @pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("suite", SUITES)
-def test_whoever_has_to_act_is_told_and_nobody_of_what_goes_without_saying(
+def test_whoever_has_to_act_is_notified_and_nobody_of_what_goes_without_saying(
     suite: str, tmp_path: Path
 ) -> None:
     # The dialect that tells whose a job is.

@@ -179,7 +179,7 @@ def shown(metrics: Metrics) -> set[str]:
 
 
 @pytest.mark.parametrize(("fault", "dialect"), CASES)
-async def test_a_fault_is_told_and_costs_nothing_but_what_it_hits(
+async def test_a_fault_is_reported_and_costs_nothing_but_what_it_hits(
     fault: Fault, dialect: SimulatedDialect
 ) -> None:
     patience = "1s" if fault is Fault.SLOW else "10s"

@@ -124,7 +124,7 @@ def test_the_key_in_data_is_shown_and_kept_nowhere(documented: bool, tmp_path: P
 
 @pytest.mark.timeout(120)
 @DIALECTS
-def test_texts_without_measure_or_manners_are_bounded_escaped_and_told_apart(
+def test_texts_without_measure_or_manners_are_bounded_escaped_and_distinguished(
     documented: bool, tmp_path: Path
 ) -> None:
     """Of two jobs of nearly a megabyte each there remain some kilobytes."""

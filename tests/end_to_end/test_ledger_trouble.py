@@ -78,7 +78,7 @@ def look_in_vain(watch: Watch) -> None:
 
 @pytest.mark.parametrize("trouble", [full_disk, locked_database])
 @pytest.mark.parametrize("killed", [False, True], ids=["goes-on", "is-killed"])
-def test_what_cannot_be_written_is_shown_told_once_and_counted_when_it_can(
+def test_what_cannot_be_written_is_shown_reported_once_and_counted_when_it_can(
     watch: Watch, trouble: Trouble, killed: bool
 ) -> None:
     watch.exporter.ensure_running()

@@ -224,7 +224,7 @@ def test_budgets_come_and_go(exporter: Exporter, file: Path, api_url: str) -> No
         ("accounts: {", "exporter.yml: "),
     ],
 )
-def test_what_is_wrong_is_told_and_all_stays_as_it_was(
+def test_what_is_wrong_is_reported_and_all_stays_as_it_was(
     exporter: Exporter, file: Path, api_url: str, more: str, problem: str
 ) -> None:
     before = exporter.metrics()

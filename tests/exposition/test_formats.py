@@ -53,7 +53,7 @@ def test_every_other_scraper_gets_the_text_format(accept: str | None) -> None:
     assert negotiate(accept) is Format.TEXT
 
 
-def test_content_types_tell_the_version_that_is_written() -> None:
+def test_content_types_report_the_version_that_is_written() -> None:
     assert Format.TEXT.value == "text/plain; version=0.0.4; charset=utf-8"
     assert Format.OPENMETRICS.value == (
         "application/openmetrics-text; version=1.0.0; charset=utf-8"

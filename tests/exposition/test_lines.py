@@ -69,7 +69,9 @@ MIXED: dict[str, tuple[dict[LabelValues, float], list[str]]] = {
 
 @pytest.mark.parametrize("first", MIXED)
 @pytest.mark.parametrize("second", MIXED)
-def test_what_some_tell_is_written_the_same_whatever_others_tell(first: str, second: str) -> None:
+def test_what_some_report_is_written_the_same_whatever_others_report(
+    first: str, second: str
+) -> None:
     several: Writer[str] = lines.of_several("x", lambda which: MIXED[which][0], LABEL)
     which = [first, second, "nothing", first]
     assert written(several, which) == [
@@ -79,7 +81,7 @@ def test_what_some_tell_is_written_the_same_whatever_others_tell(first: str, sec
     ]
 
 
-def test_what_differs_is_told_differently() -> None:
+def test_what_differs_is_reported_differently() -> None:
     several: Writer[str] = lines.of_several("x", lambda which: MIXED[which][0], LABEL)
     told = [several.shown(which) for which in MIXED]
     assert [told.index(one) for one in told] == [*range(len(MIXED))]
@@ -125,7 +127,7 @@ def test_more_labels_and_states_than_are_remembered_are_written_all_the_same(
 
 
 @pytest.mark.parametrize(("one", "other"), [(0.0, -0.0), (1, 1.0), (True, 1.0)])
-def test_what_is_told_alike_is_written_alike(one: float, other: float) -> None:
+def test_what_is_reported_alike_is_written_alike(one: float, other: float) -> None:
     several: Writer[float] = lines.of_several("x", lambda record: {("b",): record}, LABEL)
     single: Writer[float] = lines.of_one("x", itself)
     for writer in (single, several):

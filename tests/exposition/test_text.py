@@ -59,7 +59,7 @@ def test_the_text_format_names_a_counter_as_its_samples_are_named() -> None:
     )
 
 
-def test_openmetrics_names_a_counter_without_total_and_tells_its_unit() -> None:
+def test_openmetrics_names_a_counter_without_total_and_reports_its_unit() -> None:
     counter = Description("things_done_seconds_total", Kind.COUNTER, (), "Time spent.")
     assert counter.header(Format.OPENMETRICS) == (
         b"# HELP things_done_seconds Time spent.\n"

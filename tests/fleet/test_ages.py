@@ -13,7 +13,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_each_is_told_once_and_never_too_late(steps: list[tuple[str, int, int]]) -> None:
+def test_each_is_reported_once_and_never_too_late(steps: list[tuple[str, int, int]]) -> None:
     ages = ReadingAges()
     noted: dict[str, int] = {}
     for kind, job, at in steps:

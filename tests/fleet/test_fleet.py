@@ -162,7 +162,7 @@ def test_a_finished_job_is_kept_for_its_retention(world: World) -> None:
     assert any(isinstance(c, Departed) and c.reason is Departure.RETENTION for c in changes)
 
 
-def test_retention_counts_from_the_witnessed_end_where_the_api_tells_none(world: World) -> None:
+def test_retention_counts_from_the_witnessed_end_where_the_api_reports_none(world: World) -> None:
     world.see(world.job())
     world.now += 10_000
     world.see(world.job(state="SUCCESS"))
@@ -172,7 +172,7 @@ def test_retention_counts_from_the_witnessed_end_where_the_api_tells_none(world:
     assert not world.is_shown()
 
 
-def test_an_end_told_later_corrects_the_retention(world: World) -> None:
+def test_an_end_reported_later_corrects_the_retention(world: World) -> None:
     world.see(world.job(state="SUCCESS"))
     world.see(world.job(state="SUCCESS", finished_at=world.now - 3500))
     world.tick(100)
@@ -193,7 +193,7 @@ def test_history_beyond_its_retention_is_never_admitted(world: World) -> None:
     assert not world.is_shown()
 
 
-def test_history_that_is_not_shown_is_told_with_every_answer(world: World) -> None:
+def test_history_that_is_not_shown_is_reported_with_every_answer(world: World) -> None:
     """Its cost may be corrected, and money counts whether or not the job is shown."""
     old = world.job(
         state="SUCCESS",
@@ -210,7 +210,7 @@ def test_history_that_is_not_shown_is_told_with_every_answer(world: World) -> No
     assert world.see(old) == (HistoricalJob(replace(told, project_name="Vision")),)
 
 
-def test_a_job_whose_retention_ended_is_told_as_history_from_then_on(world: World) -> None:
+def test_a_job_whose_retention_ended_is_reported_as_history_from_then_on(world: World) -> None:
     job = world.job(state="SUCCESS", finished_at=world.now, cost_dollars=1.0)
     world.sweep(job)
     world.tick(3600, answering=True)
@@ -219,7 +219,7 @@ def test_a_job_whose_retention_ended_is_told_as_history_from_then_on(world: Worl
     assert not world.is_shown()
 
 
-def test_it_is_told_whether_all_jobs_of_an_account_are_known(world: World) -> None:
+def test_it_is_reported_whether_all_jobs_of_an_account_are_known(world: World) -> None:
     world.see(world.job())
     assert not world.status().counted
     world.sweep(world.job(), complete=False)
@@ -228,7 +228,9 @@ def test_it_is_told_whether_all_jobs_of_an_account_are_known(world: World) -> No
     assert not world.status().counted
 
 
-def test_a_job_first_seen_finished_is_kept_from_then_on_where_no_end_is_told(world: World) -> None:
+def test_a_job_first_seen_finished_is_kept_from_then_on_where_no_end_is_reported(
+    world: World,
+) -> None:
     world.see(world.job(state="SUCCESS", created_at=world.now - 3000))
     world.tick(3599, answering=True)
     assert world.is_shown()
@@ -534,7 +536,7 @@ def test_a_job_that_came_and_went_between_two_sweeps_is_observed(world: World) -
     assert world.tally().run_duration["FAILED"].total == 60
 
 
-def test_witnessed_times_stand_in_when_the_api_tells_none(world: World) -> None:
+def test_witnessed_times_stand_in_when_the_api_reports_none(world: World) -> None:
     world.see(world.job(state="LAUNCHING", created_at=world.now))
     world.now += 60
     world.see(world.job())
@@ -560,7 +562,7 @@ def test_a_negative_duration_counts_as_zero_and_is_reported(world: World) -> Non
 # What is derived
 
 
-def test_gpu_hours_are_derived_only_where_the_api_never_told_them(world: World) -> None:
+def test_gpu_hours_are_derived_only_where_the_api_never_reported_them(world: World) -> None:
     world.see(world.job(gpus=2.0, started_at=world.now - 3600))
     assert world.shown().gpu_hours == 2.0
     world.see(world.job(gpu_hours=1.5))
@@ -582,7 +584,7 @@ def test_a_job_that_waits_to_run_has_used_no_gpu_hours_whatever_it_is_billed_for
     assert world.shown().gpu_hours == 0
 
 
-def test_a_cost_that_is_not_told_any_more_is_kept_for_a_bounded_time(world: World) -> None:
+def test_a_cost_that_is_not_reported_any_more_is_kept_for_a_bounded_time(world: World) -> None:
     world.see(world.job(cost_dollars=5.0, hourly_cost_dollars=2.0))
     world.now += 299
     world.see(world.job())
@@ -827,7 +829,7 @@ def test_balances_are_dropped_when_they_were_not_confirmed_for_too_long(world: W
     assert Departed(broke, Departure.EXPIRED) in world.tick(300)
 
 
-def test_an_organization_seen_by_two_keys_is_told_once(worlds: Callable[..., World]) -> None:
+def test_an_organization_seen_by_two_keys_is_reported_once(worlds: Callable[..., World]) -> None:
     world = worlds(("a", "b"))
     world.organizations(Organization(account="a", id="o-1", credit_balance_dollars=3.5))
     world.organizations(account="b")
@@ -852,7 +854,7 @@ def test_an_account_says_whether_all_its_names_were_listed(
 # Listeners
 
 
-def test_a_new_listener_is_told_all_that_is_shown(world: World) -> None:
+def test_a_new_listener_is_given_all_that_is_shown(world: World) -> None:
     world.organizations(Organization(account="a", id="o-1"))
     world.projects(Project(account="a", id="p-1"))
     world.sweep(world.job(), world.job("j-2"))

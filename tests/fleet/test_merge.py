@@ -38,7 +38,7 @@ def merged(known: Reading, told: Reading, overdue: Container[Metric] = ()) -> Re
     return merge_readings(*readings, overdue).gpu_utilization
 
 
-def test_what_is_not_told_stays_as_it_was() -> None:
+def test_what_is_not_reported_stays_as_it_was() -> None:
     known = job(name="mnist", cost_dollars=1.0, project_id="p", gpus=4.0)
     told = job(cost_dollars=2.0, state="SUCCESS", finished_at=9.0, confirmed_at=2.0)
     assert merge_jobs(known, told) == job(
@@ -52,7 +52,7 @@ def test_what_is_not_told_stays_as_it_was() -> None:
     )
 
 
-def test_a_cost_told_lower_is_taken_over() -> None:
+def test_a_cost_reported_lower_is_taken_over() -> None:
     assert merge_jobs(job(cost_dollars=2.0), job(cost_dollars=1.5)).cost_dollars == 1.5
 
 

@@ -14,7 +14,7 @@ def reconfigure(world: World, *accounts: str, policy: Policy = POLICY) -> None:
     world._listen(world.fleet.reconfigure(accounts=accounts, policy=policy, now=world.now))
 
 
-def test_an_account_that_is_added_can_be_told_of() -> None:
+def test_an_account_that_is_added_can_be_reported() -> None:
     world = World(("a",))
     world.sweep(world.job("j-1"))
     reconfigure(world, "a", "b")

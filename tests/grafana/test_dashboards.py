@@ -164,7 +164,7 @@ def test_everything_asks_the_chosen_data_source(board: Json) -> None:
 
 
 @EACH
-def test_queries_of_a_panel_are_told_apart(board: Json) -> None:
+def test_queries_of_a_panel_are_distinguished(board: Json) -> None:
     for panel in panels(board):
         letters = [target["refId"] for target in panel["targets"]]
         assert letters == sorted(set(letters)), panel["title"]

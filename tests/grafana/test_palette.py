@@ -93,7 +93,7 @@ def test_a_colour_stands_out_from_the_ground(name: str, theme: str) -> None:
 
 @pytest.mark.parametrize("blindness", BLINDNESSES)
 @pytest.mark.parametrize("group", TOGETHER)
-def test_colours_that_stand_together_are_told_apart(group: str, blindness: str) -> None:
+def test_colours_that_stand_together_are_distinguished(group: str, blindness: str) -> None:
     for one, other in combinations(sorted(TOGETHER[group]), 2):
         assert distance(one, other, blindness) >= NOTICEABLE, (one, other)
 

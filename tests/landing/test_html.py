@@ -136,7 +136,7 @@ def verdict(*accounts: AccountOverview, **parts: Any) -> list[str]:
     return [unescape(line) for line in re.findall("<p>(.*?)</p>", match[1])]
 
 
-def test_an_account_that_can_be_read_is_told_with_its_numbers() -> None:
+def test_an_account_that_can_be_read_is_reported_with_its_numbers() -> None:
     assert account_row(RESEARCH) == [
         "research",
         "up",
@@ -149,7 +149,7 @@ def test_an_account_that_can_be_read_is_told_with_its_numbers() -> None:
     ]
 
 
-def test_an_account_that_cannot_be_read_is_told_with_the_reason() -> None:
+def test_an_account_that_cannot_be_read_is_reported_with_the_reason() -> None:
     row, reason = rows("accounts", replace(RESEARCH, up=False, error="the API refused the key"))
     assert row[1] == "down"
     assert reason == ["the API refused the key"]
@@ -164,11 +164,11 @@ def test_an_account_without_any_answer_yet_is_waiting() -> None:
     assert (row[1], row[4], row[7]) == ("waiting for the first answer", "never", "not known yet")
 
 
-def test_a_loop_is_told_with_its_last_run() -> None:
+def test_a_loop_is_reported_with_its_last_run() -> None:
     assert loop_row(SWEEP) == ["sweep", "research", "10 min", "1 h 1 min ago", "succeeded"]
 
 
-def test_the_outcome_of_a_loop_is_told_in_words() -> None:
+def test_the_outcome_of_a_loop_is_reported_in_words() -> None:
     assert loop_row(replace(SWEEP, last_succeeded=False))[4] == "failed"
     assert loop_row(replace(SWEEP, stopped=True))[4] == "stopped"
     young = replace(SWEEP, last_finished_at=None, last_succeeded=None)
@@ -179,7 +179,7 @@ def test_a_time_is_at_hand_exactly() -> None:
     assert '<time datetime="2023-11-14T22:12:15+00:00"' in page_of(RESEARCH)
 
 
-def test_durations_are_told_in_their_largest_units() -> None:
+def test_durations_are_reported_in_their_largest_units() -> None:
     def uptime(seconds: float) -> str:
         match = re.search(r"running for (.*)</span>", page_of(started_at=NOW - seconds))
         assert match
@@ -252,7 +252,7 @@ def test_the_verdict_comes_first_and_says_that_all_is_well() -> None:
     assert page.index('role="status"') < page.index("<table")
 
 
-def test_the_verdict_tells_what_is_wrong_most_important_first() -> None:
+def test_the_verdict_reports_what_is_wrong_most_important_first() -> None:
     down = replace(RESEARCH, name="a", up=False, error="the API refused the key")
     young = replace(RESEARCH, name="b", up=False, confirmed_at=None)
     blocked = replace(RESEARCH, name="c", blocked_until=NOW + 30, blocked_reason="rate_limited")
@@ -284,7 +284,7 @@ def test_the_verdict_says_why_an_account_is_blocked_and_for_how_long(
     assert verdict(blocked) == [f"Account research {line}"]
 
 
-def test_a_refused_reload_is_told_until_one_succeeds() -> None:
+def test_a_refused_reload_is_reported_until_one_succeeds() -> None:
     assert verdict(RESEARCH, refused_reload="exporter.yml: polling: expected a mapping") == [
         (
             "The configuration was not reloaded; the previous one is still in use:"
@@ -326,7 +326,7 @@ def test_an_error_that_keeps_coming_is_in_the_verdict_until_it_is_over() -> None
     ]
 
 
-def test_the_budget_is_told_with_what_a_doubled_limit_would_gain() -> None:
+def test_the_budget_is_reported_with_what_a_doubled_limit_would_gain() -> None:
     assert rows("budget", RESEARCH) == [
         ["research", "41", "80", "100", "57", "12", "readings 45 s old instead of 1 min"]
     ]
@@ -336,7 +336,7 @@ def test_the_budget_is_told_with_what_a_doubled_limit_would_gain() -> None:
     assert rows("budget", replace(fresh, readings_age=0))[0][6] == "\u2013"
 
 
-def test_a_running_job_is_told_with_what_it_costs_and_wastes() -> None:
+def test_a_running_job_is_reported_with_what_it_costs_and_wastes() -> None:
     assert rows("jobs", RESEARCH, jobs=(JOB,), jobs_idle=1) == [
         [
             "train",
@@ -361,7 +361,7 @@ def test_what_is_not_known_of_a_job_is_left_open() -> None:
     assert "No running jobs are known" in page_of(RESEARCH)
 
 
-def test_an_error_is_told_in_words_with_what_to_do() -> None:
+def test_an_error_is_reported_in_words_with_what_to_do() -> None:
     assert rows("errors", troubles=(TROUBLE,)) == [
         ["The API took too long. Wait.", "3 s ago", "1,234", "research", "metric timeout"]
     ]

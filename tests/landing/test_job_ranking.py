@@ -77,7 +77,7 @@ def test_a_job_falls_when_its_gpus_work_again_and_leaves_when_it_is_over() -> No
     assert (made.known["a"], made.running["a"]) == (1, 0)
 
 
-def test_a_job_is_told_as_it_is_now_and_moves_with_its_price() -> None:
+def test_a_job_is_reported_as_it_is_now_and_moves_with_its_price() -> None:
     one, two = running("a", 1.0), running("b", 2.0)
     made = ranking([Appeared(one), Appeared(two)])
     renamed = replace(one, name="renamed")
@@ -103,7 +103,7 @@ def test_how_idle_a_job_is_may_be_known_before_the_job() -> None:
     assert ids(made) == ["b", "a"]
 
 
-def test_a_job_that_another_account_tells_of_is_counted_there() -> None:
+def test_a_job_that_another_account_reports_is_counted_there() -> None:
     before = running("j")
     made = ranking([Appeared(before), Changed(before, replace(before, account="other"))])
     assert (made.known[before.account], made.known["other"]) == (0, 1)

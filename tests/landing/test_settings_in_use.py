@@ -25,7 +25,7 @@ def shown(document: str, tmp_path: Path, **environ: str) -> dict[str, tuple[str,
     return {setting.name: (setting.value, setting.changed) for setting in told}
 
 
-def test_every_setting_is_told_and_whether_it_is_the_default(tmp_path: Path) -> None:
+def test_every_setting_is_reported_and_whether_it_is_the_default(tmp_path: Path) -> None:
     settings = shown("web:\n  open_health: true\n", tmp_path, TRAINWAVE_API_KEY=KEY)
     assert settings["web.open_health"] == ("true", True)
     assert settings["log.level"] == ("info", False)
@@ -35,7 +35,7 @@ def test_every_setting_is_told_and_whether_it_is_the_default(tmp_path: Path) -> 
     assert rest <= settings.keys()
 
 
-def test_of_a_key_is_told_where_it_comes_from(tmp_path: Path) -> None:
+def test_of_a_key_is_reported_where_it_comes_from(tmp_path: Path) -> None:
     secret = tmp_path / "key"
     secret.write_text(KEY)
     secret.chmod(0o600)
@@ -51,12 +51,12 @@ def test_of_a_key_is_told_where_it_comes_from(tmp_path: Path) -> None:
     assert settings["accounts[b].page_size"] == ("100", False)
 
 
-def test_a_key_in_the_place_of_a_files_name_is_not_told(tmp_path: Path) -> None:
+def test_a_key_in_the_place_of_a_files_name_is_not_reported(tmp_path: Path) -> None:
     settings = shown(f"accounts:\n  - name: unread\n    api_key_file: {KEY}\n", tmp_path)
     assert settings["accounts[unread] key"] == ("from a file that holds none", True)
 
 
-def test_budgets_are_told_by_name(tmp_path: Path) -> None:
+def test_budgets_are_reported_by_name(tmp_path: Path) -> None:
     document = (
         "budgets:\n  - name: team\n    limit_dollars: 500\n    period: month\n"
         "    time_zone: UTC\n    owners: [ada]\n"

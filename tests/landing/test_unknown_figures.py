@@ -16,7 +16,7 @@ BUDGET = UnknownFigure(figure="budget", name="vision", reason="history_incomplet
 CREDIT = UnknownFigure(figure="credit_runway", name="o-1", reason="partial_view")
 
 
-def test_figures_are_told_while_they_are_unknown() -> None:
+def test_figures_are_reported_while_they_are_unknown() -> None:
     known = UnknownFigures()
     known.apply([Appeared(CREDIT), Appeared(BUDGET), Changed(BUDGET, BUDGET)])
     other = Burn(project_id="p", owner="o", gpu_type="g", dollars_per_hour=1.0)
@@ -31,7 +31,7 @@ def test_figures_are_told_while_they_are_unknown() -> None:
     assert [each.kind for each in known.all()] == ["credit_runway"]
 
 
-def test_a_reason_without_words_is_told_as_it_is() -> None:
+def test_a_reason_without_words_is_reported_as_it_is() -> None:
     known = UnknownFigures()
     known.apply([Appeared(UnknownFigure(figure="other", name="x", reason="new"))])
     (shown,) = known.all()

@@ -247,7 +247,7 @@ def test_a_bill_at_an_end_that_was_seen_long_after_counts_for_the_time_that_was_
         "started_at": started,
     }
     world.open(world.job(cost_dollars=0.0, **run))
-    world.keeper.close()
+    world.writer.close()
     after = world_at(tmp_path, MIDNIGHT + 9 * HOUR)
     after.open()
     if listed_first:
@@ -272,7 +272,7 @@ def test_what_the_launch_cost_is_not_left_for_the_day_on_which_the_end_was_seen(
         "started_at": started,
     }
     world.open(world.job(cost_dollars=0.0, **run))
-    world.keeper.close()
+    world.writer.close()
     after = world_at(tmp_path, MIDNIGHT + 9 * HOUR)
     after.open(after.job(state="SUCCESS", cost_dollars=50.0, finished_at=MIDNIGHT - HOUR, **run))
     assert cost(tmp_path, started + HOUR) == pytest.approx(14, abs=0.01)
@@ -323,7 +323,7 @@ def test_one_change_of_price_within_an_outage_is_solved(tmp_path: Path) -> None:
     world = world_at(tmp_path, MIDNIGHT - 4 * HOUR)
     started = world.now - HOUR
     world.open(world.job(cost_dollars=36.0, hourly_cost_dollars=36.0, started_at=started))
-    world.keeper.close()
+    world.writer.close()
     after = world_at(tmp_path, MIDNIGHT + 4 * HOUR)
     after.open(after.job(cost_dollars=36 + 72 + 432, hourly_cost_dollars=72.0, started_at=started))
     assert cost(tmp_path, MIDNIGHT) == pytest.approx(36 + 72 + 144, abs=0.01)
@@ -342,7 +342,7 @@ def test_a_price_that_was_read_right_after_the_first_report_is_that_of_the_repor
     run: dict[str, Any] = {"created_at": started, "started_at": started}
     world.open(world.job(cost_dollars=6.0, hourly_cost_dollars=None, **run))
     world.see(world.job(cost_dollars=6.0, hourly_cost_dollars=36.0, **run))
-    world.keeper.close()
+    world.writer.close()
     after = world_at(tmp_path, MIDNIGHT + HOUR)
     ended = MIDNIGHT - HOUR
     listed = after.job(state="SUCCESS", cost_dollars=144.0, hourly_cost_dollars=None)
@@ -417,7 +417,7 @@ def test_a_job_that_failed_and_runs_again_is_not_billed_after_its_finish(tmp_pat
     world.open(world.job(cost_dollars=0.0, **first))
     world.now += HOUR
     world.see(world.job(state="FAILED", cost_dollars=36.0, finished_at=world.now, **first))
-    world.keeper.close()
+    world.writer.close()
     again = MIDNIGHT - 2 * HOUR
     after = world_at(tmp_path, again + 95 * MINUTE)
     second: dict[str, Any] = {**first, "started_at": again}
@@ -600,7 +600,7 @@ def test_a_run_again_within_minutes_loses_no_more_than_its_last_ones(tmp_path: P
 
 @pytest.mark.parametrize("listed_first", [True, False])
 @pytest.mark.parametrize(("anew", "whole"), [(True, 43.2), (False, 36.0)])
-def test_a_cost_that_did_not_fall_is_told_anew_by_what_the_price_comes_to(
+def test_a_cost_that_did_not_fall_is_reported_anew_by_what_the_price_comes_to(
     tmp_path: Path, anew: bool, whole: float, listed_first: bool
 ) -> None:
     """$7.20 for twelve minutes; then $36, an hour after the new start, or 48 minutes after it.
@@ -720,13 +720,13 @@ def test_without_a_price_of_its_own_the_dearest_of_any_job_counts(tmp_path: Path
     world = LedgerWorld(tmp_path, now=MIDNIGHT)
     dear = world.job("j-2", hourly_cost_dollars=36.0, cost_dollars=1.0)
     world.open(world.job(cost_dollars=10.0, hourly_cost_dollars=None, gpu_type="A100"), dear)
-    world.keeper.close()
+    world.writer.close()
     for rise, seen in ((74.0, 10.0), (72.0, 82.0)):
         world = LedgerWorld(tmp_path, now=MIDNIGHT + HOUR)
         world.open()
         world.see(world.job(cost_dollars=10.0 + rise, hourly_cost_dollars=None, gpu_type="A100"))
         assert world.cost(gpu_type="A100") == pytest.approx(seen)
-        world.keeper.close()
+        world.writer.close()
 
 
 def test_where_no_job_reports_a_price_the_dearest_offer_counts(tmp_path: Path) -> None:
@@ -767,22 +767,22 @@ def test_since_when_a_job_runs_is_read_off_its_bill_and_outlives_the_exporter(
     """$72 at $36 an hour are two hours; the price of $72 that it has later says nothing."""
     world = world_at(tmp_path, MIDNIGHT)
     world.open(world.job(cost_dollars=72.0, hourly_cost_dollars=36.0, created_at=MIDNIGHT - 9e4))
-    world.keeper.close()
+    world.writer.close()
     after = world_at(tmp_path, MIDNIGHT + HOUR)
     after.open()
-    assert after.keeper.known_run("j-1") == KnownRun(MIDNIGHT - 2 * HOUR, 36.0)
+    assert after.writer.known_run("j-1") == KnownRun(MIDNIGHT - 2 * HOUR, 36.0)
     after.see(after.job(cost_dollars=144.0, hourly_cost_dollars=72.0))
     # With the price of then, so that the fleet knows that it changed.
-    assert after.keeper.known_run("j-1") == KnownRun(MIDNIGHT - 2 * HOUR, 36.0)
+    assert after.writer.known_run("j-1") == KnownRun(MIDNIGHT - 2 * HOUR, 36.0)
     after.see(after.job(state="SUCCESS", cost_dollars=144.0, hourly_cost_dollars=72.0))
-    assert after.keeper.known_run("j-1") is None
+    assert after.writer.known_run("j-1") is None
 
 
 def test_a_price_that_is_learned_later_says_since_when_a_job_runs(tmp_path: Path) -> None:
     world = world_at(tmp_path, MIDNIGHT)
     world.open(world.job(cost_dollars=72.0, hourly_cost_dollars=None))
     world.see(world.job(cost_dollars=72.0, hourly_cost_dollars=36.0))
-    assert world.keeper.known_run("j-1") == KnownRun(MIDNIGHT - 2 * HOUR, 36.0)
+    assert world.writer.known_run("j-1") == KnownRun(MIDNIGHT - 2 * HOUR, 36.0)
 
 
 def test_an_hourly_bill_of_a_job_that_ran_before_it_was_seen_loses_no_idle_time(

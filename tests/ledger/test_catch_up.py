@@ -38,7 +38,7 @@ def back_up(folder: Path) -> None:
 
 def restored(world: LedgerWorld, folder: Path, **fields: object) -> LedgerWorld:
     """Stop, put the copy in the place of the ledger, and start again a minute later."""
-    world.keeper.close()
+    world.writer.close()
     shutil.copyfile(folder / "backup", folder / NAME)
     return LedgerWorld(folder, now=world.now + 60, **fields)  # type: ignore[arg-type]  # of mixed kinds
 
@@ -100,7 +100,7 @@ def test_jobs_of_the_lost_time_that_are_not_shown_wait_for_their_gpu_type(tmp_pa
     after.see(after.job(cost_dollars=1.0))
     assert (after.cost(), after.cost("")) == (None, None)
     after.tick(BUDGET_INTERVAL / 1000)
-    assert after.keeper.undescribed["a"].others == ("j-2",)
+    assert after.writer.undescribed["a"].others == ("j-2",)
     after.see(replace(finished, gpu_type="H100", name="run"), shown=False)
     assert (after.cost(), after.cost("")) == (301, None)
 
@@ -122,7 +122,7 @@ def test_they_are_not_waited_for_longer_than_a_quarter_of_an_hour(tmp_path: Path
 def test_after_an_ordinary_restart_new_labels_open_at_zero(tmp_path: Path) -> None:
     world = LedgerWorld(tmp_path)
     world.open(world.job(cost_dollars=1.0))
-    world.keeper.close()
+    world.writer.close()
     after = LedgerWorld(tmp_path, now=START + 3600)
     after.open(after.job(cost_dollars=1.5), after.job("j-2", gpu_type="L40S", cost_dollars=3.0))
     assert (after.cost(), after.cost("L40S")) == (1.5, 0)
@@ -134,7 +134,7 @@ def test_labels_that_come_up_while_counters_are_hidden_begin_at_zero(tmp_path: P
     """The list of running jobs names them long before the whole list is read."""
     world = LedgerWorld(tmp_path)
     world.open(world.job(cost_dollars=1.0))
-    world.keeper.close()
+    world.writer.close()
     after = LedgerWorld(tmp_path, now=START + 3600)
     after.see(after.job(cost_dollars=1.5), after.job("j-2", gpu_type="L40S", cost_dollars=3.0))
     after.tick(10 * HELD)
@@ -152,7 +152,7 @@ def test_they_begin_at_zero_however_long_another_jobs_gpu_type_is_waited_for(
 ) -> None:
     world = LedgerWorld(tmp_path)
     world.open(world.job(cost_dollars=1.0))
-    world.keeper.close()
+    world.writer.close()
     after = LedgerWorld(tmp_path, now=START + 3600)
     after.open(
         after.job(cost_dollars=1.5),
@@ -170,11 +170,11 @@ def test_they_begin_at_zero_however_long_another_jobs_gpu_type_is_waited_for(
 def test_they_begin_at_zero_after_yet_another_restart(tmp_path: Path) -> None:
     world = LedgerWorld(tmp_path)
     world.open()
-    world.keeper.close()
+    world.writer.close()
     hidden = LedgerWorld(tmp_path, now=START + 3600)
     hidden.see(hidden.job(cost_dollars=3.0))
     hidden.tick(2 * HELD)
-    hidden.keeper.close()
+    hidden.writer.close()
     after = LedgerWorld(tmp_path, now=hidden.now + 3600)
     after.tick(2 * HELD)
     assert after.cost() is None
@@ -191,7 +191,7 @@ def test_labels_that_were_at_zero_when_it_stopped_are_so_again_when_counters_are
     world.open()
     world.see(world.job(cost_dollars=3.0))
     assert world.cost() == 0
-    world.keeper.close()
+    world.writer.close()
     after = LedgerWorld(tmp_path, now=START + 3600)
     after.see(after.job(cost_dollars=6.6))
     after.tick(2 * HELD)
@@ -213,7 +213,7 @@ def test_labels_of_the_lost_time_open_as_they_were_after_yet_another_restart(
     assert world.cost("L40S") == 300
     hidden = restored(world, tmp_path)
     hidden.see(hidden.job("j-2", gpu_type="L40S", cost_dollars=301.0))
-    hidden.keeper.close()
+    hidden.writer.close()
     after = LedgerWorld(tmp_path, now=hidden.now + 60)
     after.see(after.job("j-2", gpu_type="L40S", cost_dollars=302.0))
     assert after.cost("L40S") is None
@@ -271,7 +271,7 @@ def two_accounts(folder: Path) -> LedgerWorld:
     )
     world.take(counted("a", "b", jobs=jobs))
     assert [world.cost(owner=owner) for owner in ("ada", "bo", "cy")] == [1, 2, 7]
-    world.keeper.close()
+    world.writer.close()
     return world
 
 
@@ -292,7 +292,7 @@ def test_an_account_that_is_watched_no_more_is_not_waited_for(tmp_path: Path) ->
     two_accounts(tmp_path)
     after = LedgerWorld(tmp_path, accounts=("a", "b"), now=START + 60)
     after.take(counted("a"))
-    after.keeper.reconfigure(LedgerOptions(accounts={"a": WatchedScope()}))
+    after.writer.reconfigure(LedgerOptions(accounts={"a": WatchedScope()}))
     after.tick(5)
     assert [after.cost(owner=owner) for owner in ("ada", "bo", "cy")] == [1, 2, 7]
     assert after.unknown_figures() == set()

@@ -94,7 +94,7 @@ def test_a_refund_seen_in_the_balance_before_it_is_seen_in_the_job_makes_no_diff
             correction = Correction(
                 "j-1", at=milliseconds(world.now), since=milliseconds(START + 7200) - 1, micro=-20
             )
-            store = world.keeper._store
+            store = world.writer._store
             assert store is not None
             store.write(Batch(corrected=[correction]))
         world.tick(BUDGET_INTERVAL / 1000)
@@ -111,7 +111,7 @@ def test_what_a_deleted_job_cost_while_nobody_looked_is_compared_from_the_last_b
     balance(before, 1000)
     before.tick(300)
     job(before, 3.0)
-    before.keeper.close()
+    before.writer.close()
     away = 5 * 86_400
     world = LedgerWorld(tmp_path, now=START + away)
     job(world, 100.0, state="SUCCESS", finished_at=START + 10_000)

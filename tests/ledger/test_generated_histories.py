@@ -185,18 +185,18 @@ class Replay:
     def check_report(self) -> None:
         queue = queue_bound(self.store.longest_queue())
         for job in self.history.jobs:
-            story = self.store.history(job.id)
-            if story is None:
+            history = self.store.history(job.id)
+            if history is None:
                 continue
             for minute in self.instants(job):
-                found = cost_before(story, milliseconds(MIDNIGHT + minute * 60), queue)
+                found = cost_before(history, milliseconds(MIDNIGHT + minute * 60), queue)
                 shown = dollars(found.lower), dollars(found.upper)
                 what = f"cost of {job.id} before {minute}"
                 self.compare(what, shown, self.true(job, minute), self.slack(job))
         for begin, end in ((-DAY, 0.0), (0.0, DAY), (DAY, 2 * DAY), (-MONTH, 0.0), (0.0, MONTH)):
             span = Span(*(milliseconds(MIDNIGHT + minute * 60) for minute in (begin, end)))
-            stories = self.store.histories(span.begin, span.end)
-            found = chargeback(stories, {}, span, ZONE, [Dimension.PROJECT], queue).total.cost
+            histories = self.store.histories(span.begin, span.end)
+            found = chargeback(histories, {}, span, ZONE, [Dimension.PROJECT], queue).total.cost
             shown = dollars(found.lower), dollars(found.upper)
             low = high = slack = 0.0
             for job in self.history.jobs:

@@ -94,7 +94,7 @@ def test_no_counter_falls_over_a_restart_and_another_limit(tmp_path: Path, limit
         ("p-1", "dan", "H100"),
         ("p-1", "other", "other"),
     }
-    world.keeper.close()
+    world.writer.close()
     again = LedgerWorld(tmp_path, rules=WasteRules(max_groups=limit), now=world.now + 60)
     again.open(*jobs(again, ("aaron", "bob", "cleo", "dan"), 1.05))
     after = spent(again)

@@ -78,7 +78,7 @@ class Story:
         return {reason: round(dollars, 6) for reason, dollars in self.spend().waste_dollars.items()}
 
     def entry(self) -> JobEntry:
-        state = self.world.keeper._state
+        state = self.world.writer._state
         assert state is not None
         entry = state.entry("j-1")
         assert entry is not None
@@ -590,7 +590,7 @@ def test_idle_intervals_and_utilization_are_kept(tmp_path: Path) -> None:
             readings=history.world.busy(0.5 if busy else 0.01),
         )
         history.world.now += MINUTE
-    history.world.keeper.close()
+    history.world.writer.close()
     store = Store.open_for_reading(tmp_path)
     first = IdleInterval(AT + 10 * MINUTES, AT + 14 * MINUTES, 32 * MINUTES, 2_400_000)
     second = IdleInterval(AT + 17 * MINUTES, AT + 19 * MINUTES, 16 * MINUTES, 1_200_000)
@@ -613,11 +613,11 @@ def test_idle_intervals_and_utilization_are_kept(tmp_path: Path) -> None:
 def test_an_idle_interval_goes_on_after_a_restart(tmp_path: Path) -> None:
     history = Story(tmp_path)
     history.run(15, lambda minute: 0.6 * minute)
-    history.world.keeper.close()
+    history.world.writer.close()
     again = Story.__new__(Story)
     again.world, again.fields = LedgerWorld(tmp_path, now=history.world.now), history.fields
     again.run(20, lambda minute: 0.6 * minute)
-    again.world.keeper.close()
+    again.world.writer.close()
     store = Store.open_for_reading(tmp_path)
     assert store.idle_intervals("j-1") == [
         IdleInterval(AT + 10 * MINUTES, AT + 19 * MINUTES, 72 * MINUTES, 5_400_000)

@@ -31,7 +31,7 @@ def spent(folder: Path, at: float) -> float:
     return dollars(value_at(history.cost, last, life, milliseconds(at)))
 
 
-def test_a_price_told_late_says_since_when_a_finished_job_was_billed(tmp_path: Path) -> None:
+def test_a_price_reported_late_says_since_when_a_finished_job_was_billed(tmp_path: Path) -> None:
     world = LedgerWorld(tmp_path)
     ended: Mapping[str, Any] = {"cost_dollars": 3.6, "created_at": START - 5 * HOUR}
     world.open(world.job(state="SUCCESS", hourly_cost_dollars=None, **ended))
@@ -40,7 +40,7 @@ def test_a_price_told_late_says_since_when_a_finished_job_was_billed(tmp_path: P
     assert spent(tmp_path, START - 1.5 * HOUR) == pytest.approx(1.8)
 
 
-def test_a_price_told_late_says_since_when_a_running_job_was_billed(tmp_path: Path) -> None:
+def test_a_price_reported_late_says_since_when_a_running_job_was_billed(tmp_path: Path) -> None:
     world = LedgerWorld(tmp_path)
     world.open(world.job(cost_dollars=3.6, created_at=START - 5 * HOUR, hourly_cost_dollars=None))
     world.now += 60
@@ -51,7 +51,7 @@ def test_a_price_told_late_says_since_when_a_running_job_was_billed(tmp_path: Pa
     assert spent(tmp_path, START - HOUR / 2) == pytest.approx(1.8)
 
 
-def test_details_that_tell_the_same_cost_do_not_make_a_correction_pass_for_a_late_bill() -> None:
+def test_details_that_report_the_same_cost_do_not_make_a_correction_pass_for_a_late_bill() -> None:
     world = LedgerWorld()
     world.open(world.job(cost_dollars=3.6, hourly_cost_dollars=None))
     world.see(world.job(cost_dollars=3.6))
@@ -62,7 +62,9 @@ def test_details_that_tell_the_same_cost_do_not_make_a_correction_pass_for_a_lat
     assert world.corrections() == pytest.approx((1.8, 0))
 
 
-def test_an_end_that_details_told_stays_where_lists_alone_tell_of_the_job(tmp_path: Path) -> None:
+def test_an_end_that_details_reported_stays_where_lists_alone_report_the_job(
+    tmp_path: Path,
+) -> None:
     world = LedgerWorld(tmp_path)
     ended: Mapping[str, Any] = {
         "cost_dollars": 3.6,
@@ -79,7 +81,7 @@ def test_a_restart_waits_for_the_gpu_type_anew(tmp_path: Path) -> None:
     before = LedgerWorld(tmp_path)
     before.open()
     before.see(before.job(gpu_type=None, cost_dollars=1.0))
-    before.keeper.close()
+    before.writer.close()
     after = LedgerWorld(tmp_path, now=START + 2 * PATIENT)
     after.tick(PATIENT)  # the API does not answer yet
     after.open(after.job(gpu_type=None, cost_dollars=1.0))
@@ -94,7 +96,7 @@ def test_a_restart_counts_what_nobody_can_ask_about_any_more(tmp_path: Path) -> 
     before = LedgerWorld(tmp_path)
     before.open()
     before.see(before.job(gpu_type=None, cost_dollars=1.0))
-    before.keeper.close()
+    before.writer.close()
     after = LedgerWorld(tmp_path, accounts=("b",), now=START + 60)
     after.tick(0)
     after.tick(HELD)

@@ -244,7 +244,7 @@ async def test_a_name_that_matches_nothing_is_logged_once_with_the_nearest() -> 
     ]
 
 
-async def test_an_organization_that_nobody_tells_of_any_more_has_no_funds() -> None:
+async def test_an_organization_that_nobody_reports_any_more_has_no_funds() -> None:
     desk = Desk()
     rich = Organization(account="a", id="o-1", credit_balance_dollars=9.0, confirmed_at=START)
     desk.see(COUNTED, rich)
@@ -264,7 +264,7 @@ async def test_a_store_that_must_not_be_used_stops_the_start() -> None:
         await desk.ledger.open()
 
 
-async def test_trouble_is_told_once_tried_again_and_costs_nothing() -> None:
+async def test_trouble_is_reported_once_tried_again_and_costs_nothing() -> None:
     desk = Desk()
     desk.trouble = StoreError("the disk is full")
     with capture_logs() as logs:

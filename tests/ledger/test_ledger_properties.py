@@ -108,7 +108,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def kill(self) -> None:
         """Nothing is closed in good order, but for the lock that the process's end would free."""
-        self.world.keeper.close()
+        self.world.writer.close()
         value = self.world.shown
         self.world = LedgerWorld(self.folder, now=self.world.now)
         self.world.open()
@@ -163,7 +163,7 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "world"):
-            self.world.keeper.close()
+            self.world.writer.close()
             shutil.rmtree(self.folder)
 
 

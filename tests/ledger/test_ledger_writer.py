@@ -157,7 +157,7 @@ def test_gpu_hours_are_counted_beside_the_cost(world: LedgerWorld) -> None:
 def test_after_a_restart_counters_go_on_and_count_what_was_missed(tmp_path: Path) -> None:
     before = LedgerWorld(tmp_path)
     before.open(before.job(cost_dollars=1.0), before.job("j-2", "SUCCESS", cost_dollars=2.0))
-    before.keeper.close()
+    before.writer.close()
     after = LedgerWorld(tmp_path, now=START + 3600)
     after.tick(0)
     assert after.cost() is None
@@ -169,7 +169,7 @@ def test_after_a_restart_counters_go_on_and_count_what_was_missed(tmp_path: Path
 def test_a_restart_in_the_middle_of_the_first_list_still_opens_as_a_whole(tmp_path: Path) -> None:
     before = LedgerWorld(tmp_path)
     before.see(before.job(cost_dollars=1.0), counted=False)
-    before.keeper.close()
+    before.writer.close()
     after = LedgerWorld(tmp_path)
     after.tick(0)
     assert after.cost() is None
@@ -184,7 +184,7 @@ def test_a_restart_while_a_series_opens_has_it_begin_at_zero_anew(
     before = LedgerWorld(tmp_path)
     before.open()
     before.see(before.job(cost_dollars=1.0))
-    before.keeper.close()
+    before.writer.close()
     after = LedgerWorld(tmp_path, now=START + pause)
     after.open()
     assert after.cost() == 0
@@ -369,7 +369,7 @@ def test_what_is_billed_after_the_finish_is_wasted_but_for_a_late_settlement(
 # History
 
 
-def test_history_of_which_only_lists_told_is_named_until_its_details_are_known(
+def test_history_of_which_only_lists_reported_is_named_until_its_details_are_known(
     world: LedgerWorld,
 ) -> None:
     def old(job_id: str, created_at: float, **fields: Any) -> Job:
@@ -386,11 +386,11 @@ def test_history_of_which_only_lists_told_is_named_until_its_details_are_known(
     world.see(old("j-1", 1.0), old("j-2", 2.0), shown=False)
     world.see(world.job("j-3", cost_dollars=1.0))
     world.tick(BUDGET_INTERVAL / 1000)
-    assert world.keeper.undescribed == {"a": UndescribedJobs(others=("j-2", "j-1"))}
+    assert world.writer.undescribed == {"a": UndescribedJobs(others=("j-2", "j-1"))}
     world.see(old("j-2", 2.0, name="mnist", gpu_type="H100"), shown=False)
     world.see(old("j-1", 1.0, name="without a GPU"), shown=False)
     world.tick(BUDGET_INTERVAL / 1000)
-    assert world.keeper.undescribed == {"a": UndescribedJobs()}
+    assert world.writer.undescribed == {"a": UndescribedJobs()}
 
 
 # Budgets
@@ -409,7 +409,7 @@ def budget(**fields: object) -> Budget:
     return Budget(**{**defaults, **fields})  # type: ignore[arg-type]  # a mapping of mixed kinds
 
 
-def test_a_budget_tells_spent_forecast_and_the_time_it_will_be_exhausted() -> None:
+def test_a_budget_reports_spent_forecast_and_the_time_it_will_be_exhausted() -> None:
     world = LedgerWorld(budgets=(budget(limit_dollars=50.0),), now=NOON)
     midnight = NOON - 12 * 3600
     world.open(world.job(created_at=midnight - 12 * 3600, started_at=None, cost_dollars=86.4))
@@ -428,7 +428,7 @@ def test_a_budget_that_lasts_has_no_time_of_exhaustion() -> None:
     assert status.exhausted_at is None
 
 
-def test_a_budget_that_is_used_up_tells_since_when() -> None:
+def test_a_budget_that_is_used_up_reports_since_when() -> None:
     world = LedgerWorld(budgets=(budget(limit_dollars=7.2),), now=NOON)
     world.open(world.job(created_at=NOON - 4 * 3600, cost_dollars=14.4))
     status = world.one(BudgetStatus)
@@ -479,7 +479,7 @@ def test_a_budget_counts_what_is_in_its_scope(scope: dict[str, object], covered:
     assert status.forecast_dollars == (pytest.approx(46.8, abs=0.001) if covered else 0)
 
 
-def test_a_budget_used_up_once_more_after_a_correction_tells_the_later_time() -> None:
+def test_a_budget_used_up_once_more_after_a_correction_reports_the_later_time() -> None:
     world = LedgerWorld(budgets=(budget(limit_dollars=7.2),), now=NOON)
     job = world.job(created_at=NOON - 3 * 3600, cost_dollars=10.8)
     world.open(job)
@@ -518,7 +518,7 @@ def test_the_runway_is_balance_over_burn_and_absent_when_the_key_sees_nothing(
     assert [fund.organization_id for fund in world.all(Funds)] == ["o-1"]
 
 
-def test_reconciliation_tells_what_the_credit_lost_beyond_the_books(world: LedgerWorld) -> None:
+def test_reconciliation_reports_what_the_credit_lost_beyond_the_books(world: LedgerWorld) -> None:
     def balance(dollars: float) -> Organization:
         return Organization(
             account="a", id="o-1", credit_balance_dollars=dollars, confirmed_at=world.now
@@ -574,7 +574,7 @@ def kept(folder: Path) -> None:
         Organization(account="a", id="o-1", credit_balance_dollars=50.0, confirmed_at=NOON),
     )
     world.open(world.job(created_at=NOON - 3000, cost_dollars=3.0))
-    world.keeper.close()
+    world.writer.close()
 
 
 def test_what_can_only_be_read_is_shown_once_it_has_caught_up(tmp_path: Path) -> None:
@@ -631,7 +631,9 @@ def test_no_other_ledger_takes_the_place_of_the_one_that_is_shown(tmp_path: Path
     assert not (tmp_path / NAME).exists()
 
 
-def test_a_balance_told_before_the_ledger_could_be_opened_is_the_last_one(tmp_path: Path) -> None:
+def test_a_balance_reported_before_the_ledger_could_be_opened_is_the_last_one(
+    tmp_path: Path,
+) -> None:
     kept(tmp_path)
     world = LedgerWorld(tmp_path, now=NOON + 3600)
     value = Organization(account="a", id="o-1", credit_balance_dollars=36.0, confirmed_at=world.now)
@@ -691,7 +693,7 @@ def test_history_beyond_retention_is_not_counted_again_after_a_long_pause(tmp_pa
     old = {"cost_dollars": 5.0, "finished_at": START, "created_at": START - 60}
     before = LedgerWorld(tmp_path, retention=32 * day * 1000)
     before.open(before.job("j-1", "SUCCESS", **old))
-    before.keeper.close()
+    before.writer.close()
     after = LedgerWorld(tmp_path, retention=32 * day * 1000, now=START + 99 * day)
     for _ in range(3):
         after.tick(3600)
@@ -761,7 +763,7 @@ def test_a_job_that_vanishes_leaves_no_gpu_time_unjudged(world: LedgerWorld) -> 
     assert sum(spend.activity_gpu_hours.values()) == pytest.approx(spend.gpu_hours)
 
 
-def test_a_job_that_nobody_tells_of_any_more_is_kept_in_the_store_only(tmp_path: Path) -> None:
+def test_a_job_that_nobody_reports_any_more_is_kept_in_the_store_only(tmp_path: Path) -> None:
     world = LedgerWorld(tmp_path)
     world.open(world.job(cost_dollars=1.0))
     for _ in range(50):
@@ -795,15 +797,15 @@ def test_as_many_jobs_that_are_hidden_are_remembered_as_were_shown_and_all_are_c
     come_and_go(world, "first", cost_dollars=10.0)
     for name in ("a", "b"):
         come_and_go(world, *numbered(name, HALF), cost_dollars=10.0)
-    assert world.keeper.known_run("first") is None
-    assert all(world.keeper.known_run(name) for name in numbered("a", HALF) + numbered("b", HALF))
+    assert world.writer.known_run("first") is None
+    assert all(world.writer.known_run(name) for name in numbered("a", HALF) + numbered("b", HALF))
     before = 10.0 * (LEAST_REMEMBERED + 1)
     assert world.cost() == pytest.approx(before)
     world.now += 3600
     world.see(*(world.job(name, cost_dollars=13.6) for name in ("first", "b-0")))
     assert world.cost() == pytest.approx(before + 2 * 3.6)
     assert world.corrections() == (0, 0)
-    assert world.keeper.known_run("first") is not None
+    assert world.writer.known_run("first") is not None
 
 
 def test_of_a_large_fleet_all_are_remembered_while_its_account_cannot_be_read(
@@ -812,9 +814,9 @@ def test_of_a_large_fleet_all_are_remembered_while_its_account_cannot_be_read(
     names = numbered("j", LEAST_REMEMBERED + 500)
     world.open()
     come_and_go(world, *names)
-    assert all(world.keeper.known_run(name) for name in names)
+    assert all(world.writer.known_run(name) for name in names)
     come_and_go(world, "one-more")
-    assert sum(world.keeper.known_run(name) is None for name in names) == 1
+    assert sum(world.writer.known_run(name) is None for name in names) == 1
 
 
 def test_a_job_whose_gpu_type_is_awaited_is_counted_before_it_is_forgotten(
@@ -825,11 +827,11 @@ def test_a_job_whose_gpu_type_is_awaited_is_counted_before_it_is_forgotten(
     for name in ("a", "b"):
         come_and_go(world, *numbered(name, HALF), gpu_type=None, cost_dollars=1.0)
     assert world.cost("") is None  # of all of them details may still report the type
-    assert world.keeper.known_run("first") is not None
+    assert world.writer.known_run("first") is not None
     world.tick(1)
     world.tick(HELD)
     assert world.cost("") == 1.0
-    assert world.keeper.known_run("first") is None
+    assert world.writer.known_run("first") is None
 
 
 def test_an_absurd_cost_of_a_job_that_is_forgotten_makes_nothing_unknown_for_ever(
@@ -853,7 +855,7 @@ def test_a_start_reads_those_of_the_jobs_under_way_that_were_seen_last(tmp_path:
         world.see(world.job(f"j-{number}"))
     world.now += 86_400
     world.see(world.job("j-waits", gpu_type=None))
-    world.keeper.close()
+    world.writer.close()
     with closing(Store.open_for_reading(tmp_path)) as store:
         assert {entry.id for entry in store.load(most=2).live} == {"j-4", "j-waits"}
         assert {entry.id for entry in store.load(most=3).live} == {"j-3", "j-4", "j-waits"}
@@ -869,7 +871,7 @@ def test_detail_beyond_its_retention_goes_and_totals_stay(tmp_path: Path) -> Non
     for _ in range(3):
         world.tick(3600)
     assert world.cost() == 5
-    world.keeper.close()
+    world.writer.close()
     again = LedgerWorld(tmp_path, now=world.now)
     again.open()
     assert again.cost() == 5

@@ -118,7 +118,7 @@ def overwritten_by_a_newer_copy(path: Path) -> None:
     shutil.copyfile(path, elsewhere / NAME)
     world = LedgerWorld(elsewhere, now=START + 9999)
     world.see(world.job("j-other", cost_dollars=77.0), counted=True)
-    world.keeper.close()
+    world.writer.close()
     shutil.copyfile(elsewhere / NAME, path)
 
 
@@ -214,7 +214,7 @@ def clear(path: Path) -> None:
 
 def restarted(world: LedgerWorld, folder: Path) -> LedgerWorld:
     """Return the world after a restart, with all jobs listed anew."""
-    world.keeper.close()
+    world.writer.close()
     after = LedgerWorld(folder, now=world.now + 60)
     after.tick(0)
     assert after.cost() is None
@@ -321,7 +321,7 @@ def test_a_ledger_that_is_overwritten_at_any_step_of_a_write_goes_on_with_its_su
             Store.open_for_reading(folder)
         after = restarted(world, folder)
         assert after.cost() == pytest.approx(right(after))
-        after.keeper.close()
+        after.writer.close()
         shutil.rmtree(folder)
     assert step > 40
 
@@ -344,7 +344,7 @@ def test_a_ledger_that_is_removed_at_any_step_of_a_write_goes_on_whole(
         look(world)
         assert world.cost() == pytest.approx(right(world))
         assert reported(folder, START - 100_000, world.now) == pytest.approx(right(world))
-        world.keeper.close()
+        world.writer.close()
         shutil.rmtree(folder)
     assert step > 40
 
@@ -426,7 +426,7 @@ def test_a_copy_put_in_place_is_not_changed_by_what_was_still_to_be_written(
         look(world)
         overwritten_by_an_older_copy(folder / NAME)
         go_on_in_vain(world)
-    world.keeper.close()
+    world.writer.close()
     assert (folder / NAME).read_bytes() == copy.read_bytes()
 
 
@@ -463,26 +463,26 @@ def test_a_log_that_is_lost_while_it_is_written_is_noticed_right_after(tmp_path:
 
 
 def test_a_ledger_that_is_lost_when_a_budget_is_read_from_it_is_rescued(folder: Path) -> None:
-    lived(folder).keeper.close()
+    lived(folder).writer.close()
     world = LedgerWorld(folder, now=START + 400, budgets=(EVERYTHING,))
     now = milliseconds(world.now)
-    world.keeper.write(PendingObservations(), now)
+    world.writer.write(PendingObservations(), now)
     emptied(folder / NAME)
     with pytest.raises(LostStoreError, match="was overwritten while in use; the exporter goes on"):
-        world.keeper.compute(now)
+        world.writer.compute(now)
     assert (folder / f"{NAME}.rescued").exists()
 
 
 def test_a_ledger_that_is_only_read_is_not_rescued(folder: Path) -> None:
-    lived(folder).keeper.close()
+    lived(folder).writer.close()
     world = LedgerWorld(folder, now=START + 400, budgets=(EVERYTHING,))
     now = milliseconds(world.now)
     with locked(folder), pytest.raises(StoreError, match="it can be read only"):
-        world.keeper.write(PendingObservations(), now)
+        world.writer.write(PendingObservations(), now)
     emptied(folder / NAME)
-    world.keeper.close()  # so that it reads nothing any more
+    world.writer.close()  # so that it reads nothing any more
     with pytest.raises(StoreError, match="closed database") as caught:
-        world.keeper.compute(now)
+        world.writer.compute(now)
     assert type(caught.value) is StoreError
     assert not (folder / f"{NAME}.rescued").exists()
 
@@ -574,7 +574,7 @@ def test_killed_at_any_step_a_rescued_ledger_still_becomes_the_ledger(
         after.see(finished(after), shown=False)
         after.see(running(after), counted=True)
         assert after.cost() == pytest.approx(right(after))
-        after.keeper.close()
+        after.writer.close()
         assert not (folder / f"{NAME}.rescued").exists()
         if found is not None:  # it stays beside the file that it belongs to
             assert (folder / f"{NAME}.lost-1").exists()
@@ -585,7 +585,7 @@ def test_a_rescued_ledger_that_is_damaged_is_named_and_stays(folder: Path) -> No
     world = lived(folder)
     (folder / NAME).unlink()
     go_on_in_vain(world)
-    world.keeper.close()
+    world.writer.close()
     (folder / f"{NAME}.rescued").write_text("no database")
     with pytest.raises(UnfitStoreError, match=f"{NAME}.rescued"):
         Store.open(folder)

@@ -53,7 +53,7 @@ def test_sightings_on_the_line_of_the_price_are_not_kept() -> None:
     assert shown(meter, 0, 0.25, 60, 499.5) == [100, 100.25, 160, 599.5]
 
 
-def test_costs_told_in_whole_cents_lie_on_the_line() -> None:
+def test_costs_reported_in_whole_cents_lie_on_the_line() -> None:
     meter = WatchedMeter()
     rate = DOLLAR // 2
     for n in range(1, 1000):
@@ -171,7 +171,7 @@ def test_what_costs_more_than_its_life_explains_is_spread_over_its_life() -> Non
     assert shown(meter, -10, -5, 0) == [0, 15, 30]
 
 
-def test_a_price_told_late_says_since_when_it_was_billed() -> None:
+def test_a_price_reported_late_says_since_when_it_was_billed() -> None:
     meter = watched((0, billed(30)), (20, billed(50)), rate=None)
     meter.life = Life(created=after(-300))
     assert shown(meter, -150) == [15]
@@ -179,7 +179,7 @@ def test_a_price_told_late_says_since_when_it_was_billed() -> None:
     assert shown(meter, -31, -15, 0) == [0, 15, 30]
 
 
-def test_a_price_told_late_says_since_when_a_finished_job_was_billed() -> None:
+def test_a_price_reported_late_says_since_when_a_finished_job_was_billed() -> None:
     meter = WatchedMeter(Life(created=after(-600), finished=after(-100)))
     meter.see(NOON, billed(50), None, finished=True)
     meter.see(after(1), billed(50), PRICE, finished=True)
@@ -212,7 +212,7 @@ def test_a_finish_after_it_was_seen_finished_is_not_believed() -> None:
     assert shown(meter, -25, 0, 1) == [25, 50, 50]
 
 
-def test_billing_ends_at_the_finish_that_is_told() -> None:
+def test_billing_ends_at_the_finish_that_is_reported() -> None:
     meter = watched((0, billed(100)), (30, billed(130)))
     meter.see(after(90), billed(145), PRICE, finished=True)
     meter.life = Life(finished=after(45))
@@ -308,7 +308,7 @@ def test_of_lumps_only_the_ends_are_kept() -> None:
     assert len(kept(meter)) <= 101
 
 
-def test_the_first_cost_told_may_be_a_lump() -> None:
+def test_the_first_cost_reported_may_be_a_lump() -> None:
     meter = watched((-600, 0), (40, 0), (60, billed(50)), (80, billed(70)), (100, billed(90)))
     assert meter.corrections == []
     assert shown(meter, 10, 40, 60) == [0, 30, 50]
@@ -355,7 +355,7 @@ def test_a_finished_job_that_changes_was_corrected_when_it_was_seen() -> None:
     assert shown(meter, 120, 121, 180, 181) == [160, 150, 150, 155]
 
 
-def test_a_bill_settled_late_counts_as_if_told_when_the_end_was_first_seen() -> None:
+def test_a_bill_settled_late_counts_as_if_reported_when_the_end_was_first_seen() -> None:
     meter = finished(value=150)
     meter.see(after(60) + FINISH_GRACE, billed(161), PRICE, finished=True)
     assert meter.corrections == []
@@ -481,7 +481,9 @@ def test_without_price_and_begin_all_was_spent_when_it_was_seen(life: Life) -> N
 
 
 @pytest.mark.parametrize(("early", "late"), [(None, PRICE), (PRICE, None)])
-def test_a_price_told_once_explains_what_lies_beside(early: int | None, late: int | None) -> None:
+def test_a_price_reported_once_explains_what_lies_beside(
+    early: int | None, late: int | None
+) -> None:
     meter = WatchedMeter()
     meter.see(NOON, billed(100), early)
     meter.see(after(30), billed(190), late)
@@ -503,7 +505,7 @@ def test_the_begin_of_billing_is_kept_within_a_quarter() -> None:
     assert kept(meter) == [0, 3]
 
 
-def test_a_clock_set_back_loses_nothing_that_was_told() -> None:
+def test_a_clock_set_back_loses_nothing_that_was_reported() -> None:
     meter = watched((0, billed(100)), (30, billed(130)), (-30, billed(131)), (-29, billed(132)))
     assert meter.last.value == billed(132)
     assert [sample.at for sample in meter.kept] == sorted({s.at for s in meter.kept})
@@ -511,7 +513,7 @@ def test_a_clock_set_back_loses_nothing_that_was_told() -> None:
     assert meter.at(after(-28)) == billed(132)
 
 
-def test_a_clock_set_back_corrects_nothing_and_what_follows_is_told_by_the_new_clock() -> None:
+def test_a_clock_set_back_corrects_nothing_and_what_follows_is_reported_by_the_new_clock() -> None:
     """The hour that is lived twice is told once, as a step when the clock was set."""
     meter = watched(*((minute, billed(100 + minute)) for minute in range(61)))
     for minute in range(1, 121):
@@ -526,7 +528,7 @@ def test_a_clock_set_back_to_before_the_first_sighting_leaves_what_the_price_say
     assert shown(meter, -130, -50, -40) == pytest.approx([10, 90, 100], abs=0.001)
 
 
-def test_an_end_that_is_told_again_after_the_clock_was_set_back_moves_nothing() -> None:
+def test_an_end_that_is_reported_again_after_the_clock_was_set_back_moves_nothing() -> None:
     meter = watched((0, billed(100)))
     meter.see(after(60), billed(160), PRICE, finished=True)
     kept = list(meter.kept)

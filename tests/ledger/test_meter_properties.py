@@ -68,7 +68,7 @@ def quarters(meter: WatchedMeter) -> range:
 
 
 @given(st.lists(anything, min_size=1), lives, st.lists(st.integers(-(10**6), 10**6)))
-def test_the_parts_of_a_story_add_up_to_what_was_told_last(
+def test_the_parts_of_a_history_add_up_to_what_was_reported_last(
     samples: list[Seen], life: Life, cuts: list[int]
 ) -> None:
     meter = watched(samples, life)
@@ -78,7 +78,7 @@ def test_the_parts_of_a_story_add_up_to_what_was_told_last(
 
 
 @given(st.lists(anything, min_size=1), unfinished)
-def test_just_after_a_sighting_that_is_kept_the_meter_shows_what_was_told(
+def test_just_after_a_sighting_that_is_kept_the_meter_shows_what_was_reported(
     samples: list[Seen], life: Life
 ) -> None:
     meter = watched(samples, life)
@@ -104,7 +104,7 @@ def test_what_is_kept_is_bounded_by_time_alone(samples: list[Seen]) -> None:
 
 
 @given(st.lists(anything, min_size=1))
-def test_whatever_the_clock_is_set_to_what_was_told_last_is_known(samples: list[Seen]) -> None:
+def test_whatever_the_clock_is_set_to_what_was_reported_last_is_known(samples: list[Seen]) -> None:
     assert watched(samples).last.value == samples[-1].value
 
 

@@ -108,7 +108,7 @@ def test_what_was_not_spent_within_the_period_has_no_row() -> None:
         (Dimension.DAY, ("day",), ("2026-10-01",)),
     ],
 )
-def test_spend_is_told_apart_by(
+def test_spend_is_broken_down_by(
     dimension: Dimension, names: tuple[str, ...], keys: tuple[str, ...]
 ) -> None:
     history = job("j-1", OCTOBER.begin, OCTOBER.begin + HOUR)
@@ -132,7 +132,7 @@ def test_what_is_not_known_stays_empty(project_id: str) -> None:
     assert row.keys == (project_id, "", "", "", "")
 
 
-def test_a_job_that_tells_its_organization_knows_better_than_its_project() -> None:
+def test_a_job_that_reports_its_organization_knows_better_than_its_project() -> None:
     history = job("j-1", OCTOBER.begin, OCTOBER.begin + HOUR)
     history = JobHistory(replace(history.entry, organization_id="o-9"), history.cost, history.gpu)
     (row,) = report([history], Dimension.ORGANIZATION)
@@ -249,7 +249,7 @@ def histories(draw: st.DrawFn) -> JobHistory:
 
 @given(st.lists(histories(), max_size=3), moments, moments)
 @settings(max_examples=60, deadline=None)
-def test_however_it_is_told_apart_the_rows_add_up_to_all_that_was_spent(
+def test_however_it_is_broken_down_the_rows_add_up_to_all_that_was_spent(
     value: list[JobHistory], one: int, other: int
 ) -> None:
     assume(one != other)

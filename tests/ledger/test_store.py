@@ -237,7 +237,7 @@ def test_balances_are_loaded_in_order_of_time_and_kept_for_days(store: Store) ->
     assert store.load().balances == (other, older, unsettled, latest)
 
 
-def test_a_project_is_known_as_it_was_told_last_and_by_its_earlier_names(store: Store) -> None:
+def test_a_project_is_known_as_it_was_reported_last_and_by_its_earlier_names(store: Store) -> None:
     store.write(Batch(projects=[ProjectEntry("p-1", None, "old"), ProjectEntry("p-2", "o-1", "")]))
     store.write(Batch(projects=[ProjectEntry("p-1", "o-1", None)]))
     assert set(store.load().projects) == {
@@ -276,7 +276,7 @@ def test_the_size_of_a_ledger_in_memory_grows_too(store: Store) -> None:
 # Stories
 
 
-def test_stories_are_told_of_the_jobs_that_moved_within_the_time(store: Store) -> None:
+def test_histories_are_those_of_the_jobs_that_moved_within_the_time(store: Store) -> None:
     begin, end = NOW, NOW + DAY
     moved = {
         "until the begin": (NOW - DAY, NOW),
@@ -373,7 +373,7 @@ def test_pruning_changes_no_value_from_then_on(batch: Batch, before: int, later:
             assert value(history, before) == value(history, 2 * before + 1)
 
 
-def test_pruning_drops_what_tells_of_earlier_times_only(store: Store) -> None:
+def test_pruning_drops_what_concerns_earlier_times_only(store: Store) -> None:
     times = [0, 10, 20, 30, 40, 50]
     store.write(seen("j-1", *(sample(NOW + at, at) for at in times)))
     assert store.prune(NOW + 40) == 2

@@ -549,7 +549,7 @@ def test_there_has_to_be_a_ledger_to_be_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("replaced", [False, True])
-def test_a_file_that_is_removed_or_replaced_while_in_use_is_told(
+def test_a_file_that_is_removed_or_replaced_while_in_use_is_reported(
     tmp_path: Path, replaced: bool
 ) -> None:
     """What is written to it would be lost, and nobody would know."""

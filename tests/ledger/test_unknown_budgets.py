@@ -63,7 +63,7 @@ def test_a_job_that_may_have_run_before_the_period_leaves_bounds_until_its_times
     assert bounds(world) == (0, 50)
     assert world.unknown("budget", "all") == {"history_incomplete"}
     assert world.unknown("budget_forecast", "all") == {"history_incomplete"}
-    assert world.keeper.undescribed == {"a": UndescribedJobs(urgent=("j-1",))}
+    assert world.writer.undescribed == {"a": UndescribedJobs(urgent=("j-1",))}
     times = {"started_at": MIDNIGHT - HOUR, "finished_at": MIDNIGHT + 3 * HOUR}
     details = {"gpu_type": "H100", "gpus": 2.0, "hourly_cost_dollars": 12.5}
     world.see(world.job("j-1", "SUCCESS", **old, **times, **details), shown=False)
@@ -71,7 +71,7 @@ def test_a_job_that_may_have_run_before_the_period_leaves_bounds_until_its_times
     shown = world.one(BudgetStatus)
     assert (shown.spent_dollars, shown.spent_lower_dollars) == (37.5, None)
     assert world.unknown("budget") == world.unknown("budget_forecast") == set()
-    assert world.keeper.undescribed == {"a": UndescribedJobs()}
+    assert world.writer.undescribed == {"a": UndescribedJobs()}
 
 
 def test_jobs_are_asked_for_in_the_order_of_what_periods_need() -> None:
@@ -93,7 +93,7 @@ def test_jobs_are_asked_for_in_the_order_of_what_periods_need() -> None:
         fields["gpu_hours"] = hours.get(job_id, 2.0)
         jobs.append(world.job(job_id, "SUCCESS", **{**fields, **LISTED}))
     world.see(*jobs, shown=False, counted=True)
-    assert world.keeper.undescribed["a"] == UndescribedJobs(
+    assert world.writer.undescribed["a"] == UndescribedJobs(
         urgent=("near", "month", "far", "long"), others=("within", "before")
     )
 
@@ -112,7 +112,7 @@ def test_a_queue_longer_than_a_day_was_seen_so_older_jobs_may_straddle_a_begin()
     world.see(world.job("j-2", **queued))
     look(world)
     assert bounds(world) == pytest.approx((3.61, 8.61))
-    assert world.keeper.undescribed["a"].urgent == ("j-1",)
+    assert world.writer.undescribed["a"].urgent == ("j-1",)
 
 
 def test_a_budget_for_a_gpu_type_waits_for_the_types_of_history_within_its_period() -> None:
@@ -120,7 +120,7 @@ def test_a_budget_for_a_gpu_type_waits_for_the_types_of_history_within_its_perio
     old = {"created_at": NOON - 5 * HOUR, "gpu_hours": 1.0, "cost_dollars": 5.0}
     world.see(world.job("j-1", "SUCCESS", **old, **LISTED), shown=False, counted=True)
     assert bounds(world) == (0, 5)
-    assert world.keeper.undescribed["a"].urgent == ("j-1",)
+    assert world.writer.undescribed["a"].urgent == ("j-1",)
     world.see(world.job("j-1", "SUCCESS", **old, gpu_type="L40S"), shown=False)
     world.see(world.job("j-2", created_at=NOON, cost_dollars=0.0))
     look(world)
@@ -172,7 +172,7 @@ def test_an_account_that_cannot_be_read_leaves_the_lower_bound() -> None:
 def test_after_a_restart_the_first_list_has_to_catch_up(tmp_path: Path) -> None:
     before = new_world(folder=tmp_path)
     before.open(before.job(created_at=NOON - HOUR, cost_dollars=3.6))
-    before.keeper.close()
+    before.writer.close()
     world = LedgerWorld(tmp_path, budgets=(budget(),), now=NOON + HOUR)
     world.tick(0)
     assert bounds(world) == (3.6, None)
@@ -198,7 +198,7 @@ def test_what_was_not_written_for_minutes_is_not_known(tmp_path: Path) -> None:
 def test_a_period_of_which_the_detail_was_dropped_is_not_known() -> None:
     world = new_world(budget(), budget(name="month", period=Period.MONTH))
     world.open(world.job(created_at=NOON - HOUR, cost_dollars=3.6))
-    store = world.keeper._store
+    store = world.writer._store
     assert store is not None
     store.prune(round(MIDNIGHT * 1000))
     look(world)
@@ -209,7 +209,7 @@ def test_a_period_of_which_the_detail_was_dropped_is_not_known() -> None:
 def test_what_is_seen_while_the_ledger_can_only_be_read_is_not_known(tmp_path: Path) -> None:
     before = new_world(folder=tmp_path)
     before.open(before.job(created_at=NOON - HOUR, cost_dollars=3.6))
-    before.keeper.close()
+    before.writer.close()
     world = LedgerWorld(tmp_path, budgets=(budget(),), now=NOON + HOUR)
     with locked(tmp_path), pytest.raises(StoreError, match="it can be read only"):
         world.open(world.job(created_at=NOON - HOUR, cost_dollars=7.2))
@@ -223,7 +223,7 @@ def test_other_budgets_take_the_place_of_those_that_are_dropped() -> None:
     terms = LedgerOptions(
         budgets=(budget(name="new", limit_dollars=2.0),), accounts={"a": WatchedScope()}
     )
-    world.keeper.reconfigure(terms)
+    world.writer.reconfigure(terms)
     world.tick(1)
     shown = world.one(BudgetStatus)
     assert shown.name == "new"
@@ -313,7 +313,7 @@ def spent(world: LedgerWorld) -> dict[str, float | None]:
 
 
 def named(world: LedgerWorld) -> Iterable[str]:
-    return sorted(str(each) for each in world.keeper.unmatched)
+    return sorted(str(each) for each in world.writer.unmatched)
 
 
 def test_a_budget_whose_names_match_nothing_is_absent_and_named_with_the_nearest() -> None:
@@ -381,7 +381,7 @@ def test_a_name_is_not_judged_and_its_budget_unknown_before_the_list_it_may_be_i
     assert world.unknown("scope", place) == {"scope_matches_nothing"}
 
 
-def test_a_budget_is_unknown_while_nothing_tells_whether_its_accounts_project_is_there() -> None:
+def test_a_budget_is_unknown_while_nothing_reports_whether_its_accounts_project_is_there() -> None:
     world = new_world(watched={"a": WatchedScope(project="p-nope")})
     world.directory(Project(account="a", id="p-1"))
     world.take(PendingObservations(accounts={"a": AccountStatus(name="a", counted=True)}))
@@ -395,7 +395,7 @@ def test_a_wrong_gpu_type_is_found_where_nothing_ever_reports_when_jobs_ended() 
     # It may have run past midnight, so that its details stay wanted, which are all reported.
     world.open(world.job(state="SUCCESS", created_at=MIDNIGHT - HOUR, cost_dollars=3.6))
     look(world)
-    assert world.keeper.undescribed["a"] == UndescribedJobs(urgent=("j-1",))
+    assert world.writer.undescribed["a"] == UndescribedJobs(urgent=("j-1",))
     assert world.all(BudgetStatus) == []
     assert world.unknown("budget") == {"scope_matches_nothing"}
     assert world.unknown("scope", "budgets[all].gpu_types: H10") == {"scope_matches_nothing"}
@@ -450,7 +450,7 @@ def test_a_gpu_type_that_only_history_had_is_right_also_after_a_restart(tmp_path
     world.see(world.job(state="COMPLETED", **details), shown=False)
     look(world)
     assert spent(world) == {"all": 0}
-    world.keeper.close()
+    world.writer.close()
     again = LedgerWorld(tmp_path, budgets=(scope,), now=NOON + 60)
     again.open()
     look(again)
@@ -511,7 +511,7 @@ def test_a_budget_by_name_goes_on_covering_a_project_that_is_renamed(tmp_path: P
     world.directory(Project(account="a", id="p-1", name="Seeing"))
     look(world)
     assert spent(world) == {"all": pytest.approx(3.61)}
-    world.keeper.close()
+    world.writer.close()
     again = LedgerWorld(tmp_path, budgets=(scope,), now=NOON + 60)
     again.directory(Project(account="a", id="p-1", name="Seeing"))
     again.open(again.job(**job))

@@ -44,7 +44,7 @@ def test_a_budget_waits_until_every_account_was_asked_what_it_sees() -> None:
     assert spent(exposition) == ['trainwave_budget_spent_dollars{budget="all",view="o-1,o-2"} 30']
 
 
-def test_a_budget_is_shown_without_a_view_where_no_account_could_tell() -> None:
+def test_a_budget_is_shown_without_a_view_where_no_account_could_report() -> None:
     exposition = make_exposition()
     exposition.apply(appeared(AccountStatus(name="north", view=""), status()))
     assert spent(exposition) == ['trainwave_budget_spent_dollars{budget="all"} 30']

@@ -161,7 +161,7 @@ def spend(owner: str) -> Spend:
         ),
     ],
 )
-def test_it_is_told_of_which_kind_there_are_as_many_as_wanted(
+def test_it_is_reported_which_kind_there_are_as_many_as_wanted(
     kind: str, records: list[Record]
 ) -> None:
     exposition = make_exposition(max_groups=2, deny=())

@@ -80,7 +80,7 @@ PLAN = Plan(
 )
 
 
-def test_what_readings_wait_is_told_for_both_limits_and_is_nan_where_nothing_is_asked_for(
+def test_what_readings_wait_is_reported_for_both_limits_and_is_nan_where_nothing_is_asked_for(
     telemetry: ExporterMetrics,
 ) -> None:
     telemetry.observe(PLAN)
@@ -92,7 +92,7 @@ def test_what_readings_wait_is_told_for_both_limits_and_is_nan_where_nothing_is_
     assert sum(isnan(age) for age in ages.values()) == 2 * (len(Metric) - 1)
 
 
-def test_build_info_tells_both_versions(telemetry: ExporterMetrics) -> None:
+def test_build_info_reports_both_versions(telemetry: ExporterMetrics) -> None:
     assert series_of(telemetry, "build_info") == {
         f'build_info{{version="1.2.3",python_version="{python_version()}"}}': 1
     }
@@ -189,7 +189,7 @@ def test_requests_are_counted_by_outcome_and_timed_all_the_same(telemetry: Expor
     assert duration[f"api_request_duration_seconds_sum{{{labels}}}"] == pytest.approx(20.4)
 
 
-def test_what_the_api_does_not_tell_of_its_limit_is_not_a_number(
+def test_what_the_api_does_not_report_of_its_limit_is_not_a_number(
     telemetry: ExporterMetrics,
 ) -> None:
     telemetry.observe(rate_limit(55))
@@ -332,14 +332,14 @@ def test_dropped_connections_are_counted_by_reason(telemetry: ExporterMetrics) -
     }
 
 
-def test_dropped_log_lines_are_counted_as_their_total_tells(telemetry: ExporterMetrics) -> None:
+def test_dropped_log_lines_are_counted_as_their_total_reports(telemetry: ExporterMetrics) -> None:
     assert series_of(telemetry, "log_lines_dropped_total") == {"log_lines_dropped_total": 0}
     for total in (3, 3, 5):
         telemetry.log_lines_dropped(total)
     assert series_of(telemetry, "log_lines_dropped_total") == {"log_lines_dropped_total": 5}
 
 
-def test_no_series_tells_when_a_counter_was_created(telemetry: ExporterMetrics) -> None:
+def test_no_series_reports_when_a_counter_was_created(telemetry: ExporterMetrics) -> None:
     telemetry.observe(UnknownState("main", "PAUSED"))
     telemetry.scraped(Format.TEXT, 0.1)
     assert not [series for series in series_of(telemetry, "") if "_created" in series]
@@ -371,7 +371,7 @@ def test_what_is_written_parses_as_what_prometheus_client_writes(
             assert (told, read) == ([kind, about], samples)
 
 
-def test_what_is_told_of_an_account_goes_with_it(telemetry: ExporterMetrics) -> None:
+def test_what_is_shown_of_an_account_goes_with_it(telemetry: ExporterMetrics) -> None:
     for account in ("main", "other"):
         telemetry.observe(Exchange(account=account, endpoint="jobs", outcome="ok", seconds=0.3))
         telemetry.observe(UnknownState(account, "PAUSED"))

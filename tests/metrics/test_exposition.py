@@ -151,7 +151,7 @@ def test_what_is_over_for_too_long_is_in_no_answer(exposition: Exposition) -> No
     assert series_of(exposition, "trainwave_job") == before
 
 
-def test_a_change_replaces_what_was_told_before(exposition: Exposition) -> None:
+def test_a_change_replaces_what_was_reported_before(exposition: Exposition) -> None:
     before = make_job(id="j-1", cost_dollars=1.0)
     exposition.apply(changed(before, replace(before, cost_dollars=1.5, project_id="p-9")))
     assert series_of(exposition, "trainwave_job_cost_dollars") == {

@@ -30,7 +30,7 @@ def idleness(job_id: str = "j-1", since: float | None = None, gpu_hours: float =
     return Idleness(job_id=job_id, idle_since=since, gpu_hours=gpu_hours)
 
 
-def test_an_idle_job_tells_since_when_and_its_idle_gpu_hours_with_its_own_identity() -> None:
+def test_an_idle_job_reports_since_when_and_its_idle_gpu_hours_with_its_own_identity() -> None:
     exposition = make_exposition()
     exposition.apply(appeared(make_job(organization_id="o-1"), idleness(since=5000.0)))
     identity = f'organization_id="o-1",{IDENTITY}'
@@ -47,7 +47,7 @@ def test_a_job_that_is_busy_again_keeps_its_idle_gpu_hours_alone() -> None:
     assert series_of(exposition, IDLE) == {f"{HOURS}{{{IDENTITY}}}": "0.75"}
 
 
-def test_a_job_of_which_no_idleness_is_told_has_no_such_series() -> None:
+def test_a_job_of_which_no_idleness_is_reported_has_no_such_series() -> None:
     exposition = make_exposition()
     exposition.apply(appeared(make_job()))
     assert series_of(exposition, IDLE) == {}
@@ -64,7 +64,7 @@ def test_it_is_the_same_whether_the_job_or_its_idleness_comes_first(
     assert series_of(exposition, IDLE) == {f"{HOURS}{{{IDENTITY}}}": "0.5"}
 
 
-def test_what_is_told_of_a_job_that_is_not_shown_is_in_no_answer() -> None:
+def test_what_is_reported_of_a_job_that_is_not_shown_is_in_no_answer() -> None:
     exposition = make_exposition()
     exposition.apply(appeared(make_job(), idleness("j-9", since=5000.0)))
     assert series_of(exposition, IDLE) == {}
@@ -108,7 +108,7 @@ def test_a_job_that_changes_its_project_takes_its_idleness_along() -> None:
     assert series_of(exposition, HOURS) == {f'{HOURS}{{project_id="p-2",job_id="j-1"}}': "0.5"}
 
 
-def test_waste_is_told_by_reason_and_only_where_there_is_any() -> None:
+def test_waste_is_reported_by_reason_and_only_where_there_is_any() -> None:
     exposition = make_exposition()
     wasteful = Idleness(
         job_id="j-1",

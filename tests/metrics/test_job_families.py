@@ -14,7 +14,7 @@ def test_info_describes_the_job_and_leaves_empty_what_is_not_known() -> None:
     }
 
 
-def test_the_organization_is_an_identity_label_where_the_job_tells_it() -> None:
+def test_the_organization_is_an_identity_label_where_the_job_reports_it() -> None:
     job = make_job(organization_id="o-1", gpus=2.0)
     assert series_of_record(job, "trainwave_job_gpus") == {
         f'trainwave_job_gpus{{organization_id="o-1",{IDENTITY}}}': "2"
@@ -53,7 +53,7 @@ def test_an_unknown_state_appears_beside_the_known_ones_as_the_api_spells_it() -
         ("expires_at", "trainwave_job_expires_timestamp_seconds"),
     ],
 )
-def test_a_fact_of_the_job_is_one_series_zero_included_and_none_where_not_told(
+def test_a_fact_of_the_job_is_one_series_zero_included_and_none_where_not_reported(
     field: str, name: str
 ) -> None:
     assert series_of_record(make_job(**{field: 12.5}), f"{name}{{") == {

@@ -96,7 +96,7 @@ def test_memory_as_a_ratio_is_also_in_bytes_where_the_limit_is_known() -> None:
 
 
 @pytest.mark.parametrize("limit", [None, 0.0])
-def test_without_a_limit_memory_is_only_what_was_told(limit: float | None) -> None:
+def test_without_a_limit_memory_is_only_what_was_reported(limit: float | None) -> None:
     known = {"memory_limit_bytes": limit}
     in_bytes = make_reading(BYTES, Point(4.0))
     assert series_of_reading("memory_used_bytes", in_bytes, **known) == {"": "4"}
@@ -150,7 +150,7 @@ def test_gpu_memory_of_a_job_is_no_ratio_where_the_size_or_number_of_devices_is_
     ],
 )
 class TestTraffic:
-    def test_has_a_direction_where_told(self, name: str) -> None:
+    def test_has_a_direction_where_reported(self, name: str) -> None:
         points = Point(10.0, direction="read"), Point(20.0, direction="write")
         assert series_of_reading(name, make_reading(Quantity.BYTES_PER_SECOND, *points)) == {
             'direction="read"': "10",
@@ -174,7 +174,7 @@ class TestTraffic:
         assert series_of_reading(name, make_reading(quantity, Point(0.5))) == {}
 
 
-def test_each_reading_tells_when_it_was_confirmed_and_so_does_the_job() -> None:
+def test_each_reading_reports_when_it_was_confirmed_and_so_does_the_job() -> None:
     readings = Readings(
         cpu=make_reading(RATIO, Point(0.5), at=2000.0), disk=make_reading(RATIO, at=3000.5)
     )

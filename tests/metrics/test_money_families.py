@@ -46,7 +46,7 @@ BUDGET = BudgetStatus(
 )
 
 
-def test_what_was_spent_is_told_by_project_owner_and_type_of_gpu() -> None:
+def test_what_was_spent_is_reported_by_project_owner_and_type_of_gpu() -> None:
     assert series_of_record(SPEND) == {
         **series_of(make_exposition()),
         f"{COST}{{{LABELS}}}": "12.345678",
@@ -68,7 +68,7 @@ def test_every_activity_and_reason_of_waste_has_a_counter_from_the_first_dollar_
     assert [*series_of_record(fresh, "trainwave_project_activity").values()] == ["0", "2", "0"]
 
 
-def test_spending_whose_owner_and_gpu_are_not_told_keeps_their_labels_empty() -> None:
+def test_spending_whose_owner_and_gpu_are_not_reported_keeps_their_labels_empty() -> None:
     unknown = replace(SPEND, owner="", gpu_type="")
     assert series_of_record(unknown, COST) == {
         f'{COST}{{project_id="p-1",owner="",gpu_type=""}}': "12.345678"
@@ -91,7 +91,7 @@ def test_a_billion_dollars_are_shown_to_the_micro_dollar(micro: int) -> None:
     assert Decimal(shown) * 10**6 == micro
 
 
-def test_burn_is_told_as_spending_is() -> None:
+def test_burn_is_reported_as_spending_is() -> None:
     burn = Burn(project_id="p-1", owner="ada", gpu_type="H100", dollars_per_hour=2.75)
     assert series_of_record(burn, "trainwave_burn") == {
         f"trainwave_burn_dollars_per_hour{{{LABELS}}}": "2.75"
@@ -106,7 +106,7 @@ def test_corrections_are_counted_by_direction_alone() -> None:
     }
 
 
-def test_a_budget_tells_how_it_stands_in_its_present_period() -> None:
+def test_a_budget_reports_how_it_stands_in_its_present_period() -> None:
     assert series_of_record(BUDGET, "trainwave_budget") == {
         'trainwave_budget_limit_dollars{budget="research"}': "100",
         'trainwave_budget_spent_dollars{budget="research"}': "40",
@@ -168,7 +168,7 @@ def test_a_budget_that_will_last_has_no_time_of_exhaustion() -> None:
         ),
     ],
 )
-def test_of_an_organization_s_funds_only_what_is_known_is_told(
+def test_of_an_organization_s_funds_only_what_is_known_is_reported(
     exhausted_at: float | None, difference: float | None, shown: dict[str, str]
 ) -> None:
     funds = Funds(organization_id="o-1", exhausted_at=exhausted_at, difference_dollars=difference)

@@ -19,7 +19,7 @@ def test_an_account_is_up_or_it_is_not(up: bool, value: str) -> None:
     assert series_of_record(account, "trainwave_up") == {'trainwave_up{account="main"}': value}
 
 
-def test_an_account_tells_what_its_key_sees_once_that_is_known() -> None:
+def test_an_account_reports_what_its_key_sees_once_that_is_known() -> None:
     seen = AccountStatus(name="main", up=True, view="o-1,o-2")
     assert series_of_record(seen, "trainwave_up") == {
         'trainwave_up{account="main",view="o-1,o-2"}': "1"
@@ -28,7 +28,7 @@ def test_an_account_tells_what_its_key_sees_once_that_is_known() -> None:
     assert series_of_record(unknown, "trainwave_up") == {'trainwave_up{account="main"}': "1"}
 
 
-def test_an_account_tells_when_it_last_answered_if_ever() -> None:
+def test_an_account_reports_when_it_last_answered_if_ever() -> None:
     name = "trainwave_account_last_success_timestamp_seconds"
     assert series_of_record(AccountStatus(name="main"), name) == {}
     assert series_of_record(AccountStatus(name="main", confirmed_at=5.5), name) == {
@@ -49,7 +49,7 @@ def test_a_project_is_described_by_one_series() -> None:
     }
 
 
-def test_an_organization_is_described_and_tells_its_credit_where_known() -> None:
+def test_an_organization_is_described_and_reports_its_credit_where_known() -> None:
     poor = Organization(account="main", id="o-1", credit_balance_dollars=-2.5)
     assert series_of_record(poor, "trainwave_organization") == {
         'trainwave_organization_info{organization_id="o-1",organization_rid="",'

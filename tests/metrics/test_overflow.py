@@ -86,7 +86,7 @@ def test_the_organization_stays_with_the_sum() -> None:
     }
 
 
-def test_a_project_none_of_whose_folded_jobs_tells_its_cost_has_no_sum() -> None:
+def test_a_project_none_of_whose_folded_jobs_reports_its_cost_has_no_sum() -> None:
     assert folded_series(COST, make_job(id="j-1")) == {}
 
 
@@ -175,7 +175,7 @@ def test_the_sum_goes_with_the_last_of_its_jobs() -> None:
     assert series_of(exposition, COST) == {}
 
 
-def test_how_many_jobs_are_folded_and_how_many_may_not_be_is_told() -> None:
+def test_how_many_jobs_are_folded_and_how_many_may_not_be_is_reported() -> None:
     exposition = make_exposition(max_jobs=2, deny=())
     exposition.apply(appeared(*[make_job(id=f"j-{n}") for n in range(5)]))
     assert series_of(exposition, "trainwave_exporter_job") == {

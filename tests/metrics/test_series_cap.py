@@ -46,7 +46,7 @@ def test_a_live_job_takes_the_place_of_the_one_that_finished_longest_ago() -> No
     assert settled(cap, live("b")) == ["middle", "b"]
 
 
-def test_a_finished_job_that_does_not_tell_when_counts_as_the_oldest() -> None:
+def test_a_finished_job_that_does_not_report_when_counts_as_the_oldest() -> None:
     cap = Cap(2)
     settled(cap, finished("old", 10.0), finished("unknown", None))
     assert settled(cap, live("a")) == ["unknown", "a"]

@@ -168,7 +168,7 @@ def test_less_than_the_level_is_not_logged(stream: io.StringIO) -> None:
         ("apscheduler.scheduler", logging.ERROR),
     ],
 )
-def test_libraries_that_tell_of_every_request_are_quiet_even_when_debugging(
+def test_libraries_that_report_every_request_are_quiet_even_when_debugging(
     stream: io.StringIO, library: str, level: int
 ) -> None:
     configure(stream, form="logfmt", level="debug")

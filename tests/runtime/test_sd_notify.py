@@ -51,7 +51,7 @@ def at(path: Path, **more: str) -> dict[str, str]:
     return {"NOTIFY_SOCKET": str(path / "notify"), **more}
 
 
-def test_it_tells_readiness_and_the_end(manager: socket.socket, tmp_path: Path) -> None:
+def test_it_reports_readiness_and_the_end(manager: socket.socket, tmp_path: Path) -> None:
     """Each is one message, as the protocol spells it."""
     notifier = Notifier(at(tmp_path))
     notifier.ready()
@@ -60,7 +60,7 @@ def test_it_tells_readiness_and_the_end(manager: socket.socket, tmp_path: Path) 
     assert heard(manager) == ["STOPPING=1"]
 
 
-def test_a_reload_is_told_with_its_time(manager: socket.socket, tmp_path: Path) -> None:
+def test_a_reload_is_reported_with_its_time(manager: socket.socket, tmp_path: Path) -> None:
     """Without the time on the system's monotonic clock systemd would not believe a reload."""
     before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     Notifier(at(tmp_path)).reloading()

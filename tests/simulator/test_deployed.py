@@ -119,7 +119,7 @@ async def test_states_are_the_worlds_own_and_a_machine_is_there_from_the_launch(
                 assert row["instances"][0]["state"] == ("RUNNING" if live else "TERMINATED")
 
 
-async def test_expiry_is_told_in_unix_seconds_or_as_minus_one() -> None:
+async def test_expiry_is_reported_in_unix_seconds_or_as_minus_one() -> None:
     world = small_world()
     async with deployed(world) as (_, client):
         expiries = {row["rid"]: row["config"]["expires_at"] for row in await client.rows()}
@@ -187,7 +187,7 @@ async def test_organizations_are_a_page_with_balances_in_cents() -> None:
         assert organization["computed_credit_balance"] == pytest.approx(balance / 10_000, abs=1)
 
 
-async def test_projects_tell_their_organization_users_and_jobs() -> None:
+async def test_projects_report_their_organization_users_and_jobs() -> None:
     world = small_world()
     async with deployed(world) as (_, client):
         page = (await client.ask("/projects/")).json

@@ -246,7 +246,7 @@ async def test_every_metric_of_the_reference_can_be_asked_for(metric: str) -> No
         assert kinds(answer.data) == {"value": float}
 
 
-async def test_a_job_and_its_metrics_tell_the_same() -> None:
+async def test_a_job_and_its_metrics_report_the_same() -> None:
     async with serving(metric_shape="number") as (_, client):
         for job in (await client.ask("/jobs/?status=running")).data["results"]:
             metric = f"/metrics/%s/?job_id={job['id']}"
@@ -302,7 +302,7 @@ async def test_without_a_valid_key_there_is_nothing_to_see(key: str | None) -> N
             }
 
 
-async def test_who_asks_too_often_is_told_so() -> None:
+async def test_who_asks_too_often_is_reported_so() -> None:
     async with serving(rate_limit=1) as (_, client):
         await client.ask("/jobs/")
         answer = await client.ask("/jobs/")

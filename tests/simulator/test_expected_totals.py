@@ -105,7 +105,7 @@ def test_a_balance_falls_by_what_is_spent_and_is_topped_up_before_it_is_gone() -
     assert world.expected_totals().organizations[organization.rid].balance == balances[-1]
 
 
-def test_totals_are_told_in_dollars_and_hours_too() -> None:
+def test_totals_are_reported_in_dollars_and_hours_too() -> None:
     total = ExpectedTotal(2_500_000, 5400)
     assert (total.dollars, total.gpu_hours) == (2.5, 1.5)
 

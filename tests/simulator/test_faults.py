@@ -43,11 +43,11 @@ def test_a_name_alone_happens_every_time() -> None:
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90", 90), ("90s", 90), ("1.5m", 90), ("-2h", -7200)]
 )
-def test_times_are_told_in_seconds_minutes_or_hours(text: str, seconds: float) -> None:
+def test_times_are_reported_in_seconds_minutes_or_hours(text: str, seconds: float) -> None:
     assert parse_faults(f"skew={text}").skew == seconds
 
 
-def test_a_slow_answer_takes_as_long_as_it_is_told_to() -> None:
+def test_a_slow_answer_takes_as_long_as_it_is_reported_to() -> None:
     assert parse_faults("slow=0.5,slow_for=2s").slow_for == 2
     assert parse_faults("slow=0.5").slow_for == 30
 

@@ -77,7 +77,7 @@ def test_a_limit_of_zero_refuses_everything(window: LimitWindow) -> None:
     assert RateLimiter(0, window).charge("a", 0.0) == LimitDecision(False, 0, 0, 60.0)
 
 
-def test_the_headers_tell_whole_seconds_by_the_services_own_clock() -> None:
+def test_the_headers_report_whole_seconds_by_the_services_own_clock() -> None:
     assert LimitDecision(True, 100, 42, 1_711_011_660.25).headers(skew=120) == {
         "X-RateLimit-Limit": "100",
         "X-RateLimit-Remaining": "42",

@@ -60,7 +60,7 @@ def test_what_is_left_out_is_what_comes_with_the_gpus() -> None:
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90s", 90), ("30m", 1800), ("2d", 172_800), (None, None)]
 )
-def test_expiry_is_told_in_seconds_minutes_hours_or_days(
+def test_expiry_is_reported_in_seconds_minutes_hours_or_days(
     text: str | None, seconds: int | None
 ) -> None:
     assert read(WHOLE | {"expires": text}).expires_after == seconds

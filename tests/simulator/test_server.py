@@ -61,7 +61,7 @@ async def test_links_keep_the_offset_and_drop_the_rest_of_the_query(
         ("?offset=90", 0),
     ],
 )
-async def test_a_page_has_twenty_rows_unless_told_and_never_more_than_the_cap(
+async def test_a_page_has_twenty_rows_unless_reported_and_never_more_than_the_cap(
     dialect: SimulatedDialect, query: str, size: int
 ) -> None:
     world = small_world(jobs=30)
@@ -218,7 +218,7 @@ async def test_keys_come_and_go_while_it_serves() -> None:
 
 
 @BOTH
-async def test_every_answer_tells_what_is_left_of_the_limit(dialect: SimulatedDialect) -> None:
+async def test_every_answer_reports_what_is_left_of_the_limit(dialect: SimulatedDialect) -> None:
     wall = Clock(START + 20.5)
     async with serving(dialect=dialect, rate_limit=7, wall=wall) as (_, client):
         for left, (method, path) in enumerate(

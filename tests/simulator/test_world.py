@@ -64,7 +64,7 @@ def test_a_world_begins_with_the_jobs_and_the_history_asked_for() -> None:
     assert world.now == START
 
 
-def test_the_history_is_twice_as_many_jobs_unless_told() -> None:
+def test_the_history_is_twice_as_many_jobs_unless_reported() -> None:
     assert len(small_world(jobs=10).jobs) == 30
 
 
@@ -77,7 +77,7 @@ def test_a_world_may_be_empty() -> None:
     assert world.expected_totals().total.microdollars == 0
 
 
-def test_a_world_begins_now_unless_told() -> None:
+def test_a_world_begins_now_unless_reported() -> None:
     early, late = SimulatedWorld(jobs=0).start, SimulatedWorld(jobs=0).start
     assert START < early <= late
 
@@ -302,7 +302,7 @@ def test_nothing_is_found_by_a_code_that_is_nobodys() -> None:
     assert all(world.job_of_code(code) is None for code in range(1000) if code not in codes)
 
 
-def test_what_is_over_for_long_is_told_of_no_more_and_stays_in_the_books() -> None:
+def test_what_is_over_for_long_is_reported_no_more_and_stays_in_the_totals() -> None:
     clock = Clock()
     world = SimulatedWorld(seed=2, jobs=20, history=10, forget_after=DAY, start=START, clock=clock)
     clock.now += 3 * DAY

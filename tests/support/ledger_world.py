@@ -36,7 +36,7 @@ R = TypeVar("R", bound=Record)
 
 
 class LedgerWorld:
-    """A keeper, what is shown of it, and short words for what it is told."""
+    """A ledger writer, what is shown of it, and short words for what it is given."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class LedgerWorld:
             retention=retention,
             accounts=watched or dict.fromkeys(accounts, WatchedScope()),
         )
-        self.keeper = LedgerWriter(
+        self.writer = LedgerWriter(
             open_store or partial(Store.open, folder),
             terms,
             read_store=None if folder is None else partial(Store.open_for_reading, folder),
@@ -116,13 +116,13 @@ class LedgerWorld:
         self.take(samples)
 
     def take(self, samples: PendingObservations) -> None:
-        """Have the keeper take a turn."""
+        """Have the writer take a turn."""
         now = milliseconds(self.now)
-        self.keeper.note(samples, now)
+        self.writer.note(samples, now)
         try:
-            self.keeper.write(samples, now)
+            self.writer.write(samples, now)
         finally:
-            self.keeper.compute(now)
+            self.writer.compute(now)
             self._show()
 
     def tick(self, seconds: float) -> None:
@@ -132,7 +132,7 @@ class LedgerWorld:
 
     def _show(self) -> None:
         """Mirror what is shown, and insist that the changes fit together."""
-        for change in self.keeper.changes():
+        for change in self.writer.changes():
             self.value += 1
             match change:
                 case Appeared(record):

@@ -99,7 +99,7 @@ async def test_a_head_request_gets_the_headers_alone(site: Site) -> None:
         assert await response.text() == "ok\n"
 
 
-async def test_every_scrape_is_told_with_its_format_and_time(site: Site) -> None:
+async def test_every_scrape_is_reported_with_its_format_and_time(site: Site) -> None:
     async with site.client.get("/metrics", headers={"Accept": OPENMETRICS}) as response:
         await response.read()
     async with site.client.get("/metrics") as response:
