@@ -57,8 +57,17 @@ def dashboard() -> Dashboard:
                     _ledger_file(),
                 ],
             ),
-            Row("Scrapes", [_scrape_time(), _scraped(), _series(), _folded()]),
-            Row("Dropped", [_connections_dropped(), _log_lines_dropped()]),
+            Row(
+                "Scrapes",
+                [
+                    _scrape_time(),
+                    _scraped(),
+                    _series(),
+                    _folded(),
+                    _connections_dropped(),
+                    _log_lines_dropped(),
+                ],
+            ),
             Row("Process", [_cpu(), _memory(), _files(), _versions()]),
         ],
     )
@@ -478,7 +487,7 @@ def _scrape_time() -> Panel:
             description="99th percentile of the response time of scrapes, by format.",
             unit="s",
             no_data="No scrapes",
-            width=6,
+            width=4,
         ),
         Query(
             "histogram_quantile(0.99, sum by (cluster, instance, format, le)"
@@ -495,7 +504,7 @@ def _scraped() -> Panel:
             description="Duration of Prometheus' last scrape, including the network.",
             unit="s",
             no_data="Prometheus does not scrape the exporter",
-            width=6,
+            width=4,
         ),
         Query(_of_process("scrape_duration_seconds"), _WHO),
     )
@@ -508,7 +517,7 @@ def _series() -> Panel:
             description="Samples in the last scrape.",
             unit="short",
             no_data="Prometheus does not scrape the exporter",
-            width=6,
+            width=4,
         ),
         Query(_of_process("scrape_samples_scraped"), _WHO),
     )
@@ -524,7 +533,7 @@ def _folded() -> Panel:
                 " metrics.max_groups, are named where they are reached."
             ),
             no_data="No exporter answers",
-            width=6,
+            width=4,
         ),
         Query(f"trainwave_exporter_jobs_folded{{{_ITS}}}", f"{_WHO} folded"),
         Query(f"trainwave_exporter_job_series_limit{{{_ITS}}}", f"{_WHO} limit"),
@@ -545,7 +554,7 @@ def _connections_dropped() -> Panel:
                 " accept_failed: there were more than the exporter accepts."
             ),
             no_data="No exporter answers",
-            width=12,
+            width=4,
         ),
         Query(
             "sum by (cluster, instance, reason) (increase("
@@ -561,7 +570,7 @@ def _log_lines_dropped() -> Panel:
             title="Log lines dropped",
             description="Log lines that are lost because nobody reads the exporter's output.",
             no_data="No exporter answers",
-            width=12,
+            width=4,
         ),
         Query(
             f"increase(trainwave_exporter_log_lines_dropped_total{{{_ITS}}}[$__rate_interval])",

@@ -27,7 +27,7 @@ JOBS = 400
 LONGEST_BLOCK = 0.1
 """Seconds for which the event loop may do one thing after the other without a look around."""
 MEGABYTE = 1 << 20
-ALLOWED_KILOBYTES = CLIENTS * 500
+ALLOWED_KILOBYTES = CLIENTS * 600
 """What these clients may take in all: those that fetch nothing hold one inflated cell each, and
 those that ask a thousand times at once their requests."""
 SECONDS = 5

@@ -120,6 +120,8 @@ def _never_seen(entry: JobEntry) -> bool:
     """Whether a job was over when it was first seen, and may still be billed for all its run."""
     life, billed = entry.life, entry.cost is not None and entry.cost.last.value
     over = entry.finished_seen == entry.first_seen and not entry.run
+    if life.created is not None and entry.first_seen - life.created <= STEP:
+        over = False  # no more than these minutes can be missing
     if entry.cost is not None and entry.running_since is None and entry.cost.last.unseen:
         over = entry.finished  # it waited when it was last seen
     return over and not billed and life.started is None and life.finished is None

@@ -95,10 +95,10 @@ def status(
     due = 0 if doubts.spend or doubts.forecast else spent_by(covered, now, end)
     reasons = [*doubts.spend]
     awaited = not reasons and spend.is_price_awaited(covers, now)
-    if awaited:
-        reasons = ["price_unknown"]
-    elif not reasons and (doubts.history or spent.width > EXACT):
+    if not reasons and (doubts.history or spent.width > EXACT):
         reasons = ["history_incomplete"]
+    elif awaited:
+        reasons = ["price_unknown"]
     unpriced = any(runner.overdue(now) for runner in covered)
     further = [*doubts.forecast, *["price_unknown"] * unpriced]
     exact, foreseen = not reasons, not reasons and not further
