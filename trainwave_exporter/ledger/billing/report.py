@@ -56,13 +56,13 @@ _COLUMNS: Final[Mapping[Dimension, tuple[str, ...]]] = {
 
 
 class Row(Struct, frozen=True):
-    """What was spent by those who have their keys in common.
+    """The spend of all jobs with the same keys.
 
     The bounds differ where it is unknown when a job ran.
     """
 
     keys: tuple[str, ...]
-    """What `columns` name, in that order; empty where it is not known."""
+    """Values of the columns that `columns` names, in that order; empty where unknown."""
     cost: Bounds
     """Micro-dollars."""
     gpu: Bounds
@@ -85,7 +85,7 @@ class Chargeback(Struct, frozen=True):
 
 
 def columns(by: Sequence[Dimension]) -> tuple[str, ...]:
-    """Return the names of what a row's keys are."""
+    """Return the names of the columns of a row's keys."""
     return tuple(name for dimension in by for name in _COLUMNS[dimension])
 
 
@@ -139,7 +139,7 @@ def _sum(one: _Spent, other: _Spent) -> _Spent:
 def _keys(
     dimension: Dimension, entry: JobEntry, day: str, projects: Mapping[str, ProjectEntry]
 ) -> tuple[str, ...]:
-    """Return what a job says in the columns of a dimension."""
+    """Return a job's values in the columns of a dimension."""
     labels = entry.labels
     match dimension:
         case Dimension.PROJECT:

@@ -58,7 +58,7 @@ def organization_of(
 
 
 class Balance(Struct, frozen=True):
-    """What credit an organization was said to have."""
+    """The credit of an organization, as reported at one time."""
 
     organization_id: str
     at: int
@@ -66,11 +66,11 @@ class Balance(Struct, frozen=True):
     micro: int
     """Micro-dollars."""
     billed: tuple[int, int] | None = None
-    """Bounds of what all its jobs were billed in all when it was read, micro-dollars."""
+    """Bounds of the sum billed to all its jobs when it was read, micro-dollars."""
 
 
 class ClosedRun(Struct, frozen=True):
-    """A run of a job that is over, as another run with its id was seen."""
+    """A run of a job that is over, because another run with its id was seen."""
 
     job_id: str
     run: Run
