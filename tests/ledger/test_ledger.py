@@ -30,7 +30,7 @@ from trainwave_exporter.ledger import (
     WatchedScope,
 )
 from trainwave_exporter.ledger.billing.ledger_state import SeenJob
-from trainwave_exporter.ledger.ledger import LAST_WORD_SECONDS, RETRY_SECONDS
+from trainwave_exporter.ledger.ledger import CLOSE_TIMEOUT_SECONDS, RETRY_SECONDS
 from trainwave_exporter.model import (
     NO_READINGS,
     AccountStatus,
@@ -421,7 +421,7 @@ async def test_a_disk_that_hangs_does_not_hold_up_the_end_for_long() -> None:
     began = asyncio.get_running_loop().time()
     with capture_logs() as logs:
         await desk.ledger.close()
-    assert asyncio.get_running_loop().time() - began < LAST_WORD_SECONDS + 5
+    assert asyncio.get_running_loop().time() - began < CLOSE_TIMEOUT_SECONDS + 5
     assert [line["event"] for line in logs] == ["ledger_not_closed"]
     desk.gate.set()
 

@@ -102,7 +102,7 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def _without_counters(header: bytes) -> bytes:
-    """Return the begin of a database without what each change of its journal mode changes."""
+    """Return the begin of a database without the bytes that a change of journal mode changes."""
     return header[:18] + header[20:24] + header[28:92] + header[100:]
 
 
