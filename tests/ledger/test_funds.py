@@ -66,7 +66,7 @@ def test_balances_of_a_day_are_kept_and_the_last_one_before_that_can_be_compared
         "not before the last",
     ],
 )
-def test_a_refund_may_be_in_a_balance_that_lies_between_its_sightings(
+def test_a_refund_may_be_in_a_balance_between_the_samples_that_show_it(
     since: int, seen: int, expected: tuple[int, int]
 ) -> None:
     """20 are taken back at some hour between; the balances are of the hours 0 and 4.

@@ -36,7 +36,7 @@ CENTS = 0.05
 
 
 class Replay:
-    """A ledger that sees a history, and what is wrong with what it says."""
+    """A ledger that sees a history, and all that is wrong in its figures."""
 
     def __init__(self, history: History) -> None:
         self.history = history

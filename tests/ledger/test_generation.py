@@ -1,4 +1,4 @@
-"""The number of the last write: one per file, and none for a file of parts of two."""
+"""The generation of a ledger: one per file, and none for a file of parts of two."""
 
 from __future__ import annotations
 
