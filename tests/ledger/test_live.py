@@ -1,4 +1,4 @@
-"""What runs now, what it burns, and how long the money lasts."""
+"""Running jobs, their spend rate, and how long the money lasts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a meter showed between samples, which of them are kept, and what counts as corrected."""
+"""A meter's value between samples, which samples are kept, and which changes are corrections."""
 
 from __future__ import annotations
 
@@ -356,7 +356,7 @@ def test_a_finished_job_that_changes_was_corrected_when_it_was_seen() -> None:
 
 
 def test_a_bill_settled_late_counts_as_if_reported_when_the_end_was_first_seen() -> None:
-    meter = finished(value=150)
+    meter = finished(worth=150)
     meter.see(after(60) + FINISH_GRACE, billed(161), PRICE, finished=True)
     assert meter.corrections == []
     assert meter.last.at == after(60)
@@ -364,7 +364,7 @@ def test_a_bill_settled_late_counts_as_if_reported_when_the_end_was_first_seen()
 
 
 def test_a_bill_may_be_settled_in_parts() -> None:
-    meter = finished(value=150)
+    meter = finished(worth=150)
     meter.see(after(61), billed(155), PRICE, finished=True)
     meter.see(after(62), billed(160), PRICE, finished=True)
     assert meter.corrections == []

@@ -1,4 +1,4 @@
-"""What is written is read back, whole and exact, and old detail goes without a trace in sums."""
+"""The store reads back all that it wrote, and drops old detail without a change of sums."""
 
 from __future__ import annotations
 

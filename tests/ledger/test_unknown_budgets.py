@@ -21,7 +21,7 @@ NOON = 1_700_049_600.0
 MIDNIGHT = NOON - 43_200
 HOUR = 3600.0
 LISTED: dict[str, Any] = {"gpu_type": None, "gpus": None, "hourly_cost_dollars": None}
-"""What a list of the documented dialect does not report."""
+"""Fields that a list of the documented dialect does not report."""
 
 
 def budget(**fields: Any) -> Budget:

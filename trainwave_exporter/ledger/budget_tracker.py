@@ -279,7 +279,7 @@ class BudgetTracker:
         return whole if reporters and whole == reporters else everyone
 
     def _scopes(self, store: Store, ledger_state: LedgerState, live: RunningJobs) -> Scopes:
-        """Return what is known of the names that are configured."""
+        """Return which configured names match nothing, or may match nothing."""
         names = self._names(store, ledger_state, live)
         candidates = [
             unmatched

@@ -158,7 +158,7 @@ class Ledger:
         return self._writer.undescribed.get(account, _NOTHING_WANTED)
 
     def known_run(self, job_id: str) -> KnownRun | None:
-        """Return what is stored of the present run of a job that is not over."""
+        """Return start and price of the present run of a job; None if it is over or unknown."""
         return self._writer.known_run(job_id)
 
     async def run(self) -> None:

@@ -56,7 +56,7 @@ FORGET_AFTER: Final = 2 * DAY
 
 
 class PendingObservations(Struct, kw_only=True):
-    """What was seen since the last turn; of each record only the newest version."""
+    """Observations since the last turn; of each record only the newest version."""
 
     jobs: dict[str, SeenJob] = field(default_factory=dict)
     projects: dict[str, Project] = field(default_factory=dict)
@@ -114,7 +114,7 @@ class LedgerWriter:
         self._waiting = True
         """Whether counters were hidden when they were last looked at."""
         self._unknown: dict[str, UnknownFigure] = {}
-        """What is shown to be unknown besides budgets and credit."""
+        """The unknown figures that are shown, by key, besides those of budgets and credit."""
         self._implausible: dict[str, str] = {}
         """The accounts of jobs whose reported cost waits for a second report, by the jobs' ids."""
         self._dearest_offer = 0
@@ -140,7 +140,7 @@ class LedgerWriter:
         return self._budget_tracker.unmatched
 
     def known_run(self, job_id: str) -> KnownRun | None:
-        """Return what is stored of the present run of a job that is not over."""
+        """Return start and price of the present run of a job; None if it is over or unknown."""
         entry = None if self._state is None else self._state.entry(job_id)
         if entry is None or entry.finished or entry.running_since is None:
             return None

@@ -15,11 +15,11 @@ from trainwave_exporter.ledger.billing.price_line import WATCHED
 from trainwave_exporter.ledger.billing.units import HOUR
 
 BILL_BOUND: Final = 2 * HOUR
-"""How long after a job was seen finished a bill may still come."""
+"""How long after a job was seen finished a bill may still come, milliseconds."""
 SEEN_LATE: Final = HOUR // 60
-"""By how much later than its end a job may be seen finished."""
+"""How long after its end a job may be seen finished, milliseconds."""
 AWAY: Final = HOUR // 12
-"""How long a job that is not seen goes on accruing."""
+"""How long a job that is not seen continues to accrue, milliseconds."""
 
 
 def may_accrue(entry: JobEntry) -> bool:

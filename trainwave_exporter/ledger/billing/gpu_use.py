@@ -1,7 +1,7 @@
-"""What readings say of a job's GPUs: which are idle, which are busy, and how far that is known.
+"""Use of a job's GPUs by its readings: which are idle, busy or unknown.
 
-A reading by devices speaks of these devices only: of eight GPUs, one device is an eighth, and the
-rest is unknown. One number without a device is the mean of all GPUs, and is taken for each of them.
+A reading by devices says nothing about others: of eight GPUs, one device is an eighth, and the rest
+is unknown. One number without a device is the mean of all GPUs, and is taken for each of them.
 Pure functions.
 """
 
@@ -37,7 +37,7 @@ class Shares(Struct, frozen=True):
 
 
 def gpu_use(reading: Reading | None) -> GpuUse:
-    """Return what a reading of GPU utilization says of each device."""
+    """Return the use of each device by a reading of GPU utilization."""
     if reading is None or reading.quantity is not Quantity.RATIO:
         return UNKNOWN
     value = reading.value

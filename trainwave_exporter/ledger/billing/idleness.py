@@ -38,7 +38,7 @@ NOTHING: Final = IdleEstimate()
 
 
 class Assessment(Struct, frozen=True):
-    """What a sample adds to a job's idle time and waste."""
+    """A job's totals, idle estimate and peaks after a sample, and what it adds to the detail."""
 
     totals: Totals
     idle_estimate: IdleEstimate
@@ -48,7 +48,7 @@ class Assessment(Struct, frozen=True):
 
 
 def assess(known: JobEntry | None, entry: JobEntry, job: Job, rules: WasteRules) -> Assessment:
-    """Return what a sample adds to a job's idle time and waste.
+    """Return a job's idle time and waste after a sample.
 
     ``known`` is the entry before it; ``entry`` holds the meters and the totals of cost and GPU time
     after it.
@@ -197,7 +197,7 @@ def _worth_of(
 
 
 def _worth(gpu_time: int, price: int | None, entry: JobEntry, job: Job) -> int | None:
-    """Return what GPU time costs at a price; None where price or number of GPUs is not known."""
+    """Return the cost of GPU time at a price; None where price or number of GPUs is unknown."""
     if job.gpus is not None:
         rate: int | None = gpu_milliseconds(job.gpus)
     else:

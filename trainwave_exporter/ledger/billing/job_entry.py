@@ -31,7 +31,7 @@ class MeterKind(IntEnum):
 
 
 class MeterSample(Struct, frozen=True, gc=False):
-    """What a meter of a job showed at one time."""
+    """The value of a job's meter at one time."""
 
     at: int
     """Milliseconds since 1970."""
@@ -238,12 +238,12 @@ class JobEntry(Struct, frozen=True, kw_only=True):
     run_since: int = 0
     """When the run before it was last seen; 0: there was none."""
     cost_base: int = 0
-    """What its earlier runs cost, micro-dollars; samples are of the present run alone."""
+    """The cost of its earlier runs, micro-dollars; samples are of the present run alone."""
     gpu_base: int = 0
     """Likewise GPU milliseconds."""
     cost_offset: int = 0
-    """What the API still includes of earlier runs in the cost that it reports; 0 where that began
-    anew with the run."""
+    """The cost of earlier runs that is part of the cost that the API reports; 0 where that began at
+    zero with the run."""
     gpu_offset: int = 0
     """Likewise GPU milliseconds."""
     unconfirmed_cost: UnconfirmedValue | None = None

@@ -41,13 +41,13 @@ OPENING: Final = milliseconds(150)
 """How long a new series is shown as zero, so that every scraper sees it begin there."""
 
 LEAST_REMEMBERED: Final = 1000
-"""So many jobs that are not shown any more are remembered, however few are shown."""
+"""How many jobs that are not shown any more are remembered at least."""
 
 _DETAILS: Final = (
     *("name", "organization_id", "owner", "gpu_type", "gpus", "hourly_cost_dollars"),
     *("created_at", "started_at", "finished_at"),
 )
-"""What a job's details may report and a list may not."""
+"""Fields that the details of a job may report, and a list may not."""
 
 
 class SeenJob(Struct, frozen=True):
@@ -302,7 +302,7 @@ class LedgerState:
         return frozenset(counted.keys() - waited_for)
 
     def _is_counted(self, entry: JobEntry) -> bool:
-        """Whether a job that is not known was counted all the same, before a ledger was lost."""
+        """Whether a job that is not known was counted already, before the ledger was lost."""
         before = self._counted_before.get(entry.account)
         return before is not None and entry.finished and (entry.life.created or 0) < before
 

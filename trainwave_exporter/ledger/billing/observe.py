@@ -55,7 +55,7 @@ class Observed(Struct, frozen=True):
     idled: tuple[IdleInterval, ...] = ()
     """Idle intervals, each in the place of one that began at the same time."""
     used: tuple[UtilizationBucket, ...] = ()
-    """What is added to buckets of utilization."""
+    """Amounts to be added to buckets of utilization."""
 
 
 def observe(
@@ -65,7 +65,7 @@ def observe(
     dearest: int | None = None,
     clock_set: int = 0,
 ) -> Observed:
-    """Return what is kept of a job after the API reported it; ``known`` is what was kept before.
+    """Return the changes by a report of a job; ``known`` is what was kept of it before.
 
     ``dearest``: the highest price of any job seen, micro-dollars an hour, for want of its own.
     ``clock_set``: by how much the wall clock was set since the job was last seen, milliseconds.
@@ -287,17 +287,17 @@ def _finished(known: JobEntry | None, job: Job, reported: Life) -> int | None:
 
 
 class _Known(Struct, frozen=True):
-    """What is kept of a meter."""
+    """All that is kept of a meter."""
 
     meter: Meter | None
     offset: int
-    """What the API's own meter includes of earlier runs."""
+    """The amount of earlier runs that the API's own meter includes."""
     unconfirmed: UnconfirmedValue | None
     """A report too high to be believed, which waits for a second one."""
 
 
 class _Report(Struct, frozen=True):
-    """What the API reports of a meter."""
+    """A report of a meter by the API."""
 
     at: int
     value: int | None

@@ -1,4 +1,4 @@
-"""What was spent within a period, kept up to date as jobs are seen."""
+"""The spend within a period, kept up to date as jobs are seen."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class PeriodSpend:
         return spent
 
     def spent(self, covers: Callable[[Payer], bool | None]) -> Bounds:
-        """Return what was billed to payers that are covered. ``covers`` returns None for maybe."""
+        """Return the bills of payers that are covered; ``covers`` returns None where unknown."""
         lower = upper = 0
         for payer, least in self._lower.items():
             covered = covers(payer)

@@ -28,7 +28,7 @@ _EXPECTED: Final = (
 
 
 class Period(StrEnum):
-    """What spending is summed over. Weeks begin on Monday."""
+    """The length of a budget's period. Weeks begin on Monday."""
 
     DAY = "day"
     WEEK = "week"

@@ -1,4 +1,4 @@
-"""The chargeback of a period: what was spent within it, by whom, on what.
+"""The chargeback of a period: its spend, by who spent it and on what.
 
 Costs are net of corrections, which belong to the time at which they were seen. Where it is not
 reported when a job ran, its cost within a period has a lower and an upper bound.
@@ -35,7 +35,7 @@ _Spent: TypeAlias = tuple[Bounds, Bounds]
 
 
 class Dimension(StrEnum):
-    """What spend can be broken down by."""
+    """A dimension that spend can be broken down by."""
 
     PROJECT = "project"
     OWNER = "owner"
@@ -70,7 +70,7 @@ class Row(Struct, frozen=True):
 
 
 class Chargeback(Struct, frozen=True):
-    """What was spent within a period, and how much of that is not known yet."""
+    """The spend within a period, and what is not known of it yet."""
 
     rows: Sequence[Row]
     total: Row
@@ -109,7 +109,7 @@ def chargeback(
     by: Sequence[Dimension],
     queue: int = SHORTEST_QUEUE_BOUND,
 ) -> Chargeback:
-    """Return what was spent within a span, broken down by some dimensions, the dearest first.
+    """Return the spend within a span, broken down by some dimensions, the dearest first.
 
     By day, if that is one of them, the days of the zone come one after the other. ``queue``: the
     longest plausible queue, milliseconds.

@@ -1,4 +1,4 @@
-"""What runs now and what it costs: burn, forecasts, and when money runs out.
+"""The running jobs and what they cost: burn, forecasts, and when money runs out.
 
 Kept in memory only: after a restart the lists bring it back.
 """

@@ -70,7 +70,7 @@ class Names(Struct, frozen=True, kw_only=True):
 
 
 class Scopes(Struct, frozen=True, kw_only=True):
-    """What is known of the names in all scopes."""
+    """Names in scopes that match nothing, or may match nothing."""
 
     unmatched: Sequence[Unmatched] = ()
     """They match nothing."""
@@ -112,7 +112,7 @@ def judged(
     pending: Mapping[str, Sequence[str]],
     before: Collection[Unmatched],
 ) -> Scopes:
-    """Return what is known of names that match nothing so far.
+    """Return which of the names that match nothing so far may match something later.
 
     ``pending``: see `Scopes`. ``before``: those that were found to match nothing when all names
     were known. A later job whose GPU type is not known yet does not put them in doubt.

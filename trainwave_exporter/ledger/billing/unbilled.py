@@ -29,16 +29,16 @@ _WAITING: Final = frozenset({JobState.SUBMIT_CODE, JobState.LAUNCHING})
 
 
 class Bill(Struct, frozen=True):
-    """What a sample shows of a job's bill, in micro-dollars."""
+    """The state of a job's bill after a sample, in micro-dollars."""
 
     unbilled: int | None = None
     """As in `IdleEstimate`, likewise the next two."""
     unbilled_launching: int = 0
     overbilled: int = 0
     stuck: int = 0
-    """What was billed for launching beyond the bound."""
+    """Amount of this sample that was billed for launching beyond the bound."""
     after_finish: int = 0
-    """What was billed when the job was over, beyond what its time was worth."""
+    """Amount of this sample that was billed after the finish, beyond the price of its time."""
 
 
 def price_of(entry: JobEntry, job: Job) -> int | None:
@@ -83,7 +83,7 @@ def billed(
     idle_estimate: IdleEstimate,
     rules: WasteRules,
 ) -> Bill:
-    """Return what a sample shows of a job's bill.
+    """Return the state of a job's bill after a sample.
 
     ``known`` is the entry before it, ``entry`` the one after; ``idle_estimate`` is that of its run.
     """

@@ -130,13 +130,13 @@ def connect_left_alone(path: Path) -> sqlite3.Connection | None:
 
 
 def says_nothing_of_the_file(error: Exception) -> bool:
-    """Whether an error may pass without any change of the file."""
+    """Whether an error is no sign of damage: it may pass without any change of the file."""
     # Its lowest byte is the kind. None: a text that Python cannot decode.
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _PASSING
 
 
 def verdict(connection: sqlite3.Connection) -> str:
-    """Return what SQLite finds wrong with a file; ``ok`` for nothing."""
+    """Return the result of SQLite's quick check: ``ok``, or what is wrong."""
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     return str(found)
 

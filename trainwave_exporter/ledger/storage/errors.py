@@ -1,4 +1,4 @@
-"""What can go wrong with the ledger's store.
+"""Errors of the ledger's store.
 
 ::
 
