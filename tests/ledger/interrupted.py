@@ -1,7 +1,7 @@
-"""What happens in the middle: processes killed at each of their calls, and things done at one.
+"""Interruptions: processes killed at each of their calls, and actions right before a call.
 
 ``python -m ledger.interrupted TASK FOLDER...`` does a task to the ledger in each folder, in a
-process of its own that is killed one call later than the one before, and tells how each ended.
+process of its own that is killed one call later than the one before, and prints how each ended.
 The task ``migrate`` opens it, and is killed so many steps of SQLite's virtual machine later.
 """
 
@@ -125,7 +125,7 @@ if __name__ == "__main__":
     for number, folder in enumerate(sys.argv[2:], 1):
         child = os.fork()
         if child == 0:
-            os.dup2(2, 1)  # what is logged is not what is told
+            os.dup2(2, 1)  # the log must not get among the exit codes
             task(Path(folder), number)
             os._exit(0)
         _, status = os.waitpid(child, 0)

@@ -1,8 +1,8 @@
 """Jobs for the store's tests, and processes that write until they are killed.
 
 ``python -m ledger.store_rig write FOLDER`` goes on with the ledger in a folder, ``make FOLDER``
-makes one after the other in folders within it, and ``read FOLDER`` tells which batch was the last.
-Whatever was done is told as a number on the standard output.
+makes one after the other in folders within it, and ``read FOLDER`` finds the last batch.
+Each prints the number of what it did on the standard output.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ MINUTE = 60_000
 LABELS = Labels("p-1", "ada", "H100")
 JOBS = 100
 KEPT = 5
-"""After so many batches the points of each job and meter are dropped, and others begin."""
+"""After so many batches the samples of each job and meter are dropped, and others begin."""
 NOBODY = 65534
 
 

@@ -167,7 +167,7 @@ def test_a_job_that_is_not_seen_any_more_accrues_for_five_minutes_only() -> None
 def test_no_more_accrues_than_the_price_explains() -> None:
     """Four hours were billed in advance: what the price explains is paid for."""
     looks = watch(new_world(6), 6, 8, lambda _: 4 * PRICE)
-    next(looks)  # so much at once is not believed at first sight
+    next(looks)  # so much at once waits for a second report
     for _, shown in looks:
         assert shown.accrued_dollars == 0
         assert shown.spent_dollars == pytest.approx(4 * PRICE)

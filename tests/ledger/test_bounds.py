@@ -1,4 +1,4 @@
-"""What a job cost before an instant that nobody watched: two bounds, which meet where it is known.
+"""Bounds of what a job cost before an instant that nobody watched; equal where it is known.
 
 Times are hours after some noon. The instant is midnight, hour 12, where nothing else is said.
 """

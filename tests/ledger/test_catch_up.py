@@ -319,7 +319,7 @@ def test_the_first_start_names_what_is_not_shown_yet(tmp_path: Path) -> None:
     assert (world.cost(), world.unknown_figures()) == (1, set())
 
 
-def test_a_budget_is_not_reckoned_from_what_is_a_day_old(tmp_path: Path) -> None:
+def test_a_budget_is_not_computed_from_what_is_a_day_old(tmp_path: Path) -> None:
     everything = Budget(name="all", limit_dollars=9.0, period=Period.MONTH, zone=ZoneInfo("UTC"))
     world = LedgerWorld(tmp_path)
     world.open(world.job(created_at=START - 3600, cost_dollars=3.6))

@@ -207,14 +207,14 @@ def test_credit_that_falls_before_the_bill_comes_makes_no_difference(reported: s
     for minute in range(0, 91, 5):
         world.now = START + 60 * minute
         finished = minute >= 60
-        value: dict[str, Any] = {"created_at": began, "started_at": None, reported: began}
+        described: dict[str, Any] = {"created_at": began, "started_at": None, reported: began}
         if finished:
-            value |= {"state": "SUCCESS"}
-        job(world, 72.0 if finished else 0.0, **value)
+            described |= {"state": "SUCCESS"}
+        job(world, 72.0 if finished else 0.0, **described)
         balance(world, 1000 - PRICE * min(minute, 60) / 60)
         world.tick(30)
         if not finished:
             world.now += 30
-            job(world, 0.0, **value)
+            job(world, 0.0, **described)
     world.tick(300)
     assert difference(world) == pytest.approx(0, abs=0.6)

@@ -10,7 +10,7 @@ from trainwave_exporter.ledger.billing.reconciliation import (
     compared,
     difference,
     falls,
-    is_suspect,
+    is_implausible,
     kept,
     without_outliers,
 )
@@ -66,7 +66,7 @@ def test_balances_of_a_day_are_kept_and_the_last_one_before_that_can_be_compared
         "not before the last",
     ],
 )
-def test_a_refund_may_be_in_a_balance_that_lies_between_its_sightings(
+def test_a_refund_may_be_in_a_balance_between_the_samples_that_show_it(
     since: int, seen: int, expected: tuple[int, int]
 ) -> None:
     """20 are taken back at some hour between; the balances are of the hours 0 and 4.
@@ -135,8 +135,8 @@ def test_a_fall_that_nothing_explains_is_not_believed_at_first_sight() -> None:
     rate, billed = 3_600_000, 5 * MICRO
     before = Balance("o-1", 0, 50 * MICRO, (0, 0))
     fallen = Balance("o-1", HOUR, 50 * MICRO - billed - 8_200_000, (0, 0))
-    assert not is_suspect(before, fallen, rate, billed)
+    assert not is_implausible(before, fallen, rate, billed)
     deeper = Balance("o-1", HOUR, fallen.micro - 1, (0, 0))
-    assert is_suspect(before, deeper, rate, billed)
+    assert is_implausible(before, deeper, rate, billed)
     unknown = Balance("o-1", 0, 50 * MICRO)
-    assert not is_suspect(unknown, deeper, rate, billed)
+    assert not is_implausible(unknown, deeper, rate, billed)

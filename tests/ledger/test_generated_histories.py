@@ -1,4 +1,4 @@
-"""What the ledger says of made-up histories: exact where that is true, else within bounds.
+"""Figures of the ledger for made-up histories: the true amount, or bounds that contain it.
 
 The truth of each is worked out by `support.job_histories` alone. To follow one that fails:
 `pytest tests/ledger/test_generated_histories.py -k "[17]"` prints it.
@@ -36,7 +36,7 @@ CENTS = 0.05
 
 
 class Replay:
-    """A ledger that sees a history, and what is wrong with what it says."""
+    """A ledger that sees a history, and all that is wrong in its figures."""
 
     def __init__(self, history: History) -> None:
         self.history = history
@@ -44,7 +44,7 @@ class Replay:
         self.highest: dict[tuple[str, int], float] = {}
         """The highest cost that was seen of each run."""
         self.seen_idle = dict.fromkeys((job.id for job in history.jobs), 0.0)
-        """What GPUs cost while two looks in a row saw them idle."""
+        """Dollars that GPUs cost while two looks in a row saw them idle."""
         self.store = Store.open(None)
         self.world = self.started(history.looks[0])
         before = None

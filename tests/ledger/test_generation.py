@@ -1,4 +1,4 @@
-"""The number of the last write: one per file, and none for a file of parts of two."""
+"""The generation of a ledger: one per file, and none for a file of parts of two."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def snapshots(folder: Path, *, kept: bool) -> list[list[bytes]]:
 
 @pytest.mark.parametrize("kept", [False, True])
 def test_an_older_file_laid_under_the_pages_of_a_write_is_none(tmp_path: Path, kept: bool) -> None:
-    """So it is when another program overwrites the file right before they are moved there."""
+    """As when another program overwrites the file right before pages are moved there."""
     files = snapshots(tmp_path, kept=kept)
     generations = [read(tmp_path / "each", content) or 0 for content in files]
     assert all(0 < one < other for one, other in pairwise(generations))
@@ -76,7 +76,7 @@ def test_an_older_file_laid_under_the_pages_of_a_write_is_none(tmp_path: Path, k
 def test_a_file_with_only_some_pages_of_a_write_is_of_that_before_or_of_it(
     tmp_path: Path, kept: bool
 ) -> None:
-    """So it is while they are moved there, or when that is cut short; the rest is in the log."""
+    """As while pages are moved there, or when that is cut short; the rest is in the log."""
     before, after = snapshots(tmp_path, kept=kept)[-2:]
     either = {read(tmp_path / "one", before), read(tmp_path / "other", after)}
     numbers = changed(before, after)

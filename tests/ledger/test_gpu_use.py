@@ -1,4 +1,4 @@
-"""What readings of some, all or none of a job's GPUs say of them."""
+"""Use of a job's GPUs by readings of some, all or none of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What more sets of labels than wanted are counted under: exactly, and never less than before."""
+"""Overflow series for sets of labels beyond the limit: sums are exact, and never fall."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def owned(*owners: str, project: str = "p-1") -> list[Labels]:
     return [Labels(project, owner, "H100") for owner in owners]
 
 
-def test_the_first_that_come_have_places_for_good() -> None:
+def test_the_first_labels_have_series_of_their_own_for_good() -> None:
     groups = Groups((), 2)
     rest = Labels("p-1", "other", "other")
     assert [groups.place(labels) for labels in owned("ada", "bob", "cleo", "dan", "ada")] == [
@@ -34,12 +34,12 @@ def test_the_first_that_come_have_places_for_good() -> None:
     ]
 
 
-def test_a_project_without_a_place_is_folded_with_all_others() -> None:
+def test_a_project_without_a_series_is_summed_up_with_all_others() -> None:
     groups = Groups(owned("ada", "bob"), 2)
     assert groups.place(Labels("p-9", "ada", "H100")) == Labels("other", "other", "other")
 
 
-def test_what_has_a_place_already_keeps_it_under_a_lower_limit() -> None:
+def test_labels_that_have_a_series_keep_it_under_a_lower_limit() -> None:
     groups = Groups(owned("ada", "bob", "cleo"), 1)
     assert [groups.place(labels) for labels in owned("cleo", "dan")] == [
         *owned("cleo"),
@@ -47,7 +47,7 @@ def test_what_has_a_place_already_keeps_it_under_a_lower_limit() -> None:
     ]
 
 
-def test_who_is_named_like_the_fold_is_in_it() -> None:
+def test_an_owner_named_like_the_overflow_series_is_in_it() -> None:
     groups = Groups((), 1)
     other = Labels("other", "other", "other")
     assert [
@@ -135,8 +135,8 @@ def test_burn_is_bounded_before_anything_is_counted(tmp_path: Path) -> None:
     ]
 
 
-def test_a_budget_of_an_owner_without_a_place_is_known(tmp_path: Path) -> None:
-    """What it has spent is reckoned from the jobs; its name is known though nothing bears it."""
+def test_a_budget_of_an_owner_without_a_series_is_known(tmp_path: Path) -> None:
+    """Its spend is computed from the jobs; its name is known though no series has it."""
     budget = Budget(
         name="b",
         limit_dollars=100.0,

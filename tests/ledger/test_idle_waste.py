@@ -36,7 +36,7 @@ MINUTE = 60.0
 MINUTES = 60_000
 AT = milliseconds(START)
 Billing = Callable[[float], float]
-"""What is billed of a job by a minute of its life."""
+"""Returns the dollars billed to a job by a minute of its life."""
 
 
 def devices(world: LedgerWorld, **used: float) -> Readings:
@@ -44,7 +44,7 @@ def devices(world: LedgerWorld, **used: float) -> Readings:
     return Readings(gpu_utilization=Reading.of(Quantity.RATIO, points, world.now))
 
 
-class Story:
+class WatchedJob:
     """One job on eight GPUs at $36 an hour, seen every minute from its start on."""
 
     def __init__(self, folder: Path | None = None, **fields: Any) -> None:
@@ -78,9 +78,9 @@ class Story:
         return {reason: round(dollars, 6) for reason, dollars in self.spend().waste_dollars.items()}
 
     def entry(self) -> JobEntry:
-        state = self.world.writer._state
-        assert state is not None
-        entry = state.entry("j-1")
+        ledger_state = self.world.writer._state
+        assert ledger_state is not None
+        entry = ledger_state.entry("j-1")
         assert entry is not None
         return entry
 
@@ -109,19 +109,19 @@ def after(end: float) -> Billing:
     return lambda minute: 18.0 if minute >= end else 0.0
 
 
-def value(billing: Billing) -> Billing:
+def in_cents(billing: Billing) -> Billing:
     """Round to cents, as the API does."""
     return lambda minute: round(billing(minute), 2)
 
 
 def test_gpu_time_of_a_job_that_uploads_is_unknown_at_once() -> None:
     """Busy for 9 minutes (1.2 GPU hours), and 11 minutes later it uploads: nothing is read then."""
-    history = Story()
-    history.run(10, at_once, used=0.9)
-    last = history.world.busy(0.9, at=history.world.now - MINUTE)
-    history.world.now = START + 20 * MINUTE
-    history.see("UPLOADING", cost_dollars=12.0, gpu_hours=8 / 3, readings=last)
-    activity = history.spend().activity_gpu_hours
+    watched = WatchedJob()
+    watched.run(10, at_once, used=0.9)
+    last = watched.world.busy(0.9, at=watched.world.now - MINUTE)
+    watched.world.now = START + 20 * MINUTE
+    watched.see("UPLOADING", cost_dollars=12.0, gpu_hours=8 / 3, readings=last)
+    activity = watched.spend().activity_gpu_hours
     assert activity == pytest.approx(
         {Activity.IDLE: 0, Activity.BUSY: 1.2, Activity.UNKNOWN: 8 / 3 - 1.2}
     )
@@ -142,19 +142,19 @@ def test_gpu_time_of_a_job_that_uploads_is_unknown_at_once() -> None:
         pytest.param(lambda m: 12.0 if 20 <= m < 60 else after(60)(m), id="in-two-parts"),
     ],
 )
-def test_idle_time_is_booked_in_full_however_late_it_is_billed(
+def test_idle_time_becomes_waste_in_full_however_late_it_is_billed(
     billing: Billing, gpu_hours_late: bool, finished_at: float | None
 ) -> None:
-    history = Story()
+    watched = WatchedJob()
     fields = {"gpu_hours": 0.0} if gpu_hours_late else {}
-    history.run(30, value(billing), **fields)
-    while history.minute < 120:
-        cost = value(billing)(history.minute)
-        history.see("SUCCESS", cost_dollars=cost, gpu_hours=4.0, finished_at=finished_at)
-        assert history.entry().totals.waste_idle <= history.entry().totals.cost
-        history.world.now += MINUTE
-    assert history.waste() == only(idle=11.4)
-    hours = history.spend().activity_gpu_hours
+    watched.run(30, in_cents(billing), **fields)
+    while watched.minute < 120:
+        cost = in_cents(billing)(watched.minute)
+        watched.see("SUCCESS", cost_dollars=cost, gpu_hours=4.0, finished_at=finished_at)
+        assert watched.entry().totals.waste_idle <= watched.entry().totals.cost
+        watched.world.now += MINUTE
+    assert watched.waste() == only(idle=11.4)
+    hours = watched.spend().activity_gpu_hours
     assert hours[Activity.IDLE] == pytest.approx(8 * 19 / 60, abs=1e-6)
     assert hours[Activity.BUSY] == pytest.approx(8 * 10 / 60, abs=1e-6)
     assert hours[Activity.UNKNOWN] == pytest.approx(8 * 1 / 60, abs=1e-6)
@@ -162,37 +162,37 @@ def test_idle_time_is_booked_in_full_however_late_it_is_billed(
 
 def test_idle_time_waits_for_its_own_bill() -> None:
     """Twelve minutes of work are billed; what is idle after them is not, before it is."""
-    history = Story(started_at=START - 30 * MINUTE)
+    watched = WatchedJob(started_at=START - 30 * MINUTE)
     fields: dict[str, Any] = {"gpu_hours": 4.0}
-    history.see(cost_dollars=18.0, readings=history.world.busy(0.9), **fields)
-    history.world.now += MINUTE
-    while history.minute < 10:
-        history.see(cost_dollars=18.0, readings=history.world.busy(0.0), **fields)
-        history.world.now += MINUTE
-    assert history.waste() == only()
-    assert history.entry().idle_estimate.idle_value == pytest.approx(8 * 600_000, abs=1)
-    history.see(cost_dollars=24.0, readings=history.world.busy(0.0), gpu_hours=4 + 8 * 12.5 / 60)
-    assert history.waste() == only(idle=5.4)
+    watched.see(cost_dollars=18.0, readings=watched.world.busy(0.9), **fields)
+    watched.world.now += MINUTE
+    while watched.minute < 10:
+        watched.see(cost_dollars=18.0, readings=watched.world.busy(0.0), **fields)
+        watched.world.now += MINUTE
+    assert watched.waste() == only()
+    assert watched.entry().idle_estimate.idle_value == pytest.approx(8 * 600_000, abs=1)
+    watched.see(cost_dollars=24.0, readings=watched.world.busy(0.0), gpu_hours=4 + 8 * 12.5 / 60)
+    assert watched.waste() == only(idle=5.4)
 
 
 def test_what_no_bill_covers_is_no_waste() -> None:
     """The last ten minutes are never billed: ten idle ones at $36 an hour are."""
-    history = Story()
-    history.run(30, value(in_steps(10)))
+    watched = WatchedJob()
+    watched.run(30, in_cents(in_steps(10)))
     for _ in range(60):
-        history.see("SUCCESS", cost_dollars=12.0, gpu_hours=4.0, finished_at=START + 30 * MINUTE)
-        history.world.now += MINUTE
-    assert history.waste() == only(idle=6.0)
+        watched.see("SUCCESS", cost_dollars=12.0, gpu_hours=4.0, finished_at=START + 30 * MINUTE)
+        watched.world.now += MINUTE
+    assert watched.waste() == only(idle=6.0)
 
 
 def test_a_job_that_was_already_running_is_billed_for_what_it_ran_before() -> None:
     """It ran for an hour before the exporter started, idle or not, and is billed at its end."""
-    history = Story(started_at=START - 60 * MINUTE)
-    history.run(20, lambda _: 0.0, gpu_hours=0.0)
-    history.see("SUCCESS", cost_dollars=0.0, gpu_hours=8 * 80 / 60)
-    history.world.now += 10 * MINUTE
-    history.see("SUCCESS", cost_dollars=48.0, gpu_hours=8 * 80 / 60)
-    assert history.waste() == only(idle=19 * 0.6)
+    watched = WatchedJob(started_at=START - 60 * MINUTE)
+    watched.run(20, lambda _: 0.0, gpu_hours=0.0)
+    watched.see("SUCCESS", cost_dollars=0.0, gpu_hours=8 * 80 / 60)
+    watched.world.now += 10 * MINUTE
+    watched.see("SUCCESS", cost_dollars=48.0, gpu_hours=8 * 80 / 60)
+    assert watched.waste() == only(idle=19 * 0.6)
 
 
 # Prices
@@ -215,22 +215,22 @@ def test_waste_of_an_hour_is_valued_at_the_price_of_that_hour(
     def cost(minute: float) -> float:
         return 0.6 * minute + 0.6 * max(0, minute - changed)
 
-    history = Story()
-    history.run(reported, cost)
-    history.fields["hourly_cost_dollars"] = 72.0
-    history.run(30, cost)
+    watched = WatchedJob()
+    watched.run(reported, cost)
+    watched.fields["hourly_cost_dollars"] = 72.0
+    watched.run(30, cost)
     finished = {"gpu_hours": 4.0, "finished_at": START + 30 * MINUTE}
-    history.see("SUCCESS", cost_dollars=cost(30), **finished)
-    assert history.waste() == only(idle=idle)
+    watched.see("SUCCESS", cost_dollars=cost(30), **finished)
+    assert watched.waste() == only(idle=idle)
 
 
 def test_a_price_that_doubles_halves_nothing_that_is_billed_at_the_end() -> None:
-    history = Story()
-    history.run(20, lambda _: 0.0)
-    history.fields["hourly_cost_dollars"] = 72.0
-    history.run(30, lambda _: 0.0)
-    history.see("SUCCESS", cost_dollars=24.0, gpu_hours=4.0, finished_at=START + 30 * MINUTE)
-    assert history.waste() == only(idle=16.8)
+    watched = WatchedJob()
+    watched.run(20, lambda _: 0.0)
+    watched.fields["hourly_cost_dollars"] = 72.0
+    watched.run(30, lambda _: 0.0)
+    watched.see("SUCCESS", cost_dollars=24.0, gpu_hours=4.0, finished_at=START + 30 * MINUTE)
+    assert watched.waste() == only(idle=16.8)
 
 
 def test_a_price_that_falls_is_known_from_the_bill_as_well() -> None:
@@ -239,55 +239,55 @@ def test_a_price_that_falls_is_known_from_the_bill_as_well() -> None:
     def cost(minute: float) -> float:
         return 0.6 * minute - 0.3 * max(0, minute - 20)
 
-    history = Story()
-    history.run(21, cost)
-    history.fields["hourly_cost_dollars"] = 18.0
-    history.run(30, cost)
+    watched = WatchedJob()
+    watched.run(21, cost)
+    watched.fields["hourly_cost_dollars"] = 18.0
+    watched.run(30, cost)
     finished = {"gpu_hours": 4.0, "finished_at": START + 30 * MINUTE}
-    history.see("SUCCESS", cost_dollars=cost(30), **finished)
-    assert history.waste() == only(idle=6.0 + 2.7)
+    watched.see("SUCCESS", cost_dollars=cost(30), **finished)
+    assert watched.waste() == only(idle=6.0 + 2.7)
 
 
 def test_idle_time_that_is_billed_in_advance_is_covered_at_once() -> None:
     """Half an hour is billed at its begin; the price doubles after 20 minutes."""
-    history = Story(started_at=None)
-    history.see("LAUNCHING", cost_dollars=0.0, gpu_hours=0.0)
-    history.world.now += MINUTE
-    history.fields["started_at"] = START + MINUTE
-    history.run(21, lambda _: 18.0)
+    watched = WatchedJob(started_at=None)
+    watched.see("LAUNCHING", cost_dollars=0.0, gpu_hours=0.0)
+    watched.world.now += MINUTE
+    watched.fields["started_at"] = START + MINUTE
+    watched.run(21, lambda _: 18.0)
     # From the end of the warm-up at minute 11 to the last reading at 20.
-    assert history.waste() == only(idle=5.4)
-    history.world.now = START + 21 * MINUTE
-    history.fields["hourly_cost_dollars"] = 72.0
-    history.run(31, lambda _: 24.0)
-    history.see("SUCCESS", cost_dollars=24.0, gpu_hours=4.0)
-    assert history.waste() == only(idle=6.0 + 10.8)
+    assert watched.waste() == only(idle=5.4)
+    watched.world.now = START + 21 * MINUTE
+    watched.fields["hourly_cost_dollars"] = 72.0
+    watched.run(31, lambda _: 24.0)
+    watched.see("SUCCESS", cost_dollars=24.0, gpu_hours=4.0)
+    assert watched.waste() == only(idle=6.0 + 10.8)
 
 
 def test_a_reading_that_comes_after_a_price_change_is_valued_at_both_prices() -> None:
     """Idle readings at minutes 15 and 19, the new price at 17: two minutes at each."""
-    history = Story()
-    history.run(15, lambda _: 0.0, readings=Readings())
+    watched = WatchedJob()
+    watched.run(15, lambda _: 0.0, readings=Readings())
     for minute in (15, 17, 19):
-        history.world.now = START + minute * MINUTE
+        watched.world.now = START + minute * MINUTE
         if minute == 17:
-            history.fields["hourly_cost_dollars"] = 72.0
-        readings = history.world.busy(0.0) if minute != 17 else Readings()
-        history.see(cost_dollars=0.0, gpu_hours=0.0, readings=readings)
-    assert history.entry().idle_estimate.idle_value == 1_200_000 + 2_400_000
+            watched.fields["hourly_cost_dollars"] = 72.0
+        readings = watched.world.busy(0.0) if minute != 17 else Readings()
+        watched.see(cost_dollars=0.0, gpu_hours=0.0, readings=readings)
+    assert watched.entry().idle_estimate.idle_value == 1_200_000 + 2_400_000
 
 
 def test_idle_time_without_a_price_is_valued_as_soon_as_there_is_one() -> None:
-    history = Story(hourly_cost_dollars=None)
-    history.run(25, lambda minute: 0.6 * minute)
-    assert history.waste() == only()
-    assert history.entry().idle_estimate.unpriced_idle == 8 * 14 * MINUTES
-    history.world.now = START + 25 * MINUTE
-    history.fields["hourly_cost_dollars"] = 36.0
-    history.run(30, lambda minute: 0.6 * minute)
-    history.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0, finished_at=START + 30 * MINUTE)
-    assert history.waste() == only(idle=11.4)
-    assert history.entry().idle_estimate.unpriced_idle == 0
+    watched = WatchedJob(hourly_cost_dollars=None)
+    watched.run(25, lambda minute: 0.6 * minute)
+    assert watched.waste() == only()
+    assert watched.entry().idle_estimate.unpriced_idle == 8 * 14 * MINUTES
+    watched.world.now = START + 25 * MINUTE
+    watched.fields["hourly_cost_dollars"] = 36.0
+    watched.run(30, lambda minute: 0.6 * minute)
+    watched.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0, finished_at=START + 30 * MINUTE)
+    assert watched.waste() == only(idle=11.4)
+    assert watched.entry().idle_estimate.unpriced_idle == 0
 
 
 @pytest.mark.parametrize(
@@ -303,12 +303,12 @@ def test_idle_time_that_never_had_a_price_is_valued_at_the_mean_price(
     bills: list[tuple[float, float, float]],
 ) -> None:
     """$18.00 for four GPU hours are $4.50 each: for 19 minutes on eight GPUs $11.40."""
-    history = Story(hourly_cost_dollars=None)
-    history.run(30, lambda _: 0.0, gpu_hours=0.0)
+    watched = WatchedJob(hourly_cost_dollars=None)
+    watched.run(30, lambda _: 0.0, gpu_hours=0.0)
     for minute, cost, hours in bills:
-        history.world.now = START + minute * MINUTE
-        history.see("SUCCESS", cost_dollars=cost, gpu_hours=hours)
-    assert history.waste() == only(idle=11.4)
+        watched.world.now = START + minute * MINUTE
+        watched.see("SUCCESS", cost_dollars=cost, gpu_hours=hours)
+    assert watched.waste() == only(idle=11.4)
 
 
 # Partial answers
@@ -316,38 +316,38 @@ def test_idle_time_that_never_had_a_price_is_valued_at_the_mean_price(
 
 def test_one_idle_device_of_eight_is_an_eighth_of_the_waste() -> None:
     """The rest is unknown, and nobody can say that the job is idle."""
-    history = Story()
-    while history.minute < 30:
-        minute = history.minute
-        history.see(
+    watched = WatchedJob()
+    while watched.minute < 30:
+        minute = watched.minute
+        watched.see(
             cost_dollars=0.6 * minute,
             gpu_hours=8 * minute / 60,
-            readings=devices(history.world, gpu0=0.0),
+            readings=devices(watched.world, gpu0=0.0),
         )
-        idleness = history.world.idleness()
+        idleness = watched.world.idleness()
         assert idleness is None or idleness.idle_since is None
-        history.world.now += MINUTE
-    history.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0, finished_at=START + 30 * MINUTE)
-    assert history.waste() == only(idle=round(11.4 / 8, 6))
-    hours = history.spend().activity_gpu_hours
+        watched.world.now += MINUTE
+    watched.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0, finished_at=START + 30 * MINUTE)
+    assert watched.waste() == only(idle=round(11.4 / 8, 6))
+    hours = watched.spend().activity_gpu_hours
     assert hours[Activity.IDLE] == pytest.approx(19 / 60, abs=1e-6)
     assert hours[Activity.BUSY] == pytest.approx(10 / 60, abs=1e-6)
     assert hours[Activity.UNKNOWN] == pytest.approx(4 - 29 / 60, abs=1e-6)
 
 
 def test_what_the_sources_contradict_each_other_about_is_unknown() -> None:
-    history = Story()
-    while history.minute < 30:
-        nothing = Readings(gpu_utilization=Reading(Quantity.RATIO, (), history.world.now))
-        history.see(
-            cost_dollars=0.6 * history.minute,
-            gpu_hours=8 * history.minute / 60,
-            readings=history.world.busy(0.0) if history.minute < 2 else nothing,
+    watched = WatchedJob()
+    while watched.minute < 30:
+        nothing = Readings(gpu_utilization=Reading(Quantity.RATIO, (), watched.world.now))
+        watched.see(
+            cost_dollars=0.6 * watched.minute,
+            gpu_hours=8 * watched.minute / 60,
+            readings=watched.world.busy(0.0) if watched.minute < 2 else nothing,
         )
-        history.world.now += MINUTE
-    history.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
-    assert history.waste() == only()
-    hours = history.spend().activity_gpu_hours
+        watched.world.now += MINUTE
+    watched.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
+    assert watched.waste() == only()
+    hours = watched.spend().activity_gpu_hours
     assert hours[Activity.IDLE] == 0
     assert hours[Activity.BUSY] == pytest.approx(8 * 1 / 60)
     assert hours[Activity.UNKNOWN] == pytest.approx(8 * 29 / 60)
@@ -355,15 +355,15 @@ def test_what_the_sources_contradict_each_other_about_is_unknown() -> None:
 
 def test_a_point_that_is_served_for_hours_is_not_idle_time() -> None:
     """The last one of a job that is idle since minute 10 is taken at minute 15."""
-    history = Story()
-    history.run(15, lambda minute: 0.6 * minute)
-    old = history.world.busy(0.0)
-    history.run(120, lambda minute: 0.6 * minute, readings=old)
-    idleness = history.world.idleness()
+    watched = WatchedJob()
+    watched.run(15, lambda minute: 0.6 * minute)
+    old = watched.world.busy(0.0)
+    watched.run(120, lambda minute: 0.6 * minute, readings=old)
+    idleness = watched.world.idleness()
     assert idleness is not None
     assert idleness.idle_since is None
-    history.see("SUCCESS", cost_dollars=72.0, gpu_hours=16.0)
-    assert history.waste() == only(idle=5 * 0.6)
+    watched.see("SUCCESS", cost_dollars=72.0, gpu_hours=16.0)
+    assert watched.waste() == only(idle=5 * 0.6)
 
 
 # The other reasons
@@ -376,204 +376,206 @@ def test_a_late_bill_parts_launching_from_running(end: float) -> None:
     $36.00 in all: $18.00 for running, of which $11.40 are idle; $18.00 for launching, of which a
     quarter of an hour is allowed.
     """
-    history = Story(started_at=None, created_at=START)
-    while history.minute < 30:
-        history.see("LAUNCHING", cost_dollars=0.0, gpu_hours=0.0)
-        history.world.now += MINUTE
-    history.fields["started_at"] = START + 30 * MINUTE
-    history.run(60, lambda _: 0.0, gpu_hours=0.0)
-    history.see("SUCCESS", cost_dollars=0.0 if end > 60 else 36.0, gpu_hours=4.0)
-    history.world.now = START + end * MINUTE
-    history.see("SUCCESS", cost_dollars=36.0, gpu_hours=4.0)
-    assert history.waste() == only(idle=11.4, stuck=9.0)
+    watched = WatchedJob(started_at=None, created_at=START)
+    while watched.minute < 30:
+        watched.see("LAUNCHING", cost_dollars=0.0, gpu_hours=0.0)
+        watched.world.now += MINUTE
+    watched.fields["started_at"] = START + 30 * MINUTE
+    watched.run(60, lambda _: 0.0, gpu_hours=0.0)
+    watched.see("SUCCESS", cost_dollars=0.0 if end > 60 else 36.0, gpu_hours=4.0)
+    watched.world.now = START + end * MINUTE
+    watched.see("SUCCESS", cost_dollars=36.0, gpu_hours=4.0)
+    assert watched.waste() == only(idle=11.4, stuck=9.0)
 
 
 def test_launching_that_is_not_billed_is_no_waste() -> None:
-    history = Story(started_at=None, created_at=START)
-    while history.minute < 30:
-        history.see("LAUNCHING", cost_dollars=0.0, gpu_hours=0.0)
-        history.world.now += MINUTE
-    history.fields["started_at"] = START + 30 * MINUTE
-    history.run(60, lambda _: 0.0, gpu_hours=0.0)
-    history.see("SUCCESS", cost_dollars=0.0, gpu_hours=4.0)
-    history.world.now = START + 75 * MINUTE
-    history.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
-    assert history.waste() == only(idle=11.4)
+    watched = WatchedJob(started_at=None, created_at=START)
+    while watched.minute < 30:
+        watched.see("LAUNCHING", cost_dollars=0.0, gpu_hours=0.0)
+        watched.world.now += MINUTE
+    watched.fields["started_at"] = START + 30 * MINUTE
+    watched.run(60, lambda _: 0.0, gpu_hours=0.0)
+    watched.see("SUCCESS", cost_dollars=0.0, gpu_hours=4.0)
+    watched.world.now = START + 75 * MINUTE
+    watched.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
+    assert watched.waste() == only(idle=11.4)
 
 
 def test_a_job_that_never_ran_is_billed_late_for_launching() -> None:
     """An hour at $36, a quarter of it allowed."""
-    history = Story(started_at=None, created_at=START)
-    while history.minute < 60:
-        history.see("LAUNCHING", cost_dollars=0.0, gpu_hours=0.0)
-        history.world.now += MINUTE
-    history.see("ERROR", cost_dollars=0.0, gpu_hours=0.0)
-    history.world.now += 10 * MINUTE
-    history.see("ERROR", cost_dollars=36.0, gpu_hours=0.0)
-    assert history.waste() == only(stuck=27.0)
+    watched = WatchedJob(started_at=None, created_at=START)
+    while watched.minute < 60:
+        watched.see("LAUNCHING", cost_dollars=0.0, gpu_hours=0.0)
+        watched.world.now += MINUTE
+    watched.see("ERROR", cost_dollars=0.0, gpu_hours=0.0)
+    watched.world.now += 10 * MINUTE
+    watched.see("ERROR", cost_dollars=36.0, gpu_hours=0.0)
+    assert watched.waste() == only(stuck=27.0)
 
 
 def test_launching_without_a_price_is_waste_from_the_bound_on() -> None:
     """$0.60 a minute from minute 0 to 30, a quarter of an hour allowed."""
-    history = Story(started_at=None, created_at=START, hourly_cost_dollars=None)
-    while history.minute <= 30:
-        history.see("LAUNCHING", cost_dollars=0.6 * history.minute, gpu_hours=0.0)
-        history.world.now += MINUTE
-    assert history.waste() == only(stuck=9.0)
+    watched = WatchedJob(started_at=None, created_at=START, hourly_cost_dollars=None)
+    while watched.minute <= 30:
+        watched.see("LAUNCHING", cost_dollars=0.6 * watched.minute, gpu_hours=0.0)
+        watched.world.now += MINUTE
+    assert watched.waste() == only(stuck=9.0)
 
 
 @pytest.mark.parametrize(("price", "late"), [(36.0, 5.0), (None, 5.0)])
 def test_what_comes_after_a_late_bill_is_billed_after_the_finish(
     price: float | None, late: float
 ) -> None:
-    history = Story(hourly_cost_dollars=price)
-    while history.minute < 30:
-        history.see(cost_dollars=0.0, gpu_hours=4.0, readings=history.world.busy(0.9))
-        history.world.now += MINUTE
+    watched = WatchedJob(hourly_cost_dollars=price)
+    while watched.minute < 30:
+        watched.see(cost_dollars=0.0, gpu_hours=4.0, readings=watched.world.busy(0.9))
+        watched.world.now += MINUTE
     finished = {"gpu_hours": 4.0, "finished_at": START + 30 * MINUTE}
     for cost in (0.0, 18.0, 18.0, 18.0 + late):
-        history.see("SUCCESS", cost_dollars=cost, **finished)
-        history.world.now += 10 * MINUTE
-    assert history.waste() == only(late=late)
+        watched.see("SUCCESS", cost_dollars=cost, **finished)
+        watched.world.now += 10 * MINUTE
+    assert watched.waste() == only(late=late)
 
 
 def test_a_late_bill_that_is_too_high_is_billed_after_the_finish_in_part() -> None:
-    history = Story()
-    history.run(30, lambda _: 0.0)
+    watched = WatchedJob()
+    watched.run(30, lambda _: 0.0)
     finished = {"gpu_hours": 4.0, "finished_at": START + 30 * MINUTE}
-    history.see("SUCCESS", cost_dollars=0.0, **finished)
-    history.world.now += 10 * MINUTE
-    history.see("SUCCESS", cost_dollars=25.0, **finished)
-    assert history.waste() == only(idle=11.4, late=7.0)
+    watched.see("SUCCESS", cost_dollars=0.0, **finished)
+    watched.world.now += 10 * MINUTE
+    watched.see("SUCCESS", cost_dollars=25.0, **finished)
+    assert watched.waste() == only(idle=11.4, late=7.0)
 
 
 # Refunds
 
 
 def test_a_refund_takes_no_waste_back_and_adds_none() -> None:
-    history = Story()
-    history.run(30, lambda minute: 0.6 * minute)
-    history.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
-    assert history.waste() == only(idle=11.4)
-    history.world.now += MINUTE
-    history.see("SUCCESS", cost_dollars=2.0, gpu_hours=4.0)
-    assert history.waste() == only(idle=11.4)
-    history.world.now += 10 * MINUTE
-    history.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
-    assert history.waste() == only(idle=11.4)
+    watched = WatchedJob()
+    watched.run(30, lambda minute: 0.6 * minute)
+    watched.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
+    assert watched.waste() == only(idle=11.4)
+    watched.world.now += MINUTE
+    watched.see("SUCCESS", cost_dollars=2.0, gpu_hours=4.0)
+    assert watched.waste() == only(idle=11.4)
+    watched.world.now += 10 * MINUTE
+    watched.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
+    assert watched.waste() == only(idle=11.4)
 
 
 def test_a_job_that_goes_on_after_it_seemed_over_keeps_what_is_not_billed() -> None:
     """It runs for 30 minutes, seems failed for one, and runs until minute 40."""
-    history = Story()
-    history.run(30, lambda _: 0.0)
-    history.see("FAILED", cost_dollars=0.0, gpu_hours=4.0)
-    assert history.entry().idle_estimate.idle_value == 11_400_000
-    history.world.now += MINUTE
-    history.run(40, lambda _: 0.0)
-    history.see("SUCCESS", cost_dollars=24.0, gpu_hours=8 * 40 / 60)
-    assert history.waste() == only(idle=11.4 + 8 * 0.6)
+    watched = WatchedJob()
+    watched.run(30, lambda _: 0.0)
+    watched.see("FAILED", cost_dollars=0.0, gpu_hours=4.0)
+    assert watched.entry().idle_estimate.idle_value == 11_400_000
+    watched.world.now += MINUTE
+    watched.run(40, lambda _: 0.0)
+    watched.see("SUCCESS", cost_dollars=24.0, gpu_hours=8 * 40 / 60)
+    assert watched.waste() == only(idle=11.4 + 8 * 0.6)
 
 
 def test_another_run_begins_with_nothing_to_be_billed() -> None:
-    history = Story()
-    history.run(30, lambda _: 0.0)
-    known = history.entry()
+    watched = WatchedJob()
+    watched.run(30, lambda _: 0.0)
+    known = watched.entry()
     assert known.idle_estimate.idle_value == 11_400_000
-    again = history.world.job(**history.fields, cost_dollars=0.0, readings=history.world.busy(0.0))
+    again = watched.world.job(**watched.fields, cost_dollars=0.0, readings=watched.world.busy(0.0))
     found = assess(known, replace(known, run=1), again, WasteRules())
     assert (found.idle_estimate.idle_value, found.idle_estimate.unbilled) == (0, 0)
-    assert found.idle_estimate.read_at == milliseconds(history.world.now)
+    assert found.idle_estimate.read_at == milliseconds(watched.world.now)
     assert (found.used, found.idled) == ((), ())
 
 
 def test_the_launching_of_an_earlier_run_is_not_that_of_the_next() -> None:
     """The next run launches for a minute, and is billed too much: that is not for launching."""
-    history = Story(started_at=START, created_at=START - 60 * MINUTE)
-    history.run(30, at_once)
-    history.see("FAILED", cost_dollars=18.0, gpu_hours=4.0)
-    history.world.now += 10 * MINUTE
-    history.fields["started_at"] = None
-    history.see("LAUNCHING", cost_dollars=0.0, gpu_hours=0.0)
-    assert history.entry().run == 1
-    history.world.now += MINUTE
-    history.fields["started_at"] = history.world.now
-    history.see(cost_dollars=0.0, gpu_hours=0.0)
-    history.world.now += 30 * MINUTE
-    history.see("SUCCESS", cost_dollars=32.0, gpu_hours=4.0)
-    assert history.entry().totals.cost == 50_000_000
-    assert history.waste() == only(idle=11.4)
+    watched = WatchedJob(started_at=START, created_at=START - 60 * MINUTE)
+    watched.run(30, at_once)
+    watched.see("FAILED", cost_dollars=18.0, gpu_hours=4.0)
+    watched.world.now += 10 * MINUTE
+    watched.fields["started_at"] = None
+    watched.see("LAUNCHING", cost_dollars=0.0, gpu_hours=0.0)
+    assert watched.entry().run == 1
+    watched.world.now += MINUTE
+    watched.fields["started_at"] = watched.world.now
+    watched.see(cost_dollars=0.0, gpu_hours=0.0)
+    watched.world.now += 30 * MINUTE
+    watched.see("SUCCESS", cost_dollars=32.0, gpu_hours=4.0)
+    assert watched.entry().totals.cost == 50_000_000
+    assert watched.waste() == only(idle=11.4)
 
 
 def test_numbers_that_no_job_can_have_are_not_believed() -> None:
     """Nor could a database hold them."""
-    history = Story(hourly_cost_dollars=1e14, memory_limit_bytes=1e24, gpu_memory_limit_bytes=1e24)
-    history.run(15, lambda _: 0.0)
+    watched = WatchedJob(
+        hourly_cost_dollars=1e14, memory_limit_bytes=1e24, gpu_memory_limit_bytes=1e24
+    )
+    watched.run(15, lambda _: 0.0)
     memory = Reading.of(Quantity.BYTES, [Point(1e18, str(n)) for n in range(1000)], 0.0)
-    history.run(20, lambda _: 0.0, readings=Readings(memory=memory))
-    assert history.entry().idle_estimate.unbilled is None
-    assert history.entry().peaks == Peaks()
+    watched.run(20, lambda _: 0.0, readings=Readings(memory=memory))
+    assert watched.entry().idle_estimate.unbilled is None
+    assert watched.entry().peaks == Peaks()
 
 
 # Per job
 
 
-def shown(history: Story) -> dict[Waste, float]:
-    idleness = history.world.idleness()
+def shown(watched: WatchedJob) -> dict[Waste, float]:
+    idleness = watched.world.idleness()
     assert idleness is not None
     return dict(idleness.waste_dollars)
 
 
 def test_a_job_shows_idle_time_that_is_not_billed_yet() -> None:
     """What is never billed is taken back when the bill is complete."""
-    history = Story()
-    history.run(30, value(in_steps(20)))
-    assert history.waste() == only(idle=6.0)
-    assert shown(history) == {Waste.GPU_IDLE: 11.4}
+    watched = WatchedJob()
+    watched.run(30, in_cents(in_steps(20)))
+    assert watched.waste() == only(idle=6.0)
+    assert shown(watched) == {Waste.GPU_IDLE: 11.4}
     for _ in range(5):
-        history.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
-        history.world.now += MINUTE
-    assert shown(history) == {Waste.GPU_IDLE: 11.4}
+        watched.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
+        watched.world.now += MINUTE
+    assert shown(watched) == {Waste.GPU_IDLE: 11.4}
 
 
 def test_what_was_never_billed_is_taken_back_a_day_after_the_end() -> None:
     """Readings until minute 31, of a job that ended at 30: the last minute is not billed."""
-    history = Story()
-    history.run(32, at_once)
+    watched = WatchedJob()
+    watched.run(32, at_once)
     finished = {"cost_dollars": 18.0, "gpu_hours": 4.0, "finished_at": START + 30 * MINUTE}
-    history.see("SUCCESS", **finished)
-    assert history.waste() == only(idle=12.0)
-    assert shown(history) == {Waste.GPU_IDLE: 12.6}
-    history.world.now += 86_400
-    history.see("SUCCESS", **finished)
-    assert history.waste() == only(idle=12.0)
-    assert shown(history) == {Waste.GPU_IDLE: 12.0}
+    watched.see("SUCCESS", **finished)
+    assert watched.waste() == only(idle=12.0)
+    assert shown(watched) == {Waste.GPU_IDLE: 12.6}
+    watched.world.now += 86_400
+    watched.see("SUCCESS", **finished)
+    assert watched.waste() == only(idle=12.0)
+    assert shown(watched) == {Waste.GPU_IDLE: 12.0}
 
 
 def test_idle_gpus_whose_price_is_unknown_show_no_dollars() -> None:
-    history = Story(hourly_cost_dollars=None)
-    history.run(30, lambda _: 0.0)
-    assert shown(history) == {}
-    history.see("SUCCESS", cost_dollars=0.0, gpu_hours=4.0)
-    assert shown(history) == {}
-    history.world.now += MINUTE
-    history.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
-    assert shown(history) == {Waste.GPU_IDLE: 11.4}
+    watched = WatchedJob(hourly_cost_dollars=None)
+    watched.run(30, lambda _: 0.0)
+    assert shown(watched) == {}
+    watched.see("SUCCESS", cost_dollars=0.0, gpu_hours=4.0)
+    assert shown(watched) == {}
+    watched.world.now += MINUTE
+    watched.see("SUCCESS", cost_dollars=18.0, gpu_hours=4.0)
+    assert shown(watched) == {Waste.GPU_IDLE: 11.4}
 
 
 def test_a_job_that_never_ran_shows_what_it_wasted() -> None:
-    history = Story(started_at=None, created_at=START - 60 * MINUTE)
-    history.see("LAUNCHING", cost_dollars=36.0)
-    assert shown(history) == {Waste.STUCK_LAUNCHING: 27.0}
-    idleness = history.world.idleness()
+    watched = WatchedJob(started_at=None, created_at=START - 60 * MINUTE)
+    watched.see("LAUNCHING", cost_dollars=36.0)
+    assert shown(watched) == {Waste.STUCK_LAUNCHING: 27.0}
+    idleness = watched.world.idleness()
     assert idleness is not None
     assert (idleness.gpu_hours, idleness.idle_since) == (None, None)
 
 
 def test_a_job_of_which_nothing_is_known_shows_nothing() -> None:
-    history = Story()
-    history.see(cost_dollars=1.0)
-    assert history.world.idleness() is None
+    watched = WatchedJob()
+    watched.see(cost_dollars=1.0)
+    assert watched.world.idleness() is None
 
 
 # Intervals, buckets and peaks
@@ -581,16 +583,16 @@ def test_a_job_of_which_nothing_is_known_shows_nothing() -> None:
 
 def test_idle_intervals_and_utilization_are_kept(tmp_path: Path) -> None:
     """Idle from minute 10 to 14, busy at 15 and 16, idle from 17 on to 19."""
-    history = Story(tmp_path)
-    while history.minute < 20:
-        busy = 15 <= history.minute < 17
-        history.see(
-            cost_dollars=0.6 * history.minute,
-            gpu_hours=8 * history.minute / 60,
-            readings=history.world.busy(0.5 if busy else 0.01),
+    watched = WatchedJob(tmp_path)
+    while watched.minute < 20:
+        busy = 15 <= watched.minute < 17
+        watched.see(
+            cost_dollars=0.6 * watched.minute,
+            gpu_hours=8 * watched.minute / 60,
+            readings=watched.world.busy(0.5 if busy else 0.01),
         )
-        history.world.now += MINUTE
-    history.world.writer.close()
+        watched.world.now += MINUTE
+    watched.world.writer.close()
     store = Store.open_for_reading(tmp_path)
     first = IdleInterval(AT + 10 * MINUTES, AT + 14 * MINUTES, 32 * MINUTES, 2_400_000)
     second = IdleInterval(AT + 17 * MINUTES, AT + 19 * MINUTES, 16 * MINUTES, 1_200_000)
@@ -611,11 +613,11 @@ def test_idle_intervals_and_utilization_are_kept(tmp_path: Path) -> None:
 
 
 def test_an_idle_interval_goes_on_after_a_restart(tmp_path: Path) -> None:
-    history = Story(tmp_path)
-    history.run(15, lambda minute: 0.6 * minute)
-    history.world.writer.close()
-    again = Story.__new__(Story)
-    again.world, again.fields = LedgerWorld(tmp_path, now=history.world.now), history.fields
+    watched = WatchedJob(tmp_path)
+    watched.run(15, lambda minute: 0.6 * minute)
+    watched.world.writer.close()
+    again = WatchedJob.__new__(WatchedJob)
+    again.world, again.fields = LedgerWorld(tmp_path, now=watched.world.now), watched.fields
     again.run(20, lambda minute: 0.6 * minute)
     again.world.writer.close()
     store = Store.open_for_reading(tmp_path)
@@ -626,16 +628,16 @@ def test_an_idle_interval_goes_on_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_peaks_of_memory_are_kept() -> None:
-    history = Story(memory_limit_bytes=64e9, gpu_memory_limit_bytes=80e9)
+    watched = WatchedJob(memory_limit_bytes=64e9, gpu_memory_limit_bytes=80e9)
 
     def see(memory: Reading | None, gpu_memory: Reading | None) -> Peaks:
-        history.world.now += MINUTE
-        history.see(readings=Readings(memory=memory, gpu_memory=gpu_memory))
-        return history.entry().peaks
+        watched.world.now += MINUTE
+        watched.see(readings=Readings(memory=memory, gpu_memory=gpu_memory))
+        return watched.entry().peaks
 
     def bytes_of(*used: float) -> Reading:
         points = [Point(value, str(place)) for place, value in enumerate(used)]
-        return Reading.of(Quantity.BYTES, points, history.world.now)
+        return Reading.of(Quantity.BYTES, points, watched.world.now)
 
     limits = {"memory_limit": 64 * 10**9, "gpu_memory_limit": 80 * 10**9}
     assert see(None, None) == Peaks(**limits)
@@ -680,8 +682,8 @@ def test_parts_add_up_and_no_waste_exceeds_the_cost(
     gpus: float | None,
 ) -> None:
     """Whatever is read and billed in whichever order; bills and GPU hours may come at the end."""
-    history = Story(gpus=gpus, started_at=None, created_at=START)
-    world, cost, hours, before = history.world, 0.0, 0.0, None
+    watched = WatchedJob(gpus=gpus, started_at=None, created_at=START)
+    world, cost, hours, before = watched.world, 0.0, 0.0, None
     readings: dict[str | None, Callable[[], Readings]] = {
         None: Readings,
         "idle": lambda: world.busy(0.0),
@@ -694,24 +696,24 @@ def test_parts_add_up_and_no_waste_exceeds_the_cost(
         world.now += seconds
         cost = max(0.0, cost + rise)
         hours += pace * (gpus or 1) * seconds / 3600
-        described = history.fields | {"hourly_cost_dollars": price}
+        described = watched.fields | {"hourly_cost_dollars": price}
         known = {"cost_dollars": cost, "gpu_hours": hours, "readings": readings[reading]()}
         jobs.append(world.job("j-1", state, **described, **known))
         world.see(jobs[-1])
-        before = _checked(history, before)
+        before = _checked(watched, before)
     for seconds, rise in bills:
         world.now += seconds
         cost += rise
         hours += rise / 20
-        history.see("SUCCESS", cost_dollars=cost, gpu_hours=hours)
-        before = _checked(history, before)
-    totals = history.entry().totals
+        watched.see("SUCCESS", cost_dollars=cost, gpu_hours=hours)
+        before = _checked(watched, before)
+    totals = watched.entry().totals
     assert totals.idle + totals.busy + totals.unknown == totals.gpu
 
 
-def _checked(history: Story, before: JobEntry | None) -> JobEntry:
+def _checked(watched: WatchedJob, before: JobEntry | None) -> JobEntry:
     """Check what holds at every moment: what is counted never falls, and is within the whole."""
-    entry = history.entry()
+    entry = watched.entry()
     now, idle_estimate = entry.totals, entry.idle_estimate
     if before is not None:
         grown = now - before.totals

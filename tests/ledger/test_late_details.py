@@ -1,4 +1,4 @@
-"""What the API tells of a job after its cost: price, end, type of GPU."""
+"""Details that the API reports of a job later than its cost: price, end, type of GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger within an event loop: a thread writes, the loop publishes, trouble is told once."""
+"""The ledger within an event loop: a thread writes, the loop publishes, trouble is logged once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from trainwave_exporter.ledger import (
     WatchedScope,
 )
 from trainwave_exporter.ledger.billing.ledger_state import SeenJob
-from trainwave_exporter.ledger.ledger import LAST_WORD_SECONDS, RETRY_SECONDS
+from trainwave_exporter.ledger.ledger import CLOSE_TIMEOUT_SECONDS, RETRY_SECONDS
 from trainwave_exporter.model import (
     NO_READINGS,
     AccountStatus,
@@ -68,7 +68,7 @@ class Desk:
         self.gate = threading.Event()
         self.gate.set()
         self.costs: list[float] = []
-        """What was published of the one series, in order."""
+        """The published costs of the one series, in order."""
         self._folder = folder
         self.ledger = Ledger(
             open_store=self._open,
@@ -401,7 +401,7 @@ async def test_a_run_that_is_cancelled_goes_on_in_its_thread_and_is_not_doubled(
     assert desk.cost() == 2
 
 
-async def test_the_last_sightings_are_written_when_it_closes(tmp_path: Path) -> None:
+async def test_the_last_observations_are_written_when_it_closes(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     await desk.ledger.open()
     desk.see(COUNTED, job(cost_dollars=2.0))
@@ -421,12 +421,12 @@ async def test_a_disk_that_hangs_does_not_hold_up_the_end_for_long() -> None:
     began = asyncio.get_running_loop().time()
     with capture_logs() as logs:
         await desk.ledger.close()
-    assert asyncio.get_running_loop().time() - began < LAST_WORD_SECONDS + 5
+    assert asyncio.get_running_loop().time() - began < CLOSE_TIMEOUT_SECONDS + 5
     assert [line["event"] for line in logs] == ["ledger_not_closed"]
     desk.gate.set()
 
 
-async def test_a_bug_loses_no_sighting() -> None:
+async def test_a_bug_loses_no_observation() -> None:
     desk = Desk()
     await desk.ledger.open()
     broken = job(cost_dollars=float("nan"))

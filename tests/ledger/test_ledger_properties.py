@@ -24,11 +24,11 @@ JOBS = st.sampled_from([f"j-{number}" for number in range(4)])
 STATES = st.sampled_from(["LAUNCHING", "RUNNING", "RUNNING", "SUCCESS", "ERROR"])
 EVER = 2**53
 CENTS = st.integers(0, 99)
-"""Less than a dollar: no rise is too high to be believed at first sight."""
+"""Less than a dollar: no rise is so high that it waits for a second report."""
 
 
 class Bill:
-    """What a job has cost by the reports of it, run by run."""
+    """The cost of a job by all its reports, run by run."""
 
     def __init__(self) -> None:
         self.earlier = self.included = self.cents = self.highest = 0
@@ -55,7 +55,7 @@ class Bill:
 
 
 class Machine(RuleBasedStateMachine):
-    """A ledger that is told anything, killed and started again."""
+    """A ledger that is given any report, killed and started again."""
 
     @initialize()
     def start(self) -> None:
@@ -109,10 +109,10 @@ class Machine(RuleBasedStateMachine):
     def kill(self) -> None:
         """Nothing is closed in good order, but for the lock that the process's end would free."""
         self.world.writer.close()
-        value = self.world.shown
+        before = self.world.shown
         self.world = LedgerWorld(self.folder, now=self.world.now)
         self.world.open()
-        assert {key for key in value if key[0] is Spend} <= self.world.shown.keys()
+        assert {key for key in before if key[0] is Spend} <= self.world.shown.keys()
 
     @rule()
     def wait(self) -> None:
@@ -142,8 +142,8 @@ class Machine(RuleBasedStateMachine):
             assert sum(spend.activity_gpu_hours.values()) <= spend.gpu_hours + 1e-9
 
     @invariant()
-    def what_is_stored_is_what_was_told(self) -> None:
-        """Counters add up to the highest cost of each job, curves to the last that was told."""
+    def what_is_stored_is_what_was_reported(self) -> None:
+        """Counters add up to the highest cost of each job, meters to the last that was reported."""
         store = Store.open_for_reading(self.folder)
         state = store.load()
         of_owner: dict[str, int] = defaultdict(int)

@@ -1,4 +1,4 @@
-"""What is shown of money and GPU time after what was seen."""
+"""The records of money and GPU time that are shown after observations."""
 
 from __future__ import annotations
 
@@ -267,12 +267,12 @@ def test_an_idle_gpu_wastes_its_price(world: LedgerWorld) -> None:
     world.open()
     started = world.now - 3600
     for minute in range(31):
-        value = 1.0 + minute / 60
+        hours = 1.0 + minute / 60
         world.see(
             world.job(
                 started_at=started,
-                cost_dollars=3.6 * value,
-                gpu_hours=value,
+                cost_dollars=3.6 * hours,
+                gpu_hours=hours,
                 readings=world.busy(0.01 if minute >= 10 else 0.9),
             )
         )
@@ -293,10 +293,10 @@ def test_an_idle_gpu_wastes_its_price(world: LedgerWorld) -> None:
 def test_a_job_is_not_idle_while_it_warms_up(world: LedgerWorld) -> None:
     world.open()
     for minute in range(13):
-        value = minute / 60
+        hours = minute / 60
         world.see(
             world.job(
-                started_at=START, cost_dollars=value, gpu_hours=value, readings=world.busy(0.0)
+                started_at=START, cost_dollars=hours, gpu_hours=hours, readings=world.busy(0.0)
             )
         )
         shown = world.idleness()
@@ -374,14 +374,14 @@ def test_history_of_which_only_lists_reported_is_named_until_its_details_are_kno
 ) -> None:
     def old(job_id: str, created_at: float, **fields: Any) -> Job:
         listed = {"gpu_type": None, "gpus": None, "hourly_cost_dollars": None}
-        value = {
+        described = {
             "cost_dollars": 1.0,
             "gpu_hours": 1.0,
             "created_at": created_at,
             **listed,
             **fields,
         }
-        return world.job(job_id, "SUCCESS", **value)
+        return world.job(job_id, "SUCCESS", **described)
 
     world.see(old("j-1", 1.0), old("j-2", 2.0), shown=False)
     world.see(world.job("j-3", cost_dollars=1.0))
@@ -518,7 +518,7 @@ def test_the_runway_is_balance_over_burn_and_absent_when_the_key_sees_nothing(
     assert [fund.organization_id for fund in world.all(Funds)] == ["o-1"]
 
 
-def test_reconciliation_reports_what_the_credit_lost_beyond_the_books(world: LedgerWorld) -> None:
+def test_reconciliation_reports_what_the_credit_lost_beyond_the_bills(world: LedgerWorld) -> None:
     def balance(dollars: float) -> Organization:
         return Organization(
             account="a", id="o-1", credit_balance_dollars=dollars, confirmed_at=world.now
@@ -636,10 +636,12 @@ def test_a_balance_reported_before_the_ledger_could_be_opened_is_the_last_one(
 ) -> None:
     kept(tmp_path)
     world = LedgerWorld(tmp_path, now=NOON + 3600)
-    value = Organization(account="a", id="o-1", credit_balance_dollars=36.0, confirmed_at=world.now)
+    reported = Organization(
+        account="a", id="o-1", credit_balance_dollars=36.0, confirmed_at=world.now
+    )
     running = world.job(organization_id="o-1", cost_dollars=3.0)
     with locked(tmp_path), pytest.raises(StoreError):
-        world.directory(value)
+        world.directory(reported)
     world.open(running)
     world.tick(BUDGET_INTERVAL / 1000)
     assert world.one(Funds).exhausted_at == world.now + 36_000
@@ -651,27 +653,27 @@ def test_what_waits_to_be_written_is_no_difference(tmp_path: Path) -> None:
     world = LedgerWorld(tmp_path, now=NOON)
     job = world.job(created_at=NOON - 3000, cost_dollars=3.0)
 
-    def tell(dollars: float, cost: float) -> None:
-        value = replace(job, cost_dollars=cost, confirmed_at=world.now)
-        samples = PendingObservations(jobs={job.id: SeenJob(value, shown=True)})
+    def report(dollars: float, cost: float) -> None:
+        seen = replace(job, cost_dollars=cost, confirmed_at=world.now)
+        samples = PendingObservations(jobs={job.id: SeenJob(seen, shown=True)})
         samples.organizations["o-1"] = Organization(
             account="a", id="o-1", credit_balance_dollars=dollars, confirmed_at=world.now
         )
         samples.accounts["a"] = AccountStatus(name="a", counted=True)
         world.take(samples)
 
-    tell(50.0, 3.0)
+    report(50.0, 3.0)
     world.now += 3600
-    tell(46.4, 6.6)
+    report(46.4, 6.6)
     world.tick(300)
     with locked(tmp_path):
         for dollars, cost in ((44.6, 8.4), (42.8, 10.2)):
             world.now += 1800
             with pytest.raises(StoreError):
-                tell(dollars, cost)
+                report(dollars, cost)
             assert world.one(Funds).difference_dollars == pytest.approx(0, abs=0.01)
     world.now += 300
-    tell(42.5, 10.5)
+    report(42.5, 10.5)
     world.tick(300)
     assert world.one(Funds).difference_dollars == pytest.approx(0, abs=0.01)
 
@@ -847,7 +849,7 @@ def test_an_absurd_cost_of_a_job_that_is_forgotten_makes_nothing_unknown_for_eve
     assert world.unknown("cost") == set()
 
 
-def test_a_start_reads_those_of_the_jobs_under_way_that_were_seen_last(tmp_path: Path) -> None:
+def test_a_start_loads_the_active_jobs_that_were_seen_last(tmp_path: Path) -> None:
     world = LedgerWorld(tmp_path)
     world.open()
     for number in range(5):
@@ -879,12 +881,12 @@ def test_detail_beyond_its_retention_goes_and_totals_stay(tmp_path: Path) -> Non
 
 def test_rules_of_waste_are_the_operators(world: LedgerWorld) -> None:
     strict = LedgerWorld(rules=WasteRules(idle_threshold=0.5, warm_up=0))
-    for value in (strict, world):
-        value.open()
+    for each in (strict, world):
+        each.open()
         for _ in range(3):
-            job = value.job(started_at=START, readings=value.busy(0.3))
-            value.see(replace(job, gpu_hours=(value.now - START) / 3600))
-            value.now += 60
+            job = each.job(started_at=START, readings=each.busy(0.3))
+            each.see(replace(job, gpu_hours=(each.now - START) / 3600))
+            each.now += 60
     assert strict.idleness() is not None
     idle = world.idleness()
     assert idle is not None

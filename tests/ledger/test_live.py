@@ -1,4 +1,4 @@
-"""What runs now, what it burns, and how long the money lasts."""
+"""Running jobs, their spend rate, and how long the money lasts."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_job_that_changes_its_labels_burns_under_the_new_ones_only() -> None:
     assert dict(live.burn((), 0)) == {Labels("p-1", "ada", ""): 0, LABELS: 2_500_000}
 
 
-def test_what_a_silent_account_has_a_part_in_is_left_out() -> None:
+def test_labels_with_jobs_of_a_silent_account_are_left_out() -> None:
     live = RunningJobs()
     live.put(job("j-1"))
     live.put(job("j-2", account="other"))

@@ -1,4 +1,4 @@
-"""What a meter showed between samples, which of them are kept, and what counts as corrected."""
+"""A meter's value between samples, which samples are kept, and which changes are corrections."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def after(minutes: float) -> int:
     return NOON + round(minutes * MINUTE)
 
 
-def watched(*value: tuple[float, int], rate: int | None = PRICE) -> WatchedMeter:
-    """Return the meter of a running job, seen so many minutes after noon to show so much."""
+def watched(*samples: tuple[float, int], rate: int | None = PRICE) -> WatchedMeter:
+    """Return the meter of a running job, from samples: minutes after noon, and value."""
     meter = WatchedMeter()
-    for minutes, micro in value:
+    for minutes, micro in samples:
         meter.see(after(minutes), micro, rate)
     return meter
 
 
 def kept(meter: WatchedMeter) -> list[float]:
-    """Return when the samples kept were made, in minutes after noon."""
+    """Return the times of the kept samples, in minutes after noon."""
     return [(sample.at - NOON) / MINUTE for sample in meter.kept]
 
 
@@ -46,7 +46,7 @@ def shown(meter: WatchedMeter, *minutes: float) -> list[float]:
 # --- one line ---------------------------------------------------------------------------------
 
 
-def test_sightings_on_the_line_of_the_price_are_not_kept() -> None:
+def test_samples_on_the_line_of_the_price_are_not_kept() -> None:
     meter = watched(*[(n / 2, billed(100 + n / 2)) for n in range(1000)])
     assert kept(meter) == [0]
     assert meter.corrections == []
@@ -70,11 +70,11 @@ def test_answers_that_are_a_second_late_lie_on_the_line() -> None:
 
 
 def test_a_line_that_drifts_off_its_price_is_broken_where_it_is_a_cent_off() -> None:
-    value = PRICE + 10_000  # what is billed in truth, by the hour
-    meter = watched(*[(n, DOLLAR + value * n // 60) for n in range(0, 601, 20)])
+    actual = PRICE + 10_000  # the rate that is billed in truth
+    meter = watched(*[(n, DOLLAR + actual * n // 60) for n in range(0, 601, 20)])
     assert meter.corrections == []
     assert 3 <= len(kept(meter)) <= 10
-    middle = DOLLAR + value * 250 // 60
+    middle = DOLLAR + actual * 250 // 60
     assert abs(meter.at(after(250)) - middle) < TOLERANCE
 
 
@@ -96,15 +96,15 @@ def test_what_the_price_does_not_explain_was_corrected_when_it_was_seen() -> Non
     assert shown(meter, 45, 60, 75) == [145, 160, 205]
 
 
-@pytest.mark.parametrize("value", [140, 110])
+@pytest.mark.parametrize("minutes", [140, 110])
 def test_a_cost_that_rises_less_than_it_should_or_falls_was_corrected_when_it_was_seen(
-    value: int,
+    minutes: int,
 ) -> None:
     meter = watched(
-        (0, billed(100)), (30, billed(130)), (60, billed(value)), (90, billed(value + 30))
+        (0, billed(100)), (30, billed(130)), (60, billed(minutes)), (90, billed(minutes + 30))
     )
-    assert meter.corrections == [billed(value - 160)]
-    assert shown(meter, 45, 60, 75) == [145, 160, value + 15]
+    assert meter.corrections == [billed(minutes - 160)]
+    assert shown(meter, 45, 60, 75) == [145, 160, minutes + 15]
 
 
 def test_a_correction_counts_after_the_instant_it_was_seen_at() -> None:
@@ -148,7 +148,7 @@ def test_billing_began_as_long_before_as_the_cost_explains() -> None:
     assert shown(meter, 40, 53, 55, 60, 90) == [0, 0, 2, 7, 37]
 
 
-def test_billing_that_began_a_moment_after_a_sighting_is_not_spread_over_that_moment() -> None:
+def test_billing_that_began_a_moment_after_a_sample_is_not_spread_over_that_moment() -> None:
     meter = watched((0, 0), (20, billed(19.9)), (40, billed(39.9)))
     assert shown(meter, 0.1, 1.1) == [0, 1]
 
@@ -235,7 +235,7 @@ def test_a_finish_before_the_job_was_last_seen_running_is_not_believed(finish: i
     assert shown(meter, 30, 30.5, 31) == [130, 130.5, 130.5]
 
 
-def test_a_whole_run_between_two_sightings_ends_at_its_finish() -> None:
+def test_a_whole_run_between_two_samples_ends_at_its_finish() -> None:
     meter = watched((0, 0))
     meter.see(after(90), billed(20), PRICE, finished=True)
     meter.life = Life(created=after(-5), finished=after(60))
@@ -332,10 +332,10 @@ def test_what_is_billed_late_after_a_pause_is_no_correction() -> None:
 # --- when the job is over ---------------------------------------------------------------------
 
 
-def finished(minutes: float = 60, value: float = 160) -> WatchedMeter:
-    """Return the meter of a job that was seen finished so many minutes after noon."""
+def finished(minutes: float = 60, worth: float = 160) -> WatchedMeter:
+    """Return the meter of a job seen finished after so many minutes; ``worth``: as billed then."""
     meter = watched((0, billed(100)), (30, billed(130)))
-    meter.see(after(minutes), billed(value), PRICE, finished=True)
+    meter.see(after(minutes), billed(worth), PRICE, finished=True)
     return meter
 
 
@@ -356,7 +356,7 @@ def test_a_finished_job_that_changes_was_corrected_when_it_was_seen() -> None:
 
 
 def test_a_bill_settled_late_counts_as_if_reported_when_the_end_was_first_seen() -> None:
-    meter = finished(value=150)
+    meter = finished(worth=150)
     meter.see(after(60) + FINISH_GRACE, billed(161), PRICE, finished=True)
     assert meter.corrections == []
     assert meter.last.at == after(60)
@@ -364,7 +364,7 @@ def test_a_bill_settled_late_counts_as_if_reported_when_the_end_was_first_seen()
 
 
 def test_a_bill_may_be_settled_in_parts() -> None:
-    meter = finished(value=150)
+    meter = finished(worth=150)
     meter.see(after(61), billed(155), PRICE, finished=True)
     meter.see(after(62), billed(160), PRICE, finished=True)
     assert meter.corrections == []
@@ -380,14 +380,14 @@ def test_the_bill_of_a_job_first_seen_finished_may_be_settled() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "value"),
+    ("seconds", "worth"),
     [(120.001, 161), (60, 162), (60, 149)],
     ids=["too late", "more than the price explains", "less than before"],
 )
-def test_what_is_no_late_settlement_was_corrected(seconds: float, value: float) -> None:
-    meter = finished(value=150)
-    meter.see(after(60) + round(seconds * 1000), billed(value), PRICE, finished=True)
-    assert meter.corrections == [billed(value - 150)]
+def test_what_is_no_late_settlement_was_corrected(seconds: float, worth: float) -> None:
+    meter = finished(worth=150)
+    meter.see(after(60) + round(seconds * 1000), billed(worth), PRICE, finished=True)
+    assert meter.corrections == [billed(worth - 150)]
 
 
 def test_without_a_price_nothing_is_a_late_settlement() -> None:
@@ -495,7 +495,7 @@ def test_a_price_reported_once_explains_what_lies_beside(
 # --- growth and clocks ------------------------------------------------------------------------
 
 
-def test_within_a_quarter_the_last_sighting_before_it_ends_is_kept() -> None:
+def test_within_a_quarter_the_last_sample_before_it_ends_is_kept() -> None:
     meter = watched((0, billed(1000)), *[(n, billed(1000 - n * n)) for n in range(1, 20)])
     assert kept(meter) == [0, 14, 15]
 
@@ -514,7 +514,7 @@ def test_a_clock_set_back_loses_nothing_that_was_reported() -> None:
 
 
 def test_a_clock_set_back_corrects_nothing_and_what_follows_is_reported_by_the_new_clock() -> None:
-    """The hour that is lived twice is told once, as a step when the clock was set."""
+    """The hour that is lived twice counts once, as a step when the clock was set."""
     meter = watched(*((minute, billed(100 + minute)) for minute in range(61)))
     for minute in range(1, 121):
         meter.see(after(minute), billed(160 + minute), PRICE)
@@ -523,7 +523,7 @@ def test_a_clock_set_back_corrects_nothing_and_what_follows_is_reported_by_the_n
     assert [sample.at for sample in meter.kept] == sorted({s.at for s in meter.kept})
 
 
-def test_a_clock_set_back_to_before_the_first_sighting_leaves_what_the_price_says_before() -> None:
+def test_a_clock_set_back_to_before_the_first_sample_leaves_what_the_price_says_before() -> None:
     meter = watched((0, billed(100)), (10, billed(110)), (-30, billed(111)))
     assert shown(meter, -130, -50, -40) == pytest.approx([10, 90, 100], abs=0.001)
 

@@ -1,4 +1,4 @@
-"""What holds of a meter whatever the API tells, and of what it tells truly."""
+"""Properties of a meter, whatever the API reports, and where it reports the truth."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ rates = st.integers(1, 30_000).map(lambda micro: 3600 * micro)
 
 
 class Seen(Struct, frozen=True):
-    """One sample of anything."""
+    """One sample."""
 
     seconds: int
-    """Since the one before; the clock may be set back."""
+    """Since the sample before; negative where the clock was set back."""
     value: int
     rate: int | None
     finished: bool
 
 
-tellings = st.one_of(st.integers(0, 3), st.integers(0, 100_000), st.integers(0, 10**9))
+values = st.one_of(st.integers(0, 3), st.integers(0, 100_000), st.integers(0, 10**9))
 anything = st.builds(
     Seen,
     seconds=gaps | st.integers(-5_000, 5_000),
-    value=tellings,
+    value=values,
     rate=st.none() | st.just(0) | rates,
     finished=st.booleans(),
 )
@@ -78,7 +78,7 @@ def test_the_parts_of_a_history_add_up_to_what_was_reported_last(
 
 
 @given(st.lists(anything, min_size=1), unfinished)
-def test_just_after_a_sighting_that_is_kept_the_meter_shows_what_was_reported(
+def test_just_after_a_sample_that_is_kept_the_meter_shows_what_was_reported(
     samples: list[Seen], life: Life
 ) -> None:
     meter = watched(samples, life)
@@ -109,7 +109,7 @@ def test_whatever_the_clock_is_set_to_what_was_reported_last_is_known(samples: l
 
 
 @given(st.lists(anything, min_size=1), lives)
-def test_a_meter_is_never_below_zero_nor_above_what_price_and_telling_explain(
+def test_a_meter_is_never_below_zero_nor_above_what_price_and_reports_explain(
     samples: list[Seen], life: Life
 ) -> None:
     meter = watched(samples, life)
@@ -124,11 +124,11 @@ def test_a_meter_is_never_below_zero_nor_above_what_price_and_telling_explain(
 UNPRICED = Seen(1, 0, None, False)
 
 
-@example(  # a price told late, and then the clock set back within the same quarter of an hour
+@example(  # a price reported late, and then the clock set back within the same quarter of an hour
     [UNPRICED, Seen(899, 0, None, False), Seen(3, 0, 43_200, False), Seen(-2, 0, None, False)],
     Life(),
 )
-@example(  # the same to before the quarter in which it was told
+@example(  # the same to before the quarter in which it was reported
     [UNPRICED, Seen(1799, 0, None, False), Seen(3, 0, 10**8, False), Seen(-803, 0, None, False)],
     Life(),
 )
@@ -156,18 +156,18 @@ def test_a_meter_that_goes_on_rising_and_is_never_corrected_downwards_never_fall
     assert values == sorted(values)
 
 
-# --- what is told truly -----------------------------------------------------------------------
+# --- what is reported truly -------------------------------------------------------------------
 
 
 class Run(Struct, frozen=True):
-    """A job that is billed without fail from begin to end, and when it is seen."""
+    """A job that is billed exactly from begin to end, and the times at which it is seen."""
 
     rate: int
     begin: int
     end: int
-    samples: tuple[int, ...]
+    looks: tuple[int, ...]
     corrected_at: int | None = None
-    """At the sample of that place in the row."""
+    """The time of the sample that shows the correction."""
     correction: int = 0
 
     def cost(self, at: int) -> int:
@@ -176,14 +176,14 @@ class Run(Struct, frozen=True):
         return billed + (self.correction if self.corrected(at - 1) else 0)
 
     def value(self, at: int) -> int:
-        """Return what the API tells at an instant."""
+        """Return what the API reports at an instant."""
         return self.cost(at) + (self.correction if at == self.corrected_at else 0)
 
     def corrected(self, at: int) -> bool:
         return self.corrected_at is not None and at >= self.corrected_at
 
     def seen_billed(self) -> list[int]:
-        return [at for at in self.samples if self.begin < at < self.end]
+        return [at for at in self.looks if self.begin < at < self.end]
 
 
 @st.composite
@@ -196,7 +196,7 @@ def runs(draw: st.DrawFn) -> Run:
         rate=draw(rates),
         begin=NOON + begin * SECOND,
         end=NOON + (begin + draw(gaps)) * SECOND,
-        samples=tuple(NOON + at * SECOND for at in seen),
+        looks=tuple(NOON + at * SECOND for at in seen),
     )
 
 
@@ -206,29 +206,29 @@ def corrected_runs(draw: st.DrawFn) -> Run:
     run = draw(runs())
     candidates = [
         (before, at)
-        for before, at in pairwise(run.samples)
+        for before, at in pairwise(run.looks)
         if before > run.begin and (at < run.end or before >= run.end)
     ]
     assume(candidates)
     before, at = draw(st.sampled_from(candidates))
     least = TOLERANCE + run.rate // 3600 + 1
     if at >= run.end:  # or it might be the late bill of all that it may have run
-        first_over = next(seen for seen in run.samples if seen >= run.end)
-        least += run.rate * (first_over - min(run.begin - 1_000 * SECOND, run.samples[0])) // HOUR
+        first_over = next(seen for seen in run.looks if seen >= run.end)
+        least += run.rate * (first_over - min(run.begin - 1_000 * SECOND, run.looks[0])) // HOUR
     amount = draw(st.integers(least, least + 10**8))
     if draw(st.booleans()):
-        first_over = next((seen for seen in run.samples if seen >= run.end), at)
+        first_over = next((seen for seen in run.looks if seen >= run.end), at)
         assume(at == first_over or at - first_over > FINISH_GRACE)
     else:
         amount = -amount
         assume(run.cost(at) + amount > 0)
         assume(run.cost(at) + amount != run.cost(before))
-    return Run(run.rate, run.begin, run.end, run.samples, at, amount)
+    return Run(run.rate, run.begin, run.end, run.looks, at, amount)
 
 
 def followed(run: Run, draw: st.DataObject) -> WatchedMeter:
-    """Return the meter of a run, with some of its life told: enough to know when it ended."""
-    finished = run.samples[-1] >= run.end
+    """Return the meter of a run, with some of its times reported: enough to know when it ended."""
+    finished = run.looks[-1] >= run.end
     finish_needed = finished and not run.seen_billed()
     meter = WatchedMeter(
         Life(
@@ -237,14 +237,14 @@ def followed(run: Run, draw: st.DataObject) -> WatchedMeter:
             finished=run.end if finished and (finish_needed or draw.draw(st.booleans())) else None,
         )
     )
-    for at in run.samples:
+    for at in run.looks:
         meter.see(at, run.value(at), run.rate, finished=at >= run.end)
     return meter
 
 
 def known_midnights(run: Run) -> list[int]:
     """Return the midnights of all time zones up to the last sample."""
-    first, last = min(run.begin, run.samples[0]) // QUARTER - 1, run.samples[-1] // QUARTER
+    first, last = min(run.begin, run.looks[0]) // QUARTER - 1, run.looks[-1] // QUARTER
     return [quarter * QUARTER for quarter in range(first, last + 1)]
 
 
@@ -256,7 +256,7 @@ def test_a_price_that_is_billed_to_the_letter_is_known_at_every_midnight(
     assert meter.unexplained == []
     for at in known_midnights(run):
         assert abs(meter.at(at) - run.cost(at)) <= ROUNDING
-    assert meter.at(EVER) == run.value(run.samples[-1])
+    assert meter.at(EVER) == run.value(run.looks[-1])
 
 
 @given(runs(), st.data())
@@ -265,7 +265,7 @@ def test_a_price_that_is_billed_to_the_letter_is_known_at_every_instant_it_was_s
 ) -> None:
     meter = followed(run, data)
     quarter_of_begin = {run.begin // QUARTER, run.end // QUARTER}
-    for at in run.samples:
+    for at in run.looks:
         if at // QUARTER not in quarter_of_begin:
             assert abs(meter.at(at) - run.cost(at)) <= ROUNDING
 
@@ -278,7 +278,7 @@ def test_a_correction_counts_by_its_amount_and_moves_nothing_at_any_midnight(
     assert meter.unexplained == [run.correction]
     for at in known_midnights(run):
         assert abs(meter.at(at) - run.cost(at)) <= ROUNDING
-    assert meter.at(EVER) == run.value(run.samples[-1])
+    assert meter.at(EVER) == run.value(run.looks[-1])
 
 
 @given(
@@ -290,7 +290,8 @@ def test_late_answers_and_whole_cents_are_no_corrections(
     run: Run, delays: list[int], unit: int
 ) -> None:
     meter = WatchedMeter()
-    for at, delay in zip(run.samples, delays, strict=False):
-        told_at = at - delay
-        meter.see(at, run.cost(told_at) // unit * unit, run.rate, finished=told_at >= run.end)
+    for at, delay in zip(run.looks, delays, strict=False):
+        answered_at = at - delay
+        cost = run.cost(answered_at) // unit * unit
+        meter.see(at, cost, run.rate, finished=answered_at >= run.end)
     assert meter.unexplained == []

@@ -177,15 +177,15 @@ def test_a_ledger_may_be_written_at_any_step_of_a_reader(tmp_path: Path) -> None
 def test_a_reader_finds_a_ledger_whenever_another_process_writes_it(tmp_path: Path) -> None:
     writer = process("write", tmp_path)
     assert writer.stdout is not None
-    value = int(writer.stdout.readline())
-    found = value
+    first = int(writer.stdout.readline())
+    found = first
     for _ in range(40):
         number = read(tmp_path)
         assert number >= found
         found = number
     writer.kill()
     writer.communicate()
-    assert found > value
+    assert found > first
     assert read(tmp_path) >= found
 
 

@@ -1,4 +1,4 @@
-"""What a period cost is told apart by whom and on what, and adds up to the unit."""
+"""The spend of a period is broken down by who and what, and adds up to the unit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from support.ledger_world import START, LedgerWorld
 
 from trainwave_exporter.ledger import StoreError
-from trainwave_exporter.ledger.billing import meter as curve
+from trainwave_exporter.ledger.billing import meter as meters
 from trainwave_exporter.ledger.billing.bounds import NOTHING, Bounds, cost_before, gpu_before
 from trainwave_exporter.ledger.billing.job_entry import JobEntry, Labels, Life, Meter, MeterSample
 from trainwave_exporter.ledger.billing.periods import Span, parse_span
@@ -233,7 +233,7 @@ def histories(draw: st.DrawFn) -> JobHistory:
         now = None
         seen = draw(st.lists(samples, max_size=5, unique_by=lambda s: s.at))
         for sample in sorted(seen, key=lambda s: s.at):
-            step = curve.begin(sample) if now is None else curve.extend(now, sample)
+            step = meters.begin(sample) if now is None else meters.extend(now, sample)
             kept = [s for s in kept if step.dropped is None or s.at < step.dropped]
             kept += step.kept
             now = step.meter

@@ -220,7 +220,7 @@ def test_a_refund_of_some_minutes_worth_counts_within_three_quarters_of_an_hour(
 
 @DIALECTS
 @pytest.mark.parametrize("late", [2, 7])
-def test_a_price_that_falls_between_two_sightings_and_is_read_late_is_no_correction(
+def test_a_price_that_falls_between_two_samples_and_is_read_late_is_no_correction(
     tmp_path: Path, late: int, *, documented: bool
 ) -> None:
     """$72 an hour until 22:30:30, $36 from then on: $108.60 and $53.70 until midnight."""
@@ -343,7 +343,7 @@ def test_a_job_that_is_launched_minutes_after_it_failed_is_in_another_run(tmp_pa
     assert world.corrections() == (0, 0)
 
 
-def test_an_amount_that_a_second_report_bears_out_counts_from_when_it_was_first_reported(
+def test_an_amount_that_a_second_report_confirms_counts_from_when_it_was_first_reported(
     tmp_path: Path,
 ) -> None:
     """$3.60 an hour when seen at 15:00, ten times that from then to 21:00, over at 09:00.

@@ -1,4 +1,4 @@
-"""What is written is read back, whole and exact, and old detail goes without a trace in sums."""
+"""The store reads back all that it wrote, and drops old detail without a change of sums."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ledger.store_rig import (
 )
 from msgspec.structs import replace
 
-from trainwave_exporter.ledger.billing import meter as curve
+from trainwave_exporter.ledger.billing import meter as meters
 from trainwave_exporter.ledger.billing.job_entry import (
     UTILIZATION_BUCKET,
     Correction,
@@ -68,7 +68,7 @@ maybe = st.none() | numbers
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 labels = st.builds(Labels, texts, texts, texts)
 samples = st.builds(MeterSample, numbers, numbers, maybe, st.booleans())
-curves = st.none() | st.builds(Meter, samples, samples)
+maybe_meters = st.none() | st.builds(Meter, samples, samples)
 totals = st.builds(Totals, *[numbers] * 8)
 jobs = st.builds(
     JobEntry,
@@ -82,8 +82,8 @@ jobs = st.builds(
     last_seen=numbers,
     finished_seen=maybe,
     running_since=maybe,
-    cost=curves,
-    gpu=curves,
+    cost=maybe_meters,
+    gpu=maybe_meters,
     totals=totals,
     idle_estimate=st.builds(
         IdleEstimate,
@@ -110,7 +110,7 @@ def store() -> Iterator[Store]:
 
 
 def kept(store: Store, job_id: str = "j-1") -> list[int]:
-    """Return the times of what is kept of a job's cost."""
+    """Return the times of the kept samples of a job's cost, in milliseconds after `NOW`."""
     history = store.history(job_id)
     assert history is not None
     return [sample.at - NOW for sample in history.cost]
@@ -187,7 +187,7 @@ def test_any_number_of_jobs_can_be_asked_for_at_once(store: Store) -> None:
     assert store.jobs([]) == {}
 
 
-def test_kept_sightings_come_in_order_of_time_each_with_its_meter(store: Store) -> None:
+def test_kept_samples_come_in_order_of_time_each_with_its_meter(store: Store) -> None:
     store.write(Batch(jobs=[job(), job("j-2")]))
     early, late = MeterSample(NOW, 1, None, False), sample(NOW + 1, 2, finished=True)
     store.write(
@@ -203,7 +203,7 @@ def test_kept_sightings_come_in_order_of_time_each_with_its_meter(store: Store) 
     assert store.history("j-1") == JobHistory(job(), cost=(early, late), gpu=(sample(NOW, 9),))
 
 
-def test_kept_sightings_can_be_dropped_from_a_time_on_and_another_take_their_place(
+def test_kept_samples_can_be_dropped_from_a_time_on_and_another_take_their_place(
     store: Store,
 ) -> None:
     store.write(seen("j-1", sample(NOW, 1), sample(NOW + 1, 2), sample(NOW + 2, 3)))
@@ -273,7 +273,7 @@ def test_the_size_of_a_ledger_in_memory_grows_too(store: Store) -> None:
     assert store.size_bytes > empty > 0
 
 
-# Stories
+# Histories
 
 
 def test_histories_are_those_of_the_jobs_that_moved_within_the_time(store: Store) -> None:
@@ -286,13 +286,13 @@ def test_histories_are_those_of_the_jobs_that_moved_within_the_time(store: Store
     still = {"over before": (NOW - DAY, NOW - 1), "new after": (NOW + DAY, NOW + 2 * DAY)}
     for job_id, (first, last) in (moved | still).items():
         store.write(seen(job_id, sample(first, 0), sample(last, 5), life=Life(created=first)))
-    store.write(Batch(jobs=[job("never told of", life=Life(created=NOW))]))
+    store.write(Batch(jobs=[job("never reported", life=Life(created=NOW))]))
     histories = {history.entry.id: history for history in store.histories(begin, end)}
     assert histories.keys() == moved.keys()
     assert histories["all along"] == store.history("all along")
 
 
-def test_the_meter_of_gpu_time_alone_makes_a_story(store: Store) -> None:
+def test_the_meter_of_gpu_time_alone_makes_a_history(store: Store) -> None:
     shown = sample(NOW, 3)
     store.write(
         Batch(
@@ -318,10 +318,10 @@ def seen_jobs(draw: st.DrawFn) -> Batch:
         )
         for at in at
     ]
-    step = curve.begin(samples[0])
+    step = meters.begin(samples[0])
     points = {sample.at: sample for sample in step.kept}
     for new in samples[1:]:
-        step = curve.extend(step.meter, new)
+        step = meters.extend(step.meter, new)
         if step.dropped is not None:
             points = {at: sample for at, sample in points.items() if at < step.dropped}
         points |= {sample.at: sample for sample in step.kept}
@@ -338,7 +338,7 @@ def seen_jobs(draw: st.DrawFn) -> Batch:
 instants = st.integers(0, 1100 * MINUTE)
 
 
-def value(history: JobHistory, at: int) -> int:
+def cost_at(history: JobHistory, at: int) -> int:
     assert history.entry.cost is not None
     return value_at(history.cost, history.entry.cost.last, history.entry.life, at)
 
@@ -350,7 +350,7 @@ def test_no_job_that_moved_is_without_a_history(batch: Batch, a: int, b: int) ->
         store.write(batch)
         history = store.history("j-1")
         assert history is not None
-        if value(history, begin) != value(history, end):
+        if cost_at(history, begin) != cost_at(history, end):
             assert list(store.histories(begin, end)) == [history]
 
 
@@ -367,10 +367,10 @@ def test_pruning_changes_no_value_from_then_on(batch: Batch, before: int, later:
         assert history is not None
         if pruned is not None:
             for at in [before, *(before + more for more in later)]:
-                assert value(pruned, at) == value(history, at)
+                assert cost_at(pruned, at) == cost_at(history, at)
         else:
             assert history.entry.last_seen < before
-            assert value(history, before) == value(history, 2 * before + 1)
+            assert cost_at(history, before) == cost_at(history, 2 * before + 1)
 
 
 def test_pruning_drops_what_concerns_earlier_times_only(store: Store) -> None:

@@ -20,18 +20,18 @@ pytestmark = pytest.mark.usefixtures("untraced")
 
 
 def killed_after(process: subprocess.Popen[str], numbers: int, seconds: float) -> int:
-    """Kill a process a moment after it told so many numbers; return the last one it told."""
+    """Kill a process a moment after it printed so many numbers; return the last one printed."""
     assert process.stdout is not None
-    value = [process.stdout.readline() for _ in range(numbers)]
-    assert all(value), "it ended by itself"
+    lines = [process.stdout.readline() for _ in range(numbers)]
+    assert all(lines), "it ended by itself"
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.kill()
     rest = process.communicate()[0]
     assert process.returncode == -9
-    # A number that was cut off was committed, too, but nobody was told.
-    return int((value[-1] + rest).rpartition("\n")[0].split()[-1])
+    # A number that was cut off was committed, too, but does not count.
+    return int((lines[-1] + rest).rpartition("\n")[0].split()[-1])
 
 
 def test_every_batch_that_was_committed_is_there_and_none_is_there_in_part(tmp_path: Path) -> None:
@@ -39,12 +39,12 @@ def test_every_batch_that_was_committed_is_there_and_none_is_there_in_part(tmp_p
     written = 0
     for _ in range(KILLS):
         writer = process("write", tmp_path)
-        value = killed_after(writer, rng.randint(1, 4), rng.uniform(0, 0.02))
-        assert value > written
+        printed = killed_after(writer, rng.randint(1, 4), rng.uniform(0, 0.02))
+        assert printed > written
         with closing(Store.open(tmp_path)) as store:
             state = store.load()
             written = state.corrections[0]
-            assert value <= written <= value + 1
+            assert printed <= written <= printed + 1
             assert state == state_after(written)
             histories = list(store.histories(0, 2**62))
             assert len(histories) == JOBS

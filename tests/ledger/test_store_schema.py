@@ -92,7 +92,7 @@ BATCH = Batch(
     projects=STATE.projects,
     balances=STATE.balances,
 )
-"""What is in every dump. Where a later version knows of more, it has to do without."""
+"""The content of every dump; fields that a later version added have their defaults."""
 
 ONE = "CREATE TABLE words (word); INSERT INTO words VALUES ('one')"
 TWO = "CREATE TABLE more (word); UPDATE words SET word = word || ' and two'"

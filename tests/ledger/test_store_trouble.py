@@ -104,7 +104,7 @@ def refused(folder: Path) -> str:
 
 
 def failing(attempt: Callable[[], object], match: str) -> None:
-    """Expect trouble that may pass, told in one line."""
+    """Expect an error that may pass, with a message of one line."""
     with pytest.raises(StoreError, match=match) as caught:
         attempt()
     assert type(caught.value) is StoreError

@@ -1,4 +1,4 @@
-"""Budgets are exact or absent; that they are absent, and why, is shown."""
+"""Budgets are exact, or absent with a reason that is shown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOON = 1_700_049_600.0
 MIDNIGHT = NOON - 43_200
 HOUR = 3600.0
 LISTED: dict[str, Any] = {"gpu_type": None, "gpus": None, "hourly_cost_dollars": None}
-"""What a list of the documented dialect does not report."""
+"""Fields that a list of the documented dialect does not report."""
 
 
 def budget(**fields: Any) -> Budget:
@@ -220,10 +220,10 @@ def test_what_is_seen_while_the_ledger_can_only_be_read_is_not_known(tmp_path: P
 def test_other_budgets_take_the_place_of_those_that_are_dropped() -> None:
     world = new_world(budget(name="old"))
     world.open(world.job(created_at=NOON - HOUR, cost_dollars=3.6))
-    terms = LedgerOptions(
+    options = LedgerOptions(
         budgets=(budget(name="new", limit_dollars=2.0),), accounts={"a": WatchedScope()}
     )
-    world.writer.reconfigure(terms)
+    world.writer.reconfigure(options)
     world.tick(1)
     shown = world.one(BudgetStatus)
     assert shown.name == "new"

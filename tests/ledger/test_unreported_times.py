@@ -294,9 +294,9 @@ def test_a_price_that_was_cheaper_before_the_first_look_leaves_bounds_before_it(
             assert bounds(tmp_path, 0) == pytest.approx((72, 72), abs=0.61)
             spent = 0.6 * (min(minute, 60) + 0.25 * (minute < 60))
             assert world.one(BudgetStatus).spent_dollars == pytest.approx(spent, abs=0.61)
-    value = 72 + 0.6 * look
+    cost = 72 + 0.6 * look
     assert bounds(tmp_path, -90) == pytest.approx(
-        (max(0, value - 1.2 * (look + 90)), value), abs=0.61
+        (max(0, cost - 1.2 * (look + 90)), cost), abs=0.61
     )
     assert world.corrections() == (0, 0)
 

@@ -1,4 +1,4 @@
-"""What GPUs did between two readings, and what that cost."""
+"""Use of GPUs between two readings, and waste."""
 
 from __future__ import annotations
 

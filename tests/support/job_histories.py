@@ -249,7 +249,7 @@ class _Maker:
             at += pace
         restarts = {end for _, end in outages if self.random.random() < 0.5}
         checks = {looks[0], looks[-1], *self.random.sample(looks, min(len(looks), 6))}
-        jobs = [self.told(job, looks, outages) for job in jobs]
+        jobs = [self.knowable(job, looks, outages) for job in jobs]
         return History(
             self.seed,
             self.documented,
@@ -318,10 +318,10 @@ class _Maker:
             idle=idle,
         )
 
-    def told(
+    def knowable(
         self, job: MadeUpJob, looks: list[float], outages: list[tuple[float, float]]
     ) -> MadeUpJob:
-        """Return a job without what nobody could know of it by the rules of the documentation."""
+        """Return a job without changes that the ledger cannot know of, by the documented rules."""
         hidden = [(job.created - 1, looks[0]), *outages]
         if self.documented and job.billing.step != 0:
             hidden = [(-1e9, 1e9)]

@@ -1,4 +1,4 @@
-"""A ledger on a clock that tests turn by hand, fed with what the fleet would tell."""
+"""A ledger on a clock that tests turn by hand, fed with what the fleet would report."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ R = TypeVar("R", bound=Record)
 
 
 class LedgerWorld:
-    """A ledger writer, what is shown of it, and short words for what it is given."""
+    """A ledger writer, the records that it shows, and short calls for what it is given."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class LedgerWorld:
         self.now = now
         self._clock_set = 0
         self.folder = folder
-        terms = LedgerOptions(
+        options = LedgerOptions(
             rules=rules,
             budgets=budgets,
             retention=retention,
@@ -61,11 +61,10 @@ class LedgerWorld:
         )
         self.writer = LedgerWriter(
             open_store or partial(Store.open, folder),
-            terms,
+            options,
             read_store=None if folder is None else partial(Store.open_for_reading, folder),
         )
         self.shown: dict[tuple[type, str], Record] = {}
-        self.value = 0
 
     def job(self, job_id: str = "j-1", state: str = "RUNNING", **fields: Any) -> Job:
         """Return a job that is seen now, on one H100 at 3.60 dollars an hour."""
@@ -86,15 +85,15 @@ class LedgerWorld:
         return Readings(gpu_utilization=Reading(Quantity.RATIO, ratio, at))
 
     def see(self, *jobs: Job, shown: bool = True, counted: bool | None = None) -> None:
-        """Tell of jobs, and whether all of the account's are known by now."""
-        samples = PendingObservations(
+        """Report jobs, and whether all of the account's are known by now."""
+        observations = PendingObservations(
             jobs={job.id: SeenJob(job, shown, self._clock_set) for job in jobs}
         )
         if counted is not None:
-            samples.accounts["a"] = AccountStatus(
+            observations.accounts["a"] = AccountStatus(
                 name="a", counted=counted, organizations_listed=counted, projects_listed=counted
             )
-        self.take(samples)
+        self.take(observations)
 
     def set_clock(self, seconds: float) -> None:
         """Set the clock ahead, or back, and have that noticed."""
@@ -106,21 +105,21 @@ class LedgerWorld:
         self.see(*history, counted=True)
 
     def directory(self, *records: Project | Organization) -> None:
-        """Tell of projects and organizations."""
-        samples = PendingObservations()
+        """Report projects and organizations."""
+        observations = PendingObservations()
         for record in records:
             if isinstance(record, Project):
-                samples.projects[record.id] = record
+                observations.projects[record.id] = record
             else:
-                samples.organizations[record.id] = record
-        self.take(samples)
+                observations.organizations[record.id] = record
+        self.take(observations)
 
-    def take(self, samples: PendingObservations) -> None:
+    def take(self, observations: PendingObservations) -> None:
         """Have the writer take a turn."""
         now = milliseconds(self.now)
-        self.writer.note(samples, now)
+        self.writer.note(observations, now)
         try:
-            self.writer.write(samples, now)
+            self.writer.write(observations, now)
         finally:
             self.writer.compute(now)
             self._show()
@@ -133,7 +132,6 @@ class LedgerWorld:
     def _show(self) -> None:
         """Mirror what is shown, and insist that the changes fit together."""
         for change in self.writer.changes():
-            self.value += 1
             match change:
                 case Appeared(record):
                     assert (type(record), record.key) not in self.shown

@@ -1,8 +1,8 @@
-"""A meter that is watched as the ledger watches one: what it keeps, and what it says afterwards."""
+"""A meter watched as the ledger watches it: the samples kept, and its value at any time."""
 
 from __future__ import annotations
 
-from trainwave_exporter.ledger.billing import meter as curve
+from trainwave_exporter.ledger.billing import meter as meters
 from trainwave_exporter.ledger.billing.job_entry import Life, Meter, MeterSample
 from trainwave_exporter.ledger.billing.late_bills import Origin
 from trainwave_exporter.ledger.billing.meter_step import Step
@@ -13,7 +13,7 @@ NOON = 1_711_022_400_000
 
 
 class WatchedMeter:
-    """Holds what the store would hold of it."""
+    """Holds what the store would hold of a meter."""
 
     def __init__(self, life: Life | None = None) -> None:
         self.life = life or Life()
@@ -29,9 +29,9 @@ class WatchedMeter:
         )
         self.first_seen = self.first_seen or at
         step: Step = (
-            curve.begin(new, origin)
+            meters.begin(new, origin)
             if self.meter is None
-            else curve.extend(self.meter, new, origin)
+            else meters.extend(self.meter, new, origin)
         )
         self.meter = step.meter
         if step.dropped is not None:

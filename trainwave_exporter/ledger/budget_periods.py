@@ -20,11 +20,11 @@ from trainwave_exporter.ledger.storage.store import Store
 from trainwave_exporter.model import BudgetStatus, UnknownFigure
 
 _PRECISION = milliseconds(60)
-"""How exactly it is found when a budget was used up."""
+"""How exactly the time is found at which a budget was used up, milliseconds."""
 
 
 class BudgetPeriods:
-    """Keeps what budgets are computed from."""
+    """Keeps the spend of current periods, and computes budgets from it."""
 
     def __init__(self, budgets: Sequence[Budget]) -> None:
         self._budgets = budgets
@@ -39,13 +39,13 @@ class BudgetPeriods:
         self._exhausted.clear()
 
     def begin(self, longest_queue: int | None) -> None:
-        """Go by a store; ``longest_queue`` is the longest it knows, milliseconds."""
+        """Start from a store; ``longest_queue`` is the longest it knows, milliseconds."""
         self._queue = queue_bound(longest_queue)
         self._spends.clear()
         self._exhausted.clear()
 
     def seen(self, entries: Iterable[JobEntry], store: Store) -> None:
-        """Take over what has become of jobs. Raises `StoreError` when they cannot be read."""
+        """Take over the present entries of jobs. Raises `StoreError` when one cannot be read."""
         entries = tuple(entries)
         queue = max(
             (
@@ -57,7 +57,7 @@ class BudgetPeriods:
         )
         if queue_bound(queue) > self._queue:
             self._queue = queue_bound(queue)
-            self._spends.clear()  # what may have run in a period is more now
+            self._spends.clear()  # more jobs may have run in a period now
         try:
             for entry in entries:
                 for spend in self._spends.values():
@@ -71,7 +71,7 @@ class BudgetPeriods:
         return span_of(budget.period, budget.zone, now).begin
 
     def wanted(self, now: int) -> DetailsWanted:
-        """Return what the details of finished jobs are wanted for: all periods, and this month."""
+        """Return for which times details of finished jobs are wanted: all periods, this month."""
         spans = {b.name: span_of(b.period, b.zone, now) for b in self._budgets}
         month = span_of(Period.MONTH, ZoneInfo("UTC"), now)
         return DetailsWanted(
@@ -110,13 +110,13 @@ class BudgetPeriods:
         return found, unknown
 
     def _spend(self, budget: Budget, store: Store, now: int) -> PeriodSpend:
-        """Return what was spent in the present period; periods that are the same are shared."""
-        place = budget.period, budget.zone
-        spend = self._spends.get(place)
+        """Return the spend of the present period, which budgets of the same period share."""
+        key = budget.period, budget.zone
+        spend = self._spends.get(key)
         span = span_of(budget.period, budget.zone, now)
         if spend is None or spend.span != span:
             histories = store.histories(span.begin, span.end)
-            spend = self._spends[place] = PeriodSpend(span, histories, self._queue)
+            spend = self._spends[key] = PeriodSpend(span, histories, self._queue)
         return spend
 
     def _exhausted_at(

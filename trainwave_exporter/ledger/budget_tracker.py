@@ -1,6 +1,6 @@
 """Budgets and credit, and which of these figures are unknown, and why.
 
-Money that is not known is absent, and never guessed; that it is absent is itself a record.
+An unknown amount is absent, never guessed; an `UnknownFigure` says why.
 """
 
 from __future__ import annotations
@@ -47,12 +47,13 @@ from trainwave_exporter.model import (
 UNDESCRIBED: Final = 10_000
 """How many jobs without details are named at once, of each account."""
 FAR_FUTURE: Final = 2**62
+"""Milliseconds, later than anything in the store."""
 WRITING_BOUND: Final = milliseconds(300)
-"""How old the newest write may be before what is spent is not known any more."""
+"""Age of the newest write, in milliseconds, beyond which spend counts as unknown."""
 
 
 class BudgetTracker:
-    """Keeps what budgets and credit are computed from."""
+    """Keeps what budgets and credit are computed from, and computes their records."""
 
     def __init__(self, options: LedgerOptions, counted: Mapping[str, int]) -> None:
         """Begin with nothing; ``counted``, kept by others: the accounts that are fully listed."""
@@ -62,16 +63,16 @@ class BudgetTracker:
         self._credit = Credit()
         self._projects: dict[str, ProjectEntry] = {}
         self._organizations: dict[str, Organization] = {}
-        self._seers: dict[str, str] = {}
-        """The accounts that report projects, by the projects' ids."""
+        self._project_accounts: dict[str, str] = {}
+        """The accounts that report projects, by the ids of the projects."""
         self._rids: set[str] = set()
         """Readable ids of projects."""
         self._statuses: dict[str, AccountStatus] = {}
         self._listed: set[str] = set()
         """The accounts all of whose jobs were written after they were listed as a whole."""
         self._written_at: int | None = None
-        self._stored: set[Labels] | None = None
-        """Those of all jobs of the store; None: not read yet, which takes long."""
+        self._stored_labels: set[Labels] | None = None
+        """The labels of all jobs in the store; None: not read yet, which takes long."""
         self.undescribed: dict[str, UndescribedJobs] = {}
         """Finished jobs by account whose details are wanted."""
         self.unmatched: tuple[Unmatched, ...] = ()
@@ -79,11 +80,11 @@ class BudgetTracker:
 
     @property
     def projects(self) -> tuple[ProjectEntry, ...]:
-        """All that is known of projects."""
+        """All known projects."""
         return tuple(self._projects.values())
 
     def reconfigure(self, options: LedgerOptions) -> None:
-        """Go by these terms from now on."""
+        """Use these options from now on."""
         self._options = options
         self._budgets.reconfigure(options.budgets)
         self._listed &= options.accounts.keys()
@@ -94,9 +95,9 @@ class BudgetTracker:
         longest_queue: int | None,
         billed: Mapping[tuple[str | None, str], int],
     ) -> None:
-        """Go by a store; what it knows of queues and bills: see `Store`."""
+        """Start from a store; for ``longest_queue`` and ``billed``, see its methods."""
         self._projects = {project.id: project for project in state.projects}
-        self._stored = None
+        self._stored_labels = None
         self._budgets.begin(longest_queue)
         self._credit.begin(state.balances, billed)
 
@@ -107,11 +108,11 @@ class BudgetTracker:
         organizations: Mapping[str, Organization],
         gone: Iterable[str],
     ) -> None:
-        """Take over what is true now, and needs no store; ``gone``: organizations."""
+        """Take over records, without a store; ``gone``: organizations that nobody reports now."""
         self._statuses |= accounts
         self._listed &= self._counted.keys()
         for project in projects.values():
-            self._seers[project.id] = project.account
+            self._project_accounts[project.id] = project.account
             if project.rid is not None:
                 self._rids.add(project.rid)
         for organization in organizations.values():
@@ -124,7 +125,7 @@ class BudgetTracker:
     def to_write(
         self, projects: Mapping[str, Project], organizations: Mapping[str, Organization]
     ) -> tuple[tuple[ProjectEntry, ...], tuple[Balance, ...]]:
-        """Return which projects, and all balances, that are to be written."""
+        """Return the projects that changed and all balances, which are to be written."""
         entries = [
             ProjectEntry(project.id, project.organization_id, project.name).after(
                 self._projects.get(project.id)
@@ -139,7 +140,7 @@ class BudgetTracker:
 
     @property
     def settled(self) -> tuple[Balance, ...]:
-        """Balances to be written once more, with whatever else there is to write."""
+        """Balances to be written once more, with the next batch that is not empty."""
         return tuple(self._credit.unwritten)
 
     def written(
@@ -150,14 +151,14 @@ class BudgetTracker:
         store: Store,
         now: int,
     ) -> None:
-        """Take over what was written; ``before``: its jobs as they were, where they were known.
+        """Take over a batch that was written; ``before``: its jobs as they were, if known.
 
         Raises `StoreError` when more of a job has to be read and cannot be.
         """
         self._projects |= {project.id: project for project in batch.projects}
         self._written_at = now
-        if self._stored is not None:
-            self._stored.update(entry.labels for entry in batch.jobs)
+        if self._stored_labels is not None:
+            self._stored_labels.update(entry.labels for entry in batch.jobs)
         self._listed |= self._counted.keys()
         self._credit.written(batch.balances)
         self._credit.seen(before, batch.jobs)
@@ -169,7 +170,7 @@ class BudgetTracker:
     def figures(
         self, store: Store | None, ledger_state: LedgerState | None, live: RunningJobs, now: int
     ) -> list[BudgetStatus | Funds | UnknownFigure]:
-        """Return all that is known now. Raises `StoreError` when the store cannot be read."""
+        """Return all records as of now. Raises `StoreError` when the store cannot be read."""
         found: list[BudgetStatus | Funds | UnknownFigure] = self._funds(store, live, now)
         if store is not None and ledger_state is not None:
             wanted = self._budgets.wanted(now)
@@ -183,7 +184,7 @@ class BudgetTracker:
     def _funds(
         self, store: Store | None, live: RunningJobs, now: int
     ) -> list[BudgetStatus | Funds | UnknownFigure]:
-        """Return what becomes of credit, and what of that is unknown."""
+        """Return runway and reconciliation of credit, and which of these are unknown."""
         doubts = {
             organization.id: self._doubts_of(organization)
             for organization in self._organizations.values()
@@ -251,7 +252,7 @@ class BudgetTracker:
         return sorted(reasons)
 
     def _unwritten(self, accounts: Collection[str], now: int) -> list[str]:
-        """Return why what jobs cost is not all in the ledger, though they are known."""
+        """Return why costs of known jobs are missing in the ledger."""
         written_at = self._written_at
         if written_at is not None and now - written_at > WRITING_BOUND:
             return ["ledger_failing"]
@@ -262,23 +263,23 @@ class BudgetTracker:
     def _accounts_of(self, budget: Budget) -> Collection[str]:
         """Return the accounts that may see jobs of a budget: all, unless some see all of them."""
         everyone = self._options.accounts
-        seers: set[str | None] = set()
+        reporters: set[str | None] = set()
         if budget.projects:
-            seers = {
-                self._seers.get(project.id)
+            reporters = {
+                self._project_accounts.get(project.id)
                 for project in self._projects.values()
                 if not budget.projects.isdisjoint({project.id, *project.names})
             }
         elif budget.organizations:
             known = [self._organizations.get(each) for each in budget.organizations]
-            seers = {None if each is None else each.account for each in known}
+            reporters = {None if each is None else each.account for each in known}
         whole = {
-            name for name in seers if name is not None and everyone.get(name) == WatchedScope()
+            name for name in reporters if name is not None and everyone.get(name) == WatchedScope()
         }
-        return whole if seers and whole == seers else everyone
+        return whole if reporters and whole == reporters else everyone
 
     def _scopes(self, store: Store, ledger_state: LedgerState, live: RunningJobs) -> Scopes:
-        """Return what is known of the names that are configured."""
+        """Return which configured names match nothing, or may match nothing."""
         names = self._names(store, ledger_state, live)
         candidates = [
             unmatched
@@ -291,7 +292,7 @@ class BudgetTracker:
         return judged(candidates, pending, self.unmatched)
 
     def _names(self, store: Store, ledger_state: LedgerState, live: RunningJobs) -> Names:
-        """Return what is known that a scope may name."""
+        """Return all known names that a scope may contain."""
         labels = self._known_labels(store, {*ledger_state.series, *live.labels})
         projects = {label.project_id for label in labels} | self._projects.keys()
         reported = {project.organization_id for project in self._projects.values()}
@@ -315,8 +316,8 @@ class BudgetTracker:
     def _known_labels(self, store: Store, counted: set[Labels]) -> set[Labels]:
         """Return all labels that are known, or enough of them to match all that is configured.
 
-        History may be counted without a type that its details reported later, and what has no place
-        of its own is counted under none of its names.
+        History may be counted without a GPU type that its details reported later, and labels that
+        have no series of their own are counted under others.
         """
         projects = {labels.project_id for labels in counted} | self._projects.keys()
         projects = projects.union(*(project.names for project in self._projects.values()))
@@ -329,12 +330,14 @@ class BudgetTracker:
             for budget in self._options.budgets
         ):
             return counted
-        if self._stored is None:
-            self._stored = {history.entry.labels for history in store.histories(0, FAR_FUTURE)}
-        return counted | self._stored
+        if self._stored_labels is None:
+            self._stored_labels = {
+                history.entry.labels for history in store.histories(0, FAR_FUTURE)
+            }
+        return counted | self._stored_labels
 
     def _pending(self, store: Store, ledger_state: LedgerState) -> dict[str, Sequence[str]]:
-        """Return of which settings not all names are known yet, and why."""
+        """Return the settings of which not all names are known yet, and why."""
         accounts = self._options.accounts
         unread = self._unread(accounts, ledger_state.unopened - ledger_state.regaining)
         if unread:

@@ -9,7 +9,7 @@ from itertools import chain
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trainwave_exporter.ledger.billing import reconciliation as funds
+from trainwave_exporter.ledger.billing import reconciliation
 from trainwave_exporter.ledger.billing.accrual import AWAY, accrued
 from trainwave_exporter.ledger.billing.budget import unknown
 from trainwave_exporter.ledger.billing.job_entry import Correction, JobEntry
@@ -25,17 +25,17 @@ _Payer = tuple[str | None, str]
 
 
 class _Billed(Struct, frozen=True):
-    """What all jobs of an organization were reported to cost, as of one moment."""
+    """The reported cost of all jobs of an organization at one moment."""
 
     at: int
     micro: int
     rate: int
     """By how much that grows in an hour while bills come continuously."""
     accrued: int = 0
-    """What they have accrued beyond that; the credit may have fallen by it already, or not."""
+    """Amount accrued beyond that; the credit may have fallen by it already, or not."""
 
     def by(self, at: int) -> int:
-        """Return what was or will be billed by another moment close by."""
+        """Return the amount billed by another moment close by, earlier or later."""
         return self.micro + self.rate * (at - self.at) // HOUR
 
 
@@ -50,7 +50,7 @@ class Credit:
         self._unwritten: list[Balance] = []
 
     def begin(self, balances: Iterable[Balance], billed: Mapping[_Payer, int]) -> None:
-        """Go by a store: its balances, before those seen since, and what its jobs were billed."""
+        """Start from a store: its balances, then those seen since, and the bills of its jobs."""
         self._billed.clear()
         self._billed.update(billed)
         self._payers.clear()
@@ -61,13 +61,13 @@ class Credit:
 
     @property
     def organizations(self) -> set[str]:
-        """All that jobs report to belong to."""
+        """All organizations that jobs report."""
         return {organization_id for organization_id, _ in self._billed if organization_id}
 
     def balance(self, reported: Balance) -> None:
-        """Take in what credit an organization has."""
+        """Take in a reported balance."""
         known = self._balances.get(reported.organization_id, [])
-        self._balances[reported.organization_id] = funds.kept(known, reported)
+        self._balances[reported.organization_id] = reconciliation.kept(known, reported)
 
     def seen(self, before: Mapping[str, JobEntry | None], entries: Iterable[JobEntry]) -> None:
         """Take over what jobs are billed by now; ``before``: those of them that were known."""
@@ -84,7 +84,7 @@ class Credit:
         projects: Mapping[str, ProjectEntry],
         now: int,
     ) -> None:
-        """Note what the jobs of organizations are billed now, all of which are known."""
+        """Note what the jobs of these organizations, all of which are known, are billed now."""
         self._resolve(projects)
         totals: defaultdict[str | None, int] = defaultdict(int)
         rates: defaultdict[str | None, int] = defaultdict(int)
@@ -107,7 +107,7 @@ class Credit:
                 totals[paying] += meter.last.rate * (now - meter.last.at) // HOUR
         for organization_id in organizations:
             known = self._samples.setdefault(organization_id, deque())
-            while known and not now - 3 * funds.SETTLING <= known[0].at < now:
+            while known and not now - 3 * reconciliation.SETTLING <= known[0].at < now:
                 known.popleft()
             if known and known[-1].at >= now:
                 known.pop()
@@ -121,7 +121,7 @@ class Credit:
             )
 
     def _resolve(self, projects: Mapping[str, ProjectEntry]) -> None:
-        """Look up who pays; where that is known only now, earlier balances say nothing."""
+        """Look up who pays; where that became known or changed, earlier sums do not count."""
         for payer, micro in self._billed.items():
             paying = organization_of(*payer, projects)
             before = self._payers.get(payer, paying)
@@ -137,7 +137,7 @@ class Credit:
 
     @property
     def unwritten(self) -> Sequence[Balance]:
-        """Balances of which it became known what was billed then."""
+        """Balances whose billed amount became known, or unknown, since they were written."""
         return self._unwritten
 
     def written(self, balances: Collection[Balance]) -> None:
@@ -145,16 +145,16 @@ class Credit:
         self._unwritten = [balance for balance in self._unwritten if balance not in balances]
 
     def settle(self, now: int) -> None:
-        """Look for balances of which it is known by now what was billed then."""
+        """Add to balances what was billed when they were read, where that is known by now."""
         for organization_id, known in self._balances.items():
             samples = self._samples.get(organization_id, ())
             for place, balance in enumerate(known):
-                if balance.billed is not None or now - balance.at < funds.SETTLING:
+                if balance.billed is not None or now - balance.at < reconciliation.SETTLING:
                     continue
                 near = [
                     (sample.by(balance.at), sample.accrued)
                     for sample in samples
-                    if abs(sample.at - balance.at) <= funds.SETTLING
+                    if abs(sample.at - balance.at) <= reconciliation.SETTLING
                 ]
                 if near:
                     lower = min(billed for billed, _ in near)
@@ -170,9 +170,9 @@ class Credit:
         doubts: Mapping[str, Sequence[str]],
         now: int,
     ) -> Iterator[tuple[Funds | None, list[UnknownFigure]]]:
-        """Yield what becomes of the credit of each organization, and what of that is unknown.
+        """Yield runway and reconciliation of each organization's credit, and which are unknown.
 
-        ``doubts``: why not all jobs of each organization are known; none: they are.
+        ``doubts``: by organization, why not all its jobs are known; empty where they are.
         """
         oldest = min((known[0].at for known in self._balances.values() if known), default=now)
         corrections = [] if store is None else store.corrections(oldest, now + 1)
@@ -197,7 +197,7 @@ class Credit:
                 continue
             lasts = None if further else lasts_until(balances[-1].micro, own, now)
             own_corrections = [each for each, payer in paying if payer == organization_id]
-            compared = funds.difference(balances, own_corrections)
+            compared = reconciliation.difference(balances, own_corrections)
             fund = Funds(
                 organization_id=organization_id,
                 exhausted_at=None if lasts is None else seconds(lasts),
@@ -219,12 +219,12 @@ class Credit:
         return [(c, organization_of(*_payer(entries[c.job_id]), projects)) for c in corrections]
 
     def _unconfirmed(self, balances: Sequence[Balance], own: Iterable[RunningJob]) -> bool:
-        """Whether the newest balance fell too deep to be believed at first sight."""
+        """Whether the newest balance fell too far to be believed without a second report."""
         samples = self._samples.get(balances[-1].organization_id)
         if not samples or len(balances) < 2:
             return False
         burn = sum(runner.rate for runner in own)
-        return funds.is_suspect(balances[-2], balances[-1], burn, samples[-1].micro)
+        return reconciliation.is_implausible(balances[-2], balances[-1], burn, samples[-1].micro)
 
 
 def _payer(entry: JobEntry) -> _Payer:

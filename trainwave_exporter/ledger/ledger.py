@@ -1,8 +1,8 @@
-"""The façade of this package: changes of the fleet go in, changes of money come out.
+"""The façade of this package: changes of the fleet go in, changes of records about money come out.
 
-`Ledger.apply` only notes what was seen; `Ledger.run`, called again and again, has it written down
-in a thread, so that neither a slow disk nor the computing holds up a scrape. What cannot be written
-stays noted (of each job the newest is enough, for costs are totals) and is tried again.
+`Ledger.apply` only notes what was seen; `Ledger.run`, called again and again, writes it in a
+thread, so that neither a slow disk nor the computing holds up a scrape. Observations that cannot be
+written are kept (of each job the newest is enough, for costs are totals) and tried again.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ log = structlog.get_logger()
 
 RETRY_SECONDS = 5.0
 """How long after a failure the store is tried again."""
-LAST_WORD_SECONDS = 1.5
+CLOSE_TIMEOUT_SECONDS = 1.5
 """How long a shutdown waits for the last samples to be written."""
 _NOTHING_WANTED = UndescribedJobs()
 _PUBLISHED_AT_ONCE = 256
@@ -55,7 +55,7 @@ _PUBLISHED_AT_ONCE = 256
 
 
 class _Done(Struct, frozen=True):
-    """What a turn of the thread came to."""
+    """The result of one turn of the thread."""
 
     changes: tuple[Change, ...]
     written: bool
@@ -66,7 +66,7 @@ class _Done(Struct, frozen=True):
 
 
 class Ledger:
-    """A listener to the fleet that keeps account of money and GPU time."""
+    """Listens to the fleet, and keeps account of money and GPU time."""
 
     def __init__(
         self,
@@ -78,9 +78,9 @@ class Ledger:
         clock: Clock,
         read_store: Callable[[], Store] | None = None,
     ) -> None:
-        """``publish`` receives what the ledger shows, within the event loop.
+        """``publish`` receives changes of the ledger's records, within the event loop.
 
-        Of the store that ``read_store`` opens is shown what it holds until ``open_store`` succeeds.
+        Until ``open_store`` succeeds, the content of the store of ``read_store`` is shown.
         """
         self._writer = LedgerWriter(open_store, options, read_store=read_store)
         self._options = options
@@ -150,7 +150,7 @@ class Ledger:
         self._clock_set += milliseconds(seconds)
 
     def reconfigure(self, options: LedgerOptions) -> None:
-        """Go by other terms from the next turn on."""
+        """Use other options from the next turn on."""
         self._options = options
 
     def undescribed(self, account: str) -> UndescribedJobs:
@@ -158,11 +158,11 @@ class Ledger:
         return self._writer.undescribed.get(account, _NOTHING_WANTED)
 
     def known_run(self, job_id: str) -> KnownRun | None:
-        """Return what is stored of the present run of a job that is not over."""
+        """Return start and price of the present run of a job; None if it is over or unknown."""
         return self._writer.known_run(job_id)
 
     async def run(self) -> None:
-        """Have what was noted written down, and publish what follows. One call at a time.
+        """Write what was noted, and publish the changes of records. One call at a time.
 
         Never raises `StoreError`: trouble with the store is logged, counted and tried again.
         """
@@ -187,9 +187,9 @@ class Ledger:
             await asyncio.sleep(0)
 
     async def close(self) -> None:
-        """Write down what is noted, if that is quickly done, and close the store."""
+        """Write what was noted, if that is quickly done, and close the store."""
         try:
-            async with asyncio.timeout(LAST_WORD_SECONDS):
+            async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                 if self._turn is not None:
                     await asyncio.wait([self._turn])
                 await self.run()
@@ -222,7 +222,7 @@ class Ledger:
         )
 
     def _finish(self, turn: asyncio.Future[_Done], seen: PendingObservations) -> None:
-        """Take over what a turn brought; note again what it could not write."""
+        """Take over the result of a turn; note again what it could not write."""
         self._turn = None
         if turn.cancelled() or turn.exception() is not None:
             self._seen = self._seen.after(seen)

@@ -1,4 +1,4 @@
-"""What the operator wants of the ledger."""
+"""Options of the ledger."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class WatchedScope(Struct, frozen=True, kw_only=True):
 
 
 class LedgerOptions(Struct, frozen=True, kw_only=True):
-    """What the operator wants of the ledger."""
+    """Options of the ledger, as the operator configures them."""
 
     rules: WasteRules = WasteRules()
     budgets: tuple[Budget, ...] = ()
     retention: int = 0
     """How long detail is kept, milliseconds; 0: for ever."""
     accounts: Mapping[str, WatchedScope]
-    """What is watched, by the names of the accounts."""
+    """Which part of each account is watched, by the names of the accounts."""

@@ -1,7 +1,7 @@
 """Writes what was seen to the store, and returns the records that follow from it.
 
-Nothing here knows of threads or of the event loop; all calls come one after the other. What comes
-of running jobs alone (burn, credit runway) needs no store, and goes on when that fails.
+Nothing here knows of threads or of the event loop; all calls come one after the other. Figures of
+running jobs alone (burn, credit runway) need no store, and go on when it fails.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ FORGET_AFTER: Final = 2 * DAY
 
 
 class PendingObservations(Struct, kw_only=True):
-    """What was seen since the last time; of each thing the newest."""
+    """Observations since the last turn; of each record only the newest version."""
 
     jobs: dict[str, SeenJob] = field(default_factory=dict)
     projects: dict[str, Project] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class PendingObservations(Struct, kw_only=True):
     """Organizations that no account reports any more."""
 
     def __bool__(self) -> bool:
-        """Whether there is anything."""
+        """Whether there is anything to be noted."""
         return any(getattr(self, name) for name in self.__struct_fields__)
 
     def after(self, older: PendingObservations) -> PendingObservations:
@@ -87,7 +87,7 @@ class PendingObservations(Struct, kw_only=True):
 
 
 class LedgerWriter:
-    """The state of the ledger, and what is shown of it."""
+    """Writes observations to the store, and keeps the records that are shown of it."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class LedgerWriter:
     ) -> None:
         """``open_store`` may be called again and again, until the store can be opened.
 
-        ``read_store`` opens it to be read only, meanwhile; None where that is of no use.
+        ``read_store`` opens it to be read only until then; None where that is of no use.
         """
         self._open_store = open_store
         self._read_store = read_store
@@ -107,19 +107,20 @@ class LedgerWriter:
         self._writable = False
         self._state: LedgerState | None = None
         self._lost: str | None = None
-        """How the file of the ledger was lost, while another one is written in its place."""
+        """An error text: how the ledger's file was lost, while another one is written instead."""
         self._restored = False
-        """Whether the ledger is known to be restored, and that is not written in it yet."""
+        """Whether the ledger is known to be restored, and `reopening` is not written to it yet."""
         self._catch_up = CatchUp.start(options.accounts)
         self._waiting = True
         """Whether counters were hidden when they were last looked at."""
         self._unknown: dict[str, UnknownFigure] = {}
-        """What is shown to be unknown besides budgets and credit."""
+        """The unknown figures that are shown, by key, besides those of budgets and credit."""
         self._implausible: dict[str, str] = {}
         """The accounts of jobs whose reported cost waits for a second report, by the jobs' ids."""
         self._dearest_offer = 0
         """The highest price on offer, micro-dollars an hour; 0: none is known."""
         self._counted: dict[str, int] = {}
+        """Accounts all of whose jobs are listed, and since when, milliseconds."""
         self._budget_tracker = BudgetTracker(options, self._counted)
         self._live = RunningJobs()
         self._published = PublishedRecords()
@@ -139,7 +140,7 @@ class LedgerWriter:
         return self._budget_tracker.unmatched
 
     def known_run(self, job_id: str) -> KnownRun | None:
-        """Return what is stored of the present run of a job that is not over."""
+        """Return start and price of the present run of a job; None if it is over or unknown."""
         entry = None if self._state is None else self._state.entry(job_id)
         if entry is None or entry.finished or entry.running_since is None:
             return None
@@ -150,11 +151,11 @@ class LedgerWriter:
 
     @property
     def size_bytes(self) -> int:
-        """What the store takes; 0 while it cannot be opened."""
+        """Bytes that the store takes; 0 while it cannot be opened."""
         return 0 if self._store is None else self._store.size_bytes
 
     def reconfigure(self, options: LedgerOptions) -> None:
-        """Go by these terms from now on."""
+        """Use these options from now on."""
         if options == self._options:
             return
         self._options = options
@@ -170,14 +171,14 @@ class LedgerWriter:
     def open(self) -> None:
         """Open the store, if it is not. Raises `StoreError`, or `UnfitStoreError`.
 
-        Where it can only be read now, that is an error, too; but what it holds is made use of.
+        That it can only be read now is an error, too; but its content is used.
         """
         if self._writable and self._store is not None:
             if self._store.displaced is None or not self._store.place_is_free:
                 return
             self._let_go()  # what was rescued becomes the ledger
         elif self._store is not None:
-            self._store.check()  # by another file, what is shown might fall
+            self._store.check()  # with another file, counters that are shown might fall
         try:
             store = self._open_store()
         except UnfitStoreError:
@@ -197,14 +198,14 @@ class LedgerWriter:
         self._writable = False
 
     def _read(self) -> bool:
-        """Have the store open at least to be read, and return whether it is."""
+        """Open the store at least to be read, if it is not open, and return whether it is."""
         if self._store is None and self._read_store is not None:
             with suppress(StoreError):  # why it cannot be written says more
                 self._begin(self._read_store())
         return self._store is not None
 
     def _begin(self, store: Store) -> None:
-        """Go by this store from now on, which may hold more than the one before."""
+        """Use this store from now on, which may hold more than the one before."""
         self._restored = self._restored or store.restored
         try:
             if self._restored:
@@ -226,7 +227,7 @@ class LedgerWriter:
             self._store.close()
 
     def note(self, seen: PendingObservations, now: int) -> None:
-        """Take over what is true now, and needs no store. ``now`` is in milliseconds."""
+        """Take over observations, as far as no store is needed. ``now`` is in milliseconds."""
         for name, status in seen.accounts.items():
             offered = microdollars(status.dearest_offer_dollars or 0.0)
             self._dearest_offer = max(self._dearest_offer, offered)
@@ -247,7 +248,7 @@ class LedgerWriter:
                 self._live.remove(item.job.id)
 
     def write(self, seen: PendingObservations, now: int) -> None:
-        """Write down what was seen. Raises `StoreError` when that cannot be done now."""
+        """Write what was seen. Raises `StoreError` when that cannot be done now."""
         try:
             self.open()
         except StoreError:
@@ -287,10 +288,7 @@ class LedgerWriter:
     def _plan(
         self, state: LedgerState, store: Store, seen: PendingObservations, now: int
     ) -> tuple[Mapping[str, JobEntry], Batch, CatchUp]:
-        """Return what the store knows of jobs that the state does not, and what is to be written.
-
-        And who has caught up with that.
-        """
+        """Return the jobs that only the store knows, the batch to be written, and who caught up."""
         stored = store.jobs(state.unknown(seen.jobs))
         state.dearest_offer = self._dearest_offer
         return stored, *state.plan(seen.jobs, stored, self._counted, now, self._catch_up)
@@ -327,9 +325,9 @@ class LedgerWriter:
         )
 
     def _foresee(self, seen: PendingObservations, now: int) -> None:
-        """Show what a ledger that can only be read will hold when all that was seen is written.
+        """Show the counters that a ledger that can only be read will have once it can be written.
 
-        Once: until then, counters stand still.
+        They are computed once; until then, they stand still.
         """
         state, store = self._state, self._store
         if state is None or store is None or not self._catch_up.behind or not self._counted:
@@ -339,7 +337,7 @@ class LedgerWriter:
         self._show_counters(state, batch, catch_up)
 
     def _show_counters(self, state: LedgerState, batch: Batch, catch_up: CatchUp) -> None:
-        """Show what is counted as of this batch, as far as it has caught up."""
+        """Show the counters after a batch, as far as their accounts have caught up."""
         changed = {series.labels: series for series in batch.series}
         if self._waiting or catch_up.behind != self._catch_up.behind:
             changed = state.series | changed
@@ -353,7 +351,7 @@ class LedgerWriter:
             self._published.show(Corrections(up=dollars(up), down=dollars(down)))
 
     def _show_unknown(self, now: int) -> None:
-        """Say of which accounts counters, costs, spend rates or waste are not known, and why."""
+        """Show of which accounts counters, costs, spend rates or waste are unknown, and why."""
         reason = "ledger_catching_up" if self._writable else "ledger_unavailable"
         figures = [
             UnknownFigure(figure="spend", name=account, reason=reason)
@@ -401,7 +399,7 @@ class LedgerWriter:
             self._implausible.pop(job_id, None)
 
     def compute(self, now: int) -> None:
-        """Compute what follows. Raises `StoreError` when the store cannot be read."""
+        """Compute the figures as of now. Raises `StoreError` when the store cannot be read."""
         self._show_burn(now)
         self._show_unknown(now)
         if not 0 <= now - self._computed_at < BUDGET_INTERVAL:
@@ -410,11 +408,11 @@ class LedgerWriter:
                 self._show_figures(now)
             except StoreError:
                 if self._writable:
-                    self._check(now)  # likewise
+                    self._check(now)  # its file may have been lost since
                 raise
 
     def changes(self) -> tuple[Change, ...]:
-        """Return what has to be shown otherwise since the last call."""
+        """Return the changes of the records that are shown, since the last call."""
         return self._published.take()
 
     def _show_idleness(
@@ -435,7 +433,7 @@ class LedgerWriter:
         limit = self._options.rules.max_groups
         if limit and len(self._live.labels) > 2 * limit:
             self._live.forget_idle(known)
-        # Some of these labels may still become others: they take no places from what is counted.
+        # Some of these labels may still become others: they take no places from counters.
         groups = Groups((), limit) if self._state is None else self._state.groups.copy()
         shown = set()
         for labels, rate in self._live.burn(silent, now, groups.place).items():

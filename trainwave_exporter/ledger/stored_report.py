@@ -23,8 +23,8 @@ from trainwave_exporter.ledger.storage.store_reader import ALL
 def read(folder: Path, span: Span, zone: ZoneInfo, by: Sequence[Dimension]) -> Chargeback:
     """Return the chargeback of a span from the ledger in a folder, as `chargeback` does.
 
-    Raises `StoreError` where there is no ledger, it cannot be read, or it has no detail any more
-    of a part of the span.
+    Raises `StoreError` where there is no ledger, where it cannot be read, or where its detail of a
+    part of the span was dropped.
     """
     with closing(Store.open_for_reading(folder)) as store:
         pruned = store.pruned_before

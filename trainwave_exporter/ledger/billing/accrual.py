@@ -1,7 +1,7 @@
 """Spend that is not billed yet, because bills come in steps, or at the end. Pure functions.
 
 A running job whose cost stands still accrues its price for as long as that is so. When the bill
-comes, the accrued amount gives way to it, so that spend grows evenly however bills come.
+comes, it replaces the accrued amount, so that spend grows evenly however bills come.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from trainwave_exporter.ledger.billing.price_line import WATCHED
 from trainwave_exporter.ledger.billing.units import HOUR
 
 BILL_BOUND: Final = 2 * HOUR
-"""How long after a job was seen finished a bill may still come."""
+"""How long after a job was seen finished a bill may still come, milliseconds."""
 SEEN_LATE: Final = HOUR // 60
-"""By how much later than its end a job may be seen finished."""
+"""How long after its end a job may be seen finished, milliseconds."""
 AWAY: Final = HOUR // 12
-"""How long a job that is not seen goes on accruing."""
+"""How long a job that is not seen continues to accrue, milliseconds."""
 
 
 def may_accrue(entry: JobEntry) -> bool:
@@ -91,7 +91,7 @@ def _bounds(entry: JobEntry, meter: Meter, begin: int, owed: tuple[int, int, int
 
 
 def _narrowed(entry: JobEntry, meter: Meter, begin: int, until: int, owed: Bounds) -> Bounds:
-    """Return what a job that runs accrued, with what is not known of its start and its prices."""
+    """Return what a running job accrued, within bounds for an unknown start and prices."""
     rate, last, (least, most) = meter.last.rate or 0, meter.last, (owed.lower, owed.upper)
     if _started_unseen(entry, meter):
         # It has run since it was seen to, and no longer than since it was last seen to wait.
@@ -136,7 +136,7 @@ def _prices_since(entry: JobEntry, rate: int, begin: int) -> tuple[int, int]:
 
 
 def _owed(entry: JobEntry, meter: Meter, now: int) -> tuple[int, int, int] | None:
-    """Return what a job owes, what more if it ended last thing unseen, and until when it ran."""
+    """Return what a job owes, how much more if it ended late unseen, and until when it ran."""
     last, rate, behind = meter.last, meter.last.rate or 0, _behind(entry, meter)
     if entry.finished_seen is None:
         until = max(last.at, min(now, last.at + AWAY))

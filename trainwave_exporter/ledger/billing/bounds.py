@@ -1,4 +1,4 @@
-"""What is known for certain of a meter before an instant that nobody watched. Pure functions.
+"""Bounds of what a meter showed at an instant that nobody watched. Pure functions.
 
 Of a job that was finished when it was first seen, a list reports creation, cost and GPU hours, and
 not when it ran. So its cost before an instant lies between two bounds, which meet where the times
@@ -9,9 +9,9 @@ are reported, or where it cannot have run on the other side of the instant:
 - It ran for as long as its price explains its cost; without a price, no longer than its GPU hours
   take on one GPU (on its own number of GPUs, where that is known).
 
-Where the reported times contradict that, the price was another before the job was first seen. It
-was not above twice the dearest that is known of it, then: the present one, or the mean of its run.
-The same goes for what lies before a sample that is marked as the first after a time unseen
+Where the reported times contradict that, the price was another before the job was first seen, but
+at most twice the highest known price: the present one, or the mean of its run. The same goes for
+the time before a sample that is marked as the first after a time unseen
 (`trainwave_exporter.ledger.billing.unseen`): prices may have changed twice, or the cost may have
 been corrected at any time.
 """
@@ -40,7 +40,7 @@ from trainwave_exporter.ledger.billing.stored_records import JobHistory
 from trainwave_exporter.ledger.billing.units import DAY, HOUR
 
 SHORTEST_QUEUE_BOUND: Final = DAY
-"""The least that is taken for the longest plausible queue."""
+"""The longest plausible queue is at least this long, milliseconds."""
 _SLACK: Final = HOUR // 4
 """Milliseconds by which billing may begin before or after a reported start."""
 _EVER: Final = 10**15
@@ -59,17 +59,17 @@ class Bounds(Struct, frozen=True, gc=False):
         return self.upper - self.lower
 
     def nearest(self, value: int) -> int:
-        """Return the value within the bounds that is nearest to one."""
+        """Return the amount within the bounds that is nearest to ``value``."""
         return min(max(value, self.lower), self.upper)
 
     def plus(self, other: Bounds) -> Bounds:
-        """Return those of the sum with another amount."""
+        """Return the bounds of the sum with another amount."""
         return Bounds(self.lower + other.lower, self.upper + other.upper)
 
     def since(self, before: Bounds) -> Bounds:
-        """Return those of what an amount has grown by since it was ``before``.
+        """Return the bounds of the growth of an amount since it was ``before``.
 
-        It only grows while it is not known.
+        An amount that is not known only grows.
         """
         lower, upper = self.lower - before.upper, self.upper - before.lower
         return Bounds(max(0, lower) if self.width and before.width else lower, upper)
@@ -121,8 +121,8 @@ def _before_first(
 def _cheaper_before(history: JobHistory, at: int) -> Bounds | None:
     """Return the bounds of a run that costs less than its price says; None: it does not.
 
-    Its price was cheaper before the first look, nobody knows when. While no bill came since that
-    look, it may be behind instead.
+    Its price was lower at some time before the first look. While no bill came since that look, its
+    bills may be behind instead.
     """
     entry, kept, meter = history.entry, history.cost, history.entry.cost
     started, finished, seen = entry.life.started, entry.life.finished, entry.first_seen
@@ -239,9 +239,10 @@ def _between_looks(history: JobHistory, at: int) -> Bounds | None:
 
 
 def _begun(history: JobHistory, first: MeterSample, after: MeterSample) -> MeterSample:
-    """Return a sample, or the creation of a job that ran before it was first seen then.
+    """Return where the line before ``after`` begins: at ``first``, or at the creation of the job.
 
-    That it was billed by then says more, unless its price changed before the bill after it.
+    At its creation if it ran when it was first seen, at ``first``. Where it was billed by then, its
+    bill says more, unless the price changed before the next one.
     """
     life, seen = history.entry.life, history.entry.first_seen
     ran = (history.entry.running_since or seen) <= seen
@@ -253,7 +254,7 @@ def _begun(history: JobHistory, first: MeterSample, after: MeterSample) -> Meter
 
 
 def _longest_run(history: JobHistory) -> int:
-    """Return how long a job ran at the most, by its GPU hours."""
+    """Return how long a job ran at the most, by its GPU hours, milliseconds."""
     meter = history.entry.gpu
     if meter is None:
         return _EVER

@@ -1,4 +1,4 @@
-"""Budgets: how much may be spent by whom in which period, and how much is."""
+"""Budgets: how much may be spent by whom in which period, and how much is spent."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Budget(Struct, frozen=True, kw_only=True):
     gpu_types: frozenset[str] = frozenset()
 
     def covers(self, payer: Payer, projects: Mapping[str, ProjectEntry]) -> bool | None:
-        """Whether the spend of a payer counts; None: it depends on what is not known of it."""
+        """Whether the spend of a payer counts; None: too little is known of the payer."""
         labels = payer.labels
         project = projects.get(labels.project_id)
         names = {labels.project_id} | (project.names if project is not None else frozenset())
@@ -54,7 +54,7 @@ class Budget(Struct, frozen=True, kw_only=True):
 
 
 class Doubts(Struct, frozen=True):
-    """Why figures cannot be exact now, besides what is not known of single jobs."""
+    """Reasons why figures cannot be exact now, besides those of single jobs."""
 
     spend: Collection[str] = ()
     """Reasons for which the spend is more than is known by an unknown amount."""

@@ -1,10 +1,10 @@
 """Which counters may be shown after a start: those that the API has brought up to date.
 
-A ledger may be older than what was shown before: restored from a backup, or written by nobody while
-the exporter was off. Shown as it is, a counter would fall, and what it then makes up for would seem
-to be spent a second time. So an account has *caught up* when its first complete list since the
-start is booked, with the labels of all jobs in it; and a counter is shown when all accounts that
-reported its jobs have. An account that is down keeps its own counters hidden, and no other's.
+A ledger may be behind: it was restored from a backup, or the exporter was off. Shown as it is, a
+counter might fall, and its way back up would look like money spent twice. So an account has
+*caught up* when its first complete list since the start is written, with the labels of all jobs in
+it; and a counter is shown when all accounts that reported its jobs have caught up. An account that
+is down keeps its own counters hidden, and no other's.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from trainwave_exporter.ledger.billing.job_entry import Labels
 from trainwave_exporter.ledger.billing.units import milliseconds
 
 PATIENCE: Final = milliseconds(900)
-"""How long it is waited for a job's GPU type before its money is counted without one, and for an
-account that is down by counters that no watched account reported.
+"""How long a job's GPU type is waited for before its money is counted without one; and how long
+counters that no watched account reports wait for an account that is down.
 """
 
 
@@ -36,19 +36,19 @@ class CatchUp(Struct, frozen=True):
     since: int | None = None
     """When the first batch was planned, milliseconds; None: none was."""
     patient: bool = True
-    """Whether it is waited for accounts that may not report a counter at all."""
+    """Whether counters wait for accounts that may not report them at all."""
 
     @classmethod
     def start(cls, accounts: Iterable[str]) -> CatchUp:
-        """Return that none of these accounts has caught up."""
+        """Return the state at a start: none of these accounts has caught up."""
         watched = frozenset(accounts)
         return cls(watched, watched)
 
     @property
     def waits_for_any(self) -> bool:
-        """Whether what belongs to no account that is watched has to wait.
+        """Whether counters that no watched account reports have to wait.
 
-        Any account might report it now; one that is down is not waited for longer than `PATIENCE`.
+        Any account might report them now; one that is down is waited for no longer than `PATIENCE`.
         """
         return self.patient and bool(self.behind)
 
@@ -58,7 +58,7 @@ class CatchUp(Struct, frozen=True):
         return not reporting.isdisjoint(self.behind) if reporting else self.waits_for_any
 
     def watching(self, accounts: Iterable[str]) -> CatchUp:
-        """Wait no longer for accounts that are watched no more; those that are new hide nothing."""
+        """Return this without accounts that are watched no more; new accounts hide nothing."""
         watched = frozenset(accounts)
         return replace(self, accounts=watched, behind=self.behind & watched)
 
@@ -68,7 +68,7 @@ class CatchUp(Struct, frozen=True):
         listed: Collection[str],
         now: int,
     ) -> CatchUp:
-        """Return what holds once a batch is written that has whole lists of these accounts.
+        """Return the state after a batch is written that has the whole lists of ``listed``.
 
         ``reporting``: the accounts of the jobs in it, by labels.
         """

@@ -1,7 +1,7 @@
-"""What readings say of a job's GPUs: which are idle, which are busy, and how far that is known.
+"""Use of a job's GPUs by its readings: which are idle, busy or unknown.
 
-A reading by devices speaks of these devices only: of eight GPUs, one device is an eighth, and the
-rest is unknown. One number without a device is the mean of all GPUs, and is taken for each of them.
+A reading by devices says nothing about others: of eight GPUs, one device is an eighth, and the rest
+is unknown. One number without a device is the mean of all GPUs, and is taken for each of them.
 Pure functions.
 """
 
@@ -37,7 +37,7 @@ class Shares(Struct, frozen=True):
 
 
 def gpu_use(reading: Reading | None) -> GpuUse:
-    """Return what a reading of GPU utilization says of each device."""
+    """Return the use of each device by a reading of GPU utilization."""
     if reading is None or reading.quantity is not Quantity.RATIO:
         return UNKNOWN
     value = reading.value
@@ -45,7 +45,7 @@ def gpu_use(reading: Reading | None) -> GpuUse:
         return {ALL: round(value * WHOLE)}
     devices = {point.device or ALL: round(point.value * WHOLE) for point in value}
     if len(devices) > 1:
-        devices.pop(ALL, None)  # that of all GPUs, beside those of each
+        devices.pop(ALL, None)  # the mean of all, beside each
     return devices
 
 
@@ -66,7 +66,7 @@ def idle_part(use: GpuUse, gpus: float | None, threshold: float) -> int:
 def shares(before: GpuUse, after: GpuUse, gpus: float | None, threshold: float) -> Shares:
     """Return what a job's GPUs did between two readings that are close together.
 
-    Idle is what was idle at both, and busy what is known at both and was not. Where more devices
+    Idle are those idle in both, busy the others that are known in both. Where more devices
     are listed than the job has GPUs, only what holds for each choice of them is known; where the
     number of GPUs is not known, the devices are all that is.
     """
@@ -92,7 +92,7 @@ def shares(before: GpuUse, after: GpuUse, gpus: float | None, threshold: float) 
 
 
 def encoded(use: GpuUse) -> str:
-    """Return it as text, for the store: a number of all GPUs as such."""
+    """Return GPU use as text for the store: JSON, or one number for all GPUs."""
     if not use:
         return ""
     whole = use.get(ALL)
@@ -100,7 +100,7 @@ def encoded(use: GpuUse) -> str:
 
 
 def decoded(text: str) -> GpuUse:
-    """Return what such a text says."""
+    """Return the GPU use of a text that `encoded` returned."""
     if not text:
         return UNKNOWN
     return _DECODER.decode(text) if text.startswith("{") else {ALL: int(text)}

@@ -1,4 +1,4 @@
-"""What one more sample of a job says of its waste: idle GPU time, and money spent without use.
+"""Idle GPU time and waste of a job, brought up to date by one more sample.
 
 Idle GPU time is valued at the price of its hour when it is seen, and becomes waste as the bill that
 covers it comes. Pure functions.
@@ -33,12 +33,12 @@ from trainwave_exporter.ledger.billing.waste_rules import WasteRules
 from trainwave_exporter.model import Job, Quantity
 
 LATEST_BILL: Final = DAY
-"""Milliseconds after which no bill is expected any more for a job that is over."""
+"""Milliseconds after its end after which no bill of a job is expected any more."""
 NOTHING: Final = IdleEstimate()
 
 
 class Assessment(Struct, frozen=True):
-    """What a sample adds to a job's idle time and waste."""
+    """A job's totals, idle estimate and peaks after a sample, and what it adds to the detail."""
 
     totals: Totals
     idle_estimate: IdleEstimate
@@ -48,7 +48,7 @@ class Assessment(Struct, frozen=True):
 
 
 def assess(known: JobEntry | None, entry: JobEntry, job: Job, rules: WasteRules) -> Assessment:
-    """Return what a sample adds to a job's idle time and waste.
+    """Return a job's idle time and waste after a sample.
 
     ``known`` is the entry before it; ``entry`` holds the meters and the totals of cost and GPU time
     after it.
@@ -77,7 +77,7 @@ def assess(known: JobEntry | None, entry: JobEntry, job: Job, rules: WasteRules)
 
 
 def abandoned(entry: JobEntry) -> JobEntry:
-    """Return the entry of a job that is watched no longer: nothing more will judge its GPU time."""
+    """Return the entry of a job that is watched no longer: the rest of its GPU time is unknown."""
     totals, _ = waste.settled(entry.totals, entry.idle_estimate)
     return replace(entry, totals=waste.given_up(totals), idle_estimate=NOTHING)
 
@@ -85,7 +85,7 @@ def abandoned(entry: JobEntry) -> JobEntry:
 def _judged(
     entry: JobEntry, job: Job, known: IdleEstimate, rules: WasteRules
 ) -> tuple[Totals, IdleEstimate, Stretch | None]:
-    """Return the totals and what is known after what the job's GPUs are reported to do."""
+    """Return the totals, the idle estimate and the stretch after the latest reading of the GPUs."""
     totals = entry.totals
     if job.finished:
         totals, known = waste.settled(totals, waste.unread(known))
@@ -125,9 +125,9 @@ def _valued(
     idle_estimate: IdleEstimate,
     stretch: Stretch | None,
 ) -> tuple[IdleEstimate, IdleInterval | None]:
-    """Return what idle time is worth by now, and the idle interval that changed.
+    """Return the idle estimate with idle time valued, and the idle interval that changed.
 
-    What had no price is valued at the first that is reported.
+    Idle time that had no price is valued at the first that is reported.
     """
     price = price_of(entry, job)
     since = price_change(known, entry, idle_estimate, price)
@@ -163,7 +163,7 @@ def _valued(
 def _revalued(
     idle_estimate: IdleEstimate, since: int, price: int | None, entry: JobEntry, job: Job
 ) -> IdleEstimate:
-    """Return what idle time is worth if it has had another price since a time that is past.
+    """Return the idle estimate with idle time revalued, as its price changed at an earlier time.
 
     Only the last idle interval is known in so much detail.
     """
@@ -197,7 +197,7 @@ def _worth_of(
 
 
 def _worth(gpu_time: int, price: int | None, entry: JobEntry, job: Job) -> int | None:
-    """Return what GPU time costs at a price; None where price or number of GPUs is not known."""
+    """Return the cost of GPU time at a price; None where price or number of GPUs is unknown."""
     if job.gpus is not None:
         rate: int | None = gpu_milliseconds(job.gpus)
     else:
@@ -208,9 +208,9 @@ def _worth(gpu_time: int, price: int | None, entry: JobEntry, job: Job) -> int |
 def _valued_at_the_end(
     known: JobEntry | None, entry: JobEntry, totals: Totals, idle_estimate: IdleEstimate
 ) -> IdleEstimate:
-    """Return the idleness of a job that is over, what never had a price valued at its mean price.
+    """Return the idle estimate of a job, with its unpriced idle time valued if it is over.
 
-    That is its cost over its GPU time, either of which may still rise.
+    At its mean price: its cost over its GPU time, either of which may still rise.
     """
     unpriced = idle_estimate.unpriced_idle
     if not entry.finished or not unpriced:
@@ -227,10 +227,10 @@ def _at_mean_price(idle: int, totals: Totals) -> int:
 def _booked(
     entry: JobEntry, job: Job, totals: Totals, idle_estimate: IdleEstimate, bill: Bill
 ) -> tuple[Totals, IdleEstimate]:
-    """Return the totals with the idle time that bills cover by now, and what they do not.
+    """Return the totals with idle time as waste as far as bills cover it, and the rest of it.
 
-    Idle time counts as the last to be billed. What no bill covers is dropped when the bill of a
-    job that is over is complete, or `LATEST_BILL` after its end.
+    Idle time counts as the last to be billed. The part that no bill covers is dropped when the
+    bill of a job that is over is complete, or `LATEST_BILL` after its end was seen.
     """
     unbilled = max(0, bill.unbilled or 0)
     doubt = TOLERANCE

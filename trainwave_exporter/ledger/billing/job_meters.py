@@ -1,4 +1,4 @@
-"""What the meters of a job showed at any time, all its runs together. Pure functions."""
+"""The values of a job's meters at any time, over all its runs. Pure functions."""
 
 from __future__ import annotations
 

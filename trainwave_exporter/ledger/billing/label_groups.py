@@ -1,9 +1,9 @@
-"""Under which labels money is counted when there are more sets of them than the operator wants.
+"""The labels that money is counted under when there are more sets than the operator wants.
 
-First come, first served, and for good: once as many sets as wanted have a place of their own, that
-of any other never gets one. So no counter falls: what was counted apart is so for ever, and what
-was folded stays folded, after a restart, too, as the ledger holds all sets that have a place.
-Another limit changes only where later growth is counted.
+The first sets of labels get series of their own, up to the limit, and keep them for ever. Jobs with
+other labels are summed up in overflow series (`OTHER`), also for ever. So no counter falls, not
+even after a restart, as the ledger holds all sets that have a series. Another limit changes only
+where later growth is counted.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from trainwave_exporter.model import OTHER
 
 
 class Groups:
-    """The sets of labels that have a place, of at most ``limit`` (0: any number)."""
+    """The sets of labels that have series, of at most ``limit`` of their own (0: any number)."""
 
     def __init__(self, known: Iterable[Labels], limit: int) -> None:
         self.limit = limit
         self._known = set(known)
         self._projects = {labels.project_id for labels in self._known}
-        self._apart = sum(not _folded(labels) for labels in self._known)
+        self._apart = sum(not _is_overflow(labels) for labels in self._known)
 
     def copy(self) -> Groups:
-        """Return the same, to give places that last no longer than that."""
+        """Return a copy, for places that are not given for good."""
         return Groups(self._known, self.limit)
 
     def place(self, labels: Labels) -> Labels:
-        """Return what money of these labels is counted under, from now on.
+        """Return the labels under which money of these is counted from now on.
 
-        Those without a place are folded within their project, if that has one.
+        Beyond the limit, that is the overflow series of their project, if that has a series.
         """
         if labels in self._known:
             return labels
@@ -40,9 +40,9 @@ class Groups:
         if labels not in self._known:
             self._known.add(labels)
             self._projects.add(labels.project_id)
-            self._apart += not _folded(labels)
+            self._apart += not _is_overflow(labels)
         return labels
 
 
-def _folded(labels: Labels) -> bool:
+def _is_overflow(labels: Labels) -> bool:
     return labels.owner == OTHER and labels.gpu_type == OTHER

@@ -41,13 +41,13 @@ OPENING: Final = milliseconds(150)
 """How long a new series is shown as zero, so that every scraper sees it begin there."""
 
 LEAST_REMEMBERED: Final = 1000
-"""So many jobs that are not shown any more are remembered, however few are shown."""
+"""How many jobs that are not shown any more are remembered at least."""
 
 _DETAILS: Final = (
     *("name", "organization_id", "owner", "gpu_type", "gpus", "hourly_cost_dollars"),
     *("created_at", "started_at", "finished_at"),
 )
-"""What a job's details may report and a list may not."""
+"""Fields that the details of a job may report, and a list may not."""
 
 
 class SeenJob(Struct, frozen=True):
@@ -60,7 +60,7 @@ class SeenJob(Struct, frozen=True):
     """By how much the wall clock was set since the exporter started, milliseconds."""
 
     def after(self, older: SeenJob | None) -> SeenJob:
-        """Return this, with what only an older sample reported that was not written yet.
+        """Return this with the details that only an older report had, which is not written yet.
 
         A list may name a job that is not shown right after its details came.
         """
@@ -74,30 +74,31 @@ class SeenJob(Struct, frozen=True):
 
 
 class LedgerState:
-    """What is watched, and all sums. ``accounts``: the names of those that are polled."""
+    """The jobs that are watched, and all sums."""
 
-    def __init__(self, state: StoredState, accounts: Iterable[str], rules: WasteRules) -> None:
+    def __init__(self, stored: StoredState, accounts: Iterable[str], rules: WasteRules) -> None:
+        """Start from the content of a store. ``accounts``: the names of those that are polled."""
         self._rules = rules
         self._accounts = frozenset(accounts)
-        self._entries = {entry.id: entry for entry in state.live}
+        self._entries = {entry.id: entry for entry in stored.live}
         self._clock_set: dict[str, int] = {}
         """By how much the wall clock had been set when each job was last seen, milliseconds."""
-        self._uncounted = {entry.id for entry in state.live if entry.series is None}
+        self._uncounted = {entry.id for entry in stored.live if entry.series is None}
         self._left = dict.fromkeys(sorted(self._entries, key=self._last_seen))
         """Jobs that are not shown, as none is at first, in the order in which they left."""
         self._most_shown = max(LEAST_REMEMBERED, len(self._left))
         self._given_up: frozenset[str] = frozenset()
-        """Those of them that go as soon as they are counted."""
-        self.series = {entry.labels: entry for entry in state.series}
+        """Those of them that are forgotten as soon as they are counted."""
+        self.series = {entry.labels: entry for entry in stored.series}
         self.groups = Groups(self.series, rules.max_groups)
-        self.corrections = state.corrections
-        self.dearest = state.dearest
+        self.corrections = stored.corrections
+        self.dearest = stored.dearest
         """The highest price ever seen of a job, micro-dollars an hour; 0: none was."""
         self.dearest_offer = 0
         """The highest price on offer, likewise."""
-        self._opened = {name: at for name, at in state.opened.items() if at != ANEW}
-        self._regaining = state.opened.keys() - self._opened.keys()
-        self._counted_before = dict(state.counted_before)
+        self._opened = {name: at for name, at in stored.opened.items() if at != ANEW}
+        self._regaining = stored.opened.keys() - self._opened.keys()
+        self._counted_before = dict(stored.counted_before)
         self._hidden = {
             labels: self.unopened
             for labels, entry in self.series.items()
@@ -107,7 +108,7 @@ class LedgerState:
         self._opening = {labels for labels, entry in self.series.items() if entry.opened_at}
         """Series that begin at zero."""
         self._unseen = frozenset(self._opening)
-        """Those of them that were not shown yet since the exporter started."""
+        """Those of them that have not been shown since the exporter started."""
 
     def reconfigure(self, accounts: Iterable[str], rules: WasteRules) -> None:
         """Go by these rules from now on, and wait for what these accounts report."""
@@ -139,11 +140,11 @@ class LedgerState:
         )
 
     def leave(self, job_ids: Iterable[str]) -> list[str]:
-        """Note that jobs are not shown any more; return the ids of those that are forgotten for it.
+        """Note that jobs are not shown any more; return the ids of those that are forgotten.
 
-        Most come back, such as when their account can be read again: so as many are remembered as
-        were shown at a time, those that left last. What API makes up jobs without end, without
-        bringing them back, fills no memory with them.
+        Most come back, such as when their account can be read again. So as many are remembered as
+        were ever shown at once, those that left last. An API that makes up ever new jobs cannot
+        fill the memory with them.
         """
         for job_id in job_ids:
             if job_id in self._entries:
@@ -183,7 +184,7 @@ class LedgerState:
         now: int,
         catch_up: CatchUp,
     ) -> tuple[Batch, CatchUp]:
-        """Return what is to be written after these jobs were seen, and who has then caught up.
+        """Return the batch to be written after these jobs were seen, and who has caught up with it.
 
         ``stored``: what the store knows of the `unknown` among them. ``counted``: the accounts all
         of whose jobs are listed, and since when. ``catch_up``: who has caught up before. Times are
@@ -211,7 +212,7 @@ class LedgerState:
         entries = [self._entries[job_id] for job_id in self._uncounted - seen.keys()]
         for entry in [outcome.entry for outcome in outcomes] + entries:
             before = self._entries.get(entry.id) or stored.get(entry.id)
-            # Of a job that is not shown, or of an account not polled, nobody asks the details.
+            # Nobody asks for the details of a job that is not shown, or of an account not polled.
             asked = entry.id not in seen or seen[entry.id].shown
             asked_since = max(entry.first_seen, counted.get(entry.account, now))
             patient = (
@@ -301,7 +302,7 @@ class LedgerState:
         return frozenset(counted.keys() - waited_for)
 
     def _is_counted(self, entry: JobEntry) -> bool:
-        """Whether a job that is not known was counted all the same, before a ledger was lost."""
+        """Whether a job that is not known was counted already, before the ledger was lost."""
         before = self._counted_before.get(entry.account)
         return before is not None and entry.finished and (entry.life.created or 0) < before
 
@@ -324,7 +325,7 @@ class LedgerState:
         )
 
     def lost(self, now: int) -> None:
-        """Count no job a second time of which the ledger, as it was lost, knew before ``now``."""
+        """Note that the ledger was lost: jobs that it knew before ``now`` are counted already."""
         self._counted_before = dict.fromkeys(self._opened, now)
 
     def _opened_series(
@@ -337,9 +338,9 @@ class LedgerState:
     ) -> tuple[SeriesEntry, ...]:
         """Return the series to be written, with those opened whose time has come.
 
-        What is found before an account is opened is history, and opens as a whole. What comes later
-        begins at zero: from when counters are first shown, and until all scrapers saw it there;
-        where the exporter stopped meanwhile, it begins anew.
+        A series found before its account is opened is history, and opens in full. One that comes
+        later begins at zero: from when counters are first shown, and until all scrapers saw it
+        there. Where the exporter stopped meanwhile, it begins at zero again.
         """
         reporters = accounts_by_labels(jobs.values())
         unopened = self.unopened - opened.keys()
@@ -349,8 +350,8 @@ class LedgerState:
             if entry.opened_at is None:
                 awaited = self._hidden.get(labels, frozenset()) | reporters.get(labels, frozenset())
                 if awaited.isdisjoint(unopened):
-                    history = labels in self._hidden or not awaited.isdisjoint(opened)
-                    series[labels] = replace(entry, opened_at=0 if history else now)
+                    is_history = labels in self._hidden or not awaited.isdisjoint(opened)
+                    series[labels] = replace(entry, opened_at=0 if is_history else now)
             elif labels in self._unseen:
                 if not catch_up.waits(labels):
                     series[labels] = replace(entry, opened_at=now)
@@ -360,10 +361,10 @@ class LedgerState:
 
 
 def reopening(state: StoredState) -> Batch:
-    """Return what is to be written where a ledger was restored, as its accounts are read anew.
+    """Return the batch to be written to a restored ledger, so that its accounts are read anew.
 
-    What came up since the copy was made was most likely shown already: so it opens as a whole, as
-    history does.
+    A series that came up since the copy was made was most likely shown already: so it opens in
+    full, as history does.
     """
     return Batch(
         series=tuple(replace(entry, opened_at=None) for entry in state.series if entry.opened_at),
@@ -376,7 +377,7 @@ def _price(job: Job) -> int:
 
 
 def accounts_by_labels(entries: Iterable[JobEntry]) -> dict[Labels, frozenset[str]]:
-    """Return which accounts report jobs that are counted under the same labels."""
+    """Return the accounts that report jobs, by the labels that those are counted under."""
     reporters: dict[Labels, frozenset[str]] = {}
     for entry in entries:
         if entry.series is not None:
@@ -395,7 +396,7 @@ class _Count:
         """Those that changed."""
 
     def entered(self, before: JobEntry | None, entry: JobEntry, *, patient: bool) -> JobEntry:
-        """Return the entry as it is once it is counted, if its labels are known by now."""
+        """Count a job, if its labels are known by now, and return its entry as it is then."""
         if entry.series is None:
             if patient and not entry.labels.gpu_type:
                 return entry

@@ -1,9 +1,9 @@
 """One meter of one job: which samples are worth keeping, and what it showed between them.
 
-The price draws a line: a meter that is billed rises by its rate. Samples on one line say nothing
-that its two ends do not; kept are the corners, where billing began or ended, the price changed, or
-the meter was corrected. `value_at` draws the lines again. Both read two samples in a row by the
-same rules:
+The price draws a line: a meter that is billed rises by its rate. Samples between the two ends of a
+line add nothing, and are not kept. The corners are: where billing began or ended, the price
+changed, or the meter was corrected. `trainwave_exporter.ledger.billing.meter_value` draws the lines
+again. Both read two samples in a row by the same rules:
 
 - What lies on the line within `TOLERANCE` and a second's worth of the rate is explained by it.
 - Where the two samples have two rates, one change between them explains every rise in between,
@@ -15,7 +15,7 @@ same rules:
 - A rise by less contradicts the price likewise; but where the meter had not been billed before (it
   was zero, stood still, or the job was over) billing began in between, at the job's start where
   that is known, and where the job is over then, billing ended in between. A fall is a correction.
-- After a time in which nobody looked, what one price does not explain begins another line
+- After a time in which nobody looked, a change that one price does not explain begins another line
   (`trainwave_exporter.ledger.billing.unseen`).
 - A fall may be an older answer, where several servers answer in turn: it waits for the meter to
   leap back to where it was. Where starts and finishes are reported, any change after the end that
@@ -90,7 +90,7 @@ _QUARTER: Final = HOUR // 4
 
 
 def begin(new: MeterSample, origin: Origin = NOWHERE) -> Step:
-    """Return what the first sample of a run does."""
+    """Return the step of the first sample of a run."""
     backdated = begin_in_arrears(new, new.rate, origin)
     if backdated is None:
         return Step(Meter(new, new), kept=(new,))
@@ -98,7 +98,7 @@ def begin(new: MeterSample, origin: Origin = NOWHERE) -> Step:
 
 
 def extend(meter: Meter, new: MeterSample, origin: Origin = NOWHERE, clock_set: int = 0) -> Step:
-    """Return what one more sample does to a meter; it follows the one before it in any case.
+    """Return the step of one more sample, which follows the one before it whatever its time says.
 
     ``clock_set``: by how much the clock was set between the two, milliseconds.
     """
@@ -117,9 +117,9 @@ def extend(meter: Meter, new: MeterSample, origin: Origin = NOWHERE, clock_set: 
         return followed(Step(Meter(last, last), kept=(last,)), new, origin)
     if last.finished and new.finished:
         return _after_end(meter, new, origin)
-    reported = _started_or_unseen(meter, new, origin)
-    if reported is not None:
-        return reported
+    resumed = _started_or_unseen(meter, new, origin)
+    if resumed is not None:
+        return resumed
     if anchor.unseen:
         origin = since_seen(anchor, origin)
     new = marked(meter, new, origin)
@@ -131,7 +131,7 @@ def extend(meter: Meter, new: MeterSample, origin: Origin = NOWHERE, clock_set: 
 
 
 def _started_or_unseen(meter: Meter, new: MeterSample, origin: Origin) -> Step | None:
-    """Return what a sample does where the time since the last one was not seen; None: it was."""
+    """Return the step of the first sample after a start or a time unseen; None: it is no such."""
     last = meter.last
     if meter.pending < 0 and last.unseen:
         # It may be another run, whose start is reported within a few minutes.
@@ -143,7 +143,7 @@ def _started_or_unseen(meter: Meter, new: MeterSample, origin: Origin) -> Step |
 
 
 def _dropped(meter: Meter, based: Meter, origin: Origin) -> int:
-    """Return from when on samples are dropped as the meter begins anew."""
+    """Return from when on kept samples are dropped, as the meter begins anew."""
     dropped = min(meter.anchor.at, based.anchor.at)
     if based.anchor.at == origin.first_seen and origin.started is not None:
         return min(dropped, origin.started)  # nor was it in arrears from its start on
@@ -151,7 +151,7 @@ def _dropped(meter: Meter, based: Meter, origin: Origin) -> int:
 
 
 def followed(step: Step, new: MeterSample, origin: Origin) -> Step:
-    """Return what two samples do in a row, of which ``step`` is what the first one does."""
+    """Return both steps of two samples in a row as one; ``step`` is that of the first."""
     then = extend(step.meter, new, origin)
     kept, dropped = step.kept, step.dropped
     if then.dropped is not None:
@@ -161,7 +161,7 @@ def followed(step: Step, new: MeterSample, origin: Origin) -> Step:
 
 
 def _priced_late(meter: Meter, new: MeterSample, origin: Origin) -> Step:
-    """Return what a sample does that is the first with a rate: it was the rate before, too."""
+    """Return the step of the first sample with a rate, which was the rate before, too."""
     anchor, last = meter.anchor, meter.last
     priced = replace(anchor, rate=new.rate)
     if last.rate is None:  # it stood still all that time
@@ -174,7 +174,7 @@ def _priced_late(meter: Meter, new: MeterSample, origin: Origin) -> Step:
 
 
 def _set_back(meter: Meter, new: MeterSample) -> Step:
-    """Return what a sample does that was made, by the clock, before the last.
+    """Return the step of a sample that was taken, by the clock, before the last.
 
     The clock was set back, nobody knows by how much. What was reported before counts as reported
     just now, and what is reported from now on is compared with now.
@@ -192,9 +192,10 @@ def _set_back(meter: Meter, new: MeterSample) -> Step:
 
 
 def _is_explained_without(meter: Meter, new: MeterSample, clock_set: int) -> bool:
-    """Return whether a price explains a rise in the time that passed, and not by the clock alone.
+    """Return whether a price explains a rise without the setting of the clock, and not with it.
 
-    Where the clock seems to have been set ahead as the machine was suspended, it does by the clock.
+    Where the clock seems to have been set ahead because the machine was suspended, the price
+    explains the rise by the clock.
     """
     last = meter.last
     rates = rates_of(last, new)
@@ -224,7 +225,7 @@ def _moved(meter: Meter, at: int) -> Step:
 
 
 def _grown(meter: Meter, new: MeterSample, origin: Origin) -> Step:
-    """Return what a sample does to a job that was not over before, or is not now."""
+    """Return the step of a sample of a job that was not over before, or is not now."""
     anchor, last = meter.anchor, meter.last
     if meter.pending:
         repriced = _repriced(meter, new)
@@ -291,7 +292,7 @@ def _may_be_older(meter: Meter, new: MeterSample) -> bool:
 
 
 def _after_fall(meter: Meter, new: MeterSample) -> Step | None:
-    """Return what a sample does after a fall, if that may have been an older answer; else None.
+    """Return the step of a sample after a fall that may have been an older answer; else None.
 
     A meter that leaps back to where it was shows that. A small fall waits for it; any other, which
     may be another run, for one more sample.
@@ -352,7 +353,7 @@ def _may_wait(meter: Meter, new: MeterSample, unexplained: int, origin: Origin) 
 
 
 def _after_end(meter: Meter, new: MeterSample, origin: Origin) -> Step:
-    """Return what a sample does to a job that was over before."""
+    """Return the step of a sample of a job that was over before."""
     pending, anchor = meter.pending, meter.anchor
     if pending:
         repriced = _repriced(meter, new)
@@ -388,7 +389,7 @@ def _after_end(meter: Meter, new: MeterSample, origin: Origin) -> Step:
 
 
 def _settled(meter: Meter, new: MeterSample, origin: Origin) -> Step | None:
-    """Return what the late bill of a job that was over before does; None: it is no such bill."""
+    """Return the step of the late bill of a job that was over before; None: it is no such bill."""
     anchor, last = meter.anchor, meter.last
     rates = rates_of(anchor, new)
     if rates is None:
@@ -423,7 +424,7 @@ def _settled(meter: Meter, new: MeterSample, origin: Origin) -> Step | None:
 
 
 def _settled_unpriced(meter: Meter, new: MeterSample, origin: Origin) -> Step | None:
-    """Return what the late bill does of a job whose price was never reported; None: it is none.
+    """Return the step of the late bill of a job whose price was never reported; None: it is none.
 
     It goes on as the bills before it, or at most at twice their pace.
     """

@@ -1,4 +1,4 @@
-"""What one more sample of a meter does: which samples are kept, and what is a correction."""
+"""The step from one sample of a meter to the next: which are kept, and what is a correction."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from trainwave_exporter.ledger.billing.job_entry import Meter, MeterSample
 
 
 class Step(Struct, frozen=True):
-    """What one more sample does."""
+    """What one more sample changes in a meter."""
 
     meter: Meter
     kept: tuple[MeterSample, ...] = ()
-    """Samples to be kept besides those that are; the last is the anchor."""
+    """Samples to be kept besides those kept already; the last is the anchor."""
     dropped: int | None = None
     """From when on samples kept before are not to be kept any more; None: all stay."""
     corrections: tuple[int, ...] = ()

@@ -1,4 +1,4 @@
-"""What a meter showed at any time, read off the samples that are kept of it. Pure functions.
+"""The value of a meter at any time, computed from the samples that are kept. Pure functions.
 
 The rules are those by which they were kept, see `trainwave_exporter.ledger.billing.meter`.
 """
@@ -27,8 +27,8 @@ def value_at(kept: Sequence[MeterSample], last: MeterSample, life: Life, at: int
     """Return what a meter showed just before an instant, as far as is known by now.
 
     ``kept`` are the samples kept, in order of time, and ``last`` the last of all, kept or not.
-    It is zero before anything was billed, and what was reported last after that. A correction at
-    ``at`` itself is not in it, so what was spent in [a, b) is the value at b less that at a.
+    The value is zero before anything was billed, and stays as it was reported last. It does not
+    include a correction at ``at`` itself, so the spend in [a, b) is the value at b less that at a.
     """
     if at > last.at:
         return last.value
@@ -45,7 +45,7 @@ def value_at(kept: Sequence[MeterSample], last: MeterSample, life: Life, at: int
 
 
 def as_priced(after: MeterSample, following: MeterSample) -> MeterSample:
-    """Return what was seen after a time unseen with its price, which may be read a little later."""
+    """Return the first sample after a time unseen with its price, which may be read a bit later."""
     soon = following.at - after.at <= PRICE_PATIENCE
     return replace(after, rate=following.rate) if after.unseen and soon else after
 
@@ -71,7 +71,7 @@ def _before_first(first: MeterSample, life: Life, at: int) -> int:
 
 
 def between(before: MeterSample, after: MeterSample, life: Life, at: int, *, billed: bool) -> int:
-    """Return what a meter showed between two samples; ``billed``: it was when first seen."""
+    """Return what a meter showed between two samples; ``billed``: it was billed at the first."""
     rise = after.value - before.value
     rates = rates_of(before, after)
     if rise == 0 or (before.finished and (after.finished or rates is None)):
@@ -89,7 +89,7 @@ def between(before: MeterSample, after: MeterSample, life: Life, at: int, *, bil
     line = before.value + low * passed // HOUR
     if rise * HOUR < low * time:
         if not billed:
-            return _begunbetween(before, after, life, end, at)
+            return _begun_between(before, after, life, end, at)
         if after.finished and end == after.at:
             return min(line, max(before.value, after.value))
     if falls_short(rise, low, time):
@@ -114,7 +114,7 @@ def _evenly(rise: int, before: MeterSample, end: int, life: Life, passed: int) -
 
 
 def _launched_before(start: MeterSample, after: MeterSample, life: Life, end: int) -> bool:
-    """Return whether what the run does not explain was billed while the job was launched."""
+    """Return whether the part of a bill beyond the run was for the launch of the job."""
     return (
         after.finished
         and start.value == 0
@@ -124,12 +124,12 @@ def _launched_before(start: MeterSample, after: MeterSample, life: Life, end: in
     )
 
 
-def _begunbetween(before: MeterSample, after: MeterSample, life: Life, end: int, at: int) -> int:
+def _begun_between(before: MeterSample, after: MeterSample, life: Life, end: int, at: int) -> int:
     """Return what a meter showed where billing began between two samples.
 
     A job is billed from its start, however late its bills are. Where the start is not known, or
-    does not explain the rise, billing ends with the end and began as long before as it explains.
-    One change of the price since the start may explain it as well.
+    does not explain the rise, billing is taken to end at ``end`` and to have begun as long before
+    as the rise takes at the price. One change of the price since the start may explain it as well.
     """
     started, at = life.started, min(at, end)
     rise, low = max(0, after.value - before.value), min(rates_of(before, after) or (0,))

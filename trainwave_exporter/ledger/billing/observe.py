@@ -1,4 +1,4 @@
-"""One more sample of a job: what is kept of it from then on. Pure functions."""
+"""The changes that one more report of a job makes to what is kept of it. Pure functions."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ from trainwave_exporter.ledger.billing.waste_rules import WasteRules
 from trainwave_exporter.model import Job
 
 ABSURD: Final = 10**15
-"""A thousand million dollars, or 30,000 years."""
+"""Amounts beyond this are errors: a thousand million dollars, or 30,000 years."""
 
 
 class Observed(Struct, frozen=True):
-    """What a sample came to."""
+    """What a report of a job changes in the ledger."""
 
     entry: JobEntry
     points: tuple[KeptSample, ...] = ()
@@ -55,7 +55,7 @@ class Observed(Struct, frozen=True):
     idled: tuple[IdleInterval, ...] = ()
     """Idle intervals, each in the place of one that began at the same time."""
     used: tuple[UtilizationBucket, ...] = ()
-    """What is added to buckets of utilization."""
+    """Amounts to be added to buckets of utilization."""
 
 
 def observe(
@@ -65,7 +65,7 @@ def observe(
     dearest: int | None = None,
     clock_set: int = 0,
 ) -> Observed:
-    """Return what is kept of a job after the API reported it; ``known`` is what was kept before.
+    """Return the changes by a report of a job; ``known`` is what was kept of it before.
 
     ``dearest``: the highest price of any job seen, micro-dollars an hour, for want of its own.
     ``clock_set``: by how much the wall clock was set since the job was last seen, milliseconds.
@@ -136,8 +136,8 @@ def observe(
     )
     totals = replace(
         entry.totals,
-        cost=max(entry.totals.cost, entry.cost_base + _told(entry.cost)),
-        gpu=max(entry.totals.gpu, entry.gpu_base + _told(entry.gpu)),
+        cost=max(entry.totals.cost, entry.cost_base + _last_value(entry.cost)),
+        gpu=max(entry.totals.gpu, entry.gpu_base + _last_value(entry.gpu)),
     )
     found = idleness.assess(known, replace(entry, totals=totals), job, rules)
     entry = replace(
@@ -170,7 +170,7 @@ def observe(
 
 
 def irrelevant(before: Job, after: Job) -> bool:
-    """Tell whether `observe` would find the same: of readings, it looks at three."""
+    """Return whether `observe` would return the same for both: it uses three readings only."""
     then, now = before.readings, after.readings
     if then.gpu_utilization != now.gpu_utilization:
         return False
@@ -188,9 +188,9 @@ def _life(job: Job) -> Life:
 
 
 def _described(known: JobEntry | None, job: Job, at: int) -> JobEntry:
-    """Return the entry with what the API reports of the job, all but meters and verdicts."""
-    value = _life(job)
-    value = replace(value, finished=_finished(known, job, value))
+    """Return the entry with what the API reports of the job, but for meters and idleness."""
+    life = _life(job)
+    life = replace(life, finished=_finished(known, job, life))
     if known is None:
         return JobEntry(
             id=job.id,
@@ -198,16 +198,16 @@ def _described(known: JobEntry | None, job: Job, at: int) -> JobEntry:
             labels=Labels.of(job),
             organization_id=job.organization_id,
             name=job.name,
-            life=value,
+            life=life,
             first_seen=at,
             last_seen=at,
             finished_seen=at if job.finished else None,
-            running_since=value.started or (_began(job, at) if job.running else None),
+            running_since=life.started or (_began(job, at) if job.running else None),
             state=job.state,
         )
     finished_seen = (known.finished_seen or at) if job.finished else None
-    running_since = value.started or known.running_since or (at if job.running else None)
-    if job.running and running_since is not None and _ran_before(known, job, value):
+    running_since = life.started or known.running_since or (at if job.running else None)
+    if job.running and running_since is not None and _ran_before(known, job, life):
         running_since = min(running_since, _began(job, at))
     return replace(
         known,
@@ -222,9 +222,9 @@ def _described(known: JobEntry | None, job: Job, at: int) -> JobEntry:
         organization_id=job.organization_id or known.organization_id,
         name=job.name or known.name,
         life=Life(
-            created=value.created or known.life.created,
-            started=value.started or known.life.started,
-            finished=value.finished,
+            created=life.created or known.life.created,
+            started=life.started or known.life.started,
+            finished=life.finished,
         ),
         finished_seen=finished_seen,
         running_since=running_since,
@@ -243,14 +243,16 @@ def _began(job: Job, at: int) -> int:
     return max(_rounded(job.created_at, milliseconds) or 0, at - cost * HOUR // price)
 
 
-def _ran_before(known: JobEntry, job: Job, value: Life) -> bool:
+def _ran_before(known: JobEntry, job: Job, reported: Life) -> bool:
     """Return whether a bill may show that a job ran for longer than was known.
 
     It ran when its present run was first seen, its start is not reported, and its price is the
     first: cost over price is how long it has run.
     """
     since, seen = known.running_since, known.run_seen or known.first_seen
-    if value.started is not None or known.life.started is not None or since is None or since > seen:
+    if reported.started is not None or known.life.started is not None:
+        return False
+    if since is None or since > seen:
         return False
     rate = None if known.cost is None else known.cost.last.rate
     return known.idle_estimate.earlier_price is None and rate in {None, _price(job)}
@@ -277,25 +279,25 @@ def _origin(entry: JobEntry) -> Origin:
     return Origin(entry.run_seen, entry.run_since, own, life.finished)
 
 
-def _finished(known: JobEntry | None, job: Job, value: Life) -> int | None:
+def _finished(known: JobEntry | None, job: Job, reported: Life) -> int | None:
     """Return when a job finished, as reported now or before; None: unknown, and never guessed."""
-    if not job.finished or value.finished is not None or known is None:
-        return value.finished
+    if not job.finished or reported.finished is not None or known is None:
+        return reported.finished
     return known.life.finished
 
 
 class _Known(Struct, frozen=True):
-    """What is kept of a meter."""
+    """All that is kept of a meter."""
 
     meter: Meter | None
     offset: int
-    """What the API's own meter includes of earlier runs."""
+    """The amount of earlier runs that the API's own meter includes."""
     unconfirmed: UnconfirmedValue | None
     """A report too high to be believed, which waits for a second one."""
 
 
 class _Report(Struct, frozen=True):
-    """What the API reports of a meter."""
+    """A report of a meter by the API."""
 
     at: int
     value: int | None
@@ -310,7 +312,7 @@ class _Report(Struct, frozen=True):
 
 
 class _Read(Struct, frozen=True):
-    """A meter after a report, and what that did to what is kept."""
+    """A meter after a report, and the step that led there."""
 
     known: _Known
     step: Step | None = None
@@ -326,9 +328,10 @@ def _read(
     begins: bool,
     since: int,
 ) -> _Read:
-    """Return a meter after a report; ``begins``: whether it goes on from a run before is open.
+    """Return a meter after a report.
 
-    ``since``: when the run before was last seen, milliseconds.
+    ``begins``: another run began, and it is not known yet whether its meter begins at zero or goes
+    on. ``since``: when the run before was last seen, milliseconds.
     """
     value, rate, before = report.value, report.rate, known.meter
     if value is None:
@@ -377,13 +380,13 @@ def _taken(
         step = meters.begin(sample, origin)
     else:
         step = meters.extend(before, sample, origin, report.clock_set)
-        doubted = _borne_out(kind, known.unconfirmed, before.last, report, sample, dearest)
-        if doubted is not None:
-            step = meters.followed(meters.extend(before, doubted, origin), sample, origin)
+        earlier = _confirmed_sample(kind, known.unconfirmed, before.last, report, sample, dearest)
+        if earlier is not None:
+            step = meters.followed(meters.extend(before, earlier, origin), sample, origin)
     return _Read(_Known(step.meter, known.offset, None), step)
 
 
-def _borne_out(
+def _confirmed_sample(
     kind: MeterKind,
     unconfirmed: UnconfirmedValue | None,
     last: MeterSample,
@@ -391,7 +394,7 @@ def _borne_out(
     sample: MeterSample,
     dearest: int | None,
 ) -> MeterSample | None:
-    """Return what was seen when the suspect was reported, if this report bears it out."""
+    """Return the sample of an unconfirmed value, if this report confirms it; else None."""
     if unconfirmed is None or not last.at < unconfirmed.at < sample.at:
         return None
     if not confirmed(kind, unconfirmed, sample, dearest):
@@ -403,7 +406,7 @@ def _borne_out(
 def _corrections(
     job_id: str, known: JobEntry | None, step: Step | None, at: int
 ) -> tuple[Correction, ...]:
-    """Return the corrections of a job's cost that a step shows, with the time they were seen."""
+    """Return the corrections of a job's cost in a step, each with the time when it was seen."""
     if step is None or not step.corrections or known is None or known.cost is None:
         return ()
     amounts, before = list(step.corrections), known.cost
@@ -414,12 +417,12 @@ def _corrections(
     return tuple(found)
 
 
-def _told(known: Meter | None) -> int:
+def _last_value(known: Meter | None) -> int:
     return 0 if known is None else known.last.value
 
 
 def _reported(reported_at: float | None, at: int) -> int:
-    """Return when a meter was reported of a job that was at ``at``."""
+    """Return when a meter was reported; ``at``, when the job was, where that is unknown."""
     return at if reported_at is None else milliseconds(reported_at)
 
 
@@ -432,7 +435,7 @@ def _gpu_rate(job: Job) -> int | None:
 
 
 def _rounded(value: float | None, convert: Callable[[float], int]) -> int | None:
-    """Return a whole number; None for one that no job can have, and no database could hold."""
+    """Return a whole number; None for one that no job can have, nor a database could hold."""
     if value is None or (whole := convert(value)) > ABSURD:
         return None
     return whole

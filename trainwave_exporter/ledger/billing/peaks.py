@@ -40,7 +40,7 @@ def _all_in_use(reading: Reading | None, limit: int | None) -> float | None:
 
 
 def _one_in_use(reading: Reading | None, gpus: float | None, limit: int | None) -> float | None:
-    """Return the bytes that the fullest device uses; of one number for all, each has its part."""
+    """Return the bytes that the fullest device uses; one number for all is split evenly."""
     if reading is None or not reading.points:
         return None
     most = _most(reading)

@@ -1,4 +1,4 @@
-"""What was spent within a period, kept up to date as jobs are seen."""
+"""The spend within a period, kept up to date as jobs are seen."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from trainwave_exporter.ledger.billing.units import HOUR
 
 
 class Payer(Struct, frozen=True):
-    """What a budget may be limited to."""
+    """Who pays for a job, by all that a budget may be limited to."""
 
     organization_id: str | None
     labels: Labels
@@ -31,7 +31,7 @@ class PeriodSpend:
     """The micro-dollars spent within a span, net of corrections, by who paid them."""
 
     def __init__(self, span: Span, histories: Iterable[JobHistory], queue: int) -> None:
-        """``histories``: those of all jobs whose cost may have changed within the span.
+        """``histories``: of all jobs whose cost may have changed within the span.
 
         ``queue``: the longest plausible queue, milliseconds.
         """
@@ -47,15 +47,15 @@ class PeriodSpend:
             self.update(history.entry, partial(_same, history))
 
     def update(self, entry: JobEntry, history: Callable[[], JobHistory | None]) -> None:
-        """Take over what has become of a job; its history is read only where it is needed."""
+        """Take over a job's present entry; its history is read only where it is needed."""
         if entry.cost is None:
             return
-        value, before = cost_so_far(entry), self._spent_before(entry, entry.cost.last.at, history)
+        cost, before = cost_so_far(entry), self._spent_before(entry, entry.cost.last.at, history)
         known = self._of_jobs.get(entry.id)
         if known is not None:
             self._add(*known, sign=-1)
         payer = Payer(entry.organization_id, entry.labels, _described(entry))
-        spent = Bounds(value - before.upper, value - before.lower)
+        spent = Bounds(cost - before.upper, cost - before.lower)
         self._of_jobs[entry.id] = payer, spent
         self._add(payer, spent, sign=1)
         if may_accrue(entry):
@@ -96,7 +96,7 @@ class PeriodSpend:
         return spent
 
     def spent(self, covers: Callable[[Payer], bool | None]) -> Bounds:
-        """Return what was billed to the payers that are covered; None: it may be covered."""
+        """Return the bills of payers that are covered; ``covers`` returns None where unknown."""
         lower = upper = 0
         for payer, least in self._lower.items():
             covered = covers(payer)
@@ -108,7 +108,7 @@ class PeriodSpend:
         return Bounds(lower, upper)
 
     def accrued(self, covers: Callable[[Payer], bool | None], now: int) -> Bounds:
-        """Return what these payers owe beyond their bills; None: one may be covered."""
+        """Return what payers that are covered owe beyond their bills; ``covers`` as in `spent`."""
         lower = upper = 0
         for payer, entry in self._accruing.values():
             covered = covers(payer)
@@ -119,7 +119,7 @@ class PeriodSpend:
         return Bounds(lower, upper)
 
     def is_price_awaited(self, covers: Callable[[Payer], bool | None], now: int) -> bool:
-        """Whether a payer that may be covered has a job that owes what only its price shows."""
+        """Whether a payer that may be covered has a job that owes money at an unknown price."""
         self._unpriced = {
             job_id: each
             for job_id, each in self._unpriced.items()
@@ -129,7 +129,7 @@ class PeriodSpend:
 
 
 def _described(entry: JobEntry) -> bool:
-    """Tell whether a job's details are known, or will be within minutes as it is new."""
+    """Return whether a job's details are known, or will be within minutes as it is new."""
     if entry.described or entry.finished_seen != entry.first_seen:
         return True
     created = entry.life.created

@@ -28,7 +28,7 @@ _EXPECTED: Final = (
 
 
 class Period(StrEnum):
-    """What spending is summed over. Weeks begin on Monday."""
+    """The length of a budget's period. Weeks begin on Monday."""
 
     DAY = "day"
     WEEK = "week"
@@ -56,20 +56,20 @@ def span_of(period: Period, zone: ZoneInfo, at: int) -> Span:
 def parse_span(text: str, zone: ZoneInfo) -> Span:
     """Return the year, month, day or ISO week that a text names, such as 2026-11 or 2026-W47.
 
-    `ValueError` says what was expected.
+    Raises `ValueError`, which says what was expected.
     """
-    value = _SPAN.fullmatch(text)
-    if value is None:
+    found = _SPAN.fullmatch(text)
+    if found is None:
         raise ValueError(_EXPECTED)
-    year, week, month, day = (int(part or 0) for part in value.groups())
+    year, week, month, day = (int(part or 0) for part in found.groups())
     try:
-        if value["week"]:
+        if found["week"]:
             monday = date.fromisocalendar(year, week, 1)
             return _span(monday, monday + _WEEK, zone)
-        if value["day"]:
+        if found["day"]:
             first = date(year, month, day)
             return _span(first, first + _DAY, zone)
-        if value["month"]:
+        if found["month"]:
             return _month(year, month, zone)
         return _span(date(year, 1, 1), date(year + 1, 1, 1), zone)
     except (ValueError, OverflowError):

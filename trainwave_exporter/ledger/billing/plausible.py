@@ -1,4 +1,4 @@
-"""Implausible amounts: what no price explains waits for a second sample.
+"""Plausibility of reported amounts: one that no price explains waits for a second report.
 
 An amount may be wrong in one answer (a unit mistaken, a field mixed up) and right in the next.
 Counters cannot fall, so one such answer would stay in them for ever. A pure function.
@@ -18,7 +18,7 @@ from trainwave_exporter.ledger.billing.late_bills import Origin
 from trainwave_exporter.ledger.billing.units import HOUR, MICRO
 
 _GENEROUS: Final = 2
-"""By how much a meter may outrun its dearest price."""
+"""A meter may rise by so many times what its highest price explains, and `_SLACK`."""
 _SLACK: Final = {MeterKind.COST: MICRO, MeterKind.GPU: HOUR}
 """A dollar, or a GPU hour."""
 
@@ -26,10 +26,11 @@ _SLACK: Final = {MeterKind.COST: MICRO, MeterKind.GPU: HOUR}
 def plausible(
     kind: MeterKind, known: Meter | None, new: MeterSample, origin: Origin, dearest: int | None
 ) -> bool:
-    """Return whether a meter may show this, by the dearest price known of the job.
+    """Return whether a meter may show this, by the highest price known of the job.
 
-    ``dearest``: that of any job, where this one has none. A bill may come late, for all the time
-    since the job began; where neither a price nor a begin is known there is nothing to judge by.
+    ``dearest``: the highest of any job, for one without a price of its own. A bill may come late,
+    for all the time since the job began. Where neither a price nor a begin is known, there is
+    nothing to judge by.
     """
     rates = [new.rate]
     if known is not None:
@@ -50,7 +51,7 @@ def plausible(
 def confirmed(
     kind: MeterKind, unconfirmed: UnconfirmedValue, new: MeterSample, dearest: int | None
 ) -> bool:
-    """Return whether a second report bears out the first, which was too high to be believed."""
+    """Return whether a second report confirms the first, which was too high to be believed."""
     most = unconfirmed.value + _growth(kind, new.rate or dearest or 0, new.at - unconfirmed.at)
     return unconfirmed.value <= new.value <= most
 

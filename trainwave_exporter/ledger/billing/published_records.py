@@ -1,4 +1,4 @@
-"""From the ledger to records of the model, in dollars, GPU hours and seconds; and what changed."""
+"""Records that the ledger publishes, in dollars, GPU hours and seconds, and their changes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from trainwave_exporter.model import (
 
 
 def spend(series: SeriesEntry) -> Spend:
-    """Return what is shown of a series: zeros while it opens."""
+    """Return the record of a series: zeros while it opens."""
     totals = Totals() if series.opened_at else series.totals
     return Spend(
         project_id=series.labels.project_id,
@@ -46,7 +46,7 @@ def spend(series: SeriesEntry) -> Spend:
 
 
 def burn(labels: Labels, rate: int) -> Burn:
-    """Return what is burnt under these labels, ``rate`` in micro-dollars an hour."""
+    """Return the spend rate under these labels; ``rate`` is in micro-dollars an hour."""
     return Burn(
         project_id=labels.project_id,
         owner=labels.owner,
@@ -90,7 +90,7 @@ def _waste(entry: JobEntry, *, judged: bool) -> dict[Waste, float]:
 
 
 class PublishedRecords:
-    """What is shown now, and what changed in it since it was last asked for."""
+    """The records that are shown now, and the changes that were not taken yet."""
 
     def __init__(self) -> None:
         self._shown: defaultdict[type[Record], dict[str, Record]] = defaultdict(dict)

@@ -1,4 +1,4 @@
-"""Credit: whether it falls by what was billed. Pure functions.
+"""Reconciliation: whether credit falls by what was billed. Pure functions.
 
 A balance is compared with what all jobs of its organization were reported to cost at that moment,
 and not with what they cost by then: bills that come late are late on both sides.
@@ -18,7 +18,7 @@ from trainwave_exporter.ledger.billing.units import HOUR, MICRO, milliseconds
 WINDOW: Final = 24 * HOUR
 """How far back credit and bills are compared."""
 SETTLING: Final = milliseconds(120)
-"""How long before or after a balance the bill may be seen that it includes."""
+"""How long before or after a balance a bill that it includes may be seen, milliseconds."""
 
 
 def kept(balances: Sequence[Balance], newest: Balance) -> list[Balance]:
@@ -115,7 +115,7 @@ def _is_doubtful(correction: Correction, balance: Balance) -> bool:
     return correction.since < balance.at < correction.at
 
 
-def is_suspect(before: Balance, balance: Balance, burn: int, billed: int) -> bool:
+def is_implausible(before: Balance, balance: Balance, burn: int, billed: int) -> bool:
     """Whether a balance fell by more than was billed, twice what running jobs burn, and a dollar.
 
     ``burn``: micro-dollars an hour. ``billed``: what all jobs are billed by now.

@@ -1,4 +1,4 @@
-"""The chargeback of a period: what was spent within it, by whom, on what.
+"""The chargeback of a period: its spend, by who spent it and on what.
 
 Costs are net of corrections, which belong to the time at which they were seen. Where it is not
 reported when a job ran, its cost within a period has a lower and an upper bound.
@@ -35,7 +35,7 @@ _Spent: TypeAlias = tuple[Bounds, Bounds]
 
 
 class Dimension(StrEnum):
-    """What spend can be broken down by."""
+    """A dimension that spend can be broken down by."""
 
     PROJECT = "project"
     OWNER = "owner"
@@ -56,13 +56,13 @@ _COLUMNS: Final[Mapping[Dimension, tuple[str, ...]]] = {
 
 
 class Row(Struct, frozen=True):
-    """What was spent by those who have their keys in common.
+    """The spend of all jobs with the same keys.
 
     The bounds differ where it is unknown when a job ran.
     """
 
     keys: tuple[str, ...]
-    """What `columns` name, in that order; empty where it is not known."""
+    """Values of the columns that `columns` names, in that order; empty where unknown."""
     cost: Bounds
     """Micro-dollars."""
     gpu: Bounds
@@ -70,7 +70,7 @@ class Row(Struct, frozen=True):
 
 
 class Chargeback(Struct, frozen=True):
-    """What was spent within a period, and how much of that is not known yet."""
+    """The spend within a period, and what is not known of it yet."""
 
     rows: Sequence[Row]
     total: Row
@@ -85,7 +85,7 @@ class Chargeback(Struct, frozen=True):
 
 
 def columns(by: Sequence[Dimension]) -> tuple[str, ...]:
-    """Return the names of what a row's keys are."""
+    """Return the names of the columns of a row's keys."""
     return tuple(name for dimension in by for name in _COLUMNS[dimension])
 
 
@@ -109,7 +109,7 @@ def chargeback(
     by: Sequence[Dimension],
     queue: int = SHORTEST_QUEUE_BOUND,
 ) -> Chargeback:
-    """Return what was spent within a span, broken down by some dimensions, the dearest first.
+    """Return the spend within a span, broken down by some dimensions, the dearest first.
 
     By day, if that is one of them, the days of the zone come one after the other. ``queue``: the
     longest plausible queue, milliseconds.
@@ -139,7 +139,7 @@ def _sum(one: _Spent, other: _Spent) -> _Spent:
 def _keys(
     dimension: Dimension, entry: JobEntry, day: str, projects: Mapping[str, ProjectEntry]
 ) -> tuple[str, ...]:
-    """Return what a job says in the columns of a dimension."""
+    """Return a job's values in the columns of a dimension."""
     labels = entry.labels
     match dimension:
         case Dimension.PROJECT:

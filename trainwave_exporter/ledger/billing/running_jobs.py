@@ -1,4 +1,4 @@
-"""What runs now and what it costs: burn, forecasts, and when money runs out.
+"""The running jobs and what they cost: burn, forecasts, and when money runs out.
 
 Kept in memory only: after a restart the lists bring it back.
 """
@@ -54,14 +54,14 @@ class RunningJobs:
         self._burn: defaultdict[Labels, int] = defaultdict(int)
         self._reporters: dict[str, tuple[Labels, str]] = {}
         self._accounts: defaultdict[Labels, Counter[str]] = defaultdict(Counter)
-        """How many of the jobs each account reports."""
+        """By labels, how many jobs each account reports."""
 
     def put(self, job: Job) -> None:
         """Take over what a job that is shown has become."""
         reporter = Labels.of(job), job.account
         runner = _runner(job, reporter[0], self._runners.get(job.id)) if job.running else None
         if self._reporters.get(job.id) == reporter and self._runners.get(job.id) == runner:
-            return  # what changed is not of money that runs: so it is most often
+            return  # as for most changes: they do not concern money
         self.remove(job.id)
         self._reporters[job.id] = reporter
         self._accounts[reporter[0]][job.account] += 1
@@ -91,11 +91,11 @@ class RunningJobs:
         now: int,
         place: Callable[[Labels], Labels] = _as_they_are,
     ) -> dict[Labels, int]:
-        """Return the micro-dollars an hour for all labels met, zero included.
+        """Return the micro-dollars an hour for all labels seen, zero included.
 
-        ``silent``: accounts not all of whose jobs are known. What they have a part in is left out:
-        an error is not an empty fleet. So is what has a part of unknown price. ``place``: from
-        labels to those they are summed up under.
+        ``silent``: accounts not all of whose jobs are known. Labels of their jobs are left out, as
+        an error is not an empty fleet; so are labels of jobs whose price is overdue. ``place``
+        returns the labels that others are summed up under.
         """
         burn: defaultdict[Labels, int] = defaultdict(int)
         groups = {labels: place(labels) for labels in self._accounts}
@@ -110,7 +110,7 @@ class RunningJobs:
         return {labels: rate for labels, rate in burn.items() if labels not in unknown}
 
     def forget_idle(self, kept: Collection[Labels]) -> None:
-        """Forget the labels that no job has now, but for those."""
+        """Forget the labels that no job has now, but for ``kept``."""
         for labels in [each for each, jobs in self._accounts.items() if not any(jobs.values())]:
             if labels not in kept:
                 del self._accounts[labels]
@@ -118,7 +118,7 @@ class RunningJobs:
 
     @property
     def labels(self) -> Collection[Labels]:
-        """All labels met."""
+        """All labels seen."""
         return self._accounts.keys()
 
     def runners(self) -> list[RunningJob]:

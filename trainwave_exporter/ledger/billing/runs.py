@@ -3,8 +3,8 @@
 A run ends where its job is seen finished. It is followed by another where the job is alive again,
 or where the API reports a start, or a finish, that lies after all that was seen of it. What the
 earlier runs cost stays as it is: their samples and their times are kept as they were, and the
-meters of the new run begin at zero, whether the API's own begin anew or go on. Which of the two
-they do shows where they fall, or else by what the price comes to since the new start.
+meters of the new run begin at zero, whether those of the API begin anew or go on. A meter that fell
+began anew; of one that did not, the price since the new start decides.
 
 Lists report a job's cost before its details report its start, so the last sample may be one of
 the new run already. It is taken off the run that ended. Pure functions.
@@ -67,9 +67,9 @@ def is_another(known: JobEntry, job: Job, reported: Life) -> bool:
 
 
 def begun(known: JobEntry, reported: Life) -> int | None:
-    """Return when another run began at the earliest; None where nothing says that.
+    """Return when another run began at the earliest; None where that is unknown.
 
-    One that ended in its launch has no start, but an end of its own.
+    A run that ended in its launch has no start, but an end of its own.
     """
     if reported.started not in {None, known.life.started}:
         return reported.started
@@ -91,10 +91,10 @@ def _ended_again(known: JobEntry, reported: Life) -> bool:
 def is_older(known: JobEntry, job: Job, reported: Life, at: int) -> bool:
     """Return whether a report of a job in an earlier state is an older one.
 
-    It is over and alive again then, or it runs and is launched again. Where several servers answer
-    in turn, some are minutes behind the others. What such an answer says was known before: its
-    start is no other, and its cost is no higher. A job that is alive again at the same start and
-    cost is one that was taken for finished by mistake.
+    It then seems alive again after its end, or launched again as it runs. Where several servers
+    answer in turn, some are minutes behind the others. An older answer reports nothing new: the
+    same start, and no higher cost. A job that is alive again at the same start and cost was taken
+    for finished by mistake.
     """
     if job.finished or job.cost_dollars is None or reported.started not in _starts(known):
         return False
@@ -113,9 +113,9 @@ def is_older(known: JobEntry, job: Job, reported: Life, at: int) -> bool:
 def _began_since(known: JobEntry, job: Job, reported: Life, passed: int) -> bool:
     """Return whether a job that is alive again is in a run that began at zero since its end.
 
-    ``passed``: milliseconds since it was seen finished, which its price then makes its cost. An
-    older answer says as little only of a run shorter than the answer is old, and of one that was
-    not billed before its end.
+    ``passed``: milliseconds since it was seen finished. The price of that time explains all of the
+    cost then. An older answer reports so low a cost only of a run that is shorter than the answer
+    is old, or that was not billed before its end.
     """
     meter = known.cost
     if reported.started is not None or job.cost_dollars is None or meter is None:
@@ -128,7 +128,7 @@ def _began_since(known: JobEntry, job: Job, reported: Life, passed: int) -> bool
 def close(known: JobEntry, at: int, begun: int | None) -> Closed:
     """Return a job as it is when another of its runs is first seen at ``at``, milliseconds.
 
-    ``begun``: when that began at the earliest, as far as it is known.
+    ``begun``: when the other run began at the earliest; None: unknown.
     """
     known = replace(
         known,
@@ -178,7 +178,7 @@ def begins_anew(value: int, offset: int, rate: int | None, at: int, origin: Orig
 def may_have_begun(value: int, rate: int | None, time: int) -> bool:
     """Return whether a meter that fell may have begun at zero within a time, milliseconds.
 
-    What is far beyond its rate is what the run before cost, less a refund: it goes on.
+    A value far beyond its rate is the cost of the run before, less a refund: the meter goes on.
     """
     return rate is None or value <= 2 * rate * (max(0, time) + _LONGEST_LAUNCH) // HOUR + TOLERANCE
 
@@ -194,7 +194,7 @@ def _is_ahead(meter: Meter | None, begun: int) -> bool:
 
 
 def _ended(meter: Meter | None, begun: int | None, highest: int) -> Meter | None:
-    """Return a meter as the run left it that was over before another began, at ``begun``.
+    """Return the meter of a run as it was before another run began at ``begun``.
 
     ``highest``: the most that it ever showed in that run. The sample before the last is the
     anchor, unless its quarter of an hour has enough of them.

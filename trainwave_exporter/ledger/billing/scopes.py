@@ -28,9 +28,9 @@ class Unmatched(Struct, frozen=True, kw_only=True):
     nearest: str | None
     """The name that was probably meant."""
     account: str | None = None
-    """The account whose setting it is; or else"""
+    """The account whose setting it is; None: it is a budget's."""
     budget: str | None = None
-    """the budget."""
+    """The budget whose setting it is; None: it is an account's."""
 
     @property
     def place(self) -> str:
@@ -40,7 +40,7 @@ class Unmatched(Struct, frozen=True, kw_only=True):
 
     @property
     def figure_name(self) -> str:
-        """Both as one label."""
+        """The place and the name, as one label value."""
         return f"{self.place}: {self.name}"
 
     @property
@@ -49,7 +49,7 @@ class Unmatched(Struct, frozen=True, kw_only=True):
         return "" if self.nearest is None else f"; did you mean {self.nearest}?"
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Return a sentence for a log."""
         return f"{self.figure_name} matches nothing{self.hint}"
 
 
@@ -64,13 +64,13 @@ class Names(Struct, frozen=True, kw_only=True):
     """All names that are known, by the setting they may stand in."""
 
     matching: Mapping[str, Collection[str]]
-    """A setting that is missing is not judged."""
+    """Names of a setting that is missing here are not judged."""
     hints: Mapping[str, str] = {}
     """Names that do not count in a scope, but point to one that does: an organization's, say."""
 
 
 class Scopes(Struct, frozen=True, kw_only=True):
-    """What is known of the names in all scopes."""
+    """Names in scopes that match nothing, or may match nothing."""
 
     unmatched: Sequence[Unmatched] = ()
     """They match nothing."""
@@ -112,10 +112,10 @@ def judged(
     pending: Mapping[str, Sequence[str]],
     before: Collection[Unmatched],
 ) -> Scopes:
-    """Return what is known of names that match nothing so far.
+    """Return which of the names that match nothing so far may match something later.
 
     ``pending``: see `Scopes`. ``before``: those that were found to match nothing when all names
-    were known; of a job that comes later, that its GPU type is not known yet is no news of them.
+    were known. A later job whose GPU type is not known yet does not put them in doubt.
     """
     known = {each.figure_name for each in before}
     scopes: tuple[list[Unmatched], list[Unmatched]] = [], []

@@ -29,7 +29,7 @@ class KeptSample(Struct, frozen=True):
 
 
 class ProjectEntry(Struct, frozen=True):
-    """What is kept of a project, for reports on jobs that have long been over."""
+    """A project, kept for reports on jobs that have long been over."""
 
     id: str
     organization_id: str | None
@@ -58,7 +58,7 @@ def organization_of(
 
 
 class Balance(Struct, frozen=True):
-    """What credit an organization was said to have."""
+    """The credit of an organization, as reported at one time."""
 
     organization_id: str
     at: int
@@ -66,11 +66,11 @@ class Balance(Struct, frozen=True):
     micro: int
     """Micro-dollars."""
     billed: tuple[int, int] | None = None
-    """Bounds of what all its jobs were billed in all when it was read, micro-dollars."""
+    """Bounds of the sum billed to all its jobs when it was read, micro-dollars."""
 
 
 class ClosedRun(Struct, frozen=True):
-    """A run of a job that is over, as another run with its id was seen."""
+    """A run of a job that is over, because another run with its id was seen."""
 
     job_id: str
     run: Run
@@ -84,7 +84,7 @@ class IdleIntervalUpdate(Struct, frozen=True):
 
 
 class UtilizationUpdate(Struct, frozen=True):
-    """What is added to a utilization bucket of a job."""
+    """An addition to a utilization bucket of a job."""
 
     job_id: str
     bucket: UtilizationBucket
@@ -100,7 +100,7 @@ class DroppedSamples(Struct, frozen=True):
 
 
 class Batch(Struct, frozen=True):
-    """What is written at once: all of it or nothing."""
+    """Changes of the store that are written together: all or nothing."""
 
     jobs: Sequence[JobEntry] = ()
     points: Sequence[KeptSample] = ()
@@ -121,7 +121,7 @@ class Batch(Struct, frozen=True):
 
 
 class DetailsWanted(Struct, frozen=True):
-    """What the details of finished jobs are wanted for."""
+    """The times for which details of finished jobs are wanted."""
 
     begins: Collection[int] = ()
     """Instants, milliseconds: of a job that may have run on both sides the times are wanted."""
@@ -139,7 +139,7 @@ class UndescribedJobs(Struct, frozen=True):
 
 
 class StoredState(Struct, frozen=True):
-    """What an exporter has to know when it starts."""
+    """All that an exporter has to know when it starts."""
 
     series: tuple[SeriesEntry, ...]
     live: tuple[JobEntry, ...]

@@ -1,8 +1,8 @@
-"""What a job's time was worth and no bill covers yet, and so what a bill is for when it comes.
+"""Running time that no bill covers yet, and what a bill is for when it comes.
 
 Bills may come at once, in steps, or at the end only. A rise of the cost first covers running time
-that is not billed yet. What it exceeds that by covers the time before the job ran, and what is left
-after that was billed for nothing if the job has been over for long enough. Pure functions.
+that is not billed yet, then the time before the job ran. The rest was billed after the
+finish, if the job has been over for long enough. Pure functions.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ _HIGHEST_PRICE: Final = 10**12
 _LATENCY: Final = 1000
 """Milliseconds by which an answer may be older than it seems."""
 _LUMP: Final = 4
-"""So many times its price in one step is a bill in advance, or for earlier time."""
+"""A rise by more than so many times the price is a bill in advance, or for earlier time."""
 _WAITING: Final = frozenset({JobState.SUBMIT_CODE, JobState.LAUNCHING})
 
 
 class Bill(Struct, frozen=True):
-    """What a sample shows of a job's bill, in micro-dollars."""
+    """The state of a job's bill after a sample, in micro-dollars."""
 
     unbilled: int | None = None
     """As in `IdleEstimate`, likewise the next two."""
     unbilled_launching: int = 0
     overbilled: int = 0
     stuck: int = 0
-    """What was billed for launching beyond the bound."""
+    """Amount of this sample that was billed for launching beyond the bound."""
     after_finish: int = 0
-    """What was billed when the job was over, beyond what its time was worth."""
+    """Amount of this sample that was billed after the finish, beyond the price of its time."""
 
 
 def price_of(entry: JobEntry, job: Job) -> int | None:
-    """Return a job's price in micro-dollars an hour, as last reported; None: it never was.
+    """Return a job's price in micro-dollars an hour, as last reported.
 
-    Nor is one that no job can have.
+    None where none was reported, or one that no job can have.
     """
     price = None if entry.cost is None else entry.cost.last.rate
     if job.hourly_cost_dollars is not None:
@@ -57,9 +57,9 @@ def price_change(
 ) -> int | None:
     """Return since when a job has another price than at the sample before; None: it has not.
 
-    What was billed since the last sample, and steadily beyond the earlier price before that, says
-    when it changed. Where that does not lie between both prices, the bill is late, and the change
-    counts from when it was reported.
+    The time of the change follows from the amount billed since that sample, and from what was
+    steadily billed beyond the earlier price before it. An amount that does not lie between both
+    prices is a late bill: then the change counts from when it was reported.
     """
     if known is None or known.cost is None or entry.cost is None:
         return None
@@ -83,7 +83,7 @@ def billed(
     idle_estimate: IdleEstimate,
     rules: WasteRules,
 ) -> Bill:
-    """Return what a sample shows of a job's bill.
+    """Return the state of a job's bill after a sample.
 
     ``known`` is the entry before it, ``entry`` the one after; ``idle_estimate`` is that of its run.
     """
@@ -97,7 +97,7 @@ def billed(
         return Bill(unbilled, launching, stuck=_stuck_now(known, entry, risen, rules, waiting))
     before = None if known.cost is None else known.cost.last
     if _is_first_after_unseen(known, entry):
-        return Bill(0)  # nobody knows what it is for
+        return Bill(0)  # it is unknown what it is for
     unbilled, launching = _due(known, before, entry, job, idle_estimate, price)
     rise = max(0, value - (0 if before is None else before.value))
     if waiting:
@@ -147,7 +147,7 @@ def _is_paid(entry: JobEntry, price: int | None) -> bool:
 
 
 def _is_known(entry: JobEntry) -> bool:
-    """Return whether all is known of how long a run ran, and at which prices."""
+    """Return whether it is fully known how long a run ran, and at which prices."""
     seen, started = entry.run_seen or entry.first_seen, entry.life.started
     meter, since = entry.cost, entry.running_since
     if meter is None or meter.anchor.unseen or meter.last.unseen:
@@ -163,9 +163,9 @@ def _is_known(entry: JobEntry) -> bool:
 def _at_first_sight(
     entry: JobEntry, price: int | None, value: int, *, waiting: bool
 ) -> tuple[int | None, int]:
-    """Return what is not billed yet of a job that is seen for the first time.
+    """Return what is not billed yet of a job that is seen for the first time: run, and launch.
 
-    Where something is billed, it is no more than an hour's worth: its price may have been another.
+    At most an hour's worth where something is billed already: its price may have been another.
     """
     if price is None:
         return None, 0
@@ -222,7 +222,7 @@ def _due(
 def _overbilled(
     before: MeterSample | None, entry: JobEntry, idle_estimate: IdleEstimate, price: int | None
 ) -> int:
-    """Return what a job is billed steadily beyond its price; what comes in a lump is not."""
+    """Return what a job is steadily billed beyond its price; lumps do not count."""
     last = entry.cost.last if entry.cost is not None else None
     if (
         before is None
@@ -260,7 +260,7 @@ def _begin(entry: JobEntry) -> int:
 def _stuck_now(
     known: JobEntry | None, entry: JobEntry, rise: int, rules: WasteRules, waiting: bool
 ) -> int:
-    """Return which part of a rise a job cost that should be running by now."""
+    """Return the part of a rise that is for launching beyond the bound, of a job that waits."""
     if rise <= 0 or not waiting or entry.cost is None:
         return 0
     last = entry.cost.last
@@ -273,7 +273,7 @@ def _stuck_now(
 def _stuck_later(
     entry: JobEntry, price: int, launching: int, covered: int, rules: WasteRules
 ) -> int:
-    """Return which part of a late bill for the time before a job ran is for more than the bound.
+    """Return the part of a late bill that is for launching beyond the bound.
 
     ``launching`` is what was not billed of that time, ``covered`` what is billed of it now.
     """

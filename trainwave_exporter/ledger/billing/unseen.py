@@ -1,11 +1,11 @@
-"""Time in which nobody looked at a job, or in which what was looked at does not show what it cost.
+"""Times in which nobody looked at a job, or in which its samples do not show what it cost.
 
 Where a job was not seen for longer than `WATCHED`, its price may have changed and changed back, and
-the sum does not say what are bills, refunds or other prices. What goes on at one price needs no
-other explanation. Everything else makes the first sample after that time the begin of another line,
-as if the job were first seen then, and marks it: what it cost in between has bounds
-(`trainwave_exporter.ledger.billing.bounds`), unless one change between two known prices explains
-it. Only a fall is a correction for certain. Pure functions.
+the rise may be bills, refunds or other prices. A rise at one price needs no other explanation.
+After any other, the first sample begins another line, as if the job were first seen then, and is
+marked: the cost in between has bounds (`trainwave_exporter.ledger.billing.bounds`), unless one
+change between two known prices explains it. Only a fall is a correction for certain. Pure
+functions.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from trainwave_exporter.ledger.billing.units import HOUR
 
 
 def started_since(meter: Meter, new: MeterSample, origin: Origin) -> Step | None:
-    """Return what a sample does to a job that waited when it was last seen; None: it did not."""
+    """Return the step of a sample of a job that waited when it was last seen; None: it did not."""
     last, rate = meter.last, new.rate
     if last.value or rate is None or rate != last.rate:
         return None
     time, started = new.at - last.at, origin.started
     if origin.seen_to_start and not (new.value or new.finished):
-        return Step(Meter(new, new), kept=(new,))  # what it waited is no time that it ran
+        return Step(Meter(new, new), kept=(new,))  # it did not run while it waited
     if origin.seen_to_wait and not exceeds(new.value, rate, time):
         if time > STEP and new.value:
             return _begun_anew(meter, new, waited=True)
@@ -46,13 +46,13 @@ def started_since(meter: Meter, new: MeterSample, origin: Origin) -> Step | None
 
 
 def since_seen(anchor: MeterSample, origin: Origin) -> Origin:
-    """Return the origin of a job as if it was first seen after a time unseen."""
+    """Return the origin of a job as if it were first seen at the anchor, after a time unseen."""
     created = origin.created if origin.started is None else origin.started
     return replace(origin, first_seen=anchor.at, created=created, started=None)
 
 
 def seen_again(meter: Meter, new: MeterSample, origin: Origin) -> Step | None:
-    """Return what a sample does after a time in which nobody saw what came when; or None."""
+    """Return the step of the first sample after a time unseen; None: there was none."""
     anchor, last = meter.anchor, meter.last
     if _is_unseen(meter, new, origin):
         if new.value < last.value and origin.started is not None:
@@ -107,7 +107,7 @@ def is_settled(meter: Meter) -> bool:
 
 
 def marked(meter: Meter, new: MeterSample, origin: Origin) -> MeterSample:
-    """Return a sample of a meter that stands still with what its next bill will not show."""
+    """Return a sample, marked with what the next bill of a meter that stands still cannot show."""
     anchor, last = meter.anchor, meter.last
     if not new.value == last.value == anchor.value:
         return new
@@ -142,7 +142,7 @@ def corrected(anchor: MeterSample, new: MeterSample, *amounts: int) -> tuple[int
 
 
 def paid_unseen(new: MeterSample) -> Step:
-    """Return what the late bill does of a run of which nobody knows how long, at which prices."""
+    """Return the step of a late bill for a run whose length and prices are unknown."""
     seen = replace(new, unseen=2)
     return Step(Meter(seen, seen), kept=(seen,))
 

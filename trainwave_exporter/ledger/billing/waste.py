@@ -1,10 +1,10 @@
 """How a job's GPUs are used, and which part of its money is wasted. Pure functions.
 
-Two readings of GPU utilization that are close enough together judge the time between them: idle is
-what was idle at both its ends, and what either does not show is unknown. What is judged is taken
-from the job's GPU time as far as its meter has come, so that idle, busy and unknown never are more
-than the GPU time, and when the job is over they are all of it. A meter that comes late (with the
-bill, at the end) finds what was judged before.
+Two readings of GPU utilization that are close enough together judge the time between them: a GPU
+was idle if it was idle in both, and unknown if it is missing in either. Judged time is taken from
+the job's GPU time as far as its meter has come. So idle, busy and unknown never are more than the
+GPU time, and are all of it when the job is over. Where the meter comes late (with the bill, at the
+end), judged time waits for it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Stretch(Struct, frozen=True):
     idle: int
     busy: int
     used: int
-    """Those known, each weighted by its utilization."""
+    """The idle and the busy ones, weighted by utilization."""
 
 
 def judged(
@@ -50,7 +50,7 @@ def judged(
     *,
     behind: int = 0,
 ) -> tuple[IdleEstimate, Stretch | None]:
-    """Return what is known after a reading that was taken at ``read_at``, and what it judges.
+    """Return the idle estimate after a reading taken at ``read_at``, and the stretch it judges.
 
     ``warm_at``: when the job's warm-up is over; until then its GPUs count as busy. ``behind``: by
     how many GPU milliseconds the meter of GPU time is behind the clock.
@@ -92,7 +92,7 @@ def _stretch(
 
 
 def _owing(known: IdleEstimate, stretch: Stretch, most: int) -> IdleEstimate:
-    """Return what is judged and waits for the meter of GPU time: no more than it may still show."""
+    """Return the estimate with a stretch that waits for the meter, at most ``most`` in all."""
     owed_idle, owed_busy = known.owed_idle + stretch.idle, known.owed_busy + stretch.busy
     excess = owed_idle + owed_busy - most
     if excess > 0:
@@ -103,12 +103,12 @@ def _owing(known: IdleEstimate, stretch: Stretch, most: int) -> IdleEstimate:
 
 
 def unread(known: IdleEstimate) -> IdleEstimate:
-    """Return what remains known when the last reading says nothing of now any more."""
+    """Return the idle estimate without its last reading, which is too old."""
     return replace(known, read_at=None, idle_millionths=0, idle_since=None, use="")
 
 
 def settled(totals: Totals, known: IdleEstimate) -> tuple[Totals, IdleEstimate]:
-    """Return the totals with what is owed, as far as the meter of GPU time has come."""
+    """Return the totals with judged time, as far as the meter has come, and what still waits."""
     owed = known.owed_idle + known.owed_busy
     taken = min(owed, unjudged(totals))
     if taken <= 0:
@@ -122,7 +122,7 @@ def settled(totals: Totals, known: IdleEstimate) -> tuple[Totals, IdleEstimate]:
 
 
 def given_up(totals: Totals, kept: int = 0) -> Totals:
-    """Return the totals with what cannot be judged any more, but for ``kept`` GPU milliseconds."""
+    """Return the totals with unjudged time as unknown, but for ``kept`` GPU milliseconds."""
     lost = max(0, unjudged(totals) - kept)
     return replace(totals, unknown=totals.unknown + lost) if lost else totals
 

@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 _CHUNK_BYTES: Final = 1 << 20
 _SPARE_BYTES: Final = 1 << 20
-"""What a copy leaves free on the disk, for the migration that comes after it."""
+"""Bytes that a copy leaves free on the disk, for the migration that comes after it."""
 
 
 def copy_to(source: sqlite3.Connection, target: Path, like: Path) -> None:
@@ -88,7 +88,7 @@ def _names(path: Path, version: int) -> Iterator[Path]:
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    """Whether two databases hold the same, whatever was written to them in vain."""
+    """Whether two databases hold the same, but for counters in their headers."""
     if one.stat().st_size != other.stat().st_size:
         return False
     with one.open("rb") as first, other.open("rb") as second:
@@ -102,7 +102,7 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def _without_counters(header: bytes) -> bytes:
-    """Return the begin of a database without what each change of its journal mode changes."""
+    """Return the begin of a database without the bytes that a change of journal mode changes."""
     return header[:18] + header[20:24] + header[28:92] + header[100:]
 
 

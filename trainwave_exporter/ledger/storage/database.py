@@ -1,4 +1,4 @@
-"""A SQLite file of the ledger: its names, how it is connected to, what it says of itself."""
+"""A SQLite file of the ledger: names, connections, and checks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trainwave_exporter.ledger.storage.errors import StoreError
 _BUSY_SECONDS: Final = 2.0
 """How long the lock of another connection is waited for."""
 OWNER_ONLY: Final = 0o600
-"""The rights of a new file: it holds what everybody's jobs cost."""
+"""The rights of a new file, as it holds the costs of everybody's jobs."""
 _PASSING: Final = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -72,7 +72,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def trouble_with(name: Path | str) -> Iterator[None]:
-    """Turn what goes wrong within, with what is so called, into a `StoreError` of one line."""
+    """Turn errors within into a `StoreError` of one line that begins with ``name``."""
     try:
         yield
     except OSError as error:
@@ -130,13 +130,13 @@ def connect_left_alone(path: Path) -> sqlite3.Connection | None:
 
 
 def says_nothing_of_the_file(error: Exception) -> bool:
-    """Whether an error may pass without any change of the file."""
+    """Whether an error is no sign of damage: it may pass without any change of the file."""
     # Its lowest byte is the kind. None: a text that Python cannot decode.
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _PASSING
 
 
 def verdict(connection: sqlite3.Connection) -> str:
-    """Return what SQLite finds wrong with a file; ``ok`` for nothing."""
+    """Return the result of SQLite's quick check: ``ok``, or what is wrong."""
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     return str(found)
 

@@ -1,4 +1,4 @@
-"""What can go wrong with the ledger's store.
+"""Errors of the ledger's store.
 
 ::
 
@@ -22,7 +22,7 @@ class LostStoreError(StoreError):
     """
 
     def __init__(self, text: str, *, on_disk: bool = False, readable: bool = False) -> None:
-        """Name what was found, and where everything still is."""
+        """``text``: which file is lost, and how."""
         super().__init__(text)
         self.on_disk = on_disk
         self.readable = readable

@@ -20,7 +20,7 @@ from trainwave_exporter.ledger.storage.errors import LostStoreError
 
 
 class _Found(Struct, frozen=True):
-    """What the file system says of one file."""
+    """The state of one file, by the file system."""
 
     identity: tuple[int, int]
     content: tuple[int, int]
@@ -42,31 +42,31 @@ class _Files(Struct, frozen=True):
 
 
 class FileGuard:
-    """Remembers how a ledger's files were left, and says when they are not as they were."""
+    """Remembers how a ledger's files were left, and raises an error if they are not so now."""
 
     def __init__(self, path: Path) -> None:
         """Begin with the files as they are."""
         self._path = path
         self._left = _files(path)
         self._generation = -1
-        """The last that was written, of which nothing is known yet."""
+        """The generation that was written last; -1: none yet."""
         alone = _generation(path, "mode=ro&immutable=1")
         self._in_file = alone or 0
-        """The first that the file alone may be of; it may be of each that was written since."""
+        """The oldest generation that the file alone may be of; it may be of any written since."""
         self._torn = alone is None
-        """Whether moving them there was cut short, so that the file alone may be of none."""
+        """Whether moving pages into it was cut short, so that it may be of no one generation."""
 
     @property
     def pending(self) -> bool:
-        """Whether part of the ledger may be in its log only, as a reader needs the file as is."""
+        """Whether part of the ledger may be in its log only."""
         return self._in_file != self._generation
 
     def wrote(self, number: int, backfill: Callable[[], bool]) -> None:
-        """Take over that this generation is in the log, and have it moved into the file.
+        """Note that this generation is in the log, and have it moved into the file.
 
         ``backfill`` does so, and returns whether all of it is there. Nothing is moved into a file
-        that another program wrote to: what it holds may be another one, which that would make a
-        mixture of. `check` then says what it is. One that lost its name may well be written to.
+        that another program wrote to: it may hold another ledger, and would become a mixture of
+        both; `check` finds out. A file that lost its name may well be written to.
         """
         self._generation = number
         main, left = _found(self._path), self._left.main

@@ -1,10 +1,10 @@
-"""The number of a ledger's last write, in the ledger itself.
+"""The generation of a ledger: the number of its last write, in the ledger itself.
 
-Each write raises it, so two files of one ledger differ by it. It stands in two tables, and
-so on two pages of the file, of which a write changes one: the other one as soon as all that was
-written before is in the file. Each also says what the other one said. An older copy that another
-program lays over the file while pages are moved into it thus leaves numbers that contradict each
-other, whichever pages are whose.
+Each write raises it, so two states of one ledger differ by it. It stands in two tables, and so on
+two pages of the file. A write changes one of them: the same one again until all that was written
+before is in the file, then the other. Each also repeats the number of the other. So if another
+program lays an older copy over the file while pages are moved into it, the numbers contradict each
+other, whichever pages come from which file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def read(connection: sqlite3.Connection) -> int | None:
 
 
 def write(connection: sqlite3.Connection, generation: int, *, in_file: bool) -> None:
-    """Have the ledger bear this number; ``in_file``: all that was written before is in the file."""
+    """Set the generation of the ledger; ``in_file``: all that was written before is in the file."""
     (before, _, other), (last, _, same) = _found(connection)
     table, previous = (other, last) if in_file else (same, before)
     connection.execute(
@@ -35,7 +35,7 @@ def write(connection: sqlite3.Connection, generation: int, *, in_file: bool) -> 
 
 
 def _found(connection: sqlite3.Connection) -> list[tuple[int, int, str]]:
-    """Return what the tables say, each with its name, the last number last."""
+    """Return number, previous number and name of each table, the newest number last."""
     union = " UNION ALL ".join(
         f"SELECT number, previous, '{table}' FROM {table}"  # noqa: S608 - our own names
         for table in TABLES

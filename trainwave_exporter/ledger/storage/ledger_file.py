@@ -33,9 +33,9 @@ log = structlog.get_logger()
 
 NAME: Final = "ledger.sqlite3"
 _CACHE_KIBIBYTES: Final = 16_384
-"""Room for what a sweep of many jobs changes, so that it goes to the disk once."""
+"""Room for the changes of a sweep over many jobs, so that they go to the disk once."""
 _LOG_BYTES: Final = 16 << 20
-"""What the write-ahead log is cut back to after it had to grow."""
+"""Size that the write-ahead log is cut back to after it had to grow."""
 _USE_LOG: Final = "PRAGMA journal_mode = WAL"
 _REMEDY: Final = (
     f"move {database.all_of(Path(NAME))} away, to begin a new ledger or to restore a copy"
@@ -49,7 +49,7 @@ def place_in(folder: Path) -> Path:
 
 @contextmanager
 def undone_on_failure(undo: Callable[[], object]) -> Iterator[None]:
-    """Undo what was done before, if what is within fails."""
+    """Call ``undo`` if the block within fails."""
     try:
         yield
     except BaseException:
@@ -58,14 +58,14 @@ def undone_on_failure(undo: Callable[[], object]) -> Iterator[None]:
 
 
 class Hold:
-    """Holds a folder, which is made if there is none, against other exporters until it is closed.
+    """Locks a folder, which is made if there is none, against other exporters until it is closed.
 
     When the process dies, however that happens, the system lets go of it. Raises
     `UnfitStoreError` where another exporter holds it.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Hold it from now on."""
+        """Lock it from now on."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -157,7 +157,7 @@ def _check_is_file(path: Path) -> None:
 
 
 def _make(path: Path, steps: Sequence[str]) -> None:
-    """Make a new ledger. What an attempt leaves that was cut short, the next one clears away."""
+    """Make a new ledger. What is left of an attempt that was cut short is removed first."""
     if database.has_log(path):
         raise UnfitStoreError(
             f"{database.wal_of(path)} is part of a ledger whose {path.name} is gone;"

@@ -1,7 +1,7 @@
-"""What is done about a ledger whose file was lost in use: its content goes to a file beside it.
+"""Rescue of a ledger whose file was lost in use: its content is written to a file beside it.
 
-The exporter goes on in that file, and takes it for the ledger as soon as nothing bears the ledger's
-name any more; at the latest when it starts the next time, and then puts aside what it finds there.
+The exporter goes on in that file. It becomes the ledger as soon as no file bears the ledger's name
+any more, or at the next start, which puts aside a file that does.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ def write(place: Path, source: sqlite3.Connection) -> Path:
 
 
 def is_free(place: Path) -> bool:
-    """Whether nothing bears the ledger's name any more, but for what holds nothing."""
+    """Whether no file bears the ledger's name any more, but for an empty log."""
     return not os.path.lexists(place) and not database.has_log(place)
 
 
 def take_place(place: Path) -> None:
     """Make a rescued ledger, if there is one, the ledger, and put aside what is in its place.
 
-    Whatever instant it is cut short at, the next attempt completes it.
+    If that is cut short at any instant, the next attempt completes it.
     """
     rescued = rescued_of(place)
     if not rescued.exists():

@@ -1,7 +1,7 @@
-"""What survives of the ledger, in SQLite: jobs with what their meters showed, and all sums.
+"""The ledger's store, in SQLite: jobs with the samples of their meters, and all sums.
 
-Calls come one after the other, from whichever thread; meanwhile other processes may read. Whatever
-goes wrong is a `StoreError` and changes nothing; the store can go on being used when the trouble is
+Calls come one after the other, from whichever thread; meanwhile other processes may read. A call
+that fails raises `StoreError` and changes nothing; the store can be used again when the trouble is
 over.
 """
 
@@ -47,7 +47,7 @@ class Store(StoreReader):
         self._hold = hold
         self._generation = 0
         self.restored = False
-        """Whether a ledger was written here before that knew more: this one was restored."""
+        """Whether this ledger is older than the last one written here, so that it was restored."""
         self._guard = None if self._path is None else FileGuard(self._path)
 
     @classmethod
@@ -75,7 +75,7 @@ class Store(StoreReader):
 
     @classmethod
     def _of_memory(cls, held: Batch, now: int, number: int) -> Self:
-        """Return a ledger in memory of what is held there, and what it has to say of the rest.
+        """Return a ledger in memory of all that is held there, which knows that its detail is lost.
 
         Its generation is the one that was last written, as it is to be taken for that.
         """
@@ -87,7 +87,7 @@ class Store(StoreReader):
         return store
 
     def _begin(self) -> None:
-        """Begin a generation that no copy of this ledger comes to have, wherever it is used."""
+        """Begin a generation that no copy of this ledger will reach, wherever that is used."""
         assert self._place is not None and self._path is not None  # noqa: S101, PT018 - a file
         found = file.generation_of(self._path, self._connection)
         noted = note.read(self._place) or note.Written(found, found)
@@ -128,7 +128,7 @@ class Store(StoreReader):
 
     @property
     def size_bytes(self) -> int:
-        """What the database and its write-ahead log take."""
+        """Bytes that the database and its write-ahead log take."""
         if self._path is None:
             with self._trouble():
                 return self._number("PRAGMA page_count") * self._number("PRAGMA page_size")
@@ -141,7 +141,7 @@ class Store(StoreReader):
 
     @property
     def place_is_free(self) -> bool:
-        """Whether nothing bears the ledger's name: when it is opened anew, this store will."""
+        """Whether no file bears the ledger's name: opened anew, this store will."""
         return self._place is not None and rescue.is_free(self._place)
 
     def write(self, batch: Batch) -> None:
@@ -162,9 +162,9 @@ class Store(StoreReader):
     def rescue(self, lost: LostStoreError, held: Batch, now: int) -> Store:
         """Return a store of another file that holds what this one held, and close this one.
 
-        Where nobody can read this one any more, ``held`` is all there is: sums, and what is watched
-        now (``now`` in milliseconds). Jobs over that are not in it count as counted, and what was
-        spent on what before is not known any more. Raises `StoreError` where that cannot be
+        Where this one cannot be read any more, ``held`` is all there is: sums, and the jobs that
+        are watched ``now`` (milliseconds). Other jobs that are over count as counted, and the
+        breakdown of earlier spend is lost. Raises `StoreError` where the other file cannot be
         written; this store is then as it was.
         """
         place, hold = self._place, self._hold
@@ -190,17 +190,17 @@ class Store(StoreReader):
         return store
 
     def prune(self, before: int) -> int:
-        """Drop what concerns only times before ``before``; return how many samples went.
+        """Drop detail of times before ``before``; return how many samples were dropped.
 
-        From ``before`` on, each job's cost stays the same to the unit; before, it is not known any
-        more. The jobs themselves are kept, with their runs, as are all sums: whatever the API still
-        names, or names again after a long silence, must be known, or it would be counted once more.
+        From ``before`` on, each job's cost stays the same to the unit; earlier, it is unknown.
+        The jobs themselves are kept, with their runs, as are all sums: a job that the API still
+        lists, or lists again after a long silence, must be known, or it would be counted twice.
         """
         with self._transaction() as connection:
             return updates.prune(connection, before)
 
     def bound(self, now: int) -> None:
-        """Drop what is kept of each job's use beyond bounds of its own; ``now`` in milliseconds.
+        """Drop utilization and idle intervals beyond their limits; ``now`` in milliseconds.
 
         Nothing is written where there is nothing to be dropped.
         """
@@ -211,7 +211,7 @@ class Store(StoreReader):
             updates.bound(connection, now)
 
     def give_up_detail(self, now: int) -> None:
-        """Say that of the time before ``now`` only sums are known, and that those are whole."""
+        """Note that only sums are kept of the time before ``now``, and that these are complete."""
         with self._transaction() as connection:
             updates.give_up_detail(connection, now)
 
@@ -224,7 +224,7 @@ class Store(StoreReader):
 
     @contextmanager
     def _transaction(self, number: int | None = None) -> Iterator[sqlite3.Connection]:
-        """Have all of what is written within committed, or nothing.
+        """Commit all that is written within, or nothing.
 
         ``number``: the generation to be written; if it is not given, the next one.
         """

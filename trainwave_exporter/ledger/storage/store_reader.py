@@ -1,4 +1,4 @@
-"""What is read of the ledger's database."""
+"""The queries of the ledger's database."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ S = TypeVar("S", bound=Struct)
 
 ALL: Final = -1
 MOST_LOADED: Final = 20_000
-"""So many jobs that are not over are known at a start without being asked for."""
+"""How many jobs that are not over are loaded at a start."""
 _CHUNK: Final = 500
 """Ids in one query; SQLite takes no more than 999 in its older versions."""
 _BALANCES: Final = f"SELECT {', '.join(rows.BALANCE)} FROM balances ORDER BY at"  # noqa: S608 - our own names
@@ -75,7 +75,7 @@ _SERIES: Final = f"SELECT {', '.join(rows.SERIES)} FROM series"  # noqa: S608 - 
 
 
 class StoreReader:
-    """Reads a ledger's database; what goes wrong is a `StoreError`."""
+    """Reads a ledger's database; whatever fails raises `StoreError`."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path | None) -> None:
         """``path``: where it is; None in memory."""
@@ -84,16 +84,16 @@ class StoreReader:
 
     @property
     def pruned_before(self) -> int | None:
-        """Since when all detail is there, milliseconds; None: from the first."""
+        """Since when all detail is kept, milliseconds since 1970; None: nothing was dropped."""
         with self._trouble():
             (before,) = self._connection.execute("SELECT pruned_before FROM ledger").fetchone()
         return None if before is None else int(before)
 
     def load(self, most: int = MOST_LOADED) -> StoredState:
-        """Return what an exporter has to know when it starts.
+        """Return all that an exporter has to know when it starts.
 
-        Of the jobs that are not over, those that were seen last, at most so many. An API may have
-        made up any number of others that it never named again.
+        Of the jobs that are not over, at most ``most``: those that were seen last. An API may have
+        made up any number of others that it never reported again.
         """
         with self._trouble():
             select = self._connection.execute
@@ -122,7 +122,7 @@ class StoreReader:
             )
 
     def jobs(self, ids: Collection[str]) -> dict[str, JobEntry]:
-        """Return those of the jobs that are known."""
+        """Return the entries of jobs, by id; jobs that are not known are left out."""
         found = {}
         rest = iter(ids)
         with self._trouble():
@@ -169,10 +169,10 @@ class StoreReader:
             }
 
     def undescribed(self, account: str, wanted: DetailsWanted, most: int) -> UndescribedJobs:
-        """Return the finished jobs of an account whose details are wanted, at most so many.
+        """Return the finished jobs of an account whose details are wanted, at most ``most``.
 
         Urgent are those that periods need, the nearest to the begin of a period first; of the
-        others the latest come first.
+        others, the latest come first.
         """
         places = {"queue": wanted.queue, "hour": HOUR, "far": _FAR, "near": _NEAR}
         distances = [_MAY_STRADDLE.format(begin=begin, **places) for begin in wanted.begins]
@@ -187,16 +187,16 @@ class StoreReader:
     def histories(self, begin: int, end: int) -> Iterator[JobHistory]:
         """Yield the jobs whose meters may have moved within [begin, end), milliseconds.
 
-        Nothing may be written until all are taken. Of what moved before `pruned_before` there is
-        a part only.
+        Nothing may be written until all are taken. Samples before `pruned_before` are kept in part
+        only.
         """
-        return self._stories(_MOVED, (begin, end))
+        return self._histories(_MOVED, (begin, end))
 
     def history(self, job_id: str) -> JobHistory | None:
         """Return a job with its samples; None if it is not known."""
-        return next(self._stories("WHERE id = ?", (job_id,)), None)
+        return next(self._histories("WHERE id = ?", (job_id,)), None)
 
-    def _stories(self, condition: str, values: Sequence[Any]) -> Iterator[JobHistory]:
+    def _histories(self, condition: str, values: Sequence[Any]) -> Iterator[JobHistory]:
         with self._trouble():
             for key, *row in self._connection.execute(f"{_JOBS} {condition}", values):
                 entry = rows.job_entry(row)

@@ -1,4 +1,4 @@
-"""What is written to the ledger's database, each within a transaction of the caller."""
+"""The changes of the ledger's database, each within a transaction of the caller."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _DROP_BALANCES: Final = """
             AND later.at > balances.at AND later.at < :before
             AND later.billed_lower IS NOT NULL
     )"""
-"""But for the last before that: from there credit is compared after an absence."""
+"""All but the last of each organization: credit is compared with it after an absence."""
 _DROP_POINT: Final = (
     "DELETE FROM points WHERE job = (SELECT key FROM jobs WHERE id = ?)"
     " AND meter = ? AND run = ? AND at >= ?"
@@ -124,7 +124,7 @@ def write(connection: sqlite3.Connection, batch: Batch) -> None:
 
 
 def prune(connection: sqlite3.Connection, before: int) -> int:
-    """Drop what concerns only times before ``before``; return how many samples went."""
+    """Drop detail of times before ``before``; return how many samples were dropped."""
     changes = connection.total_changes
     connection.execute(_DROP_OLD_POINTS, {"before": before})
     dropped = connection.total_changes - changes
@@ -143,14 +143,14 @@ def is_beyond_bounds(connection: sqlite3.Connection, now: int) -> bool:
 
 
 def bound(connection: sqlite3.Connection, now: int) -> None:
-    """Drop what is kept of each job's use beyond bounds of its own."""
+    """Drop utilization and idle intervals beyond their limits."""
     connection.execute(_DROP_OLD_UTILIZATION, (now - UTILIZATION_KEPT,))
     connection.execute(_DROP_MORE_IDLE, (IDLE_INTERVALS_KEPT,))
     _give_room_back(connection)
 
 
 def give_up_detail(connection: sqlite3.Connection, now: int) -> None:
-    """Say that of the time before ``now`` only sums are known, and that those are whole."""
+    """Note that only sums are kept of the time before ``now``, and that these are complete."""
     connection.execute(_LOSE_DETAIL, (now,))
     connection.execute("UPDATE accounts SET counted_before = ?", (now,))
 

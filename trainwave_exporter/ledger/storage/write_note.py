@@ -1,8 +1,8 @@
-"""The note beside a ledger of what was last written to it: an older file in its place is noticed.
+"""A note of a ledger's last generation, beside it: an older file in its place is noticed.
 
-A range of generations. Before a commit it goes from the last one that is surely in the ledger to
-the one that is about to be; after it, it is that one alone. So the ledger is within the range at
-any instant, also where the exporter is killed, and a reader beside it need not wait for anything.
+The note is a range of generations. Before a commit it goes from the last one that is surely in the
+ledger to the one about to be; after the commit it is that one alone. So the ledger is within the
+range at any instant, also where the exporter is killed, and a reader need not wait for anything.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def read(place: Path) -> Written | None:
 
 
 def announce(place: Path, low: int, high: int) -> None:
-    """Note what is surely in the ledger and what is about to be, so that it outlives a power cut.
+    """Note which generation is in the ledger and which is about to be, on disk.
 
     Raises `StoreError` where that cannot be done: nothing must be written then.
     """
@@ -48,7 +48,7 @@ def announce(place: Path, low: int, high: int) -> None:
 
 
 def settle(place: Path, generation: int) -> None:
-    """Note what the ledger is since it was written. If that fails, the range stays wider."""
+    """Note the generation that was written. If that fails, the range stays wider."""
     with suppress(OSError):
         _write(place, Written(generation, generation), sync=False)
 
@@ -59,7 +59,7 @@ def allows(before: Written | None, found: int, after: Written | None) -> bool:
 
 
 def _write(place: Path, written: Written, *, sync: bool) -> None:
-    """Overwrite the note, which is always as long: there is no instant at which it is empty."""
+    """Overwrite the note in place; its length is fixed, so it is empty at no instant."""
     text = b"%020d %020d\n" % (written.low, written.high)
     note = os.open(path_of(place), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, _rights(place))
     try:
