@@ -14,8 +14,6 @@ from support.ledger_world import LedgerWorld
 from support.worked_examples import PAGES, Row, examples, tables
 
 from trainwave_exporter.ledger import Store
-from trainwave_exporter.ledger.billing.bounds import SHORTEST_QUEUE_BOUND
-from trainwave_exporter.ledger.billing.bounds import cost_before as cost_bounds
 from trainwave_exporter.ledger.billing.job_meters import cost_before
 from trainwave_exporter.ledger.billing.ledger_state import OPENING
 from trainwave_exporter.ledger.billing.units import dollars, milliseconds
@@ -101,11 +99,7 @@ class Replay:
                 history = store.history("j-1")
             assert history is not None
             at = milliseconds(instant(name.removeprefix("cost before ")))
-            bounds = cost_bounds(history, at, SHORTEST_QUEUE_BOUND)
-            if bounds.width:
-                return pytest.approx((dollars(bounds.lower), dollars(bounds.upper)), abs=0.01)
-            assert bounds.lower == cost_before(history, at)
-            return pytest.approx(dollars(bounds.lower), abs=0.01)
+            return pytest.approx(dollars(cost_before(history, at)), abs=0.01)
         if name == "counter":
             return pytest.approx(self.ledger.cost(), abs=0.005)
         assert name == "corrections"
@@ -117,8 +111,6 @@ def expected(cell: str) -> object:
         return [0.0, 0.0]
     if cell.endswith(" down"):
         return [0.0, float(cell.removesuffix(" down").strip("$"))]
-    if " to " in cell:
-        return tuple(float(bound.strip("$")) for bound in cell.split(" to "))
     return float(cell.strip("$"))
 
 

@@ -113,7 +113,7 @@ def test_the_bounds_are_worked_out_by_hand(
             {"started": 0, "seen": 16, "over": False, "price": 2}, 64, (32, 64), id="cheaper now"
         ),
         pytest.param({"started": 10, "finished": 14, "price": 2}, 16, (0, 16), id="over"),
-        pytest.param({"started": 10, "finished": 14, "price": 2}, 8.4, (4.0, 4.4), id="launched"),
+        pytest.param({"started": 10, "finished": 14, "price": 2}, 8.4, (4.2, 4.2), id="launched"),
         pytest.param({"created": 4, "seen": 20, "price": 1}, 32, (0, 32), id="since creation"),
     ],
 )
@@ -124,7 +124,7 @@ def test_a_price_that_changed_before_the_job_was_seen_leaves_bounds(
 
     In the first, 12.25 hours at $72 are $882: billing may begin a quarter of an hour before the
     start. In the second, the four hours from midnight on cost $32 at most. For four hours at $2,
-    $8.40 are 40 cents too much, which may have been spent before or after midnight.
+    $8.40 are no contradiction: they are spread evenly.
     """
     assert dollars(cost_before(history(cost=cost, **known), at(12), DAY)) == pytest.approx(expected)
 

@@ -55,10 +55,10 @@ def test_details_that_report_the_same_cost_do_not_make_a_correction_pass_for_a_l
     world = LedgerWorld()
     world.open(world.job(cost_dollars=3.6, hourly_cost_dollars=None))
     world.see(world.job(cost_dollars=3.6))
-    world.now += HOUR / 6
-    world.see(world.job(cost_dollars=6.0))
+    world.now += HOUR
+    world.see(world.job(cost_dollars=9.0))
     world.now += 60
-    world.see(world.job(cost_dollars=6.06))
+    world.see(world.job(cost_dollars=9.06))
     assert world.corrections() == pytest.approx((1.8, 0))
 
 

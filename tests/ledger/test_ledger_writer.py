@@ -23,7 +23,7 @@ from trainwave_exporter.ledger import (
 )
 from trainwave_exporter.ledger.billing.catch_up import PATIENCE
 from trainwave_exporter.ledger.billing.ledger_state import LEAST_REMEMBERED, OPENING, SeenJob
-from trainwave_exporter.ledger.billing.price_line import PRICE_PATIENCE
+from trainwave_exporter.ledger.billing.meter import PRICE_PATIENCE
 from trainwave_exporter.ledger.billing.stored_records import UndescribedJobs
 from trainwave_exporter.ledger.ledger_writer import BUDGET_INTERVAL, PendingObservations
 from trainwave_exporter.ledger.storage.ledger_file import NAME

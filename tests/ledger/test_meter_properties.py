@@ -117,8 +117,8 @@ def test_a_meter_is_never_below_zero_nor_above_what_price_and_reports_explain(
     highest = max(seen.value for seen in samples)
     for at in quarters(meter):
         lasted = max(0, min(at, meter.last.at) - meter.kept[0].at)
-        # A price that is reported late is believed to a cent at either end.
-        assert 0 <= meter.at(at) <= highest + highest_rate * lasted // HOUR + 2 * TOLERANCE
+        # A price that is reported late is believed to some cents.
+        assert 0 <= meter.at(at) <= highest + highest_rate * lasted // HOUR + 5 * TOLERANCE
 
 
 UNPRICED = Seen(1, 0, None, False)

@@ -262,15 +262,15 @@ def test_a_refund_between_two_bills_leaves_what_is_not_billed_yet(
 def test_what_was_taken_back_of_a_job_that_ended_unseen_has_bounds(tmp_path: Path) -> None:
     """It runs from 1:00 to 3:00, $72, is seen at 2:00 with $36 and a day later with $70.
 
-    The $34 of that hour were spent before 2:30 or after it, at up to $72 an hour, or $2 were taken
-    back before 3:00 or after that. Once it was seen, $70 is what it cost.
+    The $2 were taken back before 2:30, before 3:00, or after that: $54 and $72 are the most, and $2
+    less the least. Once it was seen, $70 is what it cost.
     """
     world = world_at(tmp_path, MIDNIGHT)
     run = Run(60, 60, 180, documented=True)
     for minute, billed in ((61, 0.6), (120, 36.0), (1620, 70.0)):
         run.see(world, minute, billed)
-    for minute, least, most in ((150, 36.0, 70.0), (180, 70.0, 72.0), (1440, 70.0, 72.0)):
-        assert bounds(tmp_path, minute) == pytest.approx((least, most), abs=0.02)
+    for minute, most in ((150, 54.0), (180, 72.0), (1440, 72.0)):
+        assert bounds(tmp_path, minute) == pytest.approx((most - 2, most), abs=0.02)
     assert bounds(tmp_path, 1621) == pytest.approx((70, 70))
     assert bounds(tmp_path, 120) == pytest.approx((36, 36), abs=0.02)
 

@@ -33,8 +33,6 @@ _LONGEST_LAUNCH = 241
 """Seconds for which a job is billed before its reported start."""
 _BILLING_STEP = 3600
 """Seconds after which another bill comes, where bills come in steps."""
-UNSEEN = 900
-"""Seconds between two looks beyond which a price may have changed, and changed back, in between."""
 
 
 class Piece(NamedTuple):
@@ -501,8 +499,7 @@ class Audit:
     def corrections(self) -> Mapping[str, Bounds]:
         """Return what was plainly corrected while the exporter watched, and what was at all.
 
-        Of several corrections between two looks only the sum is plain. Where these are farther
-        apart than `UNSEEN`, only what the cost fell by is: a rise may be another price's.
+        Of several corrections between two looks only the sum is plain.
         """
         bounds = {"up": Bounds(), "down": Bounds()}
         for job in self.jobs.values():
@@ -515,10 +512,7 @@ class Audit:
                 late = self._of_a_late_bill(job, before, whole) if after.over else 0
                 if before.cost > 0 and alike and self._plain(job, whole - late):
                     direction = "up" if whole > 0 else "down"
-                    plain = abs(whole - late)
-                    if after.at - before.at > UNSEEN:
-                        plain = min(plain, max(0, before.cost - after.cost))
-                    bounds[direction] = bounds[direction].plus(plain, 0)
+                    bounds[direction] = bounds[direction].plus(abs(whole - late), 0)
                 for direction, amount in self._like_corrections(job, before, after).items():
                     bounds[direction] = bounds[direction].plus(0, amount)
             for _, amount in job.entry.corrections:

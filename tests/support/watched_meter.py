@@ -5,7 +5,7 @@ from __future__ import annotations
 from trainwave_exporter.ledger.billing import meter as meters
 from trainwave_exporter.ledger.billing.job_entry import Life, Meter, MeterSample
 from trainwave_exporter.ledger.billing.late_bills import Origin
-from trainwave_exporter.ledger.billing.meter_step import Step
+from trainwave_exporter.ledger.billing.meter import Step
 from trainwave_exporter.ledger.billing.meter_value import value_at
 
 NOON = 1_711_022_400_000

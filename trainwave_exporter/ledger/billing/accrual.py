@@ -1,7 +1,7 @@
 """Spend that is not billed yet, because bills come in steps, or at the end. Pure functions.
 
 A running job whose cost stands still accrues its price for as long as that is so. When the bill
-comes, it replaces the accrued amount, so that spend grows evenly however bills come.
+comes, the accrued amount gives way to it, so that spend grows evenly however bills come.
 """
 
 from __future__ import annotations
@@ -15,31 +15,18 @@ from trainwave_exporter.ledger.billing.price_line import WATCHED
 from trainwave_exporter.ledger.billing.units import HOUR
 
 BILL_BOUND: Final = 2 * HOUR
-"""How long after a job was seen finished a bill may still come, milliseconds."""
+"""How long after a job was seen finished a bill may still come."""
 SEEN_LATE: Final = HOUR // 60
-"""How long after its end a job may be seen finished, milliseconds."""
+"""By how much later than its end a job may be seen finished."""
 AWAY: Final = HOUR // 12
-"""How long a job that is not seen continues to accrue, milliseconds."""
+"""How long a job that is not seen goes on accruing."""
 
 
 def may_accrue(entry: JobEntry) -> bool:
     """Whether a job may owe more than its bill, now or within a short time."""
-    if entry.cost is None or not entry.cost.last.rate:
+    if entry.cost is None or not entry.cost.last.rate or entry.running_since is None:
         return False
-    if entry.running_since is None:
-        return _never_seen(entry)
-    if entry.finished_seen is None or _behind(entry, entry.cost) > 0:
-        return True
-    return entry.cost.anchor.unseen > 0 and entry.cost.anchor.value == entry.cost.last.value
-
-
-def awaits_price(entry: JobEntry) -> bool:
-    """Whether a job ran before it was first seen, and its price is not known yet."""
-    meter, created = entry.cost, entry.life.created
-    if meter is None or meter.last.rate is not None or entry.described:
-        return False
-    ran = entry.running_since is not None or (entry.finished and not meter.last.value)
-    return ran and (created is None or entry.first_seen - created > STEP)
+    return entry.finished_seen is None or _behind(entry, entry.cost) > 0
 
 
 def accrued(entry: JobEntry, begin: int, now: int) -> Bounds:
@@ -52,19 +39,11 @@ def accrued(entry: JobEntry, begin: int, now: int) -> Bounds:
     fit its price: that may have been another before. And where it ended while nobody looked.
     """
     meter = entry.cost
-    if meter is None or not meter.last.rate:
+    if meter is None or not meter.last.rate or entry.running_since is None:
         return NOTHING
-    if _never_seen(entry):
-        seen = entry.finished_seen or entry.first_seen
-        ran, late = seen - max(begin, entry.life.created or begin), now - seen <= BILL_BOUND
-        return Bounds(0, max(0, meter.last.rate * ran // HOUR) if late else 0)
-    owed = None if entry.running_since is None else _owed(entry, meter, now)
-    return NOTHING if owed is None else _bounds(entry, meter, begin, owed)
-
-
-def _bounds(entry: JobEntry, meter: Meter, begin: int, owed: tuple[int, int, int]) -> Bounds:
-    """Return the bounds of what a job accrued since ``begin``; ``owed``: as `_owed` returns it."""
-    rate = meter.last.rate or 0
+    rate, owed = meter.last.rate, _owed(entry, meter, now)
+    if owed is None:
+        return NOTHING
     last, (behind, unseen, until) = meter.last, owed
     started = entry.life.started
     most = behind
@@ -74,69 +53,30 @@ def _bounds(entry: JobEntry, meter: Meter, begin: int, owed: tuple[int, int, int
         behind = min(behind, rate * (until - started) // HOUR - last.value)
         # Where it ran before it was seen, it may have been dearer then, and is billed for that.
         most = most if started < (entry.run_seen or entry.first_seen) else behind
-    low, high = _prices_since(entry, rate, begin)
-    since_begin = high * (until - begin) // HOUR
-    least = max(0, min(behind, low * (until - begin) // HOUR - unseen))
+    since_begin = rate * (until - begin) // HOUR
+    least = max(0, min(behind, since_begin - unseen))
     most = max(least, min(most + unseen, since_begin))
-    repriced = meter.anchor.rate != last.rate and last.value > meter.anchor.value
-    if repriced or (entry.finished_seen is not None and last.value):
-        # Its last bill may be for all until then, or for a part at either price.
-        return Bounds(max(0, least - meter.behind), most)
     if unseen:  # it may have ended at the last look that saw it run, or just before the next
-        whole = high * (until - max(begin, entry.life.created or begin)) // HOUR
-        return Bounds(
-            least, max(most, whole - last.value) if _since_creation(entry, meter) else most
-        )
-    return _narrowed(entry, meter, begin, until, Bounds(least, most))
-
-
-def _narrowed(entry: JobEntry, meter: Meter, begin: int, until: int, owed: Bounds) -> Bounds:
-    """Return what a running job accrued, within bounds for an unknown start and prices."""
-    rate, last, (least, most) = meter.last.rate or 0, meter.last, (owed.lower, owed.upper)
+        return Bounds(least, most)
     if _started_unseen(entry, meter):
         # It has run since it was seen to, and no longer than since it was last seen to wait.
-        since = max(begin, entry.running_since or begin)
-        ran = rate * (until - since) // HOUR - last.value
-        return Bounds(max(0, min(least, ran)), most)
+        ran = rate * (until - max(begin, entry.running_since)) // HOUR - last.value
+        return Bounds(max(0, min(least, ran)), least)
     if _maybe_cheaper(entry, meter):
         # Its price may have been another before it was seen, until a bill shows that it was not.
         billed_since = meter.last.value > meter.anchor.value
         ran = 0 if billed_since else rate * (until - entry.first_seen) // HOUR
         return Bounds(max(0, min(least, ran)), least)
-    if not _since_creation(entry, meter):
+    if not _since_creation(entry, meter, until):
         return Bounds(least, most)
     # It cannot have run before its creation, and has since then, for all that is known.
-    rate = max(rate, entry.idle_estimate.earlier_price or 0)
-    if meter.anchor.unseen:
-        whole = rate * (until - (entry.life.started or entry.life.created or begin)) // HOUR
-        whole = min(whole - last.value, rate * (until - begin) // HOUR)
-        return Bounds(least, max(least, whole))
     whole = rate * (until - max(begin, entry.life.created or begin)) // HOUR
     billed = min(last.value, max(0, rate * (meter.anchor.at - begin) // HOUR))
     return Bounds(least, max(least, whole - billed))
 
 
-def _never_seen(entry: JobEntry) -> bool:
-    """Whether a job was over when it was first seen, and may still be billed for all its run."""
-    life, billed = entry.life, entry.cost is not None and entry.cost.last.value
-    over = entry.finished_seen == entry.first_seen and not entry.run
-    if life.created is not None and entry.first_seen - life.created <= STEP:
-        over = False  # no more than these minutes can be missing
-    if entry.cost is not None and entry.running_since is None and entry.cost.last.unseen:
-        over = entry.finished  # it waited when it was last seen
-    return over and not billed and life.started is None and life.finished is None
-
-
-def _prices_since(entry: JobEntry, rate: int, begin: int) -> tuple[int, int]:
-    """Return the lower and the higher of a job's last prices since an instant."""
-    earlier, since = entry.idle_estimate.earlier_price, entry.idle_estimate.price_since
-    if earlier is None or since is None or since <= begin:
-        return rate, rate
-    return min(rate, earlier), max(rate, earlier)
-
-
 def _owed(entry: JobEntry, meter: Meter, now: int) -> tuple[int, int, int] | None:
-    """Return what a job owes, how much more if it ended late unseen, and until when it ran."""
+    """Return what a job owes, what more if it ended last thing unseen, and until when it ran."""
     last, rate, behind = meter.last, meter.last.rate or 0, _behind(entry, meter)
     if entry.finished_seen is None:
         until = max(last.at, min(now, last.at + AWAY))
@@ -149,7 +89,7 @@ def _owed(entry: JobEntry, meter: Meter, now: int) -> tuple[int, int, int] | Non
     if finished is not None:
         behind, unseen = behind + unseen, 0
     behind -= rate * (last.at - until) // HOUR if meter.behind else 0
-    if behind + unseen <= rate * SEEN_LATE // HOUR and not meter.anchor.unseen:
+    if behind + unseen <= rate * SEEN_LATE // HOUR:
         return None  # it ended that long before it was seen finished
     return behind, unseen, until
 
@@ -206,18 +146,17 @@ def _maybe_cheaper(entry: JobEntry, meter: Meter) -> bool:
     return 0 < last.value < explained
 
 
-def _since_creation(entry: JobEntry, meter: Meter) -> bool:
+def _since_creation(entry: JobEntry, meter: Meter, until: int) -> bool:
     """Whether a job may have accrued since its creation, for all that is known.
 
     A job whose cost rises within minutes, as most do, is billed as it runs. Of one that was seen
     within minutes of its creation, no more than these can be missing.
     """
     seen, life = entry.run_seen or entry.first_seen, entry.life
-    if meter.anchor.unseen:  # as if it were first seen then
-        return meter.anchor.value == meter.last.value
     ran_before = entry.running_since is not None and entry.running_since <= seen
-    if life.started is not None or not ran_before:
+    if life.started is not None or entry.finished_seen is not None or not ran_before:
         return False
     if life.created is not None and seen - life.created <= STEP:
         return False
-    return meter.anchor.at == seen and meter.anchor.value == meter.last.value
+    stands = meter.anchor.at == seen and meter.anchor.value == meter.last.value
+    return stands and (not meter.last.value or until - seen > STEP)

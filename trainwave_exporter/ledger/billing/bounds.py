@@ -1,4 +1,4 @@
-"""Bounds of what a meter showed at an instant that nobody watched. Pure functions.
+"""What is known for certain of a meter before an instant that nobody watched. Pure functions.
 
 Of a job that was finished when it was first seen, a list reports creation, cost and GPU hours, and
 not when it ran. So its cost before an instant lies between two bounds, which meet where the times
@@ -9,11 +9,11 @@ are reported, or where it cannot have run on the other side of the instant:
 - It ran for as long as its price explains its cost; without a price, no longer than its GPU hours
   take on one GPU (on its own number of GPUs, where that is known).
 
-Where the reported times contradict that, the price was another before the job was first seen, but
-at most twice the highest known price: the present one, or the mean of its run. The same goes for
-the time before a sample that is marked as the first after a time unseen
-(`trainwave_exporter.ledger.billing.unseen`): prices may have changed twice, or the cost may have
-been corrected at any time.
+Where the reported times contradict that, the price was another before the job was first seen. It
+was not above twice the dearest that is known of it, then: the present one, or the mean of its run.
+The same goes for a rise between two samples that no price explains, if they are so far apart that
+nobody looked meanwhile: at the same price before and after, it may have changed twice, or the cost
+may have been corrected at any time.
 """
 
 from __future__ import annotations
@@ -24,23 +24,22 @@ from operator import attrgetter
 from typing import Final
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from trainwave_exporter.ledger.billing import job_meters as meters
 from trainwave_exporter.ledger.billing.job_entry import Life, Meter, MeterSample
-from trainwave_exporter.ledger.billing.meter_value import as_priced, between
 from trainwave_exporter.ledger.billing.price_line import (
     TOLERANCE,
     WATCHED,
     exceeds,
     falls_short,
     rates_of,
+    was_billed,
 )
 from trainwave_exporter.ledger.billing.stored_records import JobHistory
 from trainwave_exporter.ledger.billing.units import DAY, HOUR
 
 SHORTEST_QUEUE_BOUND: Final = DAY
-"""The longest plausible queue is at least this long, milliseconds."""
+"""The least that is taken for the longest plausible queue."""
 _SLACK: Final = HOUR // 4
 """Milliseconds by which billing may begin before or after a reported start."""
 _EVER: Final = 10**15
@@ -59,17 +58,17 @@ class Bounds(Struct, frozen=True, gc=False):
         return self.upper - self.lower
 
     def nearest(self, value: int) -> int:
-        """Return the amount within the bounds that is nearest to ``value``."""
+        """Return the value within the bounds that is nearest to one."""
         return min(max(value, self.lower), self.upper)
 
     def plus(self, other: Bounds) -> Bounds:
-        """Return the bounds of the sum with another amount."""
+        """Return those of the sum with another amount."""
         return Bounds(self.lower + other.lower, self.upper + other.upper)
 
     def since(self, before: Bounds) -> Bounds:
-        """Return the bounds of the growth of an amount since it was ``before``.
+        """Return those of what an amount has grown by since it was ``before``.
 
-        An amount that is not known only grows.
+        It only grows while it is not known.
         """
         lower, upper = self.lower - before.upper, self.upper - before.lower
         return Bounds(max(0, lower) if self.width and before.width else lower, upper)
@@ -90,8 +89,7 @@ def cost_before(history: JobHistory, at: int, queue: int) -> Bounds:
     """
     bounds = _before_first(history, history.cost, history.entry.cost, at, queue)
     bounds = bounds or _cheaper_before(history, at) or _ended_unseen(history, at, queue)
-    if bounds is None and (present := _between_looks(history, at)) is not None:
-        bounds = present.plus(_exactly(meters.earlier_cost(history, at)))
+    bounds = bounds or _between_looks(history, at)
     return bounds or _exactly(meters.cost_before(history, at))
 
 
@@ -121,8 +119,8 @@ def _before_first(
 def _cheaper_before(history: JobHistory, at: int) -> Bounds | None:
     """Return the bounds of a run that costs less than its price says; None: it does not.
 
-    Its price was lower at some time before the first look. While no bill came since that look, its
-    bills may be behind instead.
+    Its price was cheaper before the first look, nobody knows when. While no bill came since that
+    look, it may be behind instead.
     """
     entry, kept, meter = history.entry, history.cost, history.entry.cost
     started, finished, seen = entry.life.started, entry.life.finished, entry.first_seen
@@ -137,7 +135,7 @@ def _cheaper_before(history: JobHistory, at: int) -> Bounds | None:
         return _maybe_behind(value, rate, started, seen, at)
     if finished is None or not meter.last.finished or not started < seen < finished:
         return None
-    if not falls_short(value, rate, finished - started):
+    if not falls_short(value, rate, finished - started - _SLACK):
         return None
     # Or something was taken back since; so it was spent as the price says until then.
     before, line = value - rate * (finished - seen) // HOUR, rate * (at - started) // HOUR
@@ -173,25 +171,21 @@ def _ended_unseen(history: JobHistory, at: int, queue: int) -> Bounds | None:
     last_waited = since is None
     if not kept or kept[0].value or (since is not None and since > entry.first_seen):
         return None
-    if len(kept) > 1 and kept[-1].unseen and kept[-1].finished:
-        first, after = kept[-2 if last_waited else 0], kept[-1]
-    else:
-        first = kept[-1 if last_waited and kept[-1].at < meter.last.at else 0]
-        after = meter.last if last_waited or len(kept) == 1 else kept[1]
+    place = -1 if last_waited and kept[-1].at < meter.last.at else 0
+    first = kept[place]
+    after = meter.last if last_waited or len(kept) == 1 else kept[1]
     rates = rates_of(first, after)
     if first.value or not after.finished or rates is None or not rates[0] or at > after.at:
         return None
     ran = after.value * HOUR // rates[0]
-    if after.unseen and rates[0] != rates[1]:
-        return None
-    if not after.unseen and first.at + ran + WATCHED >= after.at:
+    if first.at + ran + WATCHED >= after.at:
         return None
     if last_waited:
         begin = first.at
         last_begin = min(after.at - ran, max(begin, (life.created or begin) + queue))
     else:
         begin = max(first.at - ran, min(first.at, life.created or 0))
-        last_begin = max(begin, min(first.at, after.at - ran))
+        last_begin = first.at
     return Bounds(
         _share(after.value, last_begin, last_begin + ran, at),
         _share(after.value, begin, begin + ran, at),
@@ -202,59 +196,35 @@ def _between_looks(history: JobHistory, at: int) -> Bounds | None:
     """Return the bounds within a change that nobody saw and no price explains; None: it is none."""
     kept, meter = history.cost, history.entry.cost
     place = bisect_left(kept, at, key=attrgetter("at"))
-    if meter is None or not kept or at > meter.last.at:
+    if meter is None or history.entry.run or place == 0 or at > meter.last.at:
         return None
-    place = max(1, place)
     before, after = kept[place - 1], kept[place] if place < len(kept) else meter.last
-    if not after.unseen:
-        return None
-    begun = _begun(history, before, after)
-    known, before = begun is before, begun
-    if at <= before.at or meter.last.value == before.value:
-        return None
-    after = as_priced(after, kept[place + 1] if place + 1 < len(kept) else meter.last)
     rates, finished = rates_of(before, after), history.entry.life.finished
-    if rates is None:
-        return None
     end = after.at
     if after.finished and finished is not None:
         end = max(before.at, min(end, finished))
-    rise, time, passed = after.value - before.value, end - before.at, min(at, end) - before.at
-    (low, high), left = rates, max(0, end - at)
-    ended = after.finished and finished is None
-    since = history.entry.running_since or 0
-    waited = not before.value and history.entry.life.started is None and since > before.at
-    if ended or waited:
-        explained = low == high and rise >= 0 and not exceeds(rise, high, time)
-    else:
-        explained = not exceeds(rise, high, time) and not falls_short(rise, low, time)
-    if known and explained and (after.unseen == 1 or low == high):
-        return _exactly(between(before, after, history.entry.life, at, billed=not waited))
-    spent = _at_any_price(max(0, rise), high, before.at, end, at)
-    # Or something was taken back, before or after.
-    low = 0 if ended or waited else low
-    least = min(spent.lower, low * passed // HOUR, rise - high * left // HOUR)
-    most = max(spent.upper, high * passed // HOUR, rise - low * left // HOUR)
-    return Bounds(max(0, before.value + least), before.value + most)
+    rise, time = after.value - before.value, end - before.at
+    if rates is None or not before.value or time <= WATCHED:
+        return None
+    line = rates[0] * max(0, min(at, end) - before.at) // HOUR
+    if exceeds(rise, rates[1], time):
+        spent = _at_any_price(rise, rates[1], before.at, end, at)
+        # What the price does not explain may be a correction, too, also one after the end.
+        return Bounds(before.value + min(spent.lower, line), before.value + spent.upper)
+    ended = after.finished and end < after.at
+    if ended and falls_short(rise, rates[0], time) and _was_billed(kept, place - 1):
+        # What is missing was taken back before the end, or after it.
+        short = rates[0] * time // HOUR - rise
+        return Bounds(max(0, before.value + line - short), before.value + line)
+    return None
 
 
-def _begun(history: JobHistory, first: MeterSample, after: MeterSample) -> MeterSample:
-    """Return where the line before ``after`` begins: at ``first``, or at the creation of the job.
-
-    At its creation if it ran when it was first seen, at ``first``. Where it was billed by then, its
-    bill says more, unless the price changed before the next one.
-    """
-    life, seen = history.entry.life, history.entry.first_seen
-    ran = (history.entry.running_since or seen) <= seen
-    if first.at != seen or life.started is not None or not ran or history.entry.run:
-        return first
-    if first.value and after.unseen == 1:
-        return first
-    return replace(first, at=min(first.at, life.created or first.at), value=0)
+def _was_billed(kept: Sequence[MeterSample], place: int) -> bool:
+    return was_billed(kept[max(0, place - 1)], kept[place])
 
 
 def _longest_run(history: JobHistory) -> int:
-    """Return how long a job ran at the most, by its GPU hours, milliseconds."""
+    """Return how long a job ran at the most, by its GPU hours."""
     meter = history.entry.gpu
     if meter is None:
         return _EVER
@@ -271,20 +241,6 @@ def _unseen(
     begun = created if started is None else started
     if rate and begun is not None and _is_contradicted(first, life, rate, begun, ended):
         return _at_any_price(first.value, rate, min(begun, ended), ended, at, _SLACK)
-    within = at < ended and (created is None or at > created)
-    if (
-        within
-        and rate
-        and first.value
-        and first.finished
-        and started is not None
-        and finished is not None
-    ):
-        # What differs a little from what its price says may have been at any time.
-        line = rate * max(0, min(at, ended) - started) // HOUR
-        other = line + first.value - rate * max(0, ended - started) // HOUR
-        least, most = min(line, other), max(line, other)
-        return Bounds(max(0, least), max(0, most)) if most - least > TOLERANCE else None
     end_known = not first.finished or finished is not None
     if not first.value or (end_known + (started is not None) + bool(rate) >= 2):
         return None

@@ -1,4 +1,4 @@
-"""Budgets: how much may be spent by whom in which period, and how much is spent."""
+"""Budgets: how much may be spent by whom in which period, and how much is."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Budget(Struct, frozen=True, kw_only=True):
     gpu_types: frozenset[str] = frozenset()
 
     def covers(self, payer: Payer, projects: Mapping[str, ProjectEntry]) -> bool | None:
-        """Whether the spend of a payer counts; None: too little is known of the payer."""
+        """Whether the spend of a payer counts; None: it depends on what is not known of it."""
         labels = payer.labels
         project = projects.get(labels.project_id)
         names = {labels.project_id} | (project.names if project is not None else frozenset())
@@ -54,7 +54,7 @@ class Budget(Struct, frozen=True, kw_only=True):
 
 
 class Doubts(Struct, frozen=True):
-    """Reasons why figures cannot be exact now, besides those of single jobs."""
+    """Why figures cannot be exact now, besides what is not known of single jobs."""
 
     spend: Collection[str] = ()
     """Reasons for which the spend is more than is known by an unknown amount."""
@@ -94,11 +94,8 @@ def status(
     ]
     due = 0 if doubts.spend or doubts.forecast else spent_by(covered, now, end)
     reasons = [*doubts.spend]
-    awaited = not reasons and spend.is_price_awaited(covers, now)
     if not reasons and (doubts.history or spent.width > EXACT):
         reasons = ["history_incomplete"]
-    elif awaited:
-        reasons = ["price_unknown"]
     unpriced = any(runner.overdue(now) for runner in covered)
     further = [*doubts.forecast, *["price_unknown"] * unpriced]
     exact, foreseen = not reasons, not reasons and not further
@@ -106,8 +103,8 @@ def status(
         reached: int | None = exhausted_at(limit)
     else:
         reached = lasts_until(limit - spent.lower, covered, now) if foreseen else None
-    whole = None if doubts.spend or awaited else dollars(spent.upper)
-    bound = None if doubts.spend or awaited or further else dollars(spent.upper + due)
+    whole = None if doubts.spend else dollars(spent.upper)
+    bound = None if doubts.spend or further else dollars(spent.upper + due)
     found = BudgetStatus(
         name=budget.name,
         limit_dollars=budget.limit_dollars,

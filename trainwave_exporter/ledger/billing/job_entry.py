@@ -1,6 +1,6 @@
-"""Records that the ledger keeps of each job, and of each set of labels.
+"""What the ledger keeps: of each job, and of each set of labels that money is counted under.
 
-Amounts and times are whole numbers (`trainwave_exporter.ledger.billing.units`), stored as they are.
+All of it is whole numbers (`trainwave_exporter.ledger.billing.units`) and stored as it stands here.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from trainwave_exporter.model import Job
 UTILIZATION_BUCKET: Final = 300_000
 """Milliseconds of one `UtilizationBucket`."""
 ANEW: Final = 0
-"""Stands for the time at which the history of an account was read as a whole, where it has to be
-read again because the ledger was restored since.
+"""In place of the time at which the history of an account was read as a whole: it has to be read
+anew, as the ledger was restored since.
 """
 
 
 class MeterKind(IntEnum):
-    """An amount that the API reports of a job; it only grows, but for corrections."""
+    """What is read off a job again and again, and only grows, but for corrections."""
 
     COST = 0
     """Micro-dollars."""
@@ -31,23 +31,19 @@ class MeterKind(IntEnum):
 
 
 class MeterSample(Struct, frozen=True, gc=False):
-    """The value of a job's meter at one time."""
+    """What a meter of a job showed at one time."""
 
     at: int
     """Milliseconds since 1970."""
     value: int
-    """Micro-dollars or GPU milliseconds, see `MeterKind`."""
     rate: int | None
     """By how much it grows in an hour while the job is billed (or runs); None: not known then."""
     finished: bool
     """The job was finished then."""
-    unseen: int = 0
-    """How many changes of price may lie between the sample kept before and this one, at times that
-    nobody saw; 0: none, 2: two or more."""
 
 
 class UnconfirmedValue(Struct, frozen=True, gc=False):
-    """A reported value that no price explains; it counts once a second report confirms it."""
+    """What a meter was reported to show, and no price explains."""
 
     at: int
     """Milliseconds since 1970."""
@@ -71,7 +67,7 @@ class Meter(Struct, frozen=True, gc=False):
 
 
 class Life(Struct, frozen=True, gc=False):
-    """When a job was created, began to run and finished, as reported; milliseconds since 1970."""
+    """What is reported of when a job was created, began to run and finished; milliseconds."""
 
     created: int | None = None
     started: int | None = None
@@ -97,7 +93,7 @@ class IdleInterval(Struct, frozen=True, gc=False):
     gpu: int
     """GPU milliseconds idle within it."""
     value: int
-    """What these cost at the price of that time, in micro-dollars; 0 while no price is known."""
+    """What they cost at the price of that time, in micro-dollars; 0 while no price is known."""
 
 
 class UtilizationBucket(Struct, frozen=True, gc=False):
@@ -124,7 +120,7 @@ class Correction(Struct, frozen=True, gc=False):
 
 
 class Labels(Struct, frozen=True, gc=False):
-    """The labels that money is broken down by; empty where the API does not report them."""
+    """What money is broken down by. Empty where the API does not report it."""
 
     project_id: str
     owner: str
@@ -132,12 +128,12 @@ class Labels(Struct, frozen=True, gc=False):
 
     @classmethod
     def of(cls, job: Job) -> Labels:
-        """Return the labels of a job."""
+        """Return those of a job."""
         return cls(job.project_id, job.owner or "", job.gpu_type or "")
 
 
 class Totals(Struct, frozen=True, gc=False):
-    """Counters of a job or of a set of labels. None of them ever falls."""
+    """What is counted, of a job or of a set of labels. No number in it ever falls."""
 
     cost: int = 0
     """The highest cost reported: corrections downwards do not lower it."""
@@ -151,27 +147,26 @@ class Totals(Struct, frozen=True, gc=False):
     waste_after_finish: int = 0
 
     def __add__(self, other: Totals) -> Totals:
-        """Return the sums of both."""
+        """Return both together."""
         return Totals(*[a + b for a, b in zip(astuple(self), astuple(other), strict=True)])
 
     def __sub__(self, other: Totals) -> Totals:
-        """Return by how much these exceed the other's."""
+        """Return what this has more than the other."""
         return Totals(*[a - b for a, b in zip(astuple(self), astuple(other), strict=True)])
 
 
 class IdleEstimate(Struct, frozen=True, gc=False):
-    """How idle a job's GPUs are and what that costs, by its last reading of GPU utilization."""
+    """What is known of how a job used its GPUs, as of its last reading of GPU utilization."""
 
     read_at: int | None = None
     """When the last reading was taken; None: there was none, or the job is over."""
     idle_millionths: int = 0
-    """The part of its GPUs that was idle by that reading, in millionths."""
+    """The part of its GPUs that was known to do nothing by that reading."""
     idle_since: int | None = None
-    """Since when all its GPUs were idle, milliseconds since 1970."""
+    """Since when none of its GPUs did anything."""
     owed_idle: int = 0
-    """GPU milliseconds found idle that the meter of GPU time has not reached yet."""
+    """GPU milliseconds judged idle that the meter of GPU time has not reached yet."""
     owed_busy: int = 0
-    """Likewise those found busy."""
     idle_value: int = 0
     """Micro-dollars that idle GPU time was worth at its hour's price and that no bill covers yet.
 
@@ -191,9 +186,9 @@ class IdleEstimate(Struct, frozen=True, gc=False):
     earlier_price: int | None = None
     """Its price before the last change, micro-dollars an hour; None: it never changed."""
     price_since: int | None = None
-    """When it changed last, milliseconds since 1970."""
+    """When that was."""
     interval: IdleInterval | None = None
-    """The last idle interval, which the next idle time may extend."""
+    """The last idle interval, which the next idle time may go on with."""
 
 
 class Peaks(Struct, frozen=True, gc=False):
@@ -207,13 +202,13 @@ class Peaks(Struct, frozen=True, gc=False):
 
 
 class JobEntry(Struct, frozen=True, kw_only=True):
-    """All that is kept of a job, as long as the API reports it and beyond."""
+    """What is kept of a job, as long as the API names it and beyond."""
 
     id: str
     account: str
     labels: Labels
     organization_id: str | None
-    """As reported of the job itself; else its project may have one."""
+    """As the job itself reports; else its project may know."""
     name: str | None
     life: Life
     first_seen: int
@@ -238,16 +233,16 @@ class JobEntry(Struct, frozen=True, kw_only=True):
     run_since: int = 0
     """When the run before it was last seen; 0: there was none."""
     cost_base: int = 0
-    """The cost of its earlier runs, micro-dollars; samples are of the present run alone."""
+    """What its earlier runs cost, micro-dollars; samples are of the present run alone."""
     gpu_base: int = 0
     """Likewise GPU milliseconds."""
     cost_offset: int = 0
-    """The cost of earlier runs that is part of the cost that the API reports; 0 where that began at
-    zero with the run."""
+    """What the API still includes of earlier runs in the cost that it reports; 0 where that began
+    anew with the run."""
     gpu_offset: int = 0
     """Likewise GPU milliseconds."""
     unconfirmed_cost: UnconfirmedValue | None = None
-    """A cost too high to be believed; it waits for a second report."""
+    """A cost too high to be believed at first sight; it waits for a second one."""
     unconfirmed_gpu: UnconfirmedValue | None = None
     """Likewise GPU time."""
     peaks: Peaks = Peaks()
@@ -264,7 +259,7 @@ class JobEntry(Struct, frozen=True, kw_only=True):
 
 
 class SeriesEntry(Struct, frozen=True, kw_only=True):
-    """The counters of one set of labels."""
+    """What is counted under one set of labels."""
 
     labels: Labels
     totals: Totals = Totals()

@@ -14,12 +14,8 @@ from trainwave_exporter.ledger.billing.stored_records import JobHistory
 def cost_before(history: JobHistory, at: int) -> int:
     """Return what a job cost before ``at`` (milliseconds), in micro-dollars."""
     entry = history.entry
-    return earlier_cost(history, at) + _present(history.cost, entry.cost, known_life(entry), at)
-
-
-def earlier_cost(history: JobHistory, at: int) -> int:
-    """Return what the earlier runs of a job cost before ``at``."""
-    return sum(_of_run(run.cost, run.run.life, at) for run in history.earlier)
+    earlier = sum(_of_run(run.cost, run.run.life, at) for run in history.earlier)
+    return earlier + _present(history.cost, entry.cost, known_life(entry), at)
 
 
 def gpu_before(history: JobHistory, at: int) -> int:

@@ -18,7 +18,7 @@ from trainwave_exporter.ledger.billing.price_line import (
 from trainwave_exporter.ledger.billing.units import HOUR
 
 STEP: Final = HOUR // 12
-"""Bills in steps that are at least so many milliseconds apart are each kept."""
+"""Bills that come in steps at least so long apart are each kept."""
 
 BILL_DELAY: Final = HOUR // 4
 """Milliseconds by which bills in steps may all be late."""
@@ -36,16 +36,14 @@ class Origin(Struct, frozen=True):
     seen_to_start: bool = False
     """It runs, and a few minutes before it was seen to wait; no start is reported."""
     seen_to_wait: bool = False
-    """It runs, or is over, and was only seen to wait before; no start is reported."""
-    ran: bool = False
-    """It ran when it was last seen."""
+    """Before, it was seen to wait only; no start is reported."""
 
 
 NOWHERE: Final = Origin()
 
 
 def based_anew(meter: Meter, new: MeterSample, origin: Origin) -> Meter | None:
-    """Return the meter with an earlier or a higher begin, where bills come late; else None.
+    """Return the meter from an earlier or a higher begin, where bills come late; else None.
 
     That is only so of a job that ran when it was first seen, or when the clock was set back, and
     has not been billed since then.
@@ -78,7 +76,7 @@ def based_anew(meter: Meter, new: MeterSample, origin: Origin) -> Meter | None:
     if anchor.value > 0 and not stood_still(anchor, last):
         return None
     owed = anchor.value + rise - rates[1] * time // HOUR
-    if exceeds(owed, rates[1], anchor.at - origin.created) and not anchor.unseen:
+    if exceeds(owed, rates[1], anchor.at - origin.created):
         return None
     first = replace(anchor, value=owed, rate=rates[1])
     not_billed = rates[1] * (last.at - anchor.at) // HOUR
@@ -233,7 +231,7 @@ def covers_since_anchor(anchor: MeterSample, last: MeterSample, new: MeterSample
 
 
 def is_on_in_steps(meter: Meter, new: MeterSample) -> bool:
-    """Return whether bills in steps continued while nobody looked.
+    """Return whether bills in steps went on while nobody looked.
 
     The meter stood still when last seen, and rose by no more than its rate in a longer time than it
     had stood still. So it may be behind as before.

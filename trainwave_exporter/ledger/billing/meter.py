@@ -1,9 +1,9 @@
 """One meter of one job: which samples are worth keeping, and what it showed between them.
 
-The price draws a line: a meter that is billed rises by its rate. Samples between the two ends of a
-line add nothing, and are not kept. The corners are: where billing began or ended, the price
-changed, or the meter was corrected. `trainwave_exporter.ledger.billing.meter_value` draws the lines
-again. Both read two samples in a row by the same rules:
+The price draws a line: a meter that is billed rises by its rate. Samples on one line say nothing
+that its two ends do not; kept are the corners, where billing began or ended, the price changed, or
+the meter was corrected. `value_at` draws the lines again. Both read two samples in a row by the
+same rules:
 
 - What lies on the line within `TOLERANCE` and a second's worth of the rate is explained by it.
 - Where the two samples have two rates, one change between them explains every rise in between,
@@ -15,8 +15,6 @@ again. Both read two samples in a row by the same rules:
 - A rise by less contradicts the price likewise; but where the meter had not been billed before (it
   was zero, stood still, or the job was over) billing began in between, at the job's start where
   that is known, and where the job is over then, billing ended in between. A fall is a correction.
-- After a time in which nobody looked, a change that one price does not explain begins another line
-  (`trainwave_exporter.ledger.billing.unseen`).
 - A fall may be an older answer, where several servers answer in turn: it waits for the meter to
   leap back to where it was. Where starts and finishes are reported, any change after the end that
   is no late bill waits likewise: it may be another run's, whose start is reported a little later.
@@ -39,6 +37,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from trainwave_exporter.ledger.billing.job_entry import Meter, MeterSample
@@ -56,10 +55,8 @@ from trainwave_exporter.ledger.billing.late_bills import (
     is_on_in_steps,
     raised_anchor,
 )
-from trainwave_exporter.ledger.billing.meter_step import Step, nonzero
 from trainwave_exporter.ledger.billing.price_line import (
     LATENCY,
-    PRICE_PATIENCE,
     TOLERANCE,
     WATCHED,
     exceeds,
@@ -69,28 +66,32 @@ from trainwave_exporter.ledger.billing.price_line import (
     was_billed,
 )
 from trainwave_exporter.ledger.billing.units import HOUR
-from trainwave_exporter.ledger.billing.unseen import (
-    corrected,
-    is_settled,
-    marked,
-    paid_unseen,
-    ran_before,
-    seen_again,
-    since_seen,
-    started_since,
-)
 
 FINISH_GRACE: Final = 120_000
 """Milliseconds after which the bill of a job that was seen finished has to be complete, where
 neither its price nor its begin says what the bill may come to."""
+PRICE_PATIENCE: Final = HOUR // 4
+"""Milliseconds that growth which contradicts the price waits for the price to be read anew."""
 STALE: Final = HOUR // 12
 """Milliseconds by which an answer may be older than the one before it, where servers take turns."""
 
 _QUARTER: Final = HOUR // 4
 
 
+class Step(Struct, frozen=True):
+    """What one more sample does."""
+
+    meter: Meter
+    kept: tuple[MeterSample, ...] = ()
+    """Samples to be kept besides those that are; the last is the anchor."""
+    dropped: int | None = None
+    """From when on samples kept before are not to be kept any more; None: all stay."""
+    corrections: tuple[int, ...] = ()
+    """By how much the meter changed otherwise than by its rate; negative when downwards."""
+
+
 def begin(new: MeterSample, origin: Origin = NOWHERE) -> Step:
-    """Return the step of the first sample of a run."""
+    """Return what the first sample of a run does."""
     backdated = begin_in_arrears(new, new.rate, origin)
     if backdated is None:
         return Step(Meter(new, new), kept=(new,))
@@ -98,7 +99,7 @@ def begin(new: MeterSample, origin: Origin = NOWHERE) -> Step:
 
 
 def extend(meter: Meter, new: MeterSample, origin: Origin = NOWHERE, clock_set: int = 0) -> Step:
-    """Return the step of one more sample, which follows the one before it whatever its time says.
+    """Return what one more sample does to a meter; it follows the one before it in any case.
 
     ``clock_set``: by how much the clock was set between the two, milliseconds.
     """
@@ -113,16 +114,15 @@ def extend(meter: Meter, new: MeterSample, origin: Origin = NOWHERE, clock_set: 
         return _set_back(meter, new)
     if new.at <= last.at:
         new = replace(new, at=last.at + 1)
-    if not is_settled(meter):
-        return followed(Step(Meter(last, last), kept=(last,)), new, origin)
     if last.finished and new.finished:
         return _after_end(meter, new, origin)
-    resumed = _started_or_unseen(meter, new, origin)
-    if resumed is not None:
-        return resumed
-    if anchor.unseen:
-        origin = since_seen(anchor, origin)
-    new = marked(meter, new, origin)
+    if not last.value and last.rate is not None and last.rate == new.rate:
+        # What it waited is no time that it ran.
+        if origin.seen_to_start and not (new.value or new.finished):
+            return Step(Meter(new, new), kept=(new,))
+        if origin.seen_to_wait and not exceeds(new.value, last.rate, new.at - last.at):
+            behind = max(0, last.rate * (new.at - last.at) // HOUR - new.value)
+            return Step(Meter(last, new, behind), kept=(last,))
     based = based_anew(meter, new, origin)
     if based is None:
         return _grown(meter, new, origin)
@@ -130,20 +130,8 @@ def extend(meter: Meter, new: MeterSample, origin: Origin = NOWHERE, clock_set: 
     return replace(step, kept=(based.anchor, *step.kept), dropped=_dropped(meter, based, origin))
 
 
-def _started_or_unseen(meter: Meter, new: MeterSample, origin: Origin) -> Step | None:
-    """Return the step of the first sample after a start or a time unseen; None: it is no such."""
-    last = meter.last
-    if meter.pending < 0 and last.unseen:
-        # It may be another run, whose start is reported within a few minutes.
-        if new.at - last.at <= STALE:
-            return Step(meter)
-        fell = Step(Meter(last, last), (last,), corrections=(meter.pending,))
-        return followed(fell, new, origin)
-    return started_since(meter, new, origin) or seen_again(meter, new, origin)
-
-
 def _dropped(meter: Meter, based: Meter, origin: Origin) -> int:
-    """Return from when on kept samples are dropped, as the meter begins anew."""
+    """Return from when on samples are dropped as the meter begins anew."""
     dropped = min(meter.anchor.at, based.anchor.at)
     if based.anchor.at == origin.first_seen and origin.started is not None:
         return min(dropped, origin.started)  # nor was it in arrears from its start on
@@ -151,7 +139,7 @@ def _dropped(meter: Meter, based: Meter, origin: Origin) -> int:
 
 
 def followed(step: Step, new: MeterSample, origin: Origin) -> Step:
-    """Return both steps of two samples in a row as one; ``step`` is that of the first."""
+    """Return what two samples do in a row, of which ``step`` is what the first one does."""
     then = extend(step.meter, new, origin)
     kept, dropped = step.kept, step.dropped
     if then.dropped is not None:
@@ -161,7 +149,7 @@ def followed(step: Step, new: MeterSample, origin: Origin) -> Step:
 
 
 def _priced_late(meter: Meter, new: MeterSample, origin: Origin) -> Step:
-    """Return the step of the first sample with a rate, which was the rate before, too."""
+    """Return what a sample does that is the first with a rate: it was the rate before, too."""
     anchor, last = meter.anchor, meter.last
     priced = replace(anchor, rate=new.rate)
     if last.rate is None:  # it stood still all that time
@@ -174,7 +162,7 @@ def _priced_late(meter: Meter, new: MeterSample, origin: Origin) -> Step:
 
 
 def _set_back(meter: Meter, new: MeterSample) -> Step:
-    """Return the step of a sample that was taken, by the clock, before the last.
+    """Return what a sample does that was made, by the clock, before the last.
 
     The clock was set back, nobody knows by how much. What was reported before counts as reported
     just now, and what is reported from now on is compared with now.
@@ -187,15 +175,14 @@ def _set_back(meter: Meter, new: MeterSample) -> Step:
     return replace(
         step,
         meter=Meter(step.meter.anchor, new, behind=behind),
-        corrections=nonzero(meter.pending, correction),
+        corrections=_nonzero(meter.pending, correction),
     )
 
 
 def _is_explained_without(meter: Meter, new: MeterSample, clock_set: int) -> bool:
-    """Return whether a price explains a rise without the setting of the clock, and not with it.
+    """Return whether a price explains a rise in the time that passed, and not by the clock alone.
 
-    Where the clock seems to have been set ahead because the machine was suspended, the price
-    explains the rise by the clock.
+    Where the clock seems to have been set ahead as the machine was suspended, it does by the clock.
     """
     last = meter.last
     rates = rates_of(last, new)
@@ -225,14 +212,14 @@ def _moved(meter: Meter, at: int) -> Step:
 
 
 def _grown(meter: Meter, new: MeterSample, origin: Origin) -> Step:
-    """Return the step of a sample of a job that was not over before, or is not now."""
+    """Return what a sample does to a job that was not over before, or is not now."""
     anchor, last = meter.anchor, meter.last
     if meter.pending:
         repriced = _repriced(meter, new)
         if repriced is None and (step := _after_fall(meter, new)) is not None:
             return step
         meter = repriced or _settled_fall(meter)
-    unexplained, behind = _unexplained(meter, new)
+    unexplained, behind = _unexplained(meter, new, origin)
     if (
         meter.pending
         and new.value == last.value
@@ -255,7 +242,7 @@ def _grown(meter: Meter, new: MeterSample, origin: Origin) -> Step:
     if meter.pending > 0 > unexplained and -unexplained >= meter.pending - TOLERANCE:
         # It leapt from an older answer to a newer one, and is back: neither was a correction.
         unexplained, meter = meter.pending + unexplained, replace(meter, pending=0)
-    corrections = corrected(anchor, new, meter.pending, unexplained)
+    corrections = _nonzero(meter.pending, unexplained)
     raised = None if corrections else raised_anchor(meter, new)
     if raised is not None:
         return Step(Meter(raised, new, behind), kept=(raised,), dropped=anchor.at)
@@ -292,7 +279,7 @@ def _may_be_older(meter: Meter, new: MeterSample) -> bool:
 
 
 def _after_fall(meter: Meter, new: MeterSample) -> Step | None:
-    """Return the step of a sample after a fall that may have been an older answer; else None.
+    """Return what a sample does after a fall, if that may have been an older answer; else None.
 
     A meter that leaps back to where it was shows that. A small fall waits for it; any other, which
     may be another run, for one more sample.
@@ -353,8 +340,8 @@ def _may_wait(meter: Meter, new: MeterSample, unexplained: int, origin: Origin) 
 
 
 def _after_end(meter: Meter, new: MeterSample, origin: Origin) -> Step:
-    """Return the step of a sample of a job that was over before."""
-    pending, anchor = meter.pending, meter.anchor
+    """Return what a sample does to a job that was over before."""
+    pending = meter.pending
     if pending:
         repriced = _repriced(meter, new)
         if repriced is None and (
@@ -363,33 +350,25 @@ def _after_end(meter: Meter, new: MeterSample, origin: Origin) -> Step:
             return Step(meter)  # its details are being read, and may explain it
         meter = repriced or replace(meter, pending=0)
         pending = 0 if repriced else pending
-        if pending > 0 and (anchor.unseen or ran_before(meter, origin)):
-            end = anchor.at if anchor.finished else meter.last.at
-            return followed(paid_unseen(replace(meter.last, at=end)), new, origin)
     last = meter.last
     rise = new.value - last.value
     if rise == 0:
         same = new.rate in {None, last.rate}
         stays = meter if same else replace(meter, last=replace(last, rate=new.rate))
-        return Step(stays, corrections=nonzero(pending))
-    if rise > 0 and last.unseen == 2 and anchor.value == last.value:
-        return paid_unseen(replace(new, at=last.at))
+        return Step(stays, corrections=_nonzero(pending))
     if rise > 0 and not pending:
-        since = since_seen(anchor, origin) if anchor.unseen else origin
-        settled = _settled(meter, new, since)
+        settled = _settled(meter, new, origin)
         if settled is not None:
             return settled
     known = origin.started is not None or origin.finished is not None
-    if rise > 0 and ((anchor.unseen and not known) or ran_before(meter, origin)):
-        return paid_unseen(replace(new, at=last.at))
     if (rise > 0 or origin.state_changed) and not pending and known:
         waits = _corner(meter, new)  # it may be another run, whose start is not known yet
         return replace(waits, meter=replace(waits.meter, pending=rise))
-    return replace(_corner(meter, new), corrections=nonzero(pending, rise))
+    return replace(_corner(meter, new), corrections=_nonzero(pending, rise))
 
 
 def _settled(meter: Meter, new: MeterSample, origin: Origin) -> Step | None:
-    """Return the step of the late bill of a job that was over before; None: it is no such bill."""
+    """Return what the late bill of a job that was over before does; None: it is no such bill."""
     anchor, last = meter.anchor, meter.last
     rates = rates_of(anchor, new)
     if rates is None:
@@ -407,7 +386,7 @@ def _settled(meter: Meter, new: MeterSample, origin: Origin) -> Step | None:
         more = exceeds(new.value - anchor.value, rates[1], end - anchor.at)
         if more and not (whole or due):
             return None
-        settled = replace(new, at=last.at, unseen=last.unseen)
+        settled = replace(new, at=last.at)
         if more and not due and anchor.at == origin.first_seen and origin.started is None:
             first = replace(anchor, value=new.value - rates[1] * (end - anchor.at) // HOUR)
             return Step(Meter(first, settled), kept=(first,), dropped=anchor.at)
@@ -416,7 +395,7 @@ def _settled(meter: Meter, new: MeterSample, origin: Origin) -> Step | None:
     # Nobody saw it run: its price may have been up to twice as high.
     highest = rates[1] if anchor.value or anchor.at != origin.first_seen else 2 * rates[1]
     if begun is not None and not exceeds(new.value, highest, end - begun):
-        first = replace(new, at=anchor.at, unseen=anchor.unseen)
+        first = replace(new, at=anchor.at)
         return Step(Meter(first, first), kept=(first,), dropped=anchor.at)
     if not in_grace or exceeds(new.value - anchor.value, rates[1], new.at - anchor.at):
         return None
@@ -424,7 +403,7 @@ def _settled(meter: Meter, new: MeterSample, origin: Origin) -> Step | None:
 
 
 def _settled_unpriced(meter: Meter, new: MeterSample, origin: Origin) -> Step | None:
-    """Return the step of the late bill of a job whose price was never reported; None: it is none.
+    """Return what the late bill does of a job whose price was never reported; None: it is none.
 
     It goes on as the bills before it, or at most at twice their pace.
     """
@@ -449,6 +428,10 @@ def _corner(meter: Meter, new: MeterSample) -> Step:
     return Step(Meter(last, new), kept=(last,))
 
 
+def _nonzero(*amounts: int) -> tuple[int, ...]:
+    return tuple(amount for amount in amounts if amount)
+
+
 def _one_line(anchor: MeterSample, new: MeterSample) -> bool:
     """Return whether the price alone explains all that was reported since the anchor.
 
@@ -463,7 +446,7 @@ def _one_line(anchor: MeterSample, new: MeterSample) -> bool:
     )
 
 
-def _unexplained(meter: Meter, new: MeterSample) -> tuple[int, int]:
+def _unexplained(meter: Meter, new: MeterSample, origin: Origin = NOWHERE) -> tuple[int, int]:
     """Return the change that nothing explains, and how far the meter is behind its rate then.
 
     What explains a change is the rate, a begin or an end of billing, or a lump that makes up for
@@ -477,7 +460,7 @@ def _unexplained(meter: Meter, new: MeterSample) -> tuple[int, int]:
     low, high = rates
     if rise == 0:  # but two answers of one instant do not show that it stands still
         # It may have ended at once; where a start is reported, so is the end.
-        unseen = new.finished and time > WATCHED
+        unseen = new.finished and time > WATCHED and origin.started is None
         counted = LATENCY if unseen else time if time > LATENCY else 0
         return 0, meter.behind + low * counted // HOUR
     if exceeds(rise, high, time):

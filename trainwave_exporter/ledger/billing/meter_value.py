@@ -1,4 +1,4 @@
-"""The value of a meter at any time, computed from the samples that are kept. Pure functions.
+"""What a meter showed at any time, read off the samples that are kept of it. Pure functions.
 
 The rules are those by which they were kept, see `trainwave_exporter.ledger.billing.meter`.
 """
@@ -13,7 +13,6 @@ from msgspec.structs import replace
 
 from trainwave_exporter.ledger.billing.job_entry import Life, MeterSample
 from trainwave_exporter.ledger.billing.price_line import (
-    PRICE_PATIENCE,
     exceeds,
     falls_short,
     is_one_change,
@@ -27,8 +26,8 @@ def value_at(kept: Sequence[MeterSample], last: MeterSample, life: Life, at: int
     """Return what a meter showed just before an instant, as far as is known by now.
 
     ``kept`` are the samples kept, in order of time, and ``last`` the last of all, kept or not.
-    The value is zero before anything was billed, and stays as it was reported last. It does not
-    include a correction at ``at`` itself, so the spend in [a, b) is the value at b less that at a.
+    It is zero before anything was billed, and what was reported last after that. A correction at
+    ``at`` itself is not in it, so what was spent in [a, b) is the value at b less that at a.
     """
     if at > last.at:
         return last.value
@@ -39,15 +38,8 @@ def value_at(kept: Sequence[MeterSample], last: MeterSample, life: Life, at: int
             after = replace(after, rate=last.rate)
         return _before_first(after, life, at)
     before = kept[place - 1]
-    after = as_priced(after, kept[place + 1] if place + 1 < len(kept) else last)
     billed = was_billed(kept[place - 2] if place > 1 else before, before)
-    return between(before, after, life, at, billed=billed)
-
-
-def as_priced(after: MeterSample, following: MeterSample) -> MeterSample:
-    """Return the first sample after a time unseen with its price, which may be read a bit later."""
-    soon = following.at - after.at <= PRICE_PATIENCE
-    return replace(after, rate=following.rate) if after.unseen and soon else after
+    return _between(before, after, life, at, billed=billed)
 
 
 def _before_first(first: MeterSample, life: Life, at: int) -> int:
@@ -70,8 +62,8 @@ def _before_first(first: MeterSample, life: Life, at: int) -> int:
     return max(0, value * (at - begin) // (end - begin))
 
 
-def between(before: MeterSample, after: MeterSample, life: Life, at: int, *, billed: bool) -> int:
-    """Return what a meter showed between two samples; ``billed``: it was billed at the first."""
+def _between(before: MeterSample, after: MeterSample, life: Life, at: int, *, billed: bool) -> int:
+    """Return what a meter showed between two samples; ``billed``: it was when first seen."""
     rise = after.value - before.value
     rates = rates_of(before, after)
     if rise == 0 or (before.finished and (after.finished or rates is None)):
@@ -114,7 +106,7 @@ def _evenly(rise: int, before: MeterSample, end: int, life: Life, passed: int) -
 
 
 def _launched_before(start: MeterSample, after: MeterSample, life: Life, end: int) -> bool:
-    """Return whether the part of a bill beyond the run was for the launch of the job."""
+    """Return whether what the run does not explain was billed while the job was launched."""
     return (
         after.finished
         and start.value == 0
@@ -128,8 +120,8 @@ def _begun_between(before: MeterSample, after: MeterSample, life: Life, end: int
     """Return what a meter showed where billing began between two samples.
 
     A job is billed from its start, however late its bills are. Where the start is not known, or
-    does not explain the rise, billing is taken to end at ``end`` and to have begun as long before
-    as the rise takes at the price. One change of the price since the start may explain it as well.
+    does not explain the rise, billing ends with the end and began as long before as it explains.
+    One change of the price since the start may explain it as well.
     """
     started, at = life.started, min(at, end)
     rise, low = max(0, after.value - before.value), min(rates_of(before, after) or (0,))
@@ -138,5 +130,5 @@ def _begun_between(before: MeterSample, after: MeterSample, life: Life, end: int
         if low * (end - started) // HOUR >= rise:
             return before.value + min(rise, low * max(0, at - started) // HOUR)
         if is_one_change(begun, replace(after, at=end)):
-            return between(begun, after, life, max(at, started), billed=True)
+            return _between(begun, after, life, max(at, started), billed=True)
     return before.value + max(0, rise - low * (end - at) // HOUR)

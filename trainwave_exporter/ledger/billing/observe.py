@@ -23,7 +23,6 @@ from trainwave_exporter.ledger.billing.job_entry import (
     UtilizationBucket,
 )
 from trainwave_exporter.ledger.billing.late_bills import STEP, Origin
-from trainwave_exporter.ledger.billing.meter_step import Step
 from trainwave_exporter.ledger.billing.peaks import rose
 from trainwave_exporter.ledger.billing.plausible import confirmed, plausible
 from trainwave_exporter.ledger.billing.stored_records import ClosedRun, DroppedSamples, KeptSample
@@ -82,13 +81,7 @@ def observe(
     changed = known is not None and known.state not in {"", job.state}
     waited = _waited(known, entry, job)
     near = waited and known is not None and at - _last_seen(known) <= STEP
-    origin = replace(
-        _origin(entry),
-        state_changed=changed,
-        seen_to_start=near,
-        seen_to_wait=waited,
-        ran=known is not None and known.running_since is not None and not known.finished,
-    )
+    origin = replace(_origin(entry), state_changed=changed, seen_to_start=near, seen_to_wait=waited)
     # The start of another run may be reported after its first cost.
     begins = known is not None and known.run > 0 and known.life.started is None
     cost = _read(
@@ -315,7 +308,7 @@ class _Read(Struct, frozen=True):
     """A meter after a report, and the step that led there."""
 
     known: _Known
-    step: Step | None = None
+    step: meters.Step | None = None
 
 
 def _read(
@@ -404,7 +397,7 @@ def _confirmed_sample(
 
 
 def _corrections(
-    job_id: str, known: JobEntry | None, step: Step | None, at: int
+    job_id: str, known: JobEntry | None, step: meters.Step | None, at: int
 ) -> tuple[Correction, ...]:
     """Return the corrections of a job's cost in a step, each with the time when it was seen."""
     if step is None or not step.corrections or known is None or known.cost is None:

@@ -1,4 +1,4 @@
-"""The spend within a period, kept up to date as jobs are seen."""
+"""What was spent within a period, kept up to date as jobs are seen."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from functools import partial
 
 from msgspec import Struct
 
-from trainwave_exporter.ledger.billing.accrual import accrued, awaits_price, may_accrue
+from trainwave_exporter.ledger.billing.accrual import accrued, may_accrue
 from trainwave_exporter.ledger.billing.bounds import NOTHING, Bounds, cost_before
 from trainwave_exporter.ledger.billing.job_entry import JobEntry, Labels
 from trainwave_exporter.ledger.billing.job_meters import cost_so_far
 from trainwave_exporter.ledger.billing.periods import Span
-from trainwave_exporter.ledger.billing.running_jobs import PRICE_BOUND
 from trainwave_exporter.ledger.billing.stored_records import JobHistory
 from trainwave_exporter.ledger.billing.units import HOUR
 
 
 class Payer(Struct, frozen=True):
-    """Who pays for a job, by all that a budget may be limited to."""
+    """What a budget may be limited to."""
 
     organization_id: str | None
     labels: Labels
@@ -31,7 +30,7 @@ class PeriodSpend:
     """The micro-dollars spent within a span, net of corrections, by who paid them."""
 
     def __init__(self, span: Span, histories: Iterable[JobHistory], queue: int) -> None:
-        """``histories``: of all jobs whose cost may have changed within the span.
+        """``histories``: those of all jobs whose cost may have changed within the span.
 
         ``queue``: the longest plausible queue, milliseconds.
         """
@@ -42,30 +41,25 @@ class PeriodSpend:
         self._lower: defaultdict[Payer, int] = defaultdict(int)
         self._upper: defaultdict[Payer, int] = defaultdict(int)
         self._accruing: dict[str, tuple[Payer, JobEntry]] = {}
-        self._unpriced: dict[str, tuple[Payer, JobEntry]] = {}
         for history in histories:
             self.update(history.entry, partial(_same, history))
 
     def update(self, entry: JobEntry, history: Callable[[], JobHistory | None]) -> None:
-        """Take over a job's present entry; its history is read only where it is needed."""
+        """Take over what has become of a job; its history is read only where it is needed."""
         if entry.cost is None:
             return
-        cost, before = cost_so_far(entry), self._spent_before(entry, entry.cost.last.at, history)
+        value, before = cost_so_far(entry), self._spent_before(entry, entry.cost.last.at, history)
         known = self._of_jobs.get(entry.id)
         if known is not None:
             self._add(*known, sign=-1)
         payer = Payer(entry.organization_id, entry.labels, _described(entry))
-        spent = Bounds(cost - before.upper, cost - before.lower)
+        spent = Bounds(value - before.upper, value - before.lower)
         self._of_jobs[entry.id] = payer, spent
         self._add(payer, spent, sign=1)
         if may_accrue(entry):
             self._accruing[entry.id] = payer, entry
         else:
             self._accruing.pop(entry.id, None)
-        if awaits_price(entry):
-            self._unpriced[entry.id] = payer, entry
-        else:
-            self._unpriced.pop(entry.id, None)
 
     def _add(self, payer: Payer, spent: Bounds, *, sign: int) -> None:
         self._lower[payer] += sign * spent.lower
@@ -96,7 +90,7 @@ class PeriodSpend:
         return spent
 
     def spent(self, covers: Callable[[Payer], bool | None]) -> Bounds:
-        """Return the bills of payers that are covered; ``covers`` returns None where unknown."""
+        """Return what was billed to the payers that are covered; None: it may be covered."""
         lower = upper = 0
         for payer, least in self._lower.items():
             covered = covers(payer)
@@ -108,7 +102,7 @@ class PeriodSpend:
         return Bounds(lower, upper)
 
     def accrued(self, covers: Callable[[Payer], bool | None], now: int) -> Bounds:
-        """Return what payers that are covered owe beyond their bills; ``covers`` as in `spent`."""
+        """Return what these payers owe beyond their bills; None: one may be covered."""
         lower = upper = 0
         for payer, entry in self._accruing.values():
             covered = covers(payer)
@@ -118,18 +112,9 @@ class PeriodSpend:
                 upper += owed.upper
         return Bounds(lower, upper)
 
-    def is_price_awaited(self, covers: Callable[[Payer], bool | None], now: int) -> bool:
-        """Whether a payer that may be covered has a job that owes money at an unknown price."""
-        self._unpriced = {
-            job_id: each
-            for job_id, each in self._unpriced.items()
-            if now - each[1].first_seen < PRICE_BOUND
-        }
-        return any(covers(payer) is not False for payer, _ in self._unpriced.values())
-
 
 def _described(entry: JobEntry) -> bool:
-    """Return whether a job's details are known, or will be within minutes as it is new."""
+    """Tell whether a job's details are known, or will be within minutes as it is new."""
     if entry.described or entry.finished_seen != entry.first_seen:
         return True
     created = entry.life.created

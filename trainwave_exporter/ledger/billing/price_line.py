@@ -15,10 +15,8 @@ TOLERANCE: Final = 10_000
 LATENCY: Final = 1000
 """Milliseconds by which an answer may be older than it seems."""
 
-PRICE_PATIENCE: Final = HOUR // 4
-"""Milliseconds for which a rise that contradicts the price waits for another price."""
 WATCHED: Final = HOUR // 4
-"""Longest time between two samples, in milliseconds, for which a job still counts as watched."""
+"""Milliseconds for which a job that is watched may go unseen."""
 
 
 def is_one_change(before: MeterSample, after: MeterSample) -> bool:
@@ -40,7 +38,7 @@ def rates_of(before: MeterSample, after: MeterSample) -> tuple[int, int] | None:
 
 
 def was_billed(before: MeterSample, then: MeterSample) -> bool:
-    """Return whether a meter was being billed at ``then``, as far as is known."""
+    """Return whether a meter was being billed when it was seen, as far as is known."""
     return then.value > 0 and not then.finished and not stood_still(before, then)
 
 

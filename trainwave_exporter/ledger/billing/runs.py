@@ -147,7 +147,7 @@ def close(known: JobEntry, at: int, begun: int | None) -> Closed:
         running_since=None,
         run=known.run + 1,
         run_seen=at,
-        run_since=_last_seen(known) if begun is None else min(_last_seen(known), begun - 1),
+        run_since=_last_seen(known),
         cost=None,
         gpu=None,
         cost_base=known.cost_base + _shown(known.cost),

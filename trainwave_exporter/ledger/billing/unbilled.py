@@ -1,8 +1,8 @@
-"""Running time that no bill covers yet, and what a bill is for when it comes.
+"""What a job's time was worth and no bill covers yet, and so what a bill is for when it comes.
 
 Bills may come at once, in steps, or at the end only. A rise of the cost first covers running time
-that is not billed yet, then the time before the job ran. The rest was billed after the
-finish, if the job has been over for long enough. Pure functions.
+that is not billed yet. What it exceeds that by covers the time before the job ran, and what is left
+after that was billed for nothing if the job has been over for long enough. Pure functions.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Final
 from msgspec import Struct
 
 from trainwave_exporter.ledger.billing.job_entry import IdleEstimate, JobEntry, MeterSample
-from trainwave_exporter.ledger.billing.late_bills import STEP
 from trainwave_exporter.ledger.billing.meter import FINISH_GRACE
 from trainwave_exporter.ledger.billing.price_line import TOLERANCE
 from trainwave_exporter.ledger.billing.units import HOUR, microdollars, milliseconds
@@ -24,27 +23,27 @@ _HIGHEST_PRICE: Final = 10**12
 _LATENCY: Final = 1000
 """Milliseconds by which an answer may be older than it seems."""
 _LUMP: Final = 4
-"""A rise by more than so many times the price is a bill in advance, or for earlier time."""
+"""So many times its price in one step is a bill in advance, or for earlier time."""
 _WAITING: Final = frozenset({JobState.SUBMIT_CODE, JobState.LAUNCHING})
 
 
 class Bill(Struct, frozen=True):
-    """The state of a job's bill after a sample, in micro-dollars."""
+    """What a sample shows of a job's bill, in micro-dollars."""
 
     unbilled: int | None = None
     """As in `IdleEstimate`, likewise the next two."""
     unbilled_launching: int = 0
     overbilled: int = 0
     stuck: int = 0
-    """Amount of this sample that was billed for launching beyond the bound."""
+    """What was billed for launching beyond the bound."""
     after_finish: int = 0
-    """Amount of this sample that was billed after the finish, beyond the price of its time."""
+    """What was billed when the job was over, beyond what its time was worth."""
 
 
 def price_of(entry: JobEntry, job: Job) -> int | None:
-    """Return a job's price in micro-dollars an hour, as last reported.
+    """Return a job's price in micro-dollars an hour, as last reported; None: it never was.
 
-    None where none was reported, or one that no job can have.
+    Nor is one that no job can have.
     """
     price = None if entry.cost is None else entry.cost.last.rate
     if job.hourly_cost_dollars is not None:
@@ -57,9 +56,9 @@ def price_change(
 ) -> int | None:
     """Return since when a job has another price than at the sample before; None: it has not.
 
-    The time of the change follows from the amount billed since that sample, and from what was
-    steadily billed beyond the earlier price before it. An amount that does not lie between both
-    prices is a late bill: then the change counts from when it was reported.
+    What was billed since the last sample, and steadily beyond the earlier price before that, says
+    when it changed. Where that does not lie between both prices, the bill is late, and the change
+    counts from when it was reported.
     """
     if known is None or known.cost is None or entry.cost is None:
         return None
@@ -83,7 +82,7 @@ def billed(
     idle_estimate: IdleEstimate,
     rules: WasteRules,
 ) -> Bill:
-    """Return the state of a job's bill after a sample.
+    """Return what a sample shows of a job's bill.
 
     ``known`` is the entry before it, ``entry`` the one after; ``idle_estimate`` is that of its run.
     """
@@ -96,8 +95,6 @@ def billed(
         unbilled, launching = _at_first_sight(entry, price, value, waiting=waiting)
         return Bill(unbilled, launching, stuck=_stuck_now(known, entry, risen, rules, waiting))
     before = None if known.cost is None else known.cost.last
-    if _is_first_after_unseen(known, entry):
-        return Bill(0)  # it is unknown what it is for
     unbilled, launching = _due(known, before, entry, job, idle_estimate, price)
     rise = max(0, value - (0 if before is None else before.value))
     if waiting:
@@ -111,14 +108,10 @@ def billed(
         covered = min(excess, launching)
         stuck = _stuck_later(entry, price, launching, covered, rules)
         excess, left = excess - covered, left + covered
-    if known.cost is not None and known.cost.anchor.unseen:
-        left = max(0, left)
     if job.finished and rise and left <= TOLERANCE:
         left = 0
     late = known.finished_seen is not None
     late = late and milliseconds(job.confirmed_at) - (known.finished_seen or 0) > FINISH_GRACE
-    if not _is_known(known):
-        late, stuck = late and _is_paid(known, price), 0
     return Bill(
         unbilled=max(left, -(price or 0)),
         unbilled_launching=0 if rise else launching,
@@ -128,44 +121,12 @@ def billed(
     )
 
 
-def _is_first_after_unseen(known: JobEntry, entry: JobEntry) -> bool:
-    """Return whether a bill is the first after a time that nobody saw."""
-    before, meter = known.cost, entry.cost
-    if before is None or meter is None:
-        return False
-    if meter.last.unseen and meter.last.value != meter.anchor.value:
-        return True
-    return meter.anchor.unseen > 0 and before.anchor.at < meter.anchor.at
-
-
-def _is_paid(entry: JobEntry, price: int | None) -> bool:
-    """Return whether a job's bills had come as it ran when it was last seen."""
-    meter, unbilled = entry.cost, entry.idle_estimate.unbilled or 0
-    if meter is None or meter.anchor.unseen or meter.last.unseen or not meter.last.value:
-        return False
-    return abs(unbilled) <= (price or 0) * FINISH_GRACE // HOUR
-
-
-def _is_known(entry: JobEntry) -> bool:
-    """Return whether it is fully known how long a run ran, and at which prices."""
-    seen, started = entry.run_seen or entry.first_seen, entry.life.started
-    meter, since = entry.cost, entry.running_since
-    if meter is None or meter.anchor.unseen or meter.last.unseen:
-        return False
-    if started is not None:
-        return started >= seen - STEP
-    if since is None:
-        return entry.finished_seen != entry.first_seen  # it never ran
-    # It was seen to wait before, and what it cost then is no more.
-    return since > seen and entry.idle_estimate.earlier_price is None
-
-
 def _at_first_sight(
     entry: JobEntry, price: int | None, value: int, *, waiting: bool
 ) -> tuple[int | None, int]:
-    """Return what is not billed yet of a job that is seen for the first time: run, and launch.
+    """Return what is not billed yet of a job that is seen for the first time.
 
-    At most an hour's worth where something is billed already: its price may have been another.
+    Where something is billed, it is no more than an hour's worth: its price may have been another.
     """
     if price is None:
         return None, 0
@@ -205,14 +166,12 @@ def _due(
     if known.finished or rate is None:
         return idle_estimate.unbilled, idle_estimate.unbilled_launching
     since = end if entry.running_since is None else entry.running_since
-    unseen = at - before.at > STEP and entry.life.started is None
-    if job.state not in _WAITING and entry.life.finished is None and not unseen:
-        since = min(since, before.at) if entry.life.started is None else since
+    if job.state not in _WAITING and entry.life.started is None and entry.life.finished is None:
+        since = min(since, before.at)  # it was launching no longer than it was seen to be
     running = max(0, end - max(before.at, since))
     changed = price_change(known, entry, idle_estimate, price)
     more = 0 if changed is None or price is None else (price - rate) * max(0, end - changed)
-    # Where nobody saw it start, it was launching no longer than it was seen to be.
-    launching = 0 if unseen else max(0, min(end, since) - before.at)
+    launching = max(0, min(end, since) - before.at)
     return (
         idle_estimate.unbilled + (rate * running + more) // HOUR,
         idle_estimate.unbilled_launching + rate * launching // HOUR,
@@ -222,7 +181,7 @@ def _due(
 def _overbilled(
     before: MeterSample | None, entry: JobEntry, idle_estimate: IdleEstimate, price: int | None
 ) -> int:
-    """Return what a job is steadily billed beyond its price; lumps do not count."""
+    """Return what a job is billed steadily beyond its price; what comes in a lump is not."""
     last = entry.cost.last if entry.cost is not None else None
     if (
         before is None
@@ -260,7 +219,7 @@ def _begin(entry: JobEntry) -> int:
 def _stuck_now(
     known: JobEntry | None, entry: JobEntry, rise: int, rules: WasteRules, waiting: bool
 ) -> int:
-    """Return the part of a rise that is for launching beyond the bound, of a job that waits."""
+    """Return which part of a rise a job cost that should be running by now."""
     if rise <= 0 or not waiting or entry.cost is None:
         return 0
     last = entry.cost.last
@@ -273,7 +232,7 @@ def _stuck_now(
 def _stuck_later(
     entry: JobEntry, price: int, launching: int, covered: int, rules: WasteRules
 ) -> int:
-    """Return the part of a late bill that is for launching beyond the bound.
+    """Return which part of a late bill for the time before a job ran is for more than the bound.
 
     ``launching`` is what was not billed of that time, ``covered`` what is billed of it now.
     """

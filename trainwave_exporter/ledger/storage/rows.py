@@ -39,7 +39,7 @@ Row: TypeAlias = Sequence[Any]
 Values: TypeAlias = Mapping[str, Any]
 """The same by the names of their columns."""
 
-SAMPLE: Final = ("at", "told", "rate", "over", "unseen")
+SAMPLE: Final = ("at", "told", "rate", "over")
 """Columns of a meter sample."""
 BALANCE: Final = ("organization_id", "at", "micro", "billed_lower", "billed_upper")
 """Columns of a balance."""
@@ -165,8 +165,8 @@ def sample_row(sample: MeterSample) -> Row:
 
 def sample(values: Values, prefix: str = "") -> MeterSample:
     """Return the sample of such columns, whose names begin with a prefix."""
-    at, value, rate, finished, unseen = (values[prefix + column] for column in SAMPLE)
-    return MeterSample(at, value, rate, bool(finished), unseen or 0)
+    at, value, rate, finished = (values[prefix + column] for column in SAMPLE)
+    return MeterSample(at, value, rate, bool(finished))
 
 
 def balance_row(balance: Balance) -> Row:

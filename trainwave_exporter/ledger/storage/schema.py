@@ -140,10 +140,6 @@ STEPS: Final = (
     ALTER TABLE jobs ADD COLUMN memory_limit INTEGER;
     ALTER TABLE jobs ADD COLUMN peak_gpu_memory INTEGER;
     ALTER TABLE jobs ADD COLUMN gpu_memory_limit INTEGER;
-    ALTER TABLE jobs ADD COLUMN cost_anchor_unseen INTEGER;
-    ALTER TABLE jobs ADD COLUMN cost_last_unseen INTEGER;
-    ALTER TABLE jobs ADD COLUMN gpu_anchor_unseen INTEGER;
-    ALTER TABLE jobs ADD COLUMN gpu_last_unseen INTEGER;
     CREATE TABLE runs (  -- earlier runs of jobs whose id came back
         job INTEGER NOT NULL REFERENCES jobs (key) ON DELETE CASCADE,
         number INTEGER NOT NULL,
@@ -161,10 +157,9 @@ STEPS: Final = (
         told INTEGER NOT NULL,
         rate INTEGER,
         over INTEGER NOT NULL,
-        unseen INTEGER NOT NULL,
         PRIMARY KEY (job, meter, run, at)
     ) WITHOUT ROWID;
-    INSERT INTO points_by_run SELECT job, meter, 0, at, told, rate, over, 0 FROM points;
+    INSERT INTO points_by_run SELECT job, meter, 0, at, told, rate, over FROM points;
     DROP TABLE points;
     ALTER TABLE points_by_run RENAME TO points;
     CREATE TABLE idle_intervals (

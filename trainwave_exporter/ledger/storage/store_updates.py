@@ -50,8 +50,8 @@ _DROP_POINT: Final = (
     " AND meter = ? AND run = ? AND at >= ?"
 )
 _PUT_POINT: Final = (
-    "INSERT OR REPLACE INTO points (meter, run, at, told, rate, over, unseen, job)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT key FROM jobs WHERE id = ?))"
+    "INSERT OR REPLACE INTO points (meter, run, at, told, rate, over, job)"
+    " VALUES (?, ?, ?, ?, ?, ?, (SELECT key FROM jobs WHERE id = ?))"
 )
 _PUT_RUN: Final = """
     INSERT OR REPLACE INTO runs (number, created, started, finished, until, job)
