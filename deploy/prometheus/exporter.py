@@ -567,15 +567,15 @@ label_replace(
         alert="TrainwaveExporterDropping",
         severity="warning",
         concern="dropping",
-        # One crowd, or one moment in which nobody reads the log, is over before it fires.
+        # One burst of clients, or one pause of the log collector, is over before it fires.
         expr="\nor\n".join(kinds),
         pending=f"{minutes}m",
         summary="The exporter {{ $labels.instance }} drops {{ $labels.dropped }}",
         description=(
             f"For {counted(minutes, 'minute')} {_EXPORTER} has dropped {{{{ $labels.dropped }}}} "
             f"in each {counted(window, 'minute')}. Connections are dropped where there are more "
-            "than it accepts, log lines where nobody reads its standard error. Close the port to "
-            "whoever does not scrape, or have the log read."
+            "than it accepts, log lines when standard error is blocked. Restrict who can reach the "
+            "port, or restart the log collector."
         ),
         dashboard=_OF_INSTANCE,
     )

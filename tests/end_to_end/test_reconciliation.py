@@ -50,12 +50,14 @@ def look(watch: Watch) -> Metrics:
 
 
 def look_at_balances(watch: Watch) -> Metrics:
-    told = sorted(entry.balance / DOLLAR for entry in watch.expected_totals.organizations.values())
+    reported = sorted(
+        entry.balance / DOLLAR for entry in watch.expected_totals.organizations.values()
+    )
     runs = directory_runs(watch.exporter.metrics())
     return watch.wait(
         lambda m: (
             directory_runs(m) > runs
-            and sorted(value for _, value in m.all(BALANCE)) == pytest.approx(told, abs=0.01)
+            and sorted(value for _, value in m.all(BALANCE)) == pytest.approx(reported, abs=0.01)
         ),
         "the balances",
     )

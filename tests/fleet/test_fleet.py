@@ -203,11 +203,11 @@ def test_history_that_is_not_shown_is_reported_with_every_answer(world: World) -
         gpus=2.0,
         cost_dollars=5.0,
     )
-    told = replace(old, gpu_hours=2.0)
-    assert world.see(old) == (HistoricalJob(told),)
+    reported = replace(old, gpu_hours=2.0)
+    assert world.see(old) == (HistoricalJob(reported),)
     assert world.see(replace(old, gpu_hours=2.5)) == (HistoricalJob(replace(old, gpu_hours=2.5)),)
     world.projects(Project(account="a", id="p-1", name="Vision"))
-    assert world.see(old) == (HistoricalJob(replace(told, project_name="Vision")),)
+    assert world.see(old) == (HistoricalJob(replace(reported, project_name="Vision")),)
 
 
 def test_a_job_whose_retention_ended_is_reported_as_history_from_then_on(world: World) -> None:
@@ -1116,9 +1116,9 @@ def test_a_page_that_reports_less_than_the_list_does_not_confirm_what_that_repor
 
 def test_an_answer_without_gpu_hours_does_not_confirm_those_of_the_one_before() -> None:
     world = World()
-    told, reported_at = world.job(gpu_hours=9_000_000.0), world.now
+    reported, reported_at = world.job(gpu_hours=9_000_000.0), world.now
     world.now += 0.25
-    world.see(told)
+    world.see(reported)
     world.now += 5
     world.see(world.job())
     job = world.fleet.job("j-1")

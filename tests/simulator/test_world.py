@@ -307,12 +307,12 @@ def test_what_is_over_for_long_is_reported_no_more_and_stays_in_the_totals() -> 
     world = SimulatedWorld(seed=2, jobs=20, history=10, forget_after=DAY, start=START, clock=clock)
     clock.now += 3 * DAY
     world.advance()
-    told = {world.jobs[place].rid for place in world.select()}
+    reported = {world.jobs[place].rid for place in world.select()}
     for job in world.jobs:
         forgotten = job.finished_at is not None and world.now - job.finished_at >= DAY
-        assert (job.rid in told) is not forgotten
+        assert (job.rid in reported) is not forgotten
         assert world.job_of_code(job.code) is (None if forgotten else job)
         assert world.job_of_rid(job.rid) is (None if forgotten else job)
-    assert len(told) < len(world.jobs) == len(world.expected_totals().jobs)
+    assert len(reported) < len(world.jobs) == len(world.expected_totals().jobs)
     for status in Status:
-        assert {world.jobs[place].rid for place in world.select(None, status)} <= told
+        assert {world.jobs[place].rid for place in world.select(None, status)} <= reported
